@@ -1,0 +1,54 @@
+# ARGS goes to the command behind a target, PYTHON picks the interpreter of .venv.
+ARGS =
+PYTHON = python3
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint types bench clean
+
+help: ## list these commands (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.demo ## try it in a browser; needs Python 3.11+ and nothing else
+	@$(BIN)/python -m asgi_push demo $(ARGS)
+
+test: .venv/.test ## run every test, setting up what they need; ARGS="-k name" goes to pytest
+	@bash tests/setup.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.test ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.test ## check types
+	@$(BIN)/mypy asgi_push $(wildcard tests/typing)
+
+bench: .venv/.bench ## measure fan-out, beside other libraries
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove everything that these commands made
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is as new as the pyproject.toml it was installed from.
+.venv/.demo: EXTRAS = demo
+.venv/.test: EXTRAS = demo,jwt,metrics,protobuf,redis
+.venv/.test: GROUPS = --group test --group lint
+.venv/.bench: EXTRAS = demo,jwt,metrics,protobuf,redis
+.venv/.bench: GROUPS = --group bench
+
+.venv/.demo .venv/.test .venv/.bench: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv ..."
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable '.[$(EXTRAS)]' $(GROUPS)
+	@touch $@
+
+# ensurepip is what Debian leaves out of python3.
+.venv/bin/python:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec $$python -m venv .venv; \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer with venv is needed (apt-get install python3-venv, brew install python); make PYTHON=... picks one." >&2; \
+	exit 1

@@ -1,0 +1,76 @@
+"""The verbs of ``Push`` for code that cannot await: any thread but the event loop's."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .disconnect import Disconnect
+from .messages import History, PublishResult, StreamPosition
+
+
+class Blocking:
+    """The same verbs, from any thread: each waits until the event loop has done it and returns or raises the same.
+
+    Raises:
+        NotRunningError: the application is not running, or this is the thread of its event loop, which must not wait.
+    """
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self._run = run  # runs a verb, by its name, on the event loop
+
+    def send_to_user(self, user: str, data: Any) -> PublishResult:
+        """See ``Push.send_to_user``."""
+        result: PublishResult = self._run("send_to_user", user, data)
+        return result
+
+    def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
+        """See ``Push.send_to_users``."""
+        result: list[PublishResult] = self._run("send_to_users", users, data)
+        return result
+
+    def send_to_all(self, data: Any) -> PublishResult:
+        """See ``Push.send_to_all``."""
+        result: PublishResult = self._run("send_to_all", data)
+        return result
+
+    def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        """See ``Push.send_to_session``."""
+        result: PublishResult = self._run("send_to_session", session_id, data)
+        return result
+
+    def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """See ``Push.publish``."""
+        result: PublishResult = self._run("publish", channel, data, tags=tags, idempotency_key=idempotency_key)
+        return result
+
+    def subscribe(self, user: str, channel: str) -> None:
+        """See ``Push.subscribe``."""
+        self._run("subscribe", user, channel)
+
+    def unsubscribe(self, user: str, channel: str) -> None:
+        """See ``Push.unsubscribe``."""
+        self._run("unsubscribe", user, channel)
+
+    def disconnect(
+        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+    ) -> None:
+        """See ``Push.disconnect``."""
+        self._run("disconnect", user, session, disconnect)
+
+    def is_online(self, user: str) -> bool:
+        """See ``Push.is_online``."""
+        result: bool = self._run("is_online", user)
+        return result
+
+    def history(
+        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+    ) -> History:
+        """See ``Push.history``."""
+        result: History = self._run("history", channel, limit, since, reverse)
+        return result

@@ -1,0 +1,80 @@
+"""What carries publications between processes, and keeps their history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..messages import History, Payload, Publication, PublishResult, StreamPosition
+
+# How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
+IDEMPOTENCY_TTL = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How long a channel's history is: ``size`` publications, for ``ttl`` seconds after the last."""
+
+    size: int
+    ttl: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is any history."""
+        return self.size > 0 and self.ttl > 0
+
+
+class Deliver(Protocol):
+    """Hands a publication to the sessions of this process in its channel; returns how many there are."""
+
+    def __call__(self, publication: Publication) -> int: ...
+
+
+class Obey(Protocol):
+    """Carries out a command of some process on the sessions of this one."""
+
+    async def __call__(self, message: bytes) -> None: ...
+
+
+class Broker(Protocol):
+    """Carries publications. History, position and delivery of one publish are one atomic step.
+
+    All processes see one channel's publications in the order of their offsets. Every method may raise BrokerError,
+    within a bounded time.
+    """
+
+    async def start(self, deliver: Deliver, obey: Obey) -> None:
+        """Begin; from now on ``deliver`` is called with each publication, ``obey`` with each command."""
+        ...
+
+    async def stop(self) -> None:
+        """End; nothing is delivered after this."""
+        ...
+
+    async def publish(
+        self,
+        channel: str,
+        payload: Payload,
+        stream: StreamOptions,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """Add to the channel's stream, if it keeps any, and deliver everywhere; a known key changes nothing."""
+        ...
+
+    async def history(
+        self, channel: str, stream: StreamOptions, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
+        """Read a stream; see ``Stream.history``."""
+        ...
+
+    async def command(self, message: bytes) -> None:
+        """Hand a command to every process, this one too."""
+        ...
+
+    async def join(self, channel: str) -> None:
+        """The channel got its first session here: its publications are wanted from now on."""
+        ...
+
+    def leave(self, channel: str) -> None:
+        """The channel's last session here is gone; at once, as it is told when nothing can be waited for."""
+        ...

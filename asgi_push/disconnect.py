@@ -1,0 +1,66 @@
+"""Named reasons for which a session ends."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+# A close frame carries at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
+MAX_REASON_BYTES = 123
+
+# Codes that stand for "no code was received" and must never be sent (RFC 6455, section 7.4.1).
+_NEVER_SENT = frozenset({1004, 1005, 1006, 1015})
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Why a session ends: a WebSocket close code and a reason for people.
+
+    Codes 3000-3999 are this package's (they are those of the SDK protocol, so that both protocols share one table),
+    4000-4999 are the application's. A client SDK comes back by itself after 3000-3499 and 4000-4499, and stays away
+    after 3500-3999 and 4500-4999. The plain protocol tells a restart, overload and an error of the server by their
+    standard codes (1012, 1013, 1011); see the close-code reference.
+    """
+
+    code: int
+    reason: str
+
+    SHUTDOWN: ClassVar["Disconnect"]
+    SERVER_ERROR: ClassVar["Disconnect"]
+    EXPIRED: ClassVar["Disconnect"]
+    SLOW: ClassVar["Disconnect"]
+    SEND_TIMEOUT: ClassVar["Disconnect"]
+    FORCE_RECONNECT: ClassVar["Disconnect"]
+    NO_HEARTBEAT: ClassVar["Disconnect"]
+    NO_PONG: ClassVar["Disconnect"]
+    OVERLOADED: ClassVar["Disconnect"]
+    FORCE: ClassVar["Disconnect"]
+    CONNECTION_LIMIT: ClassVar["Disconnect"]
+    MESSAGE_TOO_LARGE: ClassVar["Disconnect"]
+    CONNECTION_LOST: ClassVar["Disconnect"]
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether a client that follows the SDK's rule comes back after this code."""
+        return self.code < 3500 or 4000 <= self.code < 4500 or self.code >= 5000
+
+    def checked(self) -> "Disconnect":
+        """Return self if a close frame can carry it, else raise ValueError that says why not."""
+        if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
+            raise ValueError(f"disconnect: code {self.code} cannot be sent; use 4000-4999 for your own")
+        if not self.reason or len(self.reason.encode()) > MAX_REASON_BYTES:
+            raise ValueError(f"disconnect: the reason must be 1 to {MAX_REASON_BYTES} bytes of UTF-8")
+        return self
+
+
+Disconnect.SHUTDOWN = Disconnect(3001, "shutdown")
+Disconnect.SERVER_ERROR = Disconnect(3004, "internal server error")
+Disconnect.EXPIRED = Disconnect(3005, "credentials expired")
+Disconnect.SLOW = Disconnect(3008, "slow consumer")
+Disconnect.SEND_TIMEOUT = Disconnect(3008, "send timeout")
+Disconnect.FORCE_RECONNECT = Disconnect(3011, "force reconnect")
+Disconnect.NO_HEARTBEAT = Disconnect(3012, "no heartbeat")
+Disconnect.NO_PONG = Disconnect(3012, "no pong")
+Disconnect.OVERLOADED = Disconnect(3013, "too many messages waiting")
+Disconnect.FORCE = Disconnect(3503, "force disconnect")
+Disconnect.CONNECTION_LIMIT = Disconnect(3504, "connection limit")
+Disconnect.MESSAGE_TOO_LARGE = Disconnect(1009, "message too large")
+Disconnect.CONNECTION_LOST = Disconnect(1006, "connection lost")

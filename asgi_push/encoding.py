@@ -1,0 +1,35 @@
+"""Data of the application to bytes, once for all receivers."""
+
+from typing import Any
+
+import orjson
+
+from .messages import Kind, Payload
+
+# Keys that are no str become one, as in json.dumps; numpy arrays are lists to a browser.
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def encode(data: Any) -> Payload:
+    """Encode a str or bytes as they are, anything else as JSON.
+
+    Raises:
+        ValueError: orjson cannot encode it; the message says what.
+    """
+    if type(data) is str:
+        return Payload(Kind.TEXT, _utf8(data))
+    if isinstance(data, bytes | bytearray | memoryview):
+        return Payload(Kind.BINARY, bytes(data))
+    if isinstance(data, str):
+        return Payload(Kind.TEXT, _utf8(str(data)))
+    try:
+        return Payload(Kind.JSON, orjson.dumps(data, option=_OPTIONS))
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"data: {error}") from error
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate, which no WebSocket text frame may carry
+        raise ValueError(f"data: not valid Unicode text: {error.reason}") from error

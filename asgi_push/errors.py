@@ -1,0 +1,33 @@
+"""The exceptions of this package.
+
+PushError
+ +-- SettingsError (also a ValueError)
+ +-- AuthenticationError
+ +-- NotRunningError (also a RuntimeError)
+ +-- UnrecoverablePosition
+ +-- BrokerError
+"""
+
+
+class PushError(Exception):
+    """The root of everything that this package raises on purpose, but for a plain ValueError or TypeError."""
+
+
+class SettingsError(PushError, ValueError):
+    """A setting has a value that cannot be used; the message names the variable, the value and what is allowed."""
+
+
+class AuthenticationError(PushError):
+    """Raised by an ``authenticate`` hook to refuse a connection; a browser sees HTTP 401."""
+
+
+class NotRunningError(PushError, RuntimeError):
+    """A verb of ``Push`` was used before it was started or after it was stopped."""
+
+
+class UnrecoverablePosition(PushError):
+    """History was asked for since a position whose epoch is not the stream's: what came between is not known."""
+
+
+class BrokerError(PushError):
+    """The broker could not take the publication or answer; the cause is chained."""

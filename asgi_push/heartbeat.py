@@ -1,0 +1,134 @@
+"""Proof that a peer is alive: deadlines for all sessions at once, and the two ways in which a heartbeat can run.
+
+Nothing here knows a clock: ``now`` is a parameter, in seconds of a monotonic clock.
+"""
+
+import heapq
+from enum import Enum
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+# A heap with this many dead entries above the live ones is rebuilt; small enough that nobody sees it in memory.
+_SLACK = 64
+
+
+class Deadlines(Generic[K]):
+    """The next deadline of each of many things, for one timer that serves them all.
+
+    A deadline that moves away costs nothing: the entry stays where it is, comes out early, and its owner, asked then,
+    schedules it again. A session that sends a heartbeat every second is so touched once per timeout, not per
+    heartbeat.
+    """
+
+    __slots__ = ("_count", "_heap", "_when")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, K]] = []
+        self._when: dict[K, float] = {}
+        self._count = 0  # breaks ties, so that two things are never compared
+
+    def __len__(self) -> int:
+        return len(self._when)
+
+    def schedule(self, item: K, when: float) -> None:
+        """Have ``item`` come out of ``due`` at ``when``, or earlier if it was already scheduled for an earlier time."""
+        planned = self._when.get(item)
+        if planned is not None and planned <= when:
+            return
+        self._when[item] = when
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, item))
+
+    def cancel(self, item: K) -> None:
+        """Forget ``item``; unknown ones are no error."""
+        self._when.pop(item, None)
+        if len(self._heap) > 2 * len(self._when) + _SLACK:
+            self._heap = [entry for entry in self._heap if self._when.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
+
+    def next(self) -> float | None:
+        """Return the earliest deadline, or None where there is none."""
+        heap = self._heap
+        while heap and self._when.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> list[K]:
+        """Take out, and return, everything whose deadline is not after ``now``."""
+        items: list[K] = []
+        while (when := self.next()) is not None and when <= now:
+            item = heapq.heappop(self._heap)[2]
+            del self._when[item]
+            items.append(item)
+        return items
+
+
+class Beat(Enum):
+    """What a heartbeat asks for."""
+
+    NOTHING = 0
+    PING = 1
+    DEAD = 2
+
+
+class ClientHeartbeat:
+    """The client sends the heartbeats. One that has ever sent one and then falls silent is dead after ``timeout``.
+
+    A client that never sent a heartbeat is left alone: many never do.
+    """
+
+    __slots__ = ("_timeout", "deadline")
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self.deadline: float | None = None
+
+    def beat(self, now: float) -> None:
+        """A heartbeat came."""
+        self.deadline = now + self._timeout
+
+    def heard(self, now: float) -> None:
+        """Anything came: it proves life as well as a heartbeat does."""
+        if self.deadline is not None:
+            self.deadline = now + self._timeout
+
+    def check(self, now: float) -> Beat:
+        """Say what is due at ``now``."""
+        return Beat.DEAD if self.deadline is not None and self.deadline <= now else Beat.NOTHING
+
+
+class ServerHeartbeat:
+    """The server sends the pings, ``interval`` seconds apart, and wants each answered within ``timeout`` seconds.
+
+    The first ping comes after ``first`` seconds; spread that over the sessions, so that they do not ping in step.
+    """
+
+    __slots__ = ("_interval", "_timeout", "_waiting", "deadline")
+
+    def __init__(self, interval: float, timeout: float, now: float, first: float) -> None:
+        self._interval = interval
+        self._timeout = timeout
+        self._waiting = False
+        self.deadline: float | None = now + first
+
+    def beat(self, now: float) -> bool:
+        """A pong came; return whether one was asked for."""
+        if not self._waiting:
+            return False
+        self._waiting = False
+        self.deadline = now + self._interval
+        return True
+
+    def heard(self, now: float) -> None:
+        """Anything else came: it does not stand for the pong that is owed."""
+
+    def check(self, now: float) -> Beat:
+        """Say what is due at ``now``; after PING the pong is waited for."""
+        if self.deadline is None or now < self.deadline:
+            return Beat.NOTHING
+        if self._waiting:
+            return Beat.DEAD
+        self._waiting = True
+        self.deadline = now + self._timeout
+        return Beat.PING

@@ -1,0 +1,258 @@
+"""The sessions of this process: who is here, what becomes of them, and the one timer that looks after all."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from ..brokers import Broker
+from ..disconnect import Disconnect
+from ..encoding import encode
+from ..heartbeat import Beat, Deadlines
+from ..messages import Payload, Publication
+from ..protocols import WireMessage
+from ..registry import Registry
+from ..session import EVERYBODY, Session, State, Subscription, user_channel
+from ..settings import Settings
+from .fanout import Fanout
+from .hooks import Hook, HookCalls
+from .tasks import Background, Signal, supervise
+from .writers import Writer, Writers
+
+# What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
+_SHUTDOWN_TIME = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the application wants to be told."""
+
+    on_connect: Hook | None = None
+    on_disconnect: Hook | None = None
+    on_message: Hook | None = None
+
+
+class Refused(Exception):
+    """There is no room for a session; ``status`` is the HTTP status that says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Hub:
+    """Keeps the sessions of this process and decides when they end; carriers tell it what came."""
+
+    def __init__(self, settings: Settings, hooks: Hooks, broker: Broker) -> None:
+        self.settings = settings
+        self.hooks = hooks
+        self.registry: Registry[Session, Subscription] = Registry()
+        self.accepting = False
+        self._broker = broker
+        self._background = Background()
+        self._deadlines: Deadlines[Session | Writer] = Deadlines()
+        self._timer = Signal()
+        self._timer_at = float("inf")
+        self._closing: set[Session] = set()
+        self._calls = HookCalls(self._background.spawn, self.close, settings)
+        self._writers = Writers(self._background.spawn, self.gone, self._schedule, settings.send_timeout)
+        self.fanout = Fanout(settings, self.registry, self._writers, self.close)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and its event loop still runs."""
+        return self._background.running
+
+    async def start(self) -> None:
+        """Start the background tasks on the event loop that runs now."""
+        await self._background.start()
+        self._background.spawn(supervise, "the fan-out", self.fanout.run)
+        self._background.spawn(supervise, "the timer", self._run_timer)
+        self.accepting = True
+
+    async def stop(self) -> None:
+        """Close all sessions and stop, in a bounded time whatever the peers and the hooks do."""
+        self.accepting = False
+        for session in self.registry.sessions():
+            self.close(session, Disconnect.SHUTDOWN)
+        await self._idle(within=_SHUTDOWN_TIME)
+        for session in list(self._closing):
+            session.carrier.stop(abort=True)
+        await self._idle(within=_SHUTDOWN_TIME)
+        await self._background.stop()
+
+    async def _idle(self, within: float) -> None:
+        """Wait until no session is closing and no hook is running, but not for ever."""
+        until = time.monotonic() + within
+        while (self._closing or self._calls.running) and time.monotonic() < until:
+            await anyio.sleep(0.01)  # noqa: ASYNC110  # it happens once, and two things are waited for
+
+    # -- sessions come ----------------------------------------------------------------------------------------------
+
+    def make_room(self, user: str) -> None:
+        """Return if there is room for one more session of ``user``, closing the oldest ones if so set.
+
+        Raises:
+            Refused: there is none.
+        """
+        settings = self.settings
+        if not self.accepting:
+            raise Refused(503, "shutting down")
+        if settings.max_sessions and len(self.registry) >= settings.max_sessions:
+            raise Refused(503, "too many sessions")
+        if not user or not settings.max_sessions_per_user:
+            return
+        own = list(self.registry.members(user_channel(user)))
+        excess = own[: max(0, len(own) - settings.max_sessions_per_user + 1)]
+        if excess and settings.when_exceeded == "refuse":
+            raise Refused(429, "too many sessions of this user")
+        for session in excess:
+            self.close(session, Disconnect.CONNECTION_LIMIT)
+
+    async def open(self, session: Session, channels: Iterable[str]) -> None:
+        """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
+        own = [user_channel(session.user)] if session.user else []
+        subscription = Subscription(self.fanout.number)
+        self.registry.add(session)
+        first = [channel for channel in (EVERYBODY, *own, *channels) if self._join(session, channel, subscription)]
+        self._look_after(session)
+        self._calls.call(session, self.hooks.on_connect)
+        for channel in first:
+            await self._broker.join(channel)
+
+    def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
+        session.subscriptions[channel] = subscription
+        return self.registry.join(session, channel, subscription)
+
+    async def subscribe(self, session: Session, channel: str) -> None:
+        """Put a session in a channel; what was published before does not reach it. Twice is no error."""
+        if session.state is not State.OPEN or channel in session.subscriptions:
+            return
+        if self._join(session, channel, Subscription(self.fanout.number)):
+            await self._broker.join(channel)
+
+    def has_room_for_channel(self, session: Session) -> bool:
+        """Whether a session may be in one more channel."""
+        own = 2 if session.user else 1
+        return len(session.subscriptions) - own < self.settings.max_channels
+
+    def unsubscribe(self, session: Session, channel: str) -> None:
+        """Take a session out of a channel."""
+        if session.subscriptions.pop(channel, None) is not None and self.registry.leave(session, channel):
+            self._broker.leave(channel)
+
+    # -- what clients do --------------------------------------------------------------------------------------------
+
+    def _heard(self, session: Session) -> None:
+        """Anything came from a client."""
+        session.last_seen = now = time.monotonic()
+        session.heartbeat.heard(now)
+
+    def heartbeat(self, session: Session, answer: WireMessage) -> None:
+        """A heartbeat came: answer it, ahead of whatever waits."""
+        session.last_seen = now = time.monotonic()
+        session.heartbeat.beat(now)
+        self._look_after(session)
+        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(answer.frame)):
+            self.fanout.open_queue(session).put_urgent(answer)
+
+    def message(self, session: Session, data: str | bytes) -> None:
+        """A message for the application came."""
+        self._heard(session)
+        self._calls.call(session, self.hooks.on_message, data, size=len(data))
+
+    # -- what sessions are sent -------------------------------------------------------------------------------------
+
+    def encode(self, data: Any) -> Payload:
+        """Encode what is to be sent; ValueError if it cannot be, or if no session's queue could ever hold it."""
+        payload = encode(data)
+        if len(payload.data) > self.settings.queue_bytes:
+            raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self.settings.queue_bytes})")
+        return payload
+
+    def send(self, session: Session, data: Any) -> bool:
+        """Send to one session, after what was published before; return whether it was open."""
+        payload = self.encode(data)
+        if session.state is not State.OPEN:
+            return False
+        self.fanout.add(session, Publication("", payload))
+        return True
+
+    def deliver(self, publication: Publication) -> int:
+        """Hand a publication to the members of its channel; return how many there are."""
+        receivers = len(self.registry.members(publication.channel))
+        if receivers:
+            self.fanout.add(publication.channel, publication)
+        return receivers
+
+    # -- sessions end -----------------------------------------------------------------------------------------------
+
+    def close(self, session: Session, disconnect: Disconnect) -> None:
+        """Close a session: it leaves the registry now; what is queued is sent first, unless it is too slow for that."""
+        if not self._leave(session, disconnect):
+            return
+        queue = self.fanout.open_queue(session)  # the writer that serves it sends the close frame
+        if disconnect.code == Disconnect.SLOW.code:
+            queue.clear()
+        self._schedule(session, time.monotonic() + self.settings.send_timeout)
+
+    def gone(self, session: Session, disconnect: Disconnect) -> None:
+        """The peer takes nothing any more: drop the connection."""
+        self._leave(session, disconnect)
+        session.carrier.stop(abort=True)
+
+    def ended(self, session: Session, disconnect: Disconnect) -> None:
+        """The receive loop is over, whatever ended it; the last that happens to a session, and it happens once."""
+        self._leave(session, disconnect)
+        session.state = State.CLOSED
+        session.drained()
+        self._closing.discard(session)
+        self._deadlines.cancel(session)
+        if self.running:
+            self._calls.call(session, self.hooks.on_disconnect, session.disconnect, last=True)
+
+    def _leave(self, session: Session, disconnect: Disconnect) -> bool:
+        if not session.begin_closing(disconnect):
+            return False
+        self._closing.add(session)
+        self.registry.remove(session)
+        for channel in session.subscriptions:
+            if self.registry.leave(session, channel):
+                self._broker.leave(channel)
+        return True
+
+    # -- the timer --------------------------------------------------------------------------------------------------
+
+    def _look_after(self, session: Session) -> None:
+        if (when := session.next_deadline()) is not None:
+            self._schedule(session, when)
+
+    def _schedule(self, item: Session | Writer, when: float) -> None:
+        self._deadlines.schedule(item, when)
+        if when < self._timer_at:
+            self._timer.set()
+
+    async def _run_timer(self) -> None:
+        while True:
+            when = self._deadlines.next()
+            self._timer_at = float("inf") if when is None else when
+            with anyio.move_on_after(None if when is None else max(0.0, when - time.monotonic())):
+                await self._timer.wait()
+            now = time.monotonic()
+            for item in self._deadlines.due(now):
+                self._check(item, now)
+
+    def _check(self, item: Session | Writer, now: float) -> None:
+        if isinstance(item, Writer):
+            if (when := self._writers.check(item, now)) is not None:
+                self._schedule(item, when)
+        elif item.state is State.CLOSING:
+            item.carrier.stop(abort=True)
+        elif item.expires_at is not None and item.expires_at <= now:
+            self.close(item, Disconnect.EXPIRED)
+        elif item.heartbeat.check(now) is Beat.DEAD:
+            self.close(item, Disconnect.NO_HEARTBEAT)
+        else:
+            self._look_after(item)

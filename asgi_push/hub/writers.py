@@ -1,0 +1,155 @@
+"""The ordinary path: sends what is queued, with as many tasks as there are sends that wait.
+
+One task takes one session after the other and sends all that it has. As long as no send waits, one task serves every
+session, which costs what a loop of ``await send(...)`` costs. When a send does wait, the next task takes over at once,
+so a peer that does not read holds up nothing but its own task.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+
+from ..disconnect import Disconnect
+from ..session import Session
+
+# Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
+_KEPT = 8
+
+# How long a writer may hold the loop before others get their turn, in seconds.
+_HOLD = 0.004
+
+# A session whose current send has waited this long, in seconds, is slow: publishers wait for it no more.
+_SLOW_AFTER = 0.1
+
+
+class Writer:
+    """One task that sends: the session it is at, until when it may hold the loop, and the scope that ends it."""
+
+    __slots__ = ("scope", "session", "until", "wake")
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.wake = anyio.Event()
+        self.session: Session | None = None
+        self.until = 0.0
+
+
+class Writers:
+    """Sends the queues of all sessions.
+
+    ``deadlines`` gets a Writer whose send must be looked at (see ``check``); ``gone`` is told of a session whose peer
+    took no more.
+    """
+
+    def __init__(
+        self,
+        spawn: Callable[..., None],
+        gone: Callable[[Session, Disconnect], None],
+        watch: Callable[[Writer, float], None],
+        send_timeout: float,
+    ) -> None:
+        self._spawn = spawn
+        self._gone = gone
+        self._watch = watch
+        self._send_timeout = send_timeout
+        self._ready: deque[Session] = deque()
+        self._parked: list[Writer] = []
+        self._coming = False  # a writer was woken and has not yet come to the ready sessions
+        self._pressed: dict[Session, None] = {}
+
+    def ready(self, session: Session) -> None:
+        """A session has begun to have something queued."""
+        self._ready.append(session)
+        self._call_writer()
+
+    def _call_writer(self) -> None:
+        if self._coming:
+            return
+        self._coming = True
+        if self._parked:
+            self._parked.pop().wake.set()
+        else:
+            self._spawn(self._work, Writer())
+
+    async def _work(self, writer: Writer) -> None:
+        with writer.scope:
+            while True:
+                await self._serve(writer)
+                if len(self._parked) >= _KEPT:
+                    return
+                writer.wake = anyio.Event()
+                self._parked.append(writer)
+                await writer.wake.wait()
+
+    async def _serve(self, writer: Writer) -> None:
+        self._coming = False
+        writer.until = time.monotonic() + _HOLD
+        while self._ready:
+            session = self._ready.popleft()
+            if self._ready:
+                self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
+            await self._drain(writer, session)
+
+    async def _drain(self, writer: Writer, session: Session) -> None:
+        writer.session = session
+        try:
+            await self._send_all(writer, session)
+        except Exception:  # noqa: BLE001  # whatever a server raises here means that the peer is gone
+            self._gone(session, session.disconnect or Disconnect.CONNECTION_LOST)
+        finally:
+            writer.session = None
+            session.drained()
+
+    async def _send_all(self, writer: Writer, session: Session) -> None:
+        queue, send, now = session.queue, session.carrier.send, time.monotonic()
+        self._watch(writer, now + self._send_timeout)
+        while queue is not None and (message := queue.take(now)) is not None:
+            await send(message)
+            now = time.monotonic()
+            if now > writer.until:
+                await anyio.lowlevel.checkpoint()
+                writer.until = time.monotonic() + _HOLD
+        if session.disconnect is not None:
+            await session.carrier.close(session.disconnect)
+            session.carrier.stop()
+
+    def check(self, writer: Writer, now: float) -> float | None:
+        """Return when to look at a writer again, or None; ends the session of one whose send takes too long."""
+        session = writer.session
+        if session is None or session.queue is None or session.queue.sending_since is None:
+            return None
+        limit = session.queue.sending_since + self._send_timeout
+        if now < limit:
+            return limit
+        writer.scope.cancel()
+        self._gone(session, session.disconnect or Disconnect.SEND_TIMEOUT)
+        return None
+
+    def press(self, session: Session) -> None:
+        """A session's queue is half full: publishers should wait a little, unless its peer has stopped reading."""
+        queue = session.queue
+        if queue is None or queue.slow or session in self._pressed:
+            return
+        if queue.sending_since is not None and time.monotonic() - queue.sending_since > _SLOW_AFTER:
+            queue.slow = True
+        else:
+            self._pressed[session] = None
+
+    async def relief(self) -> None:
+        """Wait for healthy sessions whose queues are half full; publishers that are faster than they wait for this.
+
+        A peer that has just stopped reading looks healthy at first: it holds the others up for a tenth of a second
+        once, and then no more until its queue was empty again.
+        """
+        until = time.monotonic() + _SLOW_AFTER
+        while self._pressed:
+            await anyio.sleep(0.001)
+            behind = [session for session in self._pressed if session.queue is not None and session.queue.half_full]
+            if time.monotonic() > until:
+                for session in behind:
+                    if session.queue is not None:
+                        session.queue.slow = True
+                behind = []
+            self._pressed = dict.fromkeys(behind)

@@ -1,0 +1,33 @@
+"""Logging that neither a client's text nor a client's number can hurt."""
+
+import logging
+
+logger = logging.getLogger("asgi_push")
+
+# Enough to recognise a value by, little enough that a hostile one does not fill the disk.
+_MAX_LOGGED = 100
+
+
+def printable(text: object) -> str:
+    """Return text of a client as one short line of printable ASCII, in quotes."""
+    shown = str(text)
+    return ascii(shown if len(shown) <= _MAX_LOGGED else shown[:_MAX_LOGGED] + "...")
+
+
+class RateLimit:
+    """At most one event per ``interval`` seconds and key; counts what it held back."""
+
+    __slots__ = ("_interval", "_seen")
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._seen: dict[str, tuple[float, int]] = {}  # keys are names in this code, never a client's words
+
+    def allow(self, key: str, now: float) -> int | None:
+        """Return how many were held back since the last that was let through, or None to hold this one back."""
+        last, held = self._seen.get(key, (float("-inf"), 0))
+        if now - last < self._interval:
+            self._seen[key] = (last, held + 1)
+            return None
+        self._seen[key] = (now, 0)
+        return held

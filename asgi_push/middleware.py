@@ -1,0 +1,170 @@
+"""The middleware: takes its WebSocket paths, starts and stops with the application, passes all else through."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from anyio.lowlevel import current_token
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .errors import NotRunningError, SettingsError
+from .lifespan import LifespanRun, fail_startup
+from .logs import logger
+from .push import Push
+from .transports.handshake import Refusal, refuse
+from .transports.websocket import serve_websocket
+
+
+class PushMiddleware:
+    """Wraps any ASGI application, and gives it ``push``.
+
+    WebSockets of ``path`` become sessions; every other scope goes to the application, untouched but for the state in
+    which it finds ``push``: ``scope["state"]["push"]``, ``app.state.push`` where the application has a state,
+    ``app.extensions["push"]`` where it has extensions, and ``get_push`` everywhere.
+
+    Args:
+        app: the application.
+        push: one that you made, with hooks perhaps; several middlewares may share it.
+        path: with a shared ``push``: this middleware's own path.
+        options: what ``Push`` takes, where none is given.
+
+    Raises:
+        SettingsError: a setting cannot be used. Inside a running event loop, where frameworks build their middlewares
+            and servers take an exception for "has no lifespan", it is kept, and start-up is answered with it.
+    """
+
+    def __init__(self, app: ASGIApp, push: Push | None = None, *, path: str | None = None, **options: Any) -> None:
+        self.app = app
+        self.error: SettingsError | None = None
+        try:
+            self.push = _make_push(push, path, options)
+            self._path, self._convertors = _compile(self.push.settings.path if path is None else path)
+        except SettingsError as error:
+            if not _in_event_loop():
+                raise
+            self.error = error
+            return
+        self._warn()
+        _install(app, self.push)
+
+    def _warn(self) -> None:
+        settings = self.push.settings
+        if "user_id" in self._convertors and self.push.authenticate is None and settings.token_secret is None:
+            logger.warning(
+                "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "
+                "authenticates: set authenticate or token_secret",
+                self._path.pattern,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if self.error is not None:
+            await self._fail(scope, receive, send, self.error)
+            return
+        if scope["type"] == "lifespan":
+            scope.setdefault("state", {})["push"] = self.push
+            await LifespanRun(self.push, receive, send).run(self.app, scope)
+            return
+        if not self.push.running:
+            await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
+        path_params = self._match(scope) if scope["type"] == "websocket" else None
+        if path_params is None:
+            await self.app(self._with_push(scope), receive, send)
+        else:
+            await self._serve(scope, receive, send, path_params)
+
+    async def _fail(self, scope: Scope, receive: Receive, send: Send, error: SettingsError) -> None:
+        if scope["type"] != "lifespan":
+            raise error
+        await fail_startup(receive, send, error)
+
+    def _match(self, scope: Scope) -> Mapping[str, Any] | None:
+        """Return the parameters of the path if it is this middleware's, else None."""
+        root = scope.get("root_path", "").rstrip("/")
+        path = scope["path"]
+        if root and (path == root or path.startswith(root + "/")):
+            path = path[len(root) :]
+        match = self._path.match(path)
+        if match is None:
+            return None
+        return {name: self._convertors[name].convert(value) for name, value in match.groupdict().items()}
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+        try:
+            self.push.hub  # noqa: B018  # raises where this is not the event loop that sessions live on
+        except NotRunningError as error:
+            logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
+            await receive()
+            await refuse(scope, send, Refusal(503, "push runs on another event loop"))
+            return
+        await serve_websocket(self.push, scope, receive, send, path_params)
+
+    def _with_push(self, scope: Scope) -> Scope:
+        app = scope.get("app")
+        if app is not None:
+            _install(app, self.push)
+        state = scope.get("state")
+        if state is not None and state.get("push") is self.push:
+            return scope
+        return {**scope, "state": {**(state or {}), "push": self.push}}
+
+
+def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> Push:
+    if push is None:
+        return Push(**options) if path is None else Push(path=path, **options)
+    if options:
+        raise SettingsError(f"{', '.join(sorted(options))}: an option of Push, and this push is made already")
+    return push
+
+
+def _compile(path: str) -> tuple[re.Pattern[str], dict[str, Any]]:
+    pattern, _, convertors = compile_path(path)
+    return pattern, convertors
+
+
+def _in_event_loop() -> bool:
+    try:
+        current_token()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _install(app: Any, push: Push) -> None:
+    """Put ``push`` where an application object keeps such things; a bound method stands for its object (Quart)."""
+    owner = getattr(app, "__self__", app)
+    extensions = getattr(owner, "extensions", None)
+    if isinstance(extensions, dict):
+        extensions.setdefault("push", push)
+    state = getattr(owner, "state", None)
+    if state is not None and getattr(state, "push", None) is None:
+        try:
+            state.push = push
+        except AttributeError:  # an application of its own make, whose state takes nothing
+            logger.debug("the state of %s takes no attribute", type(owner).__name__)
+
+
+def get_push(source: Any) -> Push:
+    """Return the ``Push`` of a scope, of a request or WebSocket, or of an application.
+
+    Raises:
+        LookupError: no PushMiddleware has put one there.
+    """
+    for found in _places(source):
+        if isinstance(found, Push):
+            return found
+    raise LookupError("no push here: wrap the application with PushMiddleware")
+
+
+def _places(source: Any) -> list[Any]:
+    scope = source if isinstance(source, Mapping) else getattr(source, "scope", None)
+    if isinstance(scope, Mapping):
+        return [(scope.get("state") or {}).get("push"), *_places_of_app(scope.get("app"))]
+    return _places_of_app(source)
+
+
+def _places_of_app(app: Any) -> list[Any]:
+    extensions = getattr(app, "extensions", None)
+    kept = extensions.get("push") if isinstance(extensions, dict) else None
+    return [getattr(getattr(app, "state", None), "push", None), kept, getattr(app, "push", None)]

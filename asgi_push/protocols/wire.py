@@ -1,0 +1,62 @@
+"""Messages ready to be sent, and the WebSocket frames that carry them."""
+
+import struct
+from typing import Protocol
+
+from ..messages import Publication
+
+_TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
+
+
+def frame(data: bytes, *, text: bool) -> bytes:
+    """Return the one unmasked WebSocket frame that carries a message from the server (RFC 6455, section 5.2)."""
+    head, size = _TEXT if text else _BINARY, len(data)
+    if size < 126:
+        return struct.pack("!BB", head, size) + data
+    if size < 65_536:
+        return struct.pack("!BBH", head, 126, size) + data
+    return struct.pack("!BBQ", head, 127, size) + data
+
+
+class WireMessage:
+    """One message to a client, shared by all who receive it; other forms of it are made on first need."""
+
+    __slots__ = ("_frame", "_str", "data", "size", "text")
+
+    def __init__(self, data: bytes, *, text: bool) -> None:
+        self.data = data
+        self.text = text
+        self.size = len(data)
+        self._str: str | None = None
+        self._frame: bytes | None = None
+
+    @property
+    def content(self) -> str | bytes:
+        """The message as ASGI wants it: a str for a text message, bytes for a binary one."""
+        if not self.text:
+            return self.data
+        if self._str is None:
+            self._str = self.data.decode()
+        return self._str
+
+    @property
+    def frame(self) -> bytes:
+        """The message in its WebSocket frame."""
+        if self._frame is None:
+            self._frame = frame(self.data, text=self.text)
+        return self._frame
+
+
+class Codec(Protocol):
+    """How one protocol writes publications."""
+
+    @property
+    def name(self) -> str: ...
+
+    def encode(self, publication: Publication) -> WireMessage:
+        """Return the message that carries a publication."""
+        ...
+
+    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+        """Return as few messages as the protocol allows for these, in order."""
+        ...

@@ -1,0 +1,337 @@
+"""The public object: everything that an application does with push."""
+
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from anyio.lowlevel import EventLoopToken, current_token
+from starlette.requests import HTTPConnection
+
+from .auth import require_jwt
+from .blocking import Blocking
+from .brokers import Broker, StreamOptions
+from .brokers.memory import MemoryBroker
+from .disconnect import Disconnect
+from .errors import NotRunningError
+from .hub.commands import encode_command, obey
+from .hub.hooks import Hook
+from .hub.hub import Hooks, Hub
+from .messages import ChannelOptions, Credentials, History, Payload, PublishResult, StreamPosition
+from .session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
+from .settings import Settings
+
+T = TypeVar("T")
+
+Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
+Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
+
+_NO_THREAD = -1
+
+
+class Push:
+    """Pushes to browsers: to one user, several, everybody, a channel.
+
+    A ``PushMiddleware`` makes one, starts and stops it, and puts it where the application finds it; make your own to
+    name the hooks, or to publish from a place that is no web server, with ``async with Push(...) as push``.
+
+    Args:
+        settings: what to start from; by default the environment (``ASGI_PUSH_<NAME>``) and the defaults.
+        authenticate: ``(connection) -> user id, Credentials or None``; None means anonymous, AuthenticationError
+            refuses. Sync or async, as all hooks; a sync one runs in a worker thread.
+        authorize: ``(session, channel, action) -> bool`` for what a client asks itself; by default no.
+        on_connect: ``(session)``, once it can be sent to.
+        on_disconnect: ``(session, disconnect)``, once for every session that ``on_connect`` was called for.
+        on_message: ``(session, data)`` with the str or bytes that a client sent, heartbeats excepted.
+        namespaces: the options of channels, by the part of their name before ``:``.
+        settings_fields: single settings, by name; they win over ``settings`` and over the environment.
+
+    Raises:
+        SettingsError: a setting cannot be used; the message names it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        on_connect: Hook | None = None,
+        on_disconnect: Hook | None = None,
+        on_message: Hook | None = None,
+        namespaces: Mapping[str, ChannelOptions] | None = None,
+        **settings_fields: Any,
+    ) -> None:
+        self.settings = Settings.load(**settings_fields) if settings is None else replace(settings, **settings_fields)
+        if self.settings.token_secret:
+            require_jwt()
+        self.authenticate = authenticate
+        self.authorize = authorize
+        self.blocking = Blocking(self._run_named)
+        self._hooks = Hooks(on_connect, on_disconnect, on_message)
+        self._broker: Broker = MemoryBroker()
+        self._streams = {name: self._stream_options(options) for name, options in (namespaces or {}).items()}
+        self._default_stream = self._stream_options(ChannelOptions())
+        self._hub: Hub | None = None
+        self._starts = 0
+        self._thread = _NO_THREAD
+        self._token: EventLoopToken | None = None
+        self._started = anyio.Event()
+
+    # Litestar copies what it finds in a state deeply; there must be one Push and not two.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def _stream_options(self, options: ChannelOptions) -> StreamOptions:
+        size, ttl = options.history_size, options.history_ttl
+        return StreamOptions(
+            self.settings.history_size if size is None else size, self.settings.history_ttl if ttl is None else ttl
+        )
+
+    # -- starting and stopping --------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and its event loop still runs."""
+        return self._hub is not None and self._hub.running
+
+    @property
+    def hub(self) -> Hub:
+        """The sessions of this process, for what carries them; NotRunningError if this is not its event loop."""
+        if self._hub is None or not self._hub.running:
+            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
+        if self._thread != threading.get_ident():
+            raise NotRunningError("Push is running on another thread's event loop")
+        return self._hub
+
+    async def start(self) -> None:
+        """Start on the event loop that runs now; each start wants its ``stop``. Started before, it only counts."""
+        self._starts += 1
+        if self.running:
+            return
+        if self._thread == threading.get_ident() and not self._started.is_set():
+            await self._started.wait()  # somebody else is at it on this loop
+            return
+        self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
+        hub = self._hub = Hub(self.settings, self._hooks, self._broker)
+        await hub.start()
+        await self._broker.start(hub.deliver, partial(obey, hub))
+        self._started.set()
+
+    async def stop(self) -> None:
+        """Undo one start; with the last of them all sessions are closed (1012), in a bounded time."""
+        self._starts -= 1
+        if self._starts > 0 or self._hub is None:
+            return
+        hub, self._hub, self._thread = self._hub, None, _NO_THREAD
+        self._starts = 0
+        await hub.stop()
+        await self._broker.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run a verb on the event loop from another thread, and wait for it."""
+        if not self.running or self._token is None:
+            raise NotRunningError("Push is not running")
+        if self._thread == threading.get_ident():
+            raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
+        return anyio.from_thread.run(partial(verb, *args, **kwargs), token=self._token)
+
+    def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
+        return self.run_from_thread(getattr(self, verb), *args, **kwargs)
+
+    async def _here(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run a verb on the hub's own event loop, which a test client may not be the one of its caller."""
+        if self._thread in (_NO_THREAD, threading.get_ident()):
+            return await verb(*args, **kwargs)
+        return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    async def send_to_user(self, user: str, data: Any) -> PublishResult:
+        """Send to one person, all their sessions.
+
+        Args:
+            user: the user's id.
+            data: a str or bytes, sent as they are, or anything that orjson encodes.
+
+        Raises:
+            ValueError: the user or the data cannot be used.
+            BrokerError: the broker did not take it.
+        """
+        return await self.publish(user_channel(_checked_user(user)), data)
+
+    async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
+        """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
+        if isinstance(users, str):
+            raise ValueError("users: must be several ids, not one str; send_to_user sends to one")
+        channels = [user_channel(_checked_user(user)) for user in users]
+        return await self._here(self._publish_to, channels, data)
+
+    async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
+        payload = self.hub.encode(data)
+        return [await self._publish(channel, payload, None, None) for channel in channels]
+
+    async def send_to_all(self, data: Any) -> PublishResult:
+        """Send to everybody who is connected. See ``send_to_user``."""
+        return await self.publish(EVERYBODY, data)
+
+    async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
+        return await self._here(self._send_to_session, session_id, data)
+
+    async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        session = self.hub.registry.get(session_id)
+        return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
+
+    async def publish(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """Publish to a channel: to the sessions that are in it, and into its history.
+
+        It returns when the publication has its place in the channel, before the sessions have got it. Publishers
+        faster than the sessions that keep up are held back here.
+
+        Args:
+            channel: 1 to 255 bytes.
+            data: a str or bytes, sent as they are, or anything that orjson encodes.
+            tags: text by name, carried beside the data.
+            idempotency_key: with a key that this channel saw in the last 300 seconds nothing is published, and the
+                first result comes back: so a caller may try again.
+
+        Raises:
+            ValueError: an argument cannot be used.
+            BrokerError: the broker did not take it.
+        """
+        check_channel(channel)
+        if self._thread != threading.get_ident():
+            return await self._here(self._encode_and_publish, channel, data, tags, idempotency_key)
+        return await self._publish(channel, self.hub.encode(data), tags, idempotency_key)
+
+    async def _encode_and_publish(
+        self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
+    ) -> PublishResult:
+        return await self._publish(channel, self.hub.encode(data), tags, idempotency_key)
+
+    async def _publish(
+        self, channel: str, payload: Payload, tags: Mapping[str, str] | None, idempotency_key: str | None
+    ) -> PublishResult:
+        fanout = self.hub.fanout
+        if fanout.full:
+            await fanout.room()
+        return await self._broker.publish(channel, payload, self._stream(channel), tags, idempotency_key)
+
+    def _stream(self, channel: str) -> StreamOptions:
+        if self._streams:
+            namespace, found, _ = channel.partition(":")
+            if found:
+                return self._streams.get(namespace, self._default_stream)
+        return self._default_stream
+
+    async def history(
+        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+    ) -> History:
+        """Read what a channel keeps, and its position.
+
+        Args:
+            channel: its name.
+            limit: how many publications at most; 0 = all that are kept.
+            since: only what came after this position, or before it with ``reverse``.
+            reverse: the latest first.
+
+        Raises:
+            ValueError: an argument cannot be used.
+            UnrecoverablePosition: ``since`` is of another life of the stream.
+            BrokerError: the broker did not answer.
+        """
+        check_channel(channel)
+        if limit < 0:
+            raise ValueError(f"limit: must be at least 0, not {limit}")
+        stream = self._stream(channel)
+        return await self._here(self._broker.history, channel, stream, limit or -1, since, reverse)
+
+    # -- sessions ---------------------------------------------------------------------------------------------------
+
+    def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
+        """Return the sessions of this process, the oldest first: all, a user's, a channel's, or those in both."""
+        if self._hub is None:
+            return []
+        registry = self._hub.registry
+        if channel is not None:
+            return [session for session in registry.members(channel) if user in (None, session.user)]
+        return registry.sessions() if user is None else list(registry.members(user_channel(user)))
+
+    async def is_online(self, user: str) -> bool:
+        """Whether a user has any session."""
+        return await self._here(self._is_online, _checked_user(user))
+
+    async def _is_online(self, user: str) -> bool:
+        return bool(self.hub.registry.members(user_channel(user)))
+
+    async def subscribe(self, user: str, channel: str) -> None:
+        """Put all sessions that a user has now into a channel; one that is in it, or that has no room, is left alone.
+
+        Raises:
+            ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
+        """
+        await self._command("subscribe", user=_checked_user(user), channel=_own_channel(channel))
+
+    async def unsubscribe(self, user: str, channel: str) -> None:
+        """Take all sessions of a user out of a channel. See ``subscribe``."""
+        await self._command("unsubscribe", user=_checked_user(user), channel=_own_channel(channel))
+
+    async def disconnect(
+        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+    ) -> None:
+        """Close all sessions of a user, or one session by its id; whoever is not there is no error.
+
+        Raises:
+            ValueError: neither is named, or a close frame cannot carry the code or the reason.
+        """
+        if user is None and session is None:
+            raise ValueError("user, session: one of them must be named")
+        disconnect.checked()
+        arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
+        await self._command("disconnect", **arguments)
+
+    async def _command(self, verb: Any, **arguments: Any) -> None:
+        self._require_running()
+        await self._here(self._broker.command, encode_command(verb, **arguments))
+
+    def _require_running(self) -> None:
+        if not self.running:
+            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
+
+
+def _checked_user(user: str) -> str:
+    if not isinstance(user, str) or not user:  # type: ignore[redundant-expr]  # callers are not all type-checked
+        raise ValueError(f"user: must be a non-empty str, not {user!r:.80}")
+    check_channel(user_channel(user))
+    return user
+
+
+def _own_channel(channel: str) -> str:
+    if check_channel(channel) == EVERYBODY or channel.startswith(USER_PREFIX):
+        raise ValueError(f"channel: {channel!r:.80} belongs to everybody or to one user; name a channel of your own")
+    return channel

@@ -1,0 +1,121 @@
+"""What waits to be sent to one session, or for its hooks: bounded by messages and by bytes."""
+
+from collections import deque
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+from .messages import SlowConsumer
+
+# Answers to heartbeats that may wait ahead of the queue; a client that sends more than it reads gets no more answers.
+MAX_URGENT = 16
+
+
+class Sized(Protocol):
+    """A message whose size in bytes is known."""
+
+    @property
+    def size(self) -> int: ...
+
+
+M = TypeVar("M", bound=Sized)
+
+
+class Put(Enum):
+    """What became of a message that was put."""
+
+    QUEUED = 0
+    DROPPED = 1
+    OVERFLOW = 2
+
+
+class SendQueue(Generic[M]):
+    """A queue of at most ``max_messages`` messages and ``max_bytes`` bytes, the one being sent included.
+
+    An empty queue takes one message of any size, so that a message is never too large for a session that keeps up.
+    """
+
+    __slots__ = (
+        "_last",
+        "_max_bytes",
+        "_max_messages",
+        "_messages",
+        "_policy",
+        "_urgent",
+        "bytes",
+        "dropped",
+        "sending_since",
+        "slow",
+    )
+
+    def __init__(self, max_messages: int, max_bytes: int, policy: SlowConsumer) -> None:
+        self._messages: deque[M] = deque()
+        self._urgent: deque[M] | None = None
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._policy = policy
+        self._last = 0
+        self.bytes = 0
+        self.dropped = 0
+        self.sending_since: float | None = None
+        self.slow = False  # known to be behind: nobody waits for it any more
+
+    def __len__(self) -> int:
+        return len(self._messages) + (1 if self._last else 0)
+
+    def put(self, message: M) -> Put:
+        """Add a message at the end, as the policy allows; ``dropped`` counts what the policy threw away."""
+        if not self._fits(message):
+            if self._policy == "disconnect":
+                return Put.OVERFLOW
+            if self._policy == "drop_newest":
+                self.dropped += 1
+                return Put.DROPPED
+            while self._messages and not self._fits(message):
+                self.bytes -= self._messages.popleft().size
+                self.dropped += 1
+        self._messages.append(message)
+        self.bytes += message.size
+        return Put.QUEUED
+
+    def _fits(self, message: M) -> bool:
+        if not self.bytes and not self._messages:
+            return True
+        return len(self) < self._max_messages and self.bytes + message.size <= self._max_bytes
+
+    def put_last(self, message: M) -> None:
+        """Add a message whatever the bounds: the one after which none comes."""
+        self._messages.append(message)
+        self.bytes += message.size
+
+    def put_urgent(self, message: M) -> Put:
+        """Add a message ahead of all that waits; there is room for ``MAX_URGENT`` of them."""
+        if self._urgent is None:
+            self._urgent = deque()
+        if len(self._urgent) >= MAX_URGENT:
+            return Put.DROPPED
+        self._urgent.append(message)
+        return Put.QUEUED
+
+    def take(self, now: float) -> M | None:
+        """Return the next message to send from ``now`` on, or None; the one before counts as sent."""
+        self.sending_since = now
+        self.bytes -= self._last
+        self._last = 0
+        if self._urgent:
+            return self._urgent.popleft()
+        if not self._messages:
+            return None
+        message = self._messages.popleft()
+        self._last = message.size
+        return message
+
+    def clear(self) -> None:
+        """Throw away what waits; what is being sent still counts."""
+        self._messages.clear()
+        self._urgent = None
+        self.bytes = self._last
+
+    @property
+    def half_full(self) -> bool:
+        """Whether half of either bound is reached: the moment to slow the publishers down."""
+        return len(self._messages) * 2 >= self._max_messages or self.bytes * 2 >= self._max_bytes

@@ -1,0 +1,205 @@
+"""The session: the record that users see, and what may happen to it next. It decides; the hub and the carriers act."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+from .disconnect import Disconnect
+from .heartbeat import ClientHeartbeat
+from .protocols import Codec, WireMessage
+from .sendqueue import SendQueue
+
+EVERYBODY = "*"
+USER_PREFIX = "#"
+
+# Long enough for a UUID with a prefix and a name; bounds what one subscription can cost.
+MAX_CHANNEL_BYTES = 255
+
+
+def user_channel(user: str) -> str:
+    """Return the name of a user's own channel."""
+    return USER_PREFIX + user
+
+
+def check_channel(channel: str) -> str:
+    """Return the name if it can be a channel's, else raise ValueError."""
+    if not isinstance(channel, str) or not channel or len(channel.encode("utf-8", "replace")) > MAX_CHANNEL_BYTES:  # type: ignore[redundant-expr]  # callers are not all type-checked
+        raise ValueError(f"channel: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}")
+    return channel
+
+
+class State(Enum):
+    """Where a session stands; it only ever moves forward."""
+
+    OPEN = 0
+    CLOSING = 1
+    CLOSED = 2
+
+
+class Subscription:
+    """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
+
+    __slots__ = ("since",)
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+
+
+class Carrier(Protocol):
+    """What carries one session's messages: a WebSocket, and how it can be reached without waiting."""
+
+    def write(self, frames: bytes) -> bool:
+        """Send ready frames at once; False, and nothing done, where that cannot be now."""
+        ...
+
+    async def send(self, message: WireMessage) -> None:
+        """Send one message; any exception means that the peer is gone."""
+        ...
+
+    async def close(self, disconnect: Disconnect) -> None:
+        """Close with a code and a reason."""
+        ...
+
+    def stop(self, *, abort: bool = False) -> None:
+        """Have the receive loop end; with ``abort`` drop the connection and all that waits in it."""
+        ...
+
+
+class HookCall:
+    """One call that waits; ``size`` is that of the client's message that it was made for."""
+
+    __slots__ = ("args", "hook", "size")
+
+    def __init__(self, hook: Callable[..., Any], args: tuple[Any, ...], size: int) -> None:
+        self.hook = hook
+        self.args = args
+        self.size = size
+
+
+class Owner(Protocol):
+    """What a session asks of the hub that it belongs to."""
+
+    def send(self, session: "Session", data: Any) -> bool: ...
+
+    def close(self, session: "Session", disconnect: Disconnect) -> None: ...
+
+
+class Session:
+    """One connected client, from accept to close. A user may have many.
+
+    Attributes:
+        id: unique, random; a client cannot choose it.
+        user: who it is; empty for an anonymous one.
+        protocol: "plain".
+        path_params: what the path held, converted, such as ``{"user_id": "11"}``.
+        remote: (host, port) of the peer as the server saw it, None where it did not say.
+        connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
+        info: what ``authenticate`` or the token said, else None.
+        dropped: messages that the slow-consumer policy threw away.
+        disconnect: why it ended or is ending; None while it is open.
+    """
+
+    __slots__ = (
+        "_dropped",
+        "_owner",
+        "carrier",
+        "codec",
+        "connected_at",
+        "disconnect",
+        "expires_at",
+        "heartbeat",
+        "id",
+        "inbox",
+        "info",
+        "last_seen",
+        "path_params",
+        "queue",
+        "remote",
+        "state",
+        "subscriptions",
+        "user",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  # the field's own word, and the attribute's name
+        user: str,
+        carrier: Carrier,
+        codec: Codec,
+        owner: Owner,
+        heartbeat: ClientHeartbeat,
+        now: float,
+    ) -> None:
+        self.id = id
+        self.user = user
+        self.carrier = carrier
+        self.codec = codec
+        self.heartbeat = heartbeat
+        self.connected_at = self.last_seen = now
+        self.path_params: Mapping[str, Any] = {}
+        self.remote: tuple[str, int] | None = None
+        self.info: Any = None
+        self.expires_at: float | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.state = State.OPEN
+        self.disconnect: Disconnect | None = None
+        # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
+        self.queue: SendQueue[WireMessage] | None = None
+        self.inbox: SendQueue[HookCall] | None = None
+        self._dropped = 0
+        self._owner = owner
+
+    @property
+    def protocol(self) -> str:
+        """The protocol's name."""
+        return self.codec.name
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels it is subscribed to, its user's (``#<user>``) and everybody's (``*``) among them."""
+        return list(self.subscriptions)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the slow-consumer policy threw away so far."""
+        return self._dropped + (self.queue.dropped if self.queue is not None else 0)
+
+    async def send(self, data: Any) -> bool:
+        """Send to this session alone; return whether it was still open to take it.
+
+        Raises:
+            ValueError: the data cannot be encoded.
+        """
+        return self._owner.send(self, data)
+
+    async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
+        """Close it; what is queued is sent first. Returns once it has left the registry; closing twice is no error.
+
+        Raises:
+            ValueError: the code or the reason cannot be sent in a close frame.
+        """
+        self._owner.close(self, disconnect.checked())
+
+    def begin_closing(self, disconnect: Disconnect) -> bool:
+        """Decide that it closes, and why; False if that was decided before."""
+        if self.state is not State.OPEN:
+            return False
+        self.state = State.CLOSING
+        self.disconnect = disconnect
+        return True
+
+    def drained(self) -> None:
+        """Nothing waits any more."""
+        if self.queue is not None:
+            self._dropped += self.queue.dropped
+            self.queue = None
+
+    def next_deadline(self) -> float | None:
+        """Return when this session next wants to be looked at, or None."""
+        beat, expiry = self.heartbeat.deadline, self.expires_at
+        if beat is None or expiry is None:
+            return expiry if beat is None else beat
+        return min(beat, expiry)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} user={self.user!r} {self.protocol} {self.state.name.lower()}>"

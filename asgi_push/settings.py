@@ -1,0 +1,228 @@
+"""Settings: keyword, else environment ``ASGI_PUSH_<NAME>``, else default."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, cast, get_args
+from urllib.parse import urlsplit
+
+from starlette.config import Config, environ
+from starlette.routing import compile_path
+
+from .errors import SettingsError
+from .messages import SlowConsumer
+
+PREFIX: Final = "ASGI_PUSH_"
+_SECRETS = frozenset({"token_secret", "api_key"})
+_BROKER_SCHEMES = ("memory",)
+
+# HS256 with less than its own 32 bytes can be guessed offline (RFC 7518, section 3.2).
+_MIN_SECRET_BYTES = 32
+
+
+def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "about": about})
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return str(value)
+
+    return parse
+
+
+def _flag(value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    try:
+        return known[str(value).lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def _optional_flag(value: Any) -> bool | None:
+    return None if value is None or value == "" else _flag(value)
+
+
+def _whole(minimum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        wrong = ValueError(f"must be a whole number of at least {minimum}")
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise wrong from None
+        if isinstance(value, bool) or number != float(value) or number < minimum:
+            raise wrong
+        return number
+
+    return parse
+
+
+def _seconds(*, zero: bool = False) -> Callable[[Any], float]:
+    allowed = "must be a number of seconds of at least 0" if zero else "must be a number of seconds above 0"
+
+    def parse(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(allowed) from None
+        if isinstance(value, bool) or not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+            raise ValueError(allowed)
+        return number
+
+    return parse
+
+
+def _path(value: Any) -> str:
+    path = _text(value)
+    if path:
+        _check_path(path)
+    return path
+
+
+def _some_path(value: Any) -> str:
+    if value == "":
+        raise ValueError("must not be empty")
+    return _path(value)
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/"):
+        raise ValueError('must start with "/"')
+    try:
+        compile_path(path)
+    except (AssertionError, ValueError) as error:  # starlette asserts that it knows a convertor
+        raise ValueError(f"must be a path in Starlette's syntax: {error}") from None
+
+
+def _origins(value: Any) -> str:
+    text = value if isinstance(value, str) else ",".join(value)
+    for origin in text.split(","):
+        parts = urlsplit(origin.strip())
+        if origin.strip() not in ("same-host", "*") and not (parts.scheme and parts.netloc and not parts.path):
+            raise ValueError("must be same-host, * or comma-separated origins such as https://example.org")
+    return text
+
+
+def _broker(value: Any) -> str:
+    scheme, found, _ = _text(value).partition("://")
+    if not found or scheme not in _BROKER_SCHEMES:
+        raise ValueError(f"must be a URL with one of the schemes {', '.join(_BROKER_SCHEMES)}")
+    return cast(str, value)
+
+
+def _secret(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if len(_text(value).encode()) < _MIN_SECRET_BYTES:
+        raise ValueError(f"must be at least {_MIN_SECRET_BYTES} bytes")
+    return cast(str, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one ``Push``. Times are in seconds, sizes in bytes.
+
+    ``Settings(...)`` takes what is not named from the defaults alone; ``Settings.load(...)`` from the environment
+    first.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names the variable, the value and what is allowed.
+    """
+
+    path: str = _setting("/ws", _some_path, "WebSocket path of the plain protocol; may hold {user_id}")
+    broker: str = _setting("memory://", _broker, "what carries publications between processes")
+    allowed_origins: str = _setting("same-host", _origins, "same-host, comma-separated origins, or *")
+    token_secret: str | None = _setting(None, _secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
+    token_cookie: str = _setting("token", _text, "cookie that may carry the token; empty = none")
+    token_query: str = _setting("", _text, "query parameter that may carry the token; empty = none, as URLs are logged")
+    anonymous: bool | None = _setting(None, _optional_flag, "whether a connection without a user is taken; by default "
+                                      "true, and false once a token or authenticate is set")  # fmt: skip
+    # 75: above 60, because browsers throttle the timers of background tabs to one a minute.
+    idle_timeout: float = _setting(75.0, _seconds(), "plain: a client that ever sent a heartbeat is dead after this")
+    pong: str = _setting("pong", _one_of("pong", "echo"), "plain: the answer to the text ping; echo mirrors it")
+    send_timeout: float = _setting(10.0, _seconds(), "one send that takes longer ends the session")
+    max_message_bytes: int = _setting(65_536, _whole(1), "largest message from a client; a larger one closes 1009")
+    queue_bytes: int = _setting(1024 * 1024, _whole(1), "bytes that may wait for one session")
+    queue_messages: int = _setting(1000, _whole(1), "messages that may wait for one session")
+    slow_consumer: SlowConsumer = _setting("disconnect", _one_of(*get_args(SlowConsumer)), "what a full queue leads to")
+    max_sessions: int = _setting(0, _whole(0), "sessions of this process; 0 = no limit")
+    max_sessions_per_user: int = _setting(0, _whole(0), "sessions of one user; 0 = no limit")
+    when_exceeded: str = _setting("refuse", _one_of("refuse", "replace"), "replace closes the user's oldest session")
+    max_channels: int = _setting(128, _whole(1), "channels of one session, its user's and everybody's not counted")
+    history_size: int = _setting(100, _whole(0), "publications that a channel keeps; 0 = no history")
+    history_ttl: float = _setting(300.0, _seconds(zero=True), "how long they are kept after the last; 0 = no history")
+    direct_writes: bool = _setting(True, _flag, "write to uvicorn's transport where nothing waits")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _parsed(item.name, getattr(self, item.name)))
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] = environ, **given: Any) -> "Settings":
+        """Return the settings in force: ``given``, else the environment, else the default.
+
+        Raises:
+            SettingsError: a value cannot be used, or a keyword or a variable ``ASGI_PUSH_...`` names no setting.
+        """
+        known = {item.name for item in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise SettingsError(f"{name} is no setting; there are {', '.join(sorted(known))}")
+        for variable in env:
+            if variable.startswith(PREFIX) and variable[len(PREFIX) :].lower() not in known:
+                raise SettingsError(f"{variable} is no setting; see python -m asgi_push config")
+        config = Config(environ=env, env_prefix=PREFIX)
+        return cls(**{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)} | given)
+
+    def allows_anonymous(self, *, identified: bool) -> bool:
+        """Whether a connection without a user is taken, given whether anything identifies users."""
+        return not identified if self.anonymous is None else self.anonymous
+
+
+def _parsed(name: str, value: Any) -> Any:
+    parse = next(item for item in fields(Settings) if item.name == name).metadata["parse"]
+    try:
+        return parse(value)
+    except ValueError as error:
+        shown = "********" if name in _SECRETS else repr(value)
+        raise SettingsError(f"{PREFIX}{name.upper()} ({name}) is {shown}: it {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSource:
+    """One line of ``describe``: a setting, its value as text (secrets masked), and where the value came from."""
+
+    name: str
+    value: str
+    source: str
+    about: str
+
+
+def describe(env: Mapping[str, str] = environ) -> list[SettingSource]:
+    """Return every setting in force with where its value came from."""
+    settings = Settings.load(env)
+    lines = []
+    for item in fields(Settings):
+        value = getattr(settings, item.name)
+        variable = PREFIX + item.name.upper()
+        shown = "********" if item.name in _SECRETS and value else _shown(value)
+        lines.append(
+            SettingSource(item.name, shown, "environment" if variable in env else "default", item.metadata["about"])
+        )
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,167 @@
+"""What must be true before a connection is accepted: where it comes from, who it is, what it may have."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from starlette.requests import HTTPConnection
+from starlette.types import Scope, Send
+
+from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
+from ..errors import AuthenticationError
+from ..hub.hooks import call_hook
+from ..hub.hub import Refused
+from ..logs import logger, printable
+from ..messages import Credentials
+from ..push import Push
+from ..session import EVERYBODY, Session, check_channel, user_channel
+
+# A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
+_HANDSHAKE_TIME = 10.0
+
+# What a refused client is asked to wait, in seconds, where it honours that.
+_RETRY_AFTER = "5"
+
+
+def seconds_left(credentials: Credentials) -> float | None:
+    """Return how long the credentials are still good, or None for ever."""
+    return None if credentials.expires_at is None else credentials.expires_at - time.time()
+
+
+class Refusal(Exception):
+    """The connection is not accepted; ``status`` is the HTTP status that says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answer the handshake with an HTTP status where the server can, else close, which servers turn into a 403."""
+    reason = str(refusal)
+    logger.info("refused a WebSocket from %s: %d %s", scope.get("client"), refusal.status, printable(reason))
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    if refusal.status in (429, 503):
+        headers.append((b"retry-after", _RETRY_AFTER.encode()))
+    try:
+        if "websocket.http.response" in (scope.get("extensions") or {}):
+            await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": reason.encode()})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
+        logger.debug("a client left before it was refused: %s", printable(error))
+
+
+def chosen_subprotocol(scope: Scope) -> str | None:
+    """Return the first subprotocol that carries no token: a browser that offers any wants one of them back."""
+    offered = scope.get("subprotocols") or ()
+    return next((item for item in offered if not item.startswith(BEARER_SUBPROTOCOL)), None)
+
+
+async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> Credentials:
+    """Return who a connection is.
+
+    Raises:
+        Refusal: it comes from a foreign page, is nobody where that is not allowed, or there is no room for it.
+    """
+    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
+    if not origin_allowed(push.settings.allowed_origins, scope.get("scheme", "ws"), connection.headers):
+        raise Refusal(403, "this origin is not allowed")
+    credentials = await _who(push, connection)
+    claimed = path_params.get("user_id")
+    if claimed is not None and str(claimed) != credentials.user:
+        raise Refusal(403, "the user of the path is not the user of the credentials")
+    _check(push, credentials)
+    return credentials
+
+
+def _check(push: Push, credentials: Credentials) -> None:
+    identified = push.authenticate is not None or push.settings.token_secret is not None
+    if not credentials.user and not push.settings.allows_anonymous(identified=identified):
+        raise Refusal(401, "credentials are missing")
+    left = seconds_left(credentials)
+    if left is not None and left <= 0:
+        raise Refusal(401, "the credentials have expired")
+    try:
+        push.hub.make_room(credentials.user)
+    except Refused as refused:
+        raise Refusal(refused.status, str(refused)) from None
+
+
+async def _who(push: Push, connection: HTTPConnection) -> Credentials:
+    try:
+        if push.authenticate is not None:
+            with anyio.fail_after(_HANDSHAKE_TIME):
+                return _as_credentials(await call_hook(push.authenticate, connection))
+        if (user := _scope_user(connection.scope.get("user"))) is not None:
+            return Credentials(user)
+        if push.settings.token_secret is not None:
+            token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
+            return Credentials() if token is None else verify_token(token, push.settings.token_secret)
+    except AuthenticationError as error:
+        raise Refusal(401, str(error) or "not authenticated") from None
+    except TimeoutError:
+        raise Refusal(503, "authentication took too long") from None
+    except Exception:  # noqa: BLE001  # code of the application
+        logger.exception("authenticate failed")
+        raise Refusal(500, "authentication failed") from None
+    # Nothing else identifies users here: the path's word is taken, which start-up warned of.
+    return Credentials(str(connection.path_params.get("user_id", "")))
+
+
+def _as_credentials(answer: object) -> Credentials:
+    if answer is None or isinstance(answer, str):
+        return Credentials(answer or "")
+    if isinstance(answer, Credentials):
+        return answer
+    raise TypeError(f"authenticate must return a str, Credentials or None, not {type(answer).__name__}")
+
+
+def _scope_user(user: Any) -> str | None:
+    """Return the id of whom an authentication middleware outside has found: Starlette's, Django's, or just a str."""
+    if user is None or isinstance(user, str):
+        return user or None
+    if not getattr(user, "is_authenticated", False):
+        return None
+    for name in ("identity", "pk", "username", "display_name"):
+        try:
+            if found := getattr(user, name, None):
+                return str(found)
+        except NotImplementedError:  # starlette's BaseUser has an identity that only some implement
+            continue
+    return None
+
+
+async def wanted_channels(push: Push, connection_scope: Scope, session: Session, credentials: Credentials) -> list[str]:
+    """Return the channels of the credentials, and those of ``?channels=a,b`` that the session may have.
+
+    Raises:
+        Refusal: a name cannot be a channel's, or there are more of them than ``max_channels``.
+    """
+    asked = HTTPConnection(connection_scope).query_params.get("channels", "")
+    wanted = dict.fromkeys([*credentials.channels, *filter(None, asked.split(","))])
+    if len(wanted) > push.settings.max_channels:
+        raise Refusal(403, f"more than {push.settings.max_channels} channels")
+    try:
+        given = [check_channel(channel) for channel in wanted if channel in credentials.channels]
+        allowed = [check_channel(channel) for channel in wanted if channel not in credentials.channels]
+    except ValueError as error:
+        raise Refusal(403, str(error)) from None
+    return given + [channel for channel in allowed if await _may_subscribe(push, session, channel)]
+
+
+async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
+    if channel in (EVERYBODY, user_channel(session.user)):
+        return True
+    if push.authorize is None or channel.startswith("#"):
+        return False
+    try:
+        with anyio.fail_after(_HANDSHAKE_TIME):
+            return bool(await call_hook(push.authorize, session, channel, "subscribe"))
+    except TimeoutError:
+        raise Refusal(503, "authorization took too long") from None
+    except Exception:  # noqa: BLE001  # code of the application
+        logger.exception("authorize failed")
+        raise Refusal(500, "authorization failed") from None

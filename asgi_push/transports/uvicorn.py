@@ -1,0 +1,74 @@
+"""Direct writes: the one module that knows uvicorn's insides.
+
+``send`` of uvicorn's own WebSocket protocol (``--ws websockets-sansio``, the default where websockets is installed) is
+a bound method of the protocol object, which has the transport. Frames that are ready go straight to that transport.
+Where anything about it is not as known here, ``recognise`` returns None and the ordinary path serves.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+_MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
+
+# What is used of the protocol object; all of it is there from uvicorn 0.35 to 0.54, and is looked for at each accept.
+_NEEDED = ("transport", "conn", "writable", "handshake_complete", "close_sent", "disconnected")
+
+# What a transport may hold besides one write, in bytes: asyncio's own high-water mark, above which uvicorn pauses.
+_HIGH_WATER = 64 * 1024
+
+
+class DirectWriter:
+    """Writes frames to the transport of one connection.
+
+    They are never compressed, which is legal on a connection that negotiated permessage-deflate: a message without
+    RSV1 is an uncompressed one and leaves the compressor's window alone (RFC 7692, section 6).
+    """
+
+    __slots__ = ("_conn", "_open", "_protocol", "_transport", "_writable")
+
+    def __init__(self, protocol: Any, open_state: Any) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._writable = protocol.writable
+        self._conn = protocol.conn
+        self._open = open_state
+
+    def write(self, frames: bytes) -> bool:
+        """Write whole frames now; False, and nothing written, after a close or while the transport is full."""
+        protocol, transport = self._protocol, self._transport
+        if protocol.close_sent or protocol.disconnected or transport.is_closing() or not self._writable.is_set():
+            return False
+        if self._conn.state is not self._open:
+            return False
+        waiting = transport.get_write_buffer_size()
+        if waiting and waiting + len(frames) > _HIGH_WATER:
+            return False
+        transport.write(frames)
+        return True
+
+    def abort(self) -> None:
+        """Drop the connection and what waits in its transport."""
+        self._transport.abort()
+
+
+def recognise(send: Any) -> DirectWriter | None:
+    """Return how to write directly to the connection behind an accepted WebSocket's ``send``, or None."""
+    module = sys.modules.get(_MODULE)
+    protocol: Any = getattr(send, "__self__", None)
+    if module is None or type(protocol) is not module.WebSocketsSansIOProtocol or send.__name__ != "send":
+        return None
+    if any(not hasattr(protocol, name) for name in _NEEDED) or not isinstance(protocol.writable, asyncio.Event):
+        return None
+    if not protocol.handshake_complete or not _only_deflate(protocol.conn):
+        return None
+    open_state = getattr(sys.modules.get("websockets.protocol"), "OPEN", None)
+    if open_state is None or protocol.conn.state is not open_state:
+        return None
+    return DirectWriter(protocol, open_state)
+
+
+def _only_deflate(conn: Any) -> bool:
+    """Whether no extension is in use under which a plain frame would mean something else."""
+    extensions = getattr(conn, "extensions", None)
+    return extensions is not None and all(type(item).__name__ == "PerMessageDeflate" for item in extensions)

@@ -1,0 +1,140 @@
+"""A session over an ASGI WebSocket: from the handshake to the end, on any server."""
+
+import secrets
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from ..disconnect import Disconnect
+from ..heartbeat import ClientHeartbeat
+from ..hub.hub import Hub, Refused
+from ..logs import logger, printable
+from ..protocols import WireMessage, plain
+from ..push import Push
+from ..session import Session, State
+from .handshake import Refusal, chosen_subprotocol, identify, refuse, seconds_left, wanted_channels
+from .interrupt import make_interrupt
+from .uvicorn import DirectWriter, recognise
+
+
+class WebSocketCarrier:
+    """One WebSocket, as the hub sees it."""
+
+    __slots__ = ("_direct", "_send", "interrupt", "write")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._direct: DirectWriter | None = None
+        self.interrupt = make_interrupt()
+        self.write = _cannot
+
+    async def accept(self, subprotocol: str | None, *, direct: bool) -> None:
+        """Accept the connection; ``direct`` has frames written to the server's transport where that is known."""
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+        self._direct = recognise(self._send) if direct else None
+        if self._direct is not None:
+            self.write = self._direct.write
+
+    async def send(self, message: WireMessage) -> None:
+        """Send one message the way of ASGI."""
+        await self._send({"type": "websocket.send", "text" if message.text else "bytes": message.content})
+
+    async def close(self, disconnect: Disconnect) -> None:
+        """Send the close frame."""
+        code = plain.close_code(disconnect)
+        await self._send({"type": "websocket.close", "code": code, "reason": disconnect.reason})
+
+    def stop(self, *, abort: bool = False) -> None:
+        """End the receive loop; with ``abort`` the transport too, where it is known."""
+        if abort and self._direct is not None:
+            self._direct.abort()
+        self.interrupt.cancel()
+
+
+def _cannot(frames: bytes) -> bool:
+    return False
+
+
+async def serve_websocket(
+    push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
+) -> None:
+    """Serve one WebSocket scope of the plain protocol to its end. Raises nothing but a cancellation."""
+    if (await receive())["type"] != "websocket.connect":
+        return
+    carrier = WebSocketCarrier(send)
+    try:
+        session, channels = await _admit(push, scope, carrier, path_params)
+    except Refusal as refusal:
+        await refuse(scope, send, refusal)
+        return
+    try:
+        await carrier.accept(chosen_subprotocol(scope), direct=push.settings.direct_writes)
+        push.hub.make_room(session.user)
+    except Refused:  # others came while this one was being accepted
+        await carrier.close(Disconnect.CONNECTION_LIMIT)
+    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
+        logger.debug("a client left during the handshake: %s", printable(error))
+    else:
+        await _run(push.hub, session, carrier, channels, receive)
+
+
+async def _admit(
+    push: Push, scope: Scope, carrier: WebSocketCarrier, path_params: Mapping[str, Any]
+) -> tuple[Session, list[str]]:
+    """Return the session that a connection may have, and its channels; or raise Refusal."""
+    credentials = await identify(push, scope, path_params)
+    hub, settings, now = push.hub, push.settings, time.monotonic()
+    heartbeat = ClientHeartbeat(settings.idle_timeout)
+    session = Session(secrets.token_urlsafe(12), credentials.user, carrier, plain.CODEC, hub, heartbeat, now)
+    session.path_params = path_params
+    session.remote = tuple(scope["client"]) if scope.get("client") else None
+    session.info = credentials.info
+    left = seconds_left(credentials)
+    session.expires_at = None if left is None else now + left
+    return session, await wanted_channels(push, scope, session, credentials)
+
+
+async def _run(hub: Hub, session: Session, carrier: WebSocketCarrier, channels: list[str], receive: Receive) -> None:
+    # A cancellation means that the server shuts down; every other end gives its own reason.
+    disconnect = Disconnect.SHUTDOWN
+    try:
+        with carrier.interrupt:
+            await hub.open(session, channels)
+            disconnect = await _receive_all(hub, session, receive)
+    except Exception:  # noqa: BLE001  # whatever a server raises in receive()
+        logger.exception("session %s failed", session.id)
+        disconnect = Disconnect.SERVER_ERROR
+    finally:
+        hub.ended(session, disconnect)
+
+
+async def _receive_all(hub: Hub, session: Session, receive: Receive) -> Disconnect:
+    """Take what a client sends, never waiting for anything else; return why it ended."""
+    while True:
+        event = await receive()
+        if event["type"] == "websocket.disconnect":
+            return Disconnect(
+                event.get("code") or Disconnect.CONNECTION_LOST.code, event.get("reason") or "closed by peer"
+            )
+        if session.state is State.OPEN:
+            _take(hub, session, event)
+
+
+def _take(hub: Hub, session: Session, event: MutableMapping[str, Any]) -> None:
+    text = event.get("text")
+    data: str | bytes = text if text is not None else event.get("bytes") or b""
+    if _too_large(data, hub.settings.max_message_bytes):
+        hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
+    elif text is not None and (answer := plain.heartbeat_answer(text, hub.settings.pong)) is not None:
+        hub.heartbeat(session, answer)
+    else:
+        hub.message(session, data)
+
+
+def _too_large(data: str | bytes, limit: int) -> bool:
+    size = len(data)
+    if isinstance(data, str) and size <= limit < 4 * size:  # a character is one to four bytes
+        size = len(data.encode("utf-8", "surrogatepass"))
+    return size > limit

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests import servers
+
+CHROMIUM_ARGS = (
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# A developer's own settings must not steer the tests, nor the servers that they start.
+for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=servers.KINDS)
+def server_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> servers.Serve:
+    """`with serve(app, kind=server_kind) as server:`, see servers.serve."""
+    return partial(servers.serve, log_dir=tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture(scope="session")
+def browser_thread() -> Iterator[ThreadPoolExecutor]:
+    """Playwright's sync API leaves an event loop running in its thread, where no async test could run any more.
+
+    So it gets a thread of its own, and so does every test that asks for the browser (pytest_pyfunc_call below).
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="browser") as thread:
+        yield thread
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    thread = pyfuncitem.funcargs.get("browser_thread")
+    if not isinstance(thread, ThreadPoolExecutor):
+        return None
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        pytest.fail("a browser test is an ordinary function: it speaks playwright's sync API", pytrace=False)
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    thread.submit(pyfuncitem.obj, **arguments).result()
+    return True
+
+
+@pytest.fixture(scope="session")
+def chromium(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
+    """The system's Chromium, one for the whole run; for a test that needs more than one `page`."""
+    path = servers.find_program("chromium", "chromium-browser", "google-chrome")
+    playwright = browser_thread.submit(sync_playwright().start).result()
+    try:
+        launch = partial(playwright.chromium.launch, executable_path=path, args=CHROMIUM_ARGS)
+        browser = browser_thread.submit(launch).result()
+        try:
+            yield browser
+        finally:
+            browser_thread.submit(browser.close).result()
+    finally:
+        browser_thread.submit(playwright.stop).result()
+
+
+@pytest.fixture
+def page(chromium: Browser, browser_thread: ThreadPoolExecutor) -> Iterator[Page]:
+    """A fresh page, with cookies and storage of its own. What its console says is shown when the test fails."""
+
+    def open_page() -> Page:
+        page = chromium.new_page()
+        page.set_default_timeout(15_000)  # in milliseconds; what a person would have given up on
+        page.on("console", lambda message: print("console:", message.text))
+        page.on("pageerror", lambda error: print("page error:", error))
+        return page
+
+    page = browser_thread.submit(open_page).result()
+    yield page
+    browser_thread.submit(page.close).result()

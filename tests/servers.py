@@ -1,0 +1,166 @@
+"""Real servers for tests: started on a free port, awaited, logged, and stopped in a bounded time."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
+
+# What follows `python`; the application comes last.
+COMMANDS: dict[str, Callable[[int], list[str]]] = {
+    "uvicorn-sansio": lambda port: ["uvicorn", "--host", HOST, "--port", f"{port}", "--ws", "websockets-sansio"],
+    "uvicorn-wsproto": lambda port: ["uvicorn", "--host", HOST, "--port", f"{port}", "--ws", "wsproto"],
+    "hypercorn-asyncio": lambda port: ["hypercorn", "--bind", f"{HOST}:{port}", "--worker-class", "asyncio"],
+    "hypercorn-trio": lambda port: ["hypercorn", "--bind", f"{HOST}:{port}", "--worker-class", "trio"],
+    "granian": lambda port: ["granian", "--host", HOST, "--port", f"{port}", "--interface", "asgi"],
+    "daphne": lambda port: ["daphne", "--bind", HOST, "--port", f"{port}"],
+}
+KINDS = tuple(COMMANDS)
+
+
+class ServerFailed(Exception):
+    """The process ended, or did not answer in time; the message holds its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    kind: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log_path: Path
+
+    @property
+    def http(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://{HOST}:{self.port}"
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self, grace: float = 5.0) -> int:
+        """SIGTERM, after `grace` seconds SIGKILL, for it and its workers. Blocks; returns the exit code.
+
+        A client that has to answer the closing handshake needs its event loop meanwhile: call this in a thread then.
+        """
+        if self.process.poll() is None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(grace)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait()
+
+
+def find_program(*names: str) -> str:
+    """The path of the first of these programs. With none installed the test is skipped, or fails where CI=true."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    message = f"{names[0]} is not installed: `make test` says how"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """A port that nothing listens on.
+
+    It is taken from below the ephemeral ports (Linux: from 32768, macOS: from 49152), so that no outgoing connection
+    takes it before the server does, and the same port is still free when a test restarts its server.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)  # hypothesis seeds the other one
+        with socket.socket() as sock, suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((HOST, port))
+            return port
+
+
+def wait_until_listening(server: Server, timeout: float = 30.0) -> None:
+    """Return once the port takes connections; ServerFailed when the process ends first, or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if (code := server.process.poll()) is not None:
+            raise ServerFailed(f"{server.kind} ended with {code}:\n{server.log()}")
+        with suppress(OSError), socket.create_connection((HOST, server.port), timeout=1.0):
+            return
+        time.sleep(0.02)
+    raise ServerFailed(f"{server.kind} took no connection for {timeout} s:\n{server.log()}")
+
+
+@contextmanager
+def run_server(
+    kind: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    log_path: Path,
+    env: Mapping[str, str] | None = None,
+    wait: bool = True,
+) -> Iterator[Server]:
+    """Any program that listens on `port`, redis-server too. A test that fails meanwhile shows the end of its log."""
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, so that stop() reaches the workers too
+        )
+    server = Server(kind, port, process, log_path)
+    try:
+        if wait:
+            wait_until_listening(server)
+        yield server
+    except ServerFailed:
+        raise
+    except Exception as error:
+        error.add_note(f"--- the log of {kind} ---\n{server.log()[-2000:]}")
+        raise
+    finally:
+        server.stop()
+
+
+Serve = Callable[..., AbstractContextManager[Server]]  # what the fixture `serve` gives: serve() below without log_dir
+
+
+@contextmanager
+def serve(
+    app: str | Callable[..., Any],
+    *,
+    kind: str = "uvicorn-sansio",
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
+    args: Sequence[str] = (),
+    wait: bool = True,
+    log_dir: Path,
+) -> Iterator[Server]:
+    """Serve an import string ("tests.apps:app"), or a function at the top of a test module, by one of KINDS.
+
+    `args` go to the server's command line. With wait=False the server may still be starting, or fail to.
+    """
+    target = app if isinstance(app, str) else f"{app.__module__}:{app.__qualname__}"
+    port = port or free_port()
+    command = [sys.executable, "-m", *COMMANDS[kind](port), *args, target]
+    with run_server(kind, command, port=port, log_path=log_dir / f"{kind}-{port}.log", env=env, wait=wait) as server:
+        yield server

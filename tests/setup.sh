@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The programs that the tests drive. Installs what is missing as root on Debian; says what to install elsewhere.
+# Without them their tests are skipped, but where CI=true a missing program is a failure.
+set -euo pipefail
+
+missing_apt=() missing_brew=()
+need() { # need APT_PACKAGE BREW_PACKAGE PROGRAM...: one of the programs is enough
+    local apt=$1 brew=$2 program
+    shift 2
+    for program; do
+        if command -v "$program" >/dev/null; then return; fi
+    done
+    missing_apt+=("$apt") missing_brew+=("$brew")
+}
+
+look() {
+    missing_apt=() missing_brew=()
+    need chromium chromium chromium chromium-browser google-chrome
+    need redis-server redis redis-server
+    need nodejs node node
+    need npm node npm
+    if [ "$(uname)" = Linux ]; then need iproute2 - ip; fi
+}
+
+look
+if [ ${#missing_apt[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing ${missing_apt[*]} ..."
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || true # an old list may do
+    apt-get install -qq --yes --no-install-recommends "${missing_apt[@]}" >/dev/null || true # looked at below
+    hash -r
+    look
+fi
+
+if [ ${#missing_apt[@]} -gt 0 ]; then
+    if [ "$(uname)" = Darwin ]; then
+        echo "Some tests need programs that are missing: brew install ${missing_brew[*]}" >&2
+    else
+        echo "Some tests need programs that are missing: apt-get install ${missing_apt[*]}" >&2
+    fi
+    if [ "${CI:-}" = true ]; then exit 1; fi
+fi

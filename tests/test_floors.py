@@ -1,0 +1,97 @@
+"""The package is built in floors, and a module imports only from floors below its own."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "asgi_push"
+
+# A package stands for all its modules. Modules of one package may import each other; others on one floor may not.
+FLOORS = [
+    {"errors", "disconnect", "messages"},  # words
+    {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "encoding", "logs"},  # mechanisms
+    {"protocols"},  # wire
+    {"session"},
+    {"brokers", "metrics"},  # edges
+    {"hub"},
+    {"blocking"},
+    {"push"},  # face
+    {"transports"},  # carriers
+    {"lifespan"},
+    {"middleware"},
+    {"__init__"},
+    {"cli", "demo"},  # they use the public names, as any application does
+    {"__main__"},
+]
+PURE = set[str]().union(*FLOORS[:4])  # no loop, no socket, no clock: `now` is a parameter
+IMPURE = {"anyio", "asyncio", "select", "socket", "ssl", "threading", "time", "trio", "uvicorn"}
+
+
+def name_of(path: Path) -> str:
+    """asgi_push/protocols/plain.py is protocols.plain, asgi_push/protocols/__init__.py is protocols."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+
+def floor_of(module: str) -> int:
+    top = module.partition(".")[0]
+    assert top in FLOOR_OF, f"asgi_push.{module} has no floor yet: give it one in FLOORS"
+    return FLOOR_OF[top]
+
+
+def imports_of(module: str) -> set[str]:
+    """All names imported anywhere in a module, in full; of `from a import b` that is a.b, though b may be no module."""
+    path = MODULES[module]
+    package = ["asgi_push", *path.relative_to(PACKAGE).parts[:-1]]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            origin = ".".join([*base, *filter(None, [node.module])])
+            names |= {f"{origin}.{alias.name}" for alias in node.names}
+    return names
+
+
+def inner_imports(module: str) -> set[str]:
+    """The modules of this package among them."""
+    found = set()
+    for name in imports_of(module):
+        if name.partition(".")[0] == "asgi_push":
+            parts = name.split(".")[1:]
+            while parts and ".".join(parts) not in MODULES:
+                parts.pop()  # a name inside a module
+            found.add(".".join(parts) or "__init__")
+    return found - {module}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_from_floors_below(module: str) -> None:
+    """A module imports only from floors below its own, or from its own package."""
+    for other in inner_imports(module):
+        same_package = other.partition(".")[0] == module.partition(".")[0]
+        assert same_package or floor_of(other) < floor_of(module), f"{module} must not import {other}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] in PURE])
+def test_lower_floors_are_pure(module: str) -> None:
+    """Up to the session nothing knows of a loop, a socket or a clock, and the words need the standard library only."""
+    outside = {name.partition(".")[0] for name in imports_of(module)} - {"asgi_push"}
+    assert not outside & IMPURE
+    if floor_of(module) == 0:
+        assert outside <= sys.stdlib_module_names
+
+
+def test_no_circles() -> None:
+    """Not within a package either."""
+    TopologicalSorter({module: inner_imports(module) for module in MODULES}).prepare()
