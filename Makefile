@@ -24,7 +24,7 @@ types: .venv/.test ## check types
 	@$(BIN)/mypy asgi_push $(wildcard tests/typing)
 
 bench: .venv/.bench ## measure fan-out, beside other libraries
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove everything that these commands made
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from .messages import Kind, Payload
+from .messages import Payload
 
 # Keys that are no str become one, as in json.dumps; numpy arrays are lists to a browser.
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
@@ -17,13 +17,13 @@ def encode(data: Any) -> Payload:
         ValueError: orjson cannot encode it; the message says what.
     """
     if type(data) is str:
-        return Payload(Kind.TEXT, _utf8(data))
+        return Payload("text", _utf8(data))
     if isinstance(data, bytes | bytearray | memoryview):
-        return Payload(Kind.BINARY, bytes(data))
+        return Payload("binary", bytes(data))
     if isinstance(data, str):
-        return Payload(Kind.TEXT, _utf8(str(data)))
+        return Payload("text", _utf8(str(data)))
     try:
-        return Payload(Kind.JSON, orjson.dumps(data, option=_OPTIONS))
+        return Payload("json", orjson.dumps(data, option=_OPTIONS))
     except orjson.JSONEncodeError as error:
         raise ValueError(f"data: {error}") from error
 

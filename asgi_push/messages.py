@@ -3,33 +3,42 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Literal
 
 # What a full send queue leads to.
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 
 
-class Kind(Enum):
-    """What the bytes of a payload are."""
-
-    TEXT = "text"
-    BINARY = "binary"
-    JSON = "json"
+# What the bytes of a payload are. Words, not an Enum: the garbage collector leaves a tuple of bytes and words alone, and
+# histories hold very many of them.
+Kind = Literal["text", "binary", "json"]
 
 
-@dataclass(frozen=True, slots=True)
 class Payload:
     """Data as it travels: encoded once, whatever the number of receivers."""
 
-    kind: Kind
-    data: bytes
+    # Not a dataclass, like Publication: one of each is made for every publication, and a frozen dataclass takes three
+    # times as long to make.
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: Kind, data: bytes) -> None:
+        self.kind = kind
+        self.data = data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Payload) and (self.kind, self.data) == (other.kind, other.data)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.data))
+
+    def __repr__(self) -> str:
+        return f"Payload({self.kind}, {self.data!r})"
 
     def decode(self) -> Any:
         """Return what was published: a str, bytes, or the decoded JSON."""
-        if self.kind is Kind.BINARY:
+        if self.kind == "binary":
             return self.data
-        return self.data.decode() if self.kind is Kind.TEXT else json.loads(self.data)
+        return self.data.decode() if self.kind == "text" else json.loads(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,6 @@ class StreamPosition:
 class Publication:
     """One item in a channel. ``offset`` is its place in the stream, 0 where the channel keeps no history."""
 
-    # Not a dataclass: one is made for every publication, and a frozen dataclass takes three times as long to make.
     __slots__ = ("channel", "offset", "payload", "tags")
 
     def __init__(self, channel: str, payload: Payload, offset: int = 0, tags: Mapping[str, str] | None = None) -> None:

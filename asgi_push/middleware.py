@@ -8,11 +8,10 @@ from anyio.lowlevel import current_token
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import NotRunningError, SettingsError
+from .errors import SettingsError
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
-from .transports.handshake import Refusal, refuse
 from .transports.websocket import serve_websocket
 
 
@@ -72,7 +71,8 @@ class PushMiddleware:
         if path_params is None:
             await self.app(self._with_push(scope), receive, send)
         else:
-            await self._serve(scope, receive, send, path_params)
+            # Awaited right here: every coroutine between the server and the session costs each idle session memory.
+            await serve_websocket(self.push, scope, receive, send, path_params)
 
     async def _fail(self, scope: Scope, receive: Receive, send: Send, error: SettingsError) -> None:
         if scope["type"] != "lifespan":
@@ -89,16 +89,6 @@ class PushMiddleware:
         if match is None:
             return None
         return {name: self._convertors[name].convert(value) for name, value in match.groupdict().items()}
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
-        try:
-            self.push.hub  # noqa: B018  # raises where this is not the event loop that sessions live on
-        except NotRunningError as error:
-            logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
-            await receive()
-            await refuse(scope, send, Refusal(503, "push runs on another event loop"))
-            return
-        await serve_websocket(self.push, scope, receive, send, path_params)
 
     def _with_push(self, scope: Scope) -> Scope:
         app = scope.get("app")

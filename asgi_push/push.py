@@ -90,11 +90,11 @@ class Push:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def _stream_options(self, options: ChannelOptions) -> StreamOptions:
-        size, ttl = options.history_size, options.history_ttl
-        return StreamOptions(
-            self.settings.history_size if size is None else size, self.settings.history_ttl if ttl is None else ttl
-        )
+    def _stream_options(self, options: ChannelOptions) -> StreamOptions | None:
+        """Return how long the history of such channels is; None where they keep none."""
+        size = self.settings.history_size if options.history_size is None else options.history_size
+        ttl = self.settings.history_ttl if options.history_ttl is None else options.history_ttl
+        return StreamOptions(size, ttl) if size and ttl else None
 
     # -- starting and stopping --------------------------------------------------------------------------------------
 
@@ -175,18 +175,22 @@ class Push:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self.publish(user_channel(_checked_user(user)), data)
+        return await self.publish(_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
         """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
         if isinstance(users, str):
             raise ValueError("users: must be several ids, not one str; send_to_user sends to one")
-        channels = [user_channel(_checked_user(user)) for user in users]
+        channels = [_user_channel(user) for user in users]
         return await self._here(self._publish_to, channels, data)
 
     async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
-        payload = self.hub.encode(data)
-        return [await self._publish(channel, payload, None, None) for channel in channels]
+        payload, results = self.hub.encode(data), []
+        for channel in channels:
+            if self.hub.fanout.full:
+                await self.hub.fanout.room()
+            results.append(await self._broker.publish(channel, payload, self._stream(channel)))
+        return results
 
     async def send_to_all(self, data: Any) -> PublishResult:
         """Send to everybody who is connected. See ``send_to_user``."""
@@ -224,25 +228,21 @@ class Push:
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
-        check_channel(channel)
-        if self._thread != threading.get_ident():
-            return await self._here(self._encode_and_publish, channel, data, tags, idempotency_key)
-        return await self._publish(channel, self.hub.encode(data), tags, idempotency_key)
+        hub = self._hub
+        if hub is None or self._thread != threading.get_ident() or not hub.running:
+            return await self._here(self._publish_here, channel, data, tags, idempotency_key)
+        payload = hub.encode(data)
+        if hub.fanout.full:
+            await hub.fanout.room()
+        return await self._broker.publish(check_channel(channel), payload, self._stream(channel), tags, idempotency_key)
 
-    async def _encode_and_publish(
+    async def _publish_here(
         self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
     ) -> PublishResult:
-        return await self._publish(channel, self.hub.encode(data), tags, idempotency_key)
+        self.hub  # noqa: B018  # raises where it is not running
+        return await self.publish(channel, data, tags=tags, idempotency_key=idempotency_key)
 
-    async def _publish(
-        self, channel: str, payload: Payload, tags: Mapping[str, str] | None, idempotency_key: str | None
-    ) -> PublishResult:
-        fanout = self.hub.fanout
-        if fanout.full:
-            await fanout.room()
-        return await self._broker.publish(channel, payload, self._stream(channel), tags, idempotency_key)
-
-    def _stream(self, channel: str) -> StreamOptions:
+    def _stream(self, channel: str) -> StreamOptions | None:
         if self._streams:
             namespace, found, _ = channel.partition(":")
             if found:
@@ -268,8 +268,7 @@ class Push:
         check_channel(channel)
         if limit < 0:
             raise ValueError(f"limit: must be at least 0, not {limit}")
-        stream = self._stream(channel)
-        return await self._here(self._broker.history, channel, stream, limit or -1, since, reverse)
+        return await self._here(self._broker.history, channel, limit or -1, since, reverse)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
@@ -284,10 +283,10 @@ class Push:
 
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session."""
-        return await self._here(self._is_online, _checked_user(user))
+        return await self._here(self._is_online, _user_channel(user))
 
-    async def _is_online(self, user: str) -> bool:
-        return bool(self.hub.registry.members(user_channel(user)))
+    async def _is_online(self, channel: str) -> bool:
+        return bool(self.hub.registry.members(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
         """Put all sessions that a user has now into a channel; one that is in it, or that has no room, is left alone.
@@ -324,10 +323,14 @@ class Push:
             raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
 
 
-def _checked_user(user: str) -> str:
+def _user_channel(user: str) -> str:
     if not isinstance(user, str) or not user:  # type: ignore[redundant-expr]  # callers are not all type-checked
         raise ValueError(f"user: must be a non-empty str, not {user!r:.80}")
-    check_channel(user_channel(user))
+    return check_channel(user_channel(user))
+
+
+def _checked_user(user: str) -> str:
+    _user_channel(user)
     return user
 
 

@@ -23,9 +23,14 @@ def user_channel(user: str) -> str:
 
 def check_channel(channel: str) -> str:
     """Return the name if it can be a channel's, else raise ValueError."""
-    if not isinstance(channel, str) or not channel or len(channel.encode("utf-8", "replace")) > MAX_CHANNEL_BYTES:  # type: ignore[redundant-expr]  # callers are not all type-checked
+    if not isinstance(channel, str) or not channel or _too_long(channel):  # type: ignore[redundant-expr]  # callers are not all type-checked
         raise ValueError(f"channel: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}")
     return channel
+
+
+def _too_long(channel: str) -> bool:
+    # A character is at most four bytes: short names, which are nearly all, need no encoding to be measured.
+    return len(channel) * 4 > MAX_CHANNEL_BYTES and len(channel.encode("utf-8", "replace")) > MAX_CHANNEL_BYTES
 
 
 class State(Enum):

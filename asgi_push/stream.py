@@ -1,12 +1,16 @@
 """The history of one channel: a bounded stream of publications that a client can go on from."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from .errors import UnrecoverablePosition
-from .messages import History, Payload, Publication, StreamPosition
+from .messages import History, Kind, Payload, Publication, StreamPosition
+
+# How often expired publications are looked for, in seconds, and in how many streams at a time: 10,000 streams a second,
+# for a thirtieth of a millisecond each time.
+_SWEEP_INTERVAL, _SWEEP_SIZE = 0.01, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Stream:
         self.offset = 0
         self.bytes = 0
         self.expires_at = 0.0
-        self._kept: deque[Publication] = deque()
+        # Only what the garbage collector need not look at: a server holds millions of these.
+        self._kept: deque[tuple[Kind, bytes, Mapping[str, str] | None]] = deque()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -46,15 +51,16 @@ class Stream:
         self, payload: Payload, tags: Mapping[str, str] | None, now: float, size: int, ttl: float
     ) -> Publication:
         """Add a publication; at most ``size`` are kept, for ``ttl`` seconds from now."""
-        self.expire(now)
+        if self.expires_at <= now:
+            self.clear()
         self.offset += 1
-        publication = Publication(self._channel, payload, self.offset, tags)
-        self._kept.append(publication)
+        kept = self._kept
+        kept.append((payload.kind, payload.data, tags))
         self.bytes += len(payload.data)
-        while len(self._kept) > size:
-            self.bytes -= len(self._kept.popleft().payload.data)
+        while len(kept) > size:
+            self.bytes -= len(kept.popleft()[1])
         self.expires_at = now + ttl
-        return publication
+        return Publication(self._channel, payload, self.offset, tags)
 
     def expire(self, now: float) -> None:
         """Forget the publications if their time is over."""
@@ -79,17 +85,19 @@ class Stream:
         return History(found if limit < 0 else found[:limit], self.position)
 
     def _after(self, since: StreamPosition | None, reverse: bool) -> list[Publication]:
-        if not self._kept:
-            return []
-        first = self._kept[0].offset
+        first, last = self.offset - len(self._kept) + 1, self.offset
         if reverse:
-            end = len(self._kept) if since is None else max(0, since.offset - first)
-            return list(islice(self._kept, end))[::-1]
-        return list(self._kept) if since is None else self._newer(since.offset)
+            return self._range(first, last if since is None else min(last, since.offset - 1))[::-1]
+        return self._range(first if since is None else max(first, since.offset + 1), last)
 
-    def _newer(self, offset: int) -> list[Publication]:
+    def _range(self, start: int, stop: int) -> list[Publication]:
+        """Return the kept publications with these offsets, both included."""
         first = self.offset - len(self._kept) + 1
-        return list(islice(self._kept, max(0, offset + 1 - first), None))
+        kept = islice(self._kept, max(0, start - first), max(0, stop + 1 - first))
+        return [
+            Publication(self._channel, Payload(kind, data), offset, tags)
+            for offset, (kind, data, tags) in enumerate(kept, max(start, first))
+        ]
 
     def recover(self, now: float, since: StreamPosition) -> Recovery:
         """Return what came after ``since``, all of it or nothing: a gap is told, never passed over.
@@ -98,8 +106,74 @@ class Stream:
         that is newer is the very next one.
         """
         self.expire(now)
-        newer = self._newer(since.offset)
+        newer = self._after(since, reverse=False)
         continuous = len(newer) == self.offset - since.offset
         if continuous and since.epoch in ("", self.epoch):
             return Recovery(True, newer, self.position)
         return Recovery(False, [], self.position)
+
+
+class Streams:
+    """The streams of all channels, at most ``max_streams`` with at most ``max_bytes`` of publications together.
+
+    Above either bound the stream that has been idle for long goes, and with it its epoch, so that a client which wants
+    it back is told of the gap. ``new_epoch`` names a stream's life.
+    """
+
+    __slots__ = ("_bytes", "_max_bytes", "_max_streams", "_new_epoch", "_streams", "_swept_at")
+
+    def __init__(self, new_epoch: Callable[[], str], max_streams: int, max_bytes: int) -> None:
+        self._new_epoch = new_epoch
+        self._max_streams = max_streams
+        self._max_bytes = max_bytes
+        self._streams: dict[str, Stream] = {}  # in the order in which they were last looked at by _sweep
+        self._bytes = 0
+        self._swept_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, channel: str) -> Stream:
+        """Return a channel's stream; one that nobody asked for yet begins here."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            stream = self._streams[channel] = Stream(channel, self._new_epoch())
+            self._evict()
+        return stream
+
+    def append(
+        self, stream: Stream, payload: Payload, tags: Mapping[str, str] | None, now: float, size: int, ttl: float
+    ) -> Publication:
+        """Add a publication to one of these streams."""
+        before = stream.bytes
+        publication = stream.append(payload, tags, now, size, ttl)
+        self._bytes += stream.bytes - before
+        if now >= self._swept_at + _SWEEP_INTERVAL:
+            self._swept_at = now
+            self._sweep(now)
+        if self._bytes > self._max_bytes:
+            self._evict()
+        return publication
+
+    def history(self, channel: str, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+        """Read a channel's stream; see ``Stream.history``."""
+        stream = self.get(channel)
+        self._forget(stream, now)
+        return stream.history(now, limit, since, reverse)
+
+    def _forget(self, stream: Stream, now: float) -> None:
+        before = stream.bytes
+        stream.expire(now)
+        self._bytes += stream.bytes - before
+
+    def _sweep(self, now: float) -> None:
+        """Look at the next few streams, in turn, and forget what has expired."""
+        for channel in list(islice(self._streams, _SWEEP_SIZE)):
+            stream = self._streams.pop(channel)
+            self._forget(stream, now)
+            self._streams[channel] = stream
+
+    def _evict(self) -> None:
+        while len(self._streams) > self._max_streams or (self._bytes > self._max_bytes and len(self._streams) > 1):
+            oldest = min(islice(self._streams, _SWEEP_SIZE), key=lambda channel: self._streams[channel].expires_at)
+            self._bytes -= self._streams.pop(oldest).bytes

@@ -17,11 +17,6 @@ class StreamOptions:
     size: int
     ttl: float
 
-    @property
-    def kept(self) -> bool:
-        """Whether there is any history."""
-        return self.size > 0 and self.ttl > 0
-
 
 class Deliver(Protocol):
     """Hands a publication to the sessions of this process in its channel; returns how many there are."""
@@ -54,16 +49,14 @@ class Broker(Protocol):
         self,
         channel: str,
         payload: Payload,
-        stream: StreamOptions,
+        stream: StreamOptions | None,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> PublishResult:
-        """Add to the channel's stream, if it keeps any, and deliver everywhere; a known key changes nothing."""
+        """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
 
-    async def history(
-        self, channel: str, stream: StreamOptions, limit: int, since: StreamPosition | None, reverse: bool
-    ) -> History:
+    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; see ``Stream.history``."""
         ...
 

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from ..messages import History, Payload, Publication, PublishResult, StreamPosition
-from ..stream import Stream
+from ..stream import Streams
 from . import IDEMPOTENCY_TTL, Deliver, Obey, StreamOptions
 
-# Bounds of all streams together; above either, the stream that was used longest ago goes, and with it its
-# epoch, so that a client which wants it back is told of the gap.
+# Bounds of all streams together.
 MAX_STREAMS = 100_000
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 
@@ -23,9 +22,7 @@ class MemoryBroker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._streams: OrderedDict[str, Stream] = OrderedDict()  # the one used longest ago comes first
-        self._live: OrderedDict[str, None] = OrderedDict()  # those that hold publications, in the same order
-        self._stream_bytes = 0
+        self._streams = Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()
         self._deliver: Deliver = _nobody
         self._obey: Obey = _nothing
@@ -42,7 +39,7 @@ class MemoryBroker:
         self,
         channel: str,
         payload: Payload,
-        stream: StreamOptions,
+        stream: StreamOptions | None,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> PublishResult:
@@ -58,39 +55,13 @@ class MemoryBroker:
         return result
 
     def _publish(
-        self, channel: str, payload: Payload, options: StreamOptions, tags: Mapping[str, str] | None
+        self, channel: str, payload: Payload, options: StreamOptions | None, tags: Mapping[str, str] | None
     ) -> PublishResult:
-        if not options.kept:
+        if options is None:
             return PublishResult(None, self._deliver(Publication(channel, payload, 0, tags)))
-        now = self._clock()
-        stream = self._stream(channel)
-        before = stream.bytes
-        publication = stream.append(payload, tags, now, options.size, options.ttl)
-        self._stream_bytes += stream.bytes - before
-        self._live[channel] = None
-        self._live.move_to_end(channel)
-        self._sweep(now)
-        return PublishResult(stream.position, self._deliver(publication))
-
-    def _stream(self, channel: str) -> Stream:
-        """Return the channel's stream, now the one used last; a channel that has none begins one."""
         stream = self._streams.get(channel)
-        if stream is None:
-            stream = self._streams[channel] = Stream(channel, secrets.token_urlsafe(6))
-        else:
-            self._streams.move_to_end(channel)
-        return stream
-
-    def _sweep(self, now: float) -> None:
-        """Forget what has expired, and the oldest of what is too much."""
-        while (oldest := next(iter(self._live))) and self._streams[oldest].expires_at <= now:
-            self._stream_bytes -= self._streams[oldest].bytes
-            self._streams[oldest].clear()
-            del self._live[oldest]
-        while len(self._streams) > MAX_STREAMS or (self._stream_bytes > MAX_STREAM_BYTES and len(self._streams) > 1):
-            channel, stream = self._streams.popitem(last=False)
-            self._live.pop(channel, None)
-            self._stream_bytes -= stream.bytes
+        publication = self._streams.append(stream, payload, tags, self._clock(), options.size, options.ttl)
+        return PublishResult(StreamPosition(stream.offset, stream.epoch), self._deliver(publication))
 
     def _forget_results(self, now: float) -> None:
         # All live equally long, so the first is the next to go.
@@ -100,15 +71,9 @@ class MemoryBroker:
                 return
             del self._results[first]
 
-    async def history(
-        self, channel: str, stream: StreamOptions, limit: int, since: StreamPosition | None, reverse: bool
-    ) -> History:
+    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
-        found = self._stream(channel)
-        before = found.bytes
-        history = found.history(self._clock(), limit, since, reverse)
-        self._stream_bytes += found.bytes - before
-        return history
+        return self._streams.history(channel, self._clock(), limit, since, reverse)
 
     async def command(self, message: bytes) -> None:
         """Obey at once: there is no other process."""

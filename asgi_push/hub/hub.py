@@ -182,7 +182,10 @@ class Hub:
 
     def deliver(self, publication: Publication) -> int:
         """Hand a publication to the members of its channel; return how many there are."""
-        receivers = len(self.registry.members(publication.channel))
+        members = self.registry.members(publication.channel)
+        receivers = len(members)
+        if receivers == 1 and self.fanout.deliver_at_once(next(iter(members)), publication):
+            return 1
         if receivers:
             self.fanout.add(publication.channel, publication)
         return receivers

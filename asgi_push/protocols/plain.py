@@ -7,7 +7,7 @@ understood, the ones that browser helpers and hand-written pages send; no contro
 import orjson
 
 from ..disconnect import Disconnect
-from ..messages import Kind, Payload, Publication
+from ..messages import Payload, Publication
 from .wire import WireMessage
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
@@ -55,7 +55,7 @@ def _json_answer(text: str) -> WireMessage | None:
 
 def message(payload: Payload) -> WireMessage:
     """Return the one message that carries a payload."""
-    return WireMessage(payload.data, text=payload.kind is not Kind.BINARY)
+    return WireMessage(payload.data, text=payload.kind != "binary")
 
 
 class PlainCodec:

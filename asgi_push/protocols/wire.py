@@ -7,12 +7,17 @@ from ..messages import Publication
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
 
+# The whole headers of short frames, by size: most messages are short, and a look-up is all that theirs cost.
+_SHORT_TEXT = [bytes((_TEXT, size)) for size in range(126)]
+_SHORT_BINARY = [bytes((_BINARY, size)) for size in range(126)]
+
 
 def frame(data: bytes, *, text: bool) -> bytes:
     """Return the one unmasked WebSocket frame that carries a message from the server (RFC 6455, section 5.2)."""
-    head, size = _TEXT if text else _BINARY, len(data)
+    size = len(data)
     if size < 126:
-        return struct.pack("!BB", head, size) + data
+        return (_SHORT_TEXT if text else _SHORT_BINARY)[size] + data
+    head = _TEXT if text else _BINARY
     if size < 65_536:
         return struct.pack("!BBH", head, 126, size) + data
     return struct.pack("!BBQ", head, 127, size) + data

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from ..disconnect import Disconnect
+from ..errors import NotRunningError
 from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub, Refused
 from ..logs import logger, printable
@@ -84,8 +85,13 @@ async def _admit(
     push: Push, scope: Scope, carrier: WebSocketCarrier, path_params: Mapping[str, Any]
 ) -> tuple[Session, list[str]]:
     """Return the session that a connection may have, and its channels; or raise Refusal."""
+    try:
+        hub, settings = push.hub, push.settings
+    except NotRunningError as error:
+        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
+        raise Refusal(503, "push runs on another event loop") from None
     credentials = await identify(push, scope, path_params)
-    hub, settings, now = push.hub, push.settings, time.monotonic()
+    now = time.monotonic()
     heartbeat = ClientHeartbeat(settings.idle_timeout)
     session = Session(secrets.token_urlsafe(12), credentials.user, carrier, plain.CODEC, hub, heartbeat, now)
     session.path_params = path_params
