@@ -9,8 +9,8 @@ from typing import Any, Literal
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 
 
-# What the bytes of a payload are. Words, not an Enum: the garbage collector leaves a tuple of bytes and words alone, and
-# histories hold very many of them.
+# What the bytes of a payload are. Words, not an Enum: the garbage collector leaves a tuple of bytes and words alone,
+# and histories hold very many of them.
 Kind = Literal["text", "binary", "json"]
 
 

@@ -22,7 +22,7 @@ from .errors import NotRunningError
 from .hub.commands import encode_command, obey
 from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
-from .messages import ChannelOptions, Credentials, History, Payload, PublishResult, StreamPosition
+from .messages import ChannelOptions, Credentials, History, PublishResult, StreamPosition
 from .session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
 from .settings import Settings
 

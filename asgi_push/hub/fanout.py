@@ -174,16 +174,22 @@ class Fanout:
         while True:
             await self._work.wait()
             self._idle = False
-            pending, self._pending = self._pending, {}
-            self._waiting = self._waiting_bytes = 0
-            self._served.clear()
-            if self.full:
-                self.full = False
-                room, self._room = self._room, anyio.Event()
-                room.set()
-            await self._hand_out(pending)
-            await self._writers.relief()
-            self._idle = True
+            try:
+                await self._hand_out(self._take())
+                await self._writers.relief()
+            finally:
+                self._idle = True
+
+    def _take(self) -> Mapping[str | Session, list[Item]]:
+        """Take all that waits, and let the publishers go on."""
+        pending, self._pending = self._pending, {}
+        self._waiting = self._waiting_bytes = 0
+        self._served.clear()
+        if self.full:
+            self.full = False
+            room, self._room = self._room, anyio.Event()
+            room.set()
+        return pending
 
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
         until = time.monotonic() + _HOLD

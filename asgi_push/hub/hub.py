@@ -86,8 +86,8 @@ class Hub:
     async def _idle(self, within: float) -> None:
         """Wait until no session is closing and no hook is running, but not for ever."""
         until = time.monotonic() + within
-        while (self._closing or self._calls.running) and time.monotonic() < until:
-            await anyio.sleep(0.01)  # noqa: ASYNC110  # it happens once, and two things are waited for
+        while (self._closing or self._calls.running) and time.monotonic() < until:  # noqa: ASYNC110  # once, for two things
+            await anyio.sleep(0.01)
 
     # -- sessions come ----------------------------------------------------------------------------------------------
 
