@@ -10,6 +10,16 @@ MAX_REASON_BYTES = 123
 _NEVER_SENT = frozenset({1004, 1005, 1006, 1015})
 
 
+# Reasons of codes that servers give without one (RFC 6455, section 7.4.1, and the IANA registry).
+_WELL_KNOWN = {
+    1000: "normal closure",
+    1001: "going away",
+    1005: "no status received",
+    1006: "connection lost",
+    1012: "service restart",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Disconnect:
     """Why a session ends: a WebSocket close code and a reason for people.
@@ -36,6 +46,12 @@ class Disconnect:
     CONNECTION_LIMIT: ClassVar["Disconnect"]
     MESSAGE_TOO_LARGE: ClassVar["Disconnect"]
     CONNECTION_LOST: ClassVar["Disconnect"]
+
+    @classmethod
+    def of_peer(cls, code: int | None, reason: str | None) -> "Disconnect":
+        """Return what a server said of a connection that ended; the reason may be the client's own words."""
+        code = code or cls.CONNECTION_LOST.code
+        return cls(code, reason or _WELL_KNOWN.get(code, "closed by peer"))
 
     @property
     def reconnect(self) -> bool:

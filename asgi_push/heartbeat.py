@@ -39,10 +39,15 @@ class Deadlines(Generic[K]):
         self._when[item] = when
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, item))
+        if planned is not None:
+            self._compact()
 
     def cancel(self, item: K) -> None:
         """Forget ``item``; unknown ones are no error."""
         self._when.pop(item, None)
+        self._compact()
+
+    def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._when) + _SLACK:
             self._heap = [entry for entry in self._heap if self._when.get(entry[2]) == entry[0]]
             heapq.heapify(self._heap)

@@ -31,15 +31,16 @@ class Put(Enum):
 class SendQueue(Generic[M]):
     """A queue of at most ``max_messages`` messages and ``max_bytes`` bytes, the one being sent included.
 
-    An empty queue takes one message of any size, so that a message is never too large for a session that keeps up.
+    An empty queue takes one message of any size, so that a message is never too large for a session that keeps up; and
+    ``drop_oldest`` always takes the newest, if only behind the one being sent.
     """
 
     __slots__ = (
-        "_last",
         "_max_bytes",
         "_max_messages",
         "_messages",
         "_policy",
+        "_sending",
         "_urgent",
         "bytes",
         "dropped",
@@ -53,14 +54,14 @@ class SendQueue(Generic[M]):
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._policy = policy
-        self._last = 0
+        self._sending: int | None = None  # the size of the message being sent
         self.bytes = 0
         self.dropped = 0
         self.sending_since: float | None = None
         self.slow = False  # known to be behind: nobody waits for it any more
 
     def __len__(self) -> int:
-        return len(self._messages) + (1 if self._last else 0)
+        return len(self._messages) + (self._sending is not None)
 
     def put(self, message: M) -> Put:
         """Add a message at the end, as the policy allows; ``dropped`` counts what the policy threw away."""
@@ -78,9 +79,8 @@ class SendQueue(Generic[M]):
         return Put.QUEUED
 
     def _fits(self, message: M) -> bool:
-        if not self.bytes and not self._messages:
-            return True
-        return len(self) < self._max_messages and self.bytes + message.size <= self._max_bytes
+        held = len(self)
+        return not held or (held < self._max_messages and self.bytes + message.size <= self._max_bytes)
 
     def put_last(self, message: M) -> None:
         """Add a message whatever the bounds: the one after which none comes."""
@@ -99,21 +99,22 @@ class SendQueue(Generic[M]):
     def take(self, now: float) -> M | None:
         """Return the next message to send from ``now`` on, or None; the one before counts as sent."""
         self.sending_since = now
-        self.bytes -= self._last
-        self._last = 0
+        if self._sending is not None:
+            self.bytes -= self._sending
+            self._sending = None
         if self._urgent:
             return self._urgent.popleft()
         if not self._messages:
             return None
         message = self._messages.popleft()
-        self._last = message.size
+        self._sending = message.size
         return message
 
     def clear(self) -> None:
         """Throw away what waits; what is being sent still counts."""
         self._messages.clear()
         self._urgent = None
-        self.bytes = self._last
+        self.bytes = self._sending or 0
 
     @property
     def half_full(self) -> bool:

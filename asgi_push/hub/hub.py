@@ -11,6 +11,7 @@ from ..brokers import Broker
 from ..disconnect import Disconnect
 from ..encoding import encode
 from ..heartbeat import Beat, Deadlines
+from ..logs import RateLimit, logger, printable
 from ..messages import Payload, Publication
 from ..protocols import WireMessage
 from ..registry import Registry
@@ -23,6 +24,9 @@ from .writers import Writer, Writers
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
 _SHUTDOWN_TIME = 3.0
+
+# Seconds between two log lines that say the same of many sessions.
+_QUIET = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Hub:
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background.spawn, self.close, settings)
         self._writers = Writers(self._background.spawn, self.gone, self._schedule, settings.send_timeout)
+        self._quiet = RateLimit(_QUIET)
         self.fanout = Fanout(settings, self.registry, self._writers, self.close)
 
     @property
@@ -75,6 +80,7 @@ class Hub:
     async def stop(self) -> None:
         """Close all sessions and stop, in a bounded time whatever the peers and the hooks do."""
         self.accepting = False
+        self.fanout.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
         await self._idle(within=_SHUTDOWN_TIME)
@@ -199,11 +205,13 @@ class Hub:
         queue = self.fanout.open_queue(session)  # the writer that serves it sends the close frame
         if disconnect.code == Disconnect.SLOW.code:
             queue.clear()
+            self._tell(session, disconnect)
         self._schedule(session, time.monotonic() + self.settings.send_timeout)
 
     def gone(self, session: Session, disconnect: Disconnect) -> None:
         """The peer takes nothing any more: drop the connection."""
-        self._leave(session, disconnect)
+        if self._leave(session, disconnect) and disconnect.code == Disconnect.SLOW.code:
+            self._tell(session, disconnect)
         session.carrier.stop(abort=True)
 
     def ended(self, session: Session, disconnect: Disconnect) -> None:
@@ -215,6 +223,17 @@ class Hub:
         self._deadlines.cancel(session)
         if self.running:
             self._calls.call(session, self.hooks.on_disconnect, session.disconnect, last=True)
+
+    def _tell(self, session: Session, disconnect: Disconnect) -> None:
+        held_back = self._quiet.allow(disconnect.reason, time.monotonic())
+        if held_back is not None:
+            logger.warning(
+                "session %s of user %s was closed: %s (and %d more since the last such line)",
+                session.id,
+                printable(session.user),
+                disconnect.reason,
+                held_back,
+            )
 
     def _leave(self, session: Session, disconnect: Disconnect) -> bool:
         if not session.begin_closing(disconnect):

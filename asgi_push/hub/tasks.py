@@ -57,16 +57,24 @@ class Background:
             self._finished.set()
 
     def spawn(self, task: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """Run ``task(*args)`` in the background; it must not raise."""
+        """Run ``task(*args)`` in the background; a failure is logged."""
         if self._group is None:
             raise NotRunningError("Push is not running on this event loop")
-        self._group.start_soon(task, *args)
+        self._group.start_soon(_guarded, task, *args)
 
     async def stop(self) -> None:
         """Cancel all tasks and wait until they are gone."""
         if self._group is not None:
             self._group.cancel_scope.cancel()
             await self._finished.wait()
+
+
+async def _guarded(task: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """Run a task; its failure must not end the group, and with it all the others."""
+    try:
+        await task(*args)
+    except Exception:  # noqa: BLE001  # whatever it is, it is said here
+        logger.exception("%s failed", getattr(task, "__qualname__", task))
 
 
 async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:

@@ -12,7 +12,7 @@ from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
 from ..errors import AuthenticationError
 from ..hub.hooks import call_hook
 from ..hub.hub import Refused
-from ..logs import logger, printable
+from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
 from ..push import Push
 from ..session import EVERYBODY, Session, check_channel, user_channel
@@ -29,6 +29,10 @@ def seconds_left(credentials: Credentials) -> float | None:
     return None if credentials.expires_at is None else credentials.expires_at - time.time()
 
 
+# One line a second for each status: clients that are refused come again, all of them.
+_refusals = RateLimit(1.0)
+
+
 class Refusal(Exception):
     """The connection is not accepted; ``status`` is the HTTP status that says why."""
 
@@ -40,7 +44,10 @@ class Refusal(Exception):
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     """Answer the handshake with an HTTP status where the server can, else close, which servers turn into a 403."""
     reason = str(refusal)
-    logger.info("refused a WebSocket from %s: %d %s", scope.get("client"), refusal.status, printable(reason))
+    held_back = _refusals.allow(str(refusal.status), time.monotonic())
+    if held_back is not None:
+        message = "refused a WebSocket from %s: %d %s (and %d more since the last such line)"
+        logger.info(message, scope.get("client"), refusal.status, printable(reason), held_back)
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
     if refusal.status in (429, 503):
         headers.append((b"retry-after", _RETRY_AFTER.encode()))

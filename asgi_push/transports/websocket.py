@@ -121,9 +121,7 @@ async def _receive_all(hub: Hub, session: Session, receive: Receive) -> Disconne
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
-            return Disconnect(
-                event.get("code") or Disconnect.CONNECTION_LOST.code, event.get("reason") or "closed by peer"
-            )
+            return Disconnect.of_peer(event.get("code"), event.get("reason"))
         if session.state is State.OPEN:
             _take(hub, session, event)
 
