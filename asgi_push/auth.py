@@ -1,12 +1,13 @@
 """Who a connection is and where it comes from: tokens and origins. Pure: headers in, decisions out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from .errors import AuthenticationError, SettingsError
+from .errors import AuthenticationError, SettingsError, TokenExpiredError
 from .messages import Credentials
 
 # A browser cannot set headers on a WebSocket; a subprotocol is what it can set. Ours is never echoed back.
@@ -70,24 +71,62 @@ def require_jwt() -> None:
 
 
 def verify_token(token: str, secret: str) -> Credentials:
-    """Return who a JSON Web Token (HS256) names: claims ``sub``, ``exp``, ``info`` and ``channels``.
+    """Return who a JSON Web Token (HS256) names.
+
+    Its claims: ``sub`` (the user; absent or empty for an anonymous one), ``exp``, ``expire_at`` (when the connection
+    ends, instead of ``exp``; 0 = never), ``info``, ``channels``, and ``subs``, whose keys are channels too.
 
     Raises:
-        AuthenticationError: the signature, a time or a claim is wrong; the message never holds the token.
+        TokenExpiredError: its time is over.
+        AuthenticationError: the signature or a claim is wrong; the message never holds the token.
     """
+    claims = _claims(token, secret)
+    channels, subs = claims.get("channels") or [], claims.get("subs") or {}
+    if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
+        raise AuthenticationError("token: channels must be a list of strings")
+    if not isinstance(subs, dict):
+        raise AuthenticationError("token: subs must be an object")
+    return Credentials(claims.get("sub", ""), claims.get("info"), (*channels, *subs), _expiry(claims))
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionToken:
+    """What a subscription token allows: one user into one channel, until a Unix time in seconds."""
+
+    user: str
+    channel: str
+    info: Any
+    expires_at: float | None
+
+
+def verify_subscription_token(token: str, secret: str) -> SubscriptionToken:
+    """Return what a subscription token allows; claims ``sub``, ``channel``, ``info``, ``exp`` and ``expire_at``.
+
+    Raises:
+        TokenExpiredError: its time is over.
+        AuthenticationError: the signature or a claim is wrong.
+    """
+    claims = _claims(token, secret)
+    channel = claims.get("channel", "")
+    if not isinstance(channel, str):
+        raise AuthenticationError("token: channel must be a string")
+    return SubscriptionToken(claims.get("sub", ""), channel, claims.get("info"), _expiry(claims))
+
+
+def _claims(token: str, secret: str) -> Mapping[str, Any]:
     import jwt  # noqa: PLC0415  # optional: imported on use
 
     try:
-        claims = jwt.decode(token, secret, algorithms=["HS256"])
+        # Whom else a token is for is no business of this server: there is no audience to compare with.
+        return jwt.decode(token, secret, algorithms=["HS256"], options={"verify_aud": False})
+    except jwt.ExpiredSignatureError as error:
+        raise TokenExpiredError(f"token: {error}") from None
     except jwt.InvalidTokenError as error:
         raise AuthenticationError(f"token: {error}") from None
-    return _credentials(claims)
 
 
-def _credentials(claims: Mapping[str, Any]) -> Credentials:
-    user, channels, expires_at = claims.get("sub", ""), claims.get("channels", []), claims.get("exp")
-    if not isinstance(user, str):
-        raise AuthenticationError("token: sub must be a string")
-    if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
-        raise AuthenticationError("token: channels must be a list of strings")
-    return Credentials(user, claims.get("info"), tuple(channels), None if expires_at is None else float(expires_at))
+def _expiry(claims: Mapping[str, Any]) -> float | None:
+    expires_at = claims.get("expire_at", claims.get("exp"))
+    if expires_at is not None and not isinstance(expires_at, int | float):
+        raise AuthenticationError("token: expire_at must be a number")
+    return float(expires_at) if expires_at else None

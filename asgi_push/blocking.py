@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .disconnect import Disconnect
-from .messages import History, PublishResult, StreamPosition
+from .messages import ClientInfo, History, PresenceStats, PublishResult, StreamPosition
 
 
 class Blocking:
@@ -66,6 +66,16 @@ class Blocking:
     def is_online(self, user: str) -> bool:
         """See ``Push.is_online``."""
         result: bool = self._run("is_online", user)
+        return result
+
+    def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """See ``Push.presence``."""
+        result: dict[str, ClientInfo] = self._run("presence", channel)
+        return result
+
+    def presence_stats(self, channel: str) -> PresenceStats:
+        """See ``Push.presence_stats``."""
+        result: PresenceStats = self._run("presence_stats", channel)
         return result
 
     def history(

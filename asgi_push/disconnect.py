@@ -36,14 +36,21 @@ class Disconnect:
     SHUTDOWN: ClassVar["Disconnect"]
     SERVER_ERROR: ClassVar["Disconnect"]
     EXPIRED: ClassVar["Disconnect"]
+    SUBSCRIPTION_EXPIRED: ClassVar["Disconnect"]
     SLOW: ClassVar["Disconnect"]
     SEND_TIMEOUT: ClassVar["Disconnect"]
+    INSUFFICIENT_STATE: ClassVar["Disconnect"]
     FORCE_RECONNECT: ClassVar["Disconnect"]
     NO_HEARTBEAT: ClassVar["Disconnect"]
     NO_PONG: ClassVar["Disconnect"]
     OVERLOADED: ClassVar["Disconnect"]
+    INVALID_TOKEN: ClassVar["Disconnect"]
+    BAD_REQUEST: ClassVar["Disconnect"]
+    STALE: ClassVar["Disconnect"]
     FORCE: ClassVar["Disconnect"]
     CONNECTION_LIMIT: ClassVar["Disconnect"]
+    PERMISSION_DENIED: ClassVar["Disconnect"]
+    NOT_AVAILABLE: ClassVar["Disconnect"]
     MESSAGE_TOO_LARGE: ClassVar["Disconnect"]
     CONNECTION_LOST: ClassVar["Disconnect"]
 
@@ -62,21 +69,35 @@ class Disconnect:
         """Return self if a close frame can carry it, else raise ValueError that says why not."""
         if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
             raise ValueError(f"disconnect: code {self.code} cannot be sent; use 4000-4999 for your own")
-        if not self.reason or len(self.reason.encode()) > MAX_REASON_BYTES:
+        if not 0 < _size(self.reason) <= MAX_REASON_BYTES:
             raise ValueError(f"disconnect: the reason must be 1 to {MAX_REASON_BYTES} bytes of UTF-8")
         return self
+
+
+def _size(reason: str) -> int:
+    try:
+        return len(reason.encode())
+    except UnicodeEncodeError:  # a lone surrogate
+        return 0
 
 
 Disconnect.SHUTDOWN = Disconnect(3001, "shutdown")
 Disconnect.SERVER_ERROR = Disconnect(3004, "internal server error")
 Disconnect.EXPIRED = Disconnect(3005, "credentials expired")
+Disconnect.SUBSCRIPTION_EXPIRED = Disconnect(3006, "subscription expired")
 Disconnect.SLOW = Disconnect(3008, "slow consumer")
 Disconnect.SEND_TIMEOUT = Disconnect(3008, "send timeout")
+Disconnect.INSUFFICIENT_STATE = Disconnect(3010, "insufficient state")
 Disconnect.FORCE_RECONNECT = Disconnect(3011, "force reconnect")
 Disconnect.NO_HEARTBEAT = Disconnect(3012, "no heartbeat")
 Disconnect.NO_PONG = Disconnect(3012, "no pong")
 Disconnect.OVERLOADED = Disconnect(3013, "too many messages waiting")
+Disconnect.INVALID_TOKEN = Disconnect(3500, "invalid token")
+Disconnect.BAD_REQUEST = Disconnect(3501, "bad request")
+Disconnect.STALE = Disconnect(3502, "stale")
 Disconnect.FORCE = Disconnect(3503, "force disconnect")
 Disconnect.CONNECTION_LIMIT = Disconnect(3504, "connection limit")
+Disconnect.PERMISSION_DENIED = Disconnect(3507, "permission denied")
+Disconnect.NOT_AVAILABLE = Disconnect(3508, "not available")
 Disconnect.MESSAGE_TOO_LARGE = Disconnect(1009, "message too large")
 Disconnect.CONNECTION_LOST = Disconnect(1006, "connection lost")

@@ -3,6 +3,7 @@
 PushError
  +-- SettingsError (also a ValueError)
  +-- AuthenticationError
+ |    +-- TokenExpiredError
  +-- NotRunningError (also a RuntimeError)
  +-- UnrecoverablePosition
  +-- BrokerError
@@ -19,6 +20,10 @@ class SettingsError(PushError, ValueError):
 
 class AuthenticationError(PushError):
     """Raised by an ``authenticate`` hook to refuse a connection; a browser sees HTTP 401."""
+
+
+class TokenExpiredError(AuthenticationError):
+    """A token was good, and its time is over: a client should come with a new one."""
 
 
 class NotRunningError(PushError, RuntimeError):

@@ -5,7 +5,9 @@ Nothing here knows a clock: ``now`` is a parameter, in seconds of a monotonic cl
 
 import heapq
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from .disconnect import Disconnect
 
 K = TypeVar("K")
 
@@ -77,21 +79,57 @@ class Beat(Enum):
     DEAD = 2
 
 
+class Heartbeat(Protocol):
+    """What both ways have in common, and what death by each is called."""
+
+    deadline: float | None
+    dead: Disconnect
+
+    def beat(self, now: float) -> bool: ...
+
+    def heard(self, now: float) -> None: ...
+
+    def check(self, now: float) -> Beat: ...
+
+
+class FirstCommand:
+    """No heartbeat yet: a client that has not said who it is ``within`` seconds is stale."""
+
+    __slots__ = ("dead", "deadline")
+
+    def __init__(self, within: float, now: float) -> None:
+        self.deadline: float | None = now + within
+        self.dead = Disconnect.STALE
+
+    def beat(self, now: float) -> bool:
+        """A pong came, which nobody asked for."""
+        return False
+
+    def heard(self, now: float) -> None:
+        """Something came, which is not enough."""
+
+    def check(self, now: float) -> Beat:
+        """Say what is due at ``now``."""
+        return Beat.DEAD if self.deadline is not None and self.deadline <= now else Beat.NOTHING
+
+
 class ClientHeartbeat:
     """The client sends the heartbeats. One that has ever sent one and then falls silent is dead after ``timeout``.
 
     A client that never sent a heartbeat is left alone: many never do.
     """
 
-    __slots__ = ("_timeout", "deadline")
+    __slots__ = ("_timeout", "dead", "deadline")
 
     def __init__(self, timeout: float) -> None:
+        self.dead = Disconnect.NO_HEARTBEAT
         self._timeout = timeout
         self.deadline: float | None = None
 
-    def beat(self, now: float) -> None:
-        """A heartbeat came."""
+    def beat(self, now: float) -> bool:
+        """A heartbeat came; it is always welcome."""
         self.deadline = now + self._timeout
+        return True
 
     def heard(self, now: float) -> None:
         """Anything came: it proves life as well as a heartbeat does."""
@@ -109,12 +147,13 @@ class ServerHeartbeat:
     The first ping comes after ``first`` seconds; spread that over the sessions, so that they do not ping in step.
     """
 
-    __slots__ = ("_interval", "_timeout", "_waiting", "deadline")
+    __slots__ = ("_interval", "_timeout", "_waiting", "dead", "deadline")
 
     def __init__(self, interval: float, timeout: float, now: float, first: float) -> None:
         self._interval = interval
         self._timeout = timeout
         self._waiting = False
+        self.dead = Disconnect.NO_PONG
         self.deadline: float | None = now + first
 
     def beat(self, now: float) -> bool:

@@ -1,5 +1,7 @@
 """The lifespan of an application that is wrapped: start before it, stop after it, answer for one that has none."""
 
+from typing import NoReturn
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import SettingsError
@@ -7,10 +9,14 @@ from .logs import logger, printable
 from .push import Push
 
 
-async def fail_startup(receive: Receive, send: Send, error: SettingsError) -> None:
-    """Answer the server's start-up with an error: a server takes an exception here for "no lifespan", and goes on."""
+async def fail_startup(receive: Receive, send: Send, error: SettingsError) -> NoReturn:
+    """Answer the server's start-up with an error, then raise it, which is what test clients show.
+
+    An exception alone is "no lifespan" to a server, which goes on then.
+    """
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})
+    raise error
 
 
 class LifespanRun:
@@ -21,42 +27,46 @@ class LifespanRun:
         self._receive = receive
         self._send = send
         self._running = False
-        self._answered: set[str] = set()
+        self._over = False  # the server shuts down
+        self._answered = ""  # the last answer to the server
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the application's lifespan; where it has none, or fails at it, run without it to the server's end."""
+        """Run the application's lifespan; where it has none, or leaves it early, go on without it.
+
+        What it raises once it has answered comes out: servers and test clients go by that, and some raise it
+        themselves out of ``send`` when a start-up fails.
+        """
         try:
             await app(scope, self._receive_for_app, self._send_for_app)
         except Exception as error:
-            if "lifespan.startup.complete" in self._answered:
+            if self._answered:
                 await self._stop()
                 raise
-            if "lifespan.startup.failed" in self._answered:
-                await self._stop()
-                return
             logger.info("the wrapped application has no lifespan: %s", printable(repr(error)))
-        if not self._answered:
-            await self._run_alone()
+        await self._go_on()
         await self._stop()
 
-    async def _run_alone(self) -> None:
-        if not self._running:
-            await self._receive_for_app()
-        await self._send({"type": "lifespan.startup.complete"})
-        while (await self._receive())["type"] != "lifespan.shutdown":
-            pass
-        await self._stop()
-        await self._send({"type": "lifespan.shutdown.complete"})
+    async def _go_on(self) -> None:
+        """Give the server the answers that the application has not given."""
+        if not self._answered:
+            if not self._running:
+                await self._receive_for_app()
+            await self._send_for_app({"type": "lifespan.startup.complete"})
+        if self._answered == "lifespan.startup.complete":
+            while not self._over:
+                await self._receive_for_app()
+            await self._send_for_app({"type": "lifespan.shutdown.complete"})
 
     async def _receive_for_app(self) -> Message:
         message = await self._receive()
         if message["type"] == "lifespan.startup":
             await self._push.start()
             self._running = True
+        self._over = message["type"] == "lifespan.shutdown"
         return message
 
     async def _send_for_app(self, message: Message) -> None:
-        self._answered.add(message["type"])
+        self._answered = message["type"]
         if message["type"] != "lifespan.startup.complete":
             await self._stop()
         await self._send(message)

@@ -52,16 +52,49 @@ class StreamPosition:
     epoch: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """Who somebody in a channel is: the user, the session's id, and what the application says of both.
+
+    ``conn_info`` is said of the session by ``authenticate``, ``chan_info`` of it in this channel by a subscription
+    token; anything JSON.
+    """
+
+    user: str
+    client: str
+    conn_info: Any = None
+    chan_info: Any = None
+
+
 class Publication:
-    """One item in a channel. ``offset`` is its place in the stream, 0 where the channel keeps no history."""
+    """One item in a channel.
 
-    __slots__ = ("channel", "offset", "payload", "tags")
+    ``offset`` is its place in the stream and ``epoch`` the stream's life, 0 and empty where the channel keeps no
+    history. ``info`` is the client that published it, None for the application.
+    """
 
-    def __init__(self, channel: str, payload: Payload, offset: int = 0, tags: Mapping[str, str] | None = None) -> None:
+    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags")
+
+    def __init__(
+        self,
+        channel: str,
+        payload: Payload,
+        offset: int = 0,
+        epoch: str = "",
+        tags: Mapping[str, str] | None = None,
+        info: ClientInfo | None = None,
+    ) -> None:
         self.channel = channel
         self.payload = payload
         self.offset = offset
+        self.epoch = epoch
         self.tags = tags
+        self.info = info
+
+    @property
+    def size(self) -> int:
+        """The bytes of its payload."""
+        return len(self.payload.data)
 
     @property
     def data(self) -> Any:
@@ -70,6 +103,30 @@ class Publication:
 
     def __repr__(self) -> str:
         return f"Publication(channel={self.channel!r}, offset={self.offset}, data={self.data!r})"
+
+
+class Notice:
+    """Somebody came into a channel, or left it; told to those who are in it, and kept nowhere."""
+
+    __slots__ = ("channel", "info", "joined")
+
+    # What a publication has and a notice does not: neither a place in the stream nor a payload.
+    offset = 0
+    epoch = ""
+    size = 0
+
+    def __init__(self, channel: str, info: ClientInfo, *, joined: bool) -> None:
+        self.channel = channel
+        self.info = info
+        self.joined = joined
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStats:
+    """How many sessions and different users are in a channel."""
+
+    num_clients: int
+    num_users: int
 
 
 @dataclass(frozen=True, slots=True)

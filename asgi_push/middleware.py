@@ -1,7 +1,6 @@
 """The middleware: takes its WebSocket paths, starts and stops with the application, passes all else through."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from anyio.lowlevel import current_token
@@ -12,7 +11,10 @@ from .errors import SettingsError
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
+from .sdk.serve import serve_sdk
 from .transports.websocket import serve_websocket
+
+Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
 
 
 class PushMiddleware:
@@ -38,7 +40,10 @@ class PushMiddleware:
         self.error: SettingsError | None = None
         try:
             self.push = _make_push(push, path, options)
-            self._path, self._convertors = _compile(self.push.settings.path if path is None else path)
+            settings = self.push.settings
+            self._paths = [Path(settings.path if path is None else settings.replaced(path=path).path, serve_websocket)]
+            if settings.centrifuge_path:
+                self._paths.append(Path(settings.centrifuge_path, serve_sdk))
         except SettingsError as error:
             if not _in_event_loop():
                 raise
@@ -49,11 +54,11 @@ class PushMiddleware:
 
     def _warn(self) -> None:
         settings = self.push.settings
-        if "user_id" in self._convertors and self.push.authenticate is None and settings.token_secret is None:
+        if "user_id" in self._paths[0].convertors and self.push.authenticate is None and settings.token_secret is None:
             logger.warning(
                 "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "
                 "authenticates: set authenticate or token_secret",
-                self._path.pattern,
+                self._paths[0].path,
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,32 +68,25 @@ class PushMiddleware:
             return
         if scope["type"] == "lifespan":
             scope.setdefault("state", {})["push"] = self.push
+            _install(scope.get("app"), self.push)  # what the application starts may push, too
             await LifespanRun(self.push, receive, send).run(self.app, scope)
             return
         if not self.push.running:
             await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
-        path_params = self._match(scope) if scope["type"] == "websocket" else None
-        if path_params is None:
-            await self.app(self._with_push(scope), receive, send)
-        else:
-            # Awaited right here: every coroutine between the server and the session costs each idle session memory.
-            await serve_websocket(self.push, scope, receive, send, path_params)
+        if scope["type"] == "websocket":
+            path = _path_below_root(scope)
+            for own in self._paths:
+                if (path_params := own.match(path)) is not None:
+                    # Awaited right here: every coroutine between the server and the session costs each idle session
+                    # memory.
+                    await own.serve(self.push, scope, receive, send, path_params)
+                    return
+        await self.app(self._with_push(scope), receive, send)
 
     async def _fail(self, scope: Scope, receive: Receive, send: Send, error: SettingsError) -> None:
-        if scope["type"] != "lifespan":
-            raise error
-        await fail_startup(receive, send, error)
-
-    def _match(self, scope: Scope) -> Mapping[str, Any] | None:
-        """Return the parameters of the path if it is this middleware's, else None."""
-        root = scope.get("root_path", "").rstrip("/")
-        path = scope["path"]
-        if root and (path == root or path.startswith(root + "/")):
-            path = path[len(root) :]
-        match = self._path.match(path)
-        if match is None:
-            return None
-        return {name: self._convertors[name].convert(value) for name, value in match.groupdict().items()}
+        if scope["type"] == "lifespan":
+            await fail_startup(receive, send, error)
+        raise error
 
     def _with_push(self, scope: Scope) -> Scope:
         app = scope.get("app")
@@ -108,9 +106,26 @@ def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> 
     return push
 
 
-def _compile(path: str) -> tuple[re.Pattern[str], dict[str, Any]]:
-    pattern, _, convertors = compile_path(path)
-    return pattern, convertors
+class Path:
+    """One path in Starlette's syntax, and what serves the WebSockets of it."""
+
+    def __init__(self, path: str, serve: Serve) -> None:
+        self.path = path
+        self.serve = serve
+        self._pattern, _, self.convertors = compile_path(path)
+
+    def match(self, path: str) -> Mapping[str, Any] | None:
+        """Return the parameters in a path if it is this one, else None."""
+        match = self._pattern.match(path)
+        if match is None:
+            return None
+        return {name: self.convertors[name].convert(value) for name, value in match.groupdict().items()}
+
+
+def _path_below_root(scope: Scope) -> str:
+    root: str = scope.get("root_path", "").rstrip("/")
+    path: str = scope["path"]
+    return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 
 
 def _in_event_loop() -> bool:

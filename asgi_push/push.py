@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,15 +14,25 @@ from starlette.requests import HTTPConnection
 
 from .auth import require_jwt
 from .blocking import Blocking
-from .brokers import Broker, StreamOptions
+from .brokers import Broker
 from .brokers.memory import MemoryBroker
 from .disconnect import Disconnect
 from .errors import NotRunningError
 from .hub.commands import encode_command, obey
 from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
-from .messages import ChannelOptions, Credentials, History, PublishResult, StreamPosition
-from .session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
+from .hub.namespaces import Namespaces
+from .messages import (
+    ChannelOptions,
+    ClientInfo,
+    Credentials,
+    History,
+    PresenceStats,
+    Publication,
+    PublishResult,
+    StreamPosition,
+)
+from .session import EVERYBODY, MAX_CHANNEL_BYTES, USER_PREFIX, Session, check_channel, is_channel, user_channel
 from .settings import Settings
 
 T = TypeVar("T")
@@ -47,8 +56,10 @@ class Push:
         authorize: ``(session, channel, action) -> bool`` for what a client asks itself; by default no.
         on_connect: ``(session)``, once it can be sent to.
         on_disconnect: ``(session, disconnect)``, once for every session that ``on_connect`` was called for.
-        on_message: ``(session, data)`` with the str or bytes that a client sent, heartbeats excepted.
-        namespaces: the options of channels, by the part of their name before ``:``.
+        on_message: ``(session, data)`` with what a client sent, heartbeats excepted: a str or bytes from a plain
+            client, decoded JSON from an SDK.
+        on_rpc: ``(session, method, data)`` for the calls of SDK clients; what it returns is their answer.
+        namespaces: the options of channels, by the part of their name before ``:``; "" for all others.
         settings_fields: single settings, by name; they win over ``settings`` and over the environment.
 
     Raises:
@@ -64,19 +75,19 @@ class Push:
         on_connect: Hook | None = None,
         on_disconnect: Hook | None = None,
         on_message: Hook | None = None,
+        on_rpc: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
         **settings_fields: Any,
     ) -> None:
-        self.settings = Settings.load(**settings_fields) if settings is None else replace(settings, **settings_fields)
+        self.settings = Settings.load(**settings_fields) if settings is None else settings.replaced(**settings_fields)
         if self.settings.token_secret:
             require_jwt()
         self.authenticate = authenticate
         self.authorize = authorize
         self.blocking = Blocking(self._run_named)
-        self._hooks = Hooks(on_connect, on_disconnect, on_message)
+        self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
         self._broker: Broker = MemoryBroker()
-        self._streams = {name: self._stream_options(options) for name, options in (namespaces or {}).items()}
-        self._default_stream = self._stream_options(ChannelOptions())
+        self._namespaces = Namespaces(self.settings, namespaces or {})
         self._hub: Hub | None = None
         self._starts = 0
         self._thread = _NO_THREAD
@@ -89,12 +100,6 @@ class Push:
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
-
-    def _stream_options(self, options: ChannelOptions) -> StreamOptions | None:
-        """Return how long the history of such channels is; None where they keep none."""
-        size = self.settings.history_size if options.history_size is None else options.history_size
-        ttl = self.settings.history_ttl if options.history_ttl is None else options.history_ttl
-        return StreamOptions(size, ttl) if size and ttl else None
 
     # -- starting and stopping --------------------------------------------------------------------------------------
 
@@ -120,8 +125,9 @@ class Push:
         if self._thread == threading.get_ident() and not self._started.is_set():
             await self._started.wait()  # somebody else is at it on this loop
             return
+        self._starts = 1  # those of an event loop that ended without a stop are owed nothing
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
-        hub = self._hub = Hub(self.settings, self._hooks, self._broker)
+        hub = self._hub = Hub(self.settings, self._hooks, self._broker, self._namespaces)
         await hub.start()
         await self._broker.start(hub.deliver, partial(obey, hub))
         self._started.set()
@@ -189,7 +195,7 @@ class Push:
         for channel in channels:
             if self.hub.fanout.full:
                 await self.hub.fanout.room()
-            results.append(await self._broker.publish(channel, payload, self._stream(channel)))
+            results.append(await self._broker.publish(Publication(channel, payload), self._namespaces.stream(channel)))
         return results
 
     async def send_to_all(self, data: Any) -> PublishResult:
@@ -234,20 +240,14 @@ class Push:
         payload = hub.encode(data)
         if hub.fanout.full:
             await hub.fanout.room()
-        return await self._broker.publish(check_channel(channel), payload, self._stream(channel), tags, idempotency_key)
+        publication = Publication(check_channel(channel), payload, 0, "", tags)
+        return await self._broker.publish(publication, self._namespaces.stream(channel), idempotency_key)
 
     async def _publish_here(
         self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
     ) -> PublishResult:
         self.hub  # noqa: B018  # raises where it is not running
         return await self.publish(channel, data, tags=tags, idempotency_key=idempotency_key)
-
-    def _stream(self, channel: str) -> StreamOptions | None:
-        if self._streams:
-            namespace, found, _ = channel.partition(":")
-            if found:
-                return self._streams.get(namespace, self._default_stream)
-        return self._default_stream
 
     async def history(
         self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
@@ -268,6 +268,7 @@ class Push:
         check_channel(channel)
         if limit < 0:
             raise ValueError(f"limit: must be at least 0, not {limit}")
+        self._require_running()
         return await self._here(self._broker.history, channel, limit or -1, since, reverse)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
@@ -287,6 +288,23 @@ class Push:
 
     async def _is_online(self, channel: str) -> bool:
         return bool(self.hub.registry.members(channel))
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in a channel, by session id.
+
+        Raises:
+            ValueError: the channel cannot be used, or its namespace has no presence.
+        """
+        return await self._here(self._presence, channel)
+
+    async def _presence(self, channel: str) -> dict[str, ClientInfo]:
+        if not self._namespaces.options(check_channel(channel)).presence:
+            raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
+        return self.hub.presence(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Return how many sessions and users are in a channel. See ``presence``."""
+        return presence_stats(await self.presence(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
         """Put all sessions that a user has now into a channel; one that is in it, or that has no room, is left alone.
@@ -310,6 +328,8 @@ class Push:
         """
         if user is None and session is None:
             raise ValueError("user, session: one of them must be named")
+        if user is not None:
+            _checked_user(user)
         disconnect.checked()
         arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
         await self._command("disconnect", **arguments)
@@ -323,10 +343,15 @@ class Push:
             raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
 
 
+def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
+    """Return how many sessions and users there are among these."""
+    return PresenceStats(len(presence), len({info.user for info in presence.values()}))
+
+
 def _user_channel(user: str) -> str:
-    if not isinstance(user, str) or not user:  # type: ignore[redundant-expr]  # callers are not all type-checked
-        raise ValueError(f"user: must be a non-empty str, not {user!r:.80}")
-    return check_channel(user_channel(user))
+    if isinstance(user, str) and user and is_channel(channel := user_channel(user)):  # type: ignore[redundant-expr]  # callers are not all type-checked
+        return channel
+    raise ValueError(f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}")
 
 
 def _checked_user(user: str) -> str:

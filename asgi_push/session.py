@@ -5,7 +5,8 @@ from enum import Enum
 from typing import Any, Protocol
 
 from .disconnect import Disconnect
-from .heartbeat import ClientHeartbeat
+from .heartbeat import Heartbeat
+from .messages import ClientInfo
 from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 
@@ -21,16 +22,23 @@ def user_channel(user: str) -> str:
     return USER_PREFIX + user
 
 
+def is_channel(name: object) -> bool:
+    """Whether this can be a channel's name."""
+    if not isinstance(name, str):
+        return False
+    if name.isascii():  # nearly all are, and need no encoding to be measured
+        return 0 < len(name) <= MAX_CHANNEL_BYTES
+    try:
+        return len(name.encode()) <= MAX_CHANNEL_BYTES
+    except UnicodeEncodeError:  # a lone surrogate, which neither JSON nor a broker can carry
+        return False
+
+
 def check_channel(channel: str) -> str:
     """Return the name if it can be a channel's, else raise ValueError."""
-    if not isinstance(channel, str) or not channel or _too_long(channel):  # type: ignore[redundant-expr]  # callers are not all type-checked
+    if not is_channel(channel):
         raise ValueError(f"channel: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}")
     return channel
-
-
-def _too_long(channel: str) -> bool:
-    # A character is at most four bytes: short names, which are nearly all, need no encoding to be measured.
-    return len(channel) * 4 > MAX_CHANNEL_BYTES and len(channel.encode("utf-8", "replace")) > MAX_CHANNEL_BYTES
 
 
 class State(Enum):
@@ -42,12 +50,36 @@ class State(Enum):
 
 
 class Subscription:
-    """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
+    """One session in one channel: what was published up to ``since``, in the hub's count, came before it.
 
-    __slots__ = ("since",)
+    One that is positioned gets every publication after ``offset`` exactly once, in order, or is told of the gap. While
+    its first answer is made, what comes is kept in ``buffer``.
+    """
+
+    __slots__ = (
+        "active",
+        "buffer",
+        "epoch",
+        "expires_at",
+        "info",
+        "join_leave",
+        "offset",
+        "positioned",
+        "server_side",
+        "since",
+    )
 
     def __init__(self, since: int) -> None:
         self.since = since
+        self.active = True
+        self.positioned = False
+        self.offset = 0
+        self.epoch = ""
+        self.buffer: list[Any] | None = None
+        self.join_leave = False
+        self.server_side = True
+        self.info: Any = None
+        self.expires_at: float | None = None
 
 
 class Carrier(Protocol):
@@ -81,12 +113,36 @@ class HookCall:
         self.size = size
 
 
+class Client(Protocol):
+    """The other end of a session whose protocol is more than messages: it is told what the server does to it."""
+
+    def gap(self, channel: str, subscription: Subscription) -> None:
+        """A subscription cannot be continued."""
+        ...
+
+    def subscribe_by_server(self, channel: str) -> None:
+        """The application subscribes it to a channel."""
+        ...
+
+    def unsubscribe_by_server(self, channel: str) -> None:
+        """The application takes it out of a channel."""
+        ...
+
+    def next_deadline(self) -> float | None:
+        """Return when it next wants ``check`` to be called, or None."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+
 class Owner(Protocol):
     """What a session asks of the hub that it belongs to."""
 
-    def send(self, session: "Session", data: Any) -> bool: ...
+    async def send(self, session: "Session", data: Any) -> bool: ...
 
-    def close(self, session: "Session", disconnect: Disconnect) -> None: ...
+    async def dismiss(self, session: "Session", disconnect: Disconnect) -> None: ...
 
 
 class Session:
@@ -95,7 +151,7 @@ class Session:
     Attributes:
         id: unique, random; a client cannot choose it.
         user: who it is; empty for an anonymous one.
-        protocol: "plain".
+        protocol: "plain" or "centrifuge".
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.
         connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
@@ -108,9 +164,11 @@ class Session:
         "_dropped",
         "_owner",
         "carrier",
+        "client",
         "codec",
         "connected_at",
         "disconnect",
+        "entered",
         "expires_at",
         "heartbeat",
         "id",
@@ -132,12 +190,13 @@ class Session:
         carrier: Carrier,
         codec: Codec,
         owner: Owner,
-        heartbeat: ClientHeartbeat,
+        heartbeat: Heartbeat,
         now: float,
     ) -> None:
         self.id = id
         self.user = user
         self.carrier = carrier
+        self.client: Client | None = None
         self.codec = codec
         self.heartbeat = heartbeat
         self.connected_at = self.last_seen = now
@@ -147,6 +206,7 @@ class Session:
         self.expires_at: float | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.state = State.OPEN
+        self.entered = False  # whether the registry, and with it the application, ever knew it
         self.disconnect: Disconnect | None = None
         # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
         self.queue: SendQueue[WireMessage] | None = None
@@ -169,21 +229,26 @@ class Session:
         """Messages that the slow-consumer policy threw away so far."""
         return self._dropped + (self.queue.dropped if self.queue is not None else 0)
 
+    def describe(self, channel: str) -> ClientInfo:
+        """Return who it is in a channel."""
+        subscription = self.subscriptions.get(channel)
+        return ClientInfo(self.user, self.id, self.info, None if subscription is None else subscription.info)
+
     async def send(self, data: Any) -> bool:
         """Send to this session alone; return whether it was still open to take it.
 
         Raises:
             ValueError: the data cannot be encoded.
         """
-        return self._owner.send(self, data)
+        return await self._owner.send(self, data)
 
     async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
-        """Close it; what is queued is sent first. Returns once it has left the registry; closing twice is no error.
+        """Close it; what was published before is sent first. Returns once it is out of all channels; twice is no error.
 
         Raises:
             ValueError: the code or the reason cannot be sent in a close frame.
         """
-        self._owner.close(self, disconnect.checked())
+        await self._owner.dismiss(self, disconnect.checked())
 
     def begin_closing(self, disconnect: Disconnect) -> bool:
         """Decide that it closes, and why; False if that was decided before."""
@@ -201,10 +266,8 @@ class Session:
 
     def next_deadline(self) -> float | None:
         """Return when this session next wants to be looked at, or None."""
-        beat, expiry = self.heartbeat.deadline, self.expires_at
-        if beat is None or expiry is None:
-            return expiry if beat is None else beat
-        return min(beat, expiry)
+        own = self.client.next_deadline() if self.client is not None else None
+        return min(filter(None, (self.heartbeat.deadline, self.expires_at, own)), default=None)
 
     def __repr__(self) -> str:
         return f"<Session {self.id} user={self.user!r} {self.protocol} {self.state.name.lower()}>"

@@ -1,8 +1,9 @@
 """Settings: keyword, else environment ``ASGI_PUSH_<NAME>``, else default."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, cast, get_args
 from urllib.parse import urlsplit
 
@@ -15,9 +16,6 @@ from .messages import SlowConsumer
 PREFIX: Final = "ASGI_PUSH_"
 _SECRETS = frozenset({"token_secret", "api_key"})
 _BROKER_SCHEMES = ("memory",)
-
-# HS256 with less than its own 32 bytes can be guessed offline (RFC 7518, section 3.2).
-_MIN_SECRET_BYTES = 32
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
@@ -57,10 +55,10 @@ def _whole(minimum: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         wrong = ValueError(f"must be a whole number of at least {minimum}")
         try:
-            number = int(value)
-        except (TypeError, ValueError):
+            number, exact = int(value), float(value)
+        except (TypeError, ValueError, OverflowError):
             raise wrong from None
-        if isinstance(value, bool) or number != float(value) or number < minimum:
+        if isinstance(value, bool) or number != exact or number < minimum:
             raise wrong
         return number
 
@@ -73,7 +71,7 @@ def _seconds(*, zero: bool = False) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(allowed) from None
         if isinstance(value, bool) or not math.isfinite(number) or number < 0 or (number == 0 and not zero):
             raise ValueError(allowed)
@@ -105,12 +103,16 @@ def _check_path(path: str) -> None:
 
 
 def _origins(value: Any) -> str:
-    text = value if isinstance(value, str) else ",".join(value)
-    for origin in text.split(","):
-        parts = urlsplit(origin.strip())
-        if origin.strip() not in ("same-host", "*") and not (parts.scheme and parts.netloc and not parts.path):
-            raise ValueError("must be same-host, * or comma-separated origins such as https://example.org")
-    return text
+    with suppress(TypeError, ValueError):  # no text at all; a host in broken brackets
+        text = value if isinstance(value, str) else ",".join(value)
+        if all(_is_origin(item.strip()) for item in text.split(",")):
+            return text
+    raise ValueError("must be same-host, * or comma-separated origins such as https://example.org")
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return text in ("same-host", "*") or bool(parts.scheme and parts.netloc and not parts.path)
 
 
 def _broker(value: Any) -> str:
@@ -121,11 +123,7 @@ def _broker(value: Any) -> str:
 
 
 def _secret(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    if len(_text(value).encode()) < _MIN_SECRET_BYTES:
-        raise ValueError(f"must be at least {_MIN_SECRET_BYTES} bytes")
-    return cast(str, value)
+    return None if value is None or value == "" else _text(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +138,7 @@ class Settings:
     """
 
     path: str = _setting("/ws", _some_path, "WebSocket path of the plain protocol; may hold {user_id}")
+    centrifuge_path: str = _setting("/connection/websocket", _path, "WebSocket path of the SDK protocol; empty = off")
     broker: str = _setting("memory://", _broker, "what carries publications between processes")
     allowed_origins: str = _setting("same-host", _origins, "same-host, comma-separated origins, or *")
     token_secret: str | None = _setting(None, _secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
@@ -147,6 +146,8 @@ class Settings:
     token_query: str = _setting("", _text, "query parameter that may carry the token; empty = none, as URLs are logged")
     anonymous: bool | None = _setting(None, _optional_flag, "whether a connection without a user is taken; by default "
                                       "true, and false once a token or authenticate is set")  # fmt: skip
+    ping_interval: float = _setting(25.0, _seconds(), "SDK: how often the server pings; at least 1 is told to clients")
+    pong_timeout: float = _setting(8.0, _seconds(), "SDK: how long a client may take to answer a ping")
     # 75: above 60, because browsers throttle the timers of background tabs to one a minute.
     idle_timeout: float = _setting(75.0, _seconds(), "plain: a client that ever sent a heartbeat is dead after this")
     pong: str = _setting("pong", _one_of("pong", "echo"), "plain: the answer to the text ping; echo mirrors it")
@@ -158,6 +159,7 @@ class Settings:
     max_sessions: int = _setting(0, _whole(0), "sessions of this process; 0 = no limit")
     max_sessions_per_user: int = _setting(0, _whole(0), "sessions of one user; 0 = no limit")
     when_exceeded: str = _setting("refuse", _one_of("refuse", "replace"), "replace closes the user's oldest session")
+    everybody: bool = _setting(True, _flag, "whether each session is in the channel * from the start, for send_to_all")
     max_channels: int = _setting(128, _whole(1), "channels of one session, its user's and everybody's not counted")
     history_size: int = _setting(100, _whole(0), "publications that a channel keeps; 0 = no history")
     history_ttl: float = _setting(300.0, _seconds(zero=True), "how long they are kept after the last; 0 = no history")
@@ -174,19 +176,29 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used, or a keyword or a variable ``ASGI_PUSH_...`` names no setting.
         """
-        known = {item.name for item in fields(cls)}
-        for name in given:
-            if name not in known:
-                raise SettingsError(f"{name} is no setting; there are {', '.join(sorted(known))}")
+        _check_names(given)
+        known = {PREFIX + item.name.upper() for item in fields(cls)}
         for variable in env:
-            if variable.startswith(PREFIX) and variable[len(PREFIX) :].lower() not in known:
+            if variable.startswith(PREFIX) and variable not in known:
                 raise SettingsError(f"{variable} is no setting; see python -m asgi_push config")
         config = Config(environ=env, env_prefix=PREFIX)
         return cls(**{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)} | given)
 
+    def replaced(self, **given: Any) -> "Settings":
+        """Return these settings with some changed; SettingsError as in ``load``."""
+        _check_names(given)
+        return replace(self, **given)
+
     def allows_anonymous(self, *, identified: bool) -> bool:
         """Whether a connection without a user is taken, given whether anything identifies users."""
         return not identified if self.anonymous is None else self.anonymous
+
+
+def _check_names(names: Iterable[str]) -> None:
+    known = {item.name for item in fields(Settings)}
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"{name} is no setting; there are {', '.join(sorted(known))}")
 
 
 def _parsed(name: str, value: Any) -> Any:

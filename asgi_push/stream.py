@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .errors import UnrecoverablePosition
-from .messages import History, Kind, Payload, Publication, StreamPosition
+from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPosition
 
 # How often expired publications are looked for, in seconds, and in how many streams at a time: 10,000 streams a second,
 # for a thirtieth of a millisecond each time.
@@ -37,7 +37,7 @@ class Stream:
         self.bytes = 0
         self.expires_at = 0.0
         # Only what the garbage collector need not look at: a server holds millions of these.
-        self._kept: deque[tuple[Kind, bytes, Mapping[str, str] | None]] = deque()
+        self._kept: deque[tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None]] = deque()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -47,20 +47,18 @@ class Stream:
         """The top of the stream."""
         return StreamPosition(self.offset, self.epoch)
 
-    def append(
-        self, payload: Payload, tags: Mapping[str, str] | None, now: float, size: int, ttl: float
-    ) -> Publication:
-        """Add a publication; at most ``size`` are kept, for ``ttl`` seconds from now."""
+    def append(self, publication: Publication, now: float, size: int, ttl: float) -> None:
+        """Add a publication and give it its place; at most ``size`` are kept, for ``ttl`` seconds from now."""
         if self.expires_at <= now:
             self.clear()
         self.offset += 1
-        kept = self._kept
-        kept.append((payload.kind, payload.data, tags))
+        publication.offset, publication.epoch = self.offset, self.epoch
+        payload, kept = publication.payload, self._kept
+        kept.append((payload.kind, payload.data, publication.tags, publication.info))
         self.bytes += len(payload.data)
         while len(kept) > size:
             self.bytes -= len(kept.popleft()[1])
         self.expires_at = now + ttl
-        return Publication(self._channel, payload, self.offset, tags)
 
     def expire(self, now: float) -> None:
         """Forget the publications if their time is over."""
@@ -95,8 +93,8 @@ class Stream:
         first = self.offset - len(self._kept) + 1
         kept = islice(self._kept, max(0, start - first), max(0, stop + 1 - first))
         return [
-            Publication(self._channel, Payload(kind, data), offset, tags)
-            for offset, (kind, data, tags) in enumerate(kept, max(start, first))
+            Publication(self._channel, Payload(kind, data), offset, self.epoch, tags, info)
+            for offset, (kind, data, tags, info) in enumerate(kept, max(start, first))
         ]
 
     def recover(self, now: float, since: StreamPosition) -> Recovery:
@@ -137,29 +135,41 @@ class Streams:
         """Return a channel's stream; one that nobody asked for yet begins here."""
         stream = self._streams.get(channel)
         if stream is None:
+            if len(self._streams) >= self._max_streams:
+                self._drop_oldest()
             stream = self._streams[channel] = Stream(channel, self._new_epoch())
-            self._evict()
         return stream
 
-    def append(
-        self, stream: Stream, payload: Payload, tags: Mapping[str, str] | None, now: float, size: int, ttl: float
-    ) -> Publication:
-        """Add a publication to one of these streams."""
+    def append(self, publication: Publication, now: float, size: int, ttl: float) -> Stream:
+        """Add a publication to its channel's stream, and return that."""
+        stream = self.get(publication.channel)
         before = stream.bytes
-        publication = stream.append(payload, tags, now, size, ttl)
+        stream.append(publication, now, size, ttl)
         self._bytes += stream.bytes - before
         if now >= self._swept_at + _SWEEP_INTERVAL:
             self._swept_at = now
             self._sweep(now)
-        if self._bytes > self._max_bytes:
-            self._evict()
-        return publication
+        while self._bytes > self._max_bytes and len(self._streams) > 1:
+            self._drop_oldest()
+        return stream
 
     def history(self, channel: str, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a channel's stream; see ``Stream.history``."""
         stream = self.get(channel)
         self._forget(stream, now)
         return stream.history(now, limit, since, reverse)
+
+    def recover(self, channel: str, now: float, since: StreamPosition) -> Recovery:
+        """Return what a client missed of a channel; see ``Stream.recover``."""
+        stream = self.get(channel)
+        self._forget(stream, now)
+        return stream.recover(now, since)
+
+    def remove(self, channel: str) -> None:
+        """Forget a channel's publications, not its position."""
+        stream = self.get(channel)
+        self._bytes -= stream.bytes
+        stream.clear()
 
     def _forget(self, stream: Stream, now: float) -> None:
         before = stream.bytes
@@ -173,7 +183,6 @@ class Streams:
             self._forget(stream, now)
             self._streams[channel] = stream
 
-    def _evict(self) -> None:
-        while len(self._streams) > self._max_streams or (self._bytes > self._max_bytes and len(self._streams) > 1):
-            oldest = min(islice(self._streams, _SWEEP_SIZE), key=lambda channel: self._streams[channel].expires_at)
-            self._bytes -= self._streams.pop(oldest).bytes
+    def _drop_oldest(self) -> None:
+        oldest = min(islice(self._streams, _SWEEP_SIZE), key=lambda channel: self._streams[channel].expires_at)
+        self._bytes -= self._streams.pop(oldest).bytes

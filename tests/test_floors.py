@@ -22,6 +22,7 @@ FLOORS = [
     {"blocking"},
     {"push"},  # face
     {"transports"},  # carriers
+    {"sdk"},
     {"lifespan"},
     {"middleware"},
     {"__init__"},

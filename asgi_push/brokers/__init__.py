@@ -1,10 +1,10 @@
 """What carries publications between processes, and keeps their history."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..messages import History, Payload, Publication, PublishResult, StreamPosition
+from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..stream import Recovery
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
 IDEMPOTENCY_TTL = 300.0
@@ -21,7 +21,7 @@ class StreamOptions:
 class Deliver(Protocol):
     """Hands a publication to the sessions of this process in its channel; returns how many there are."""
 
-    def __call__(self, publication: Publication) -> int: ...
+    def __call__(self, publication: Publication | Notice) -> int: ...
 
 
 class Obey(Protocol):
@@ -46,18 +46,25 @@ class Broker(Protocol):
         ...
 
     async def publish(
-        self,
-        channel: str,
-        payload: Payload,
-        stream: StreamOptions | None,
-        tags: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
+        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
         """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
 
+    async def announce(self, notice: Notice) -> None:
+        """Deliver a notice everywhere; it is kept nowhere."""
+        ...
+
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; see ``Stream.history``."""
+        ...
+
+    async def recover(self, channel: str, since: StreamPosition) -> Recovery:
+        """Return all that came after ``since``, or say that it is not known; see ``Stream.recover``."""
+        ...
+
+    async def remove_history(self, channel: str) -> None:
+        """Forget what a channel keeps; its position goes on."""
         ...
 
     async def command(self, message: bytes) -> None:

@@ -3,10 +3,10 @@
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from ..messages import History, Payload, Publication, PublishResult, StreamPosition
-from ..stream import Streams
+from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..stream import Recovery, Streams
 from . import IDEMPOTENCY_TTL, Deliver, Obey, StreamOptions
 
 # Bounds of all streams together.
@@ -36,32 +36,28 @@ class MemoryBroker:
         self._deliver, self._obey = _nobody, _nothing
 
     async def publish(
-        self,
-        channel: str,
-        payload: Payload,
-        stream: StreamOptions | None,
-        tags: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
+        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
         """Append, deliver, and say where it went, in one step that nothing can come between."""
         if idempotency_key is None:
-            return self._publish(channel, payload, stream, tags)
-        key, now = (channel, idempotency_key), self._clock()
+            return self._publish(publication, stream)
+        key, now = (publication.channel, idempotency_key), self._clock()
         self._forget_results(now)
         if (known := self._results.get(key)) is not None:
             return known[1]
-        result = self._publish(channel, payload, stream, tags)
+        result = self._publish(publication, stream)
         self._results[key] = (now + IDEMPOTENCY_TTL, result)
         return result
 
-    def _publish(
-        self, channel: str, payload: Payload, options: StreamOptions | None, tags: Mapping[str, str] | None
-    ) -> PublishResult:
+    def _publish(self, publication: Publication, options: StreamOptions | None) -> PublishResult:
         if options is None:
-            return PublishResult(None, self._deliver(Publication(channel, payload, 0, tags)))
-        stream = self._streams.get(channel)
-        publication = self._streams.append(stream, payload, tags, self._clock(), options.size, options.ttl)
-        return PublishResult(StreamPosition(stream.offset, stream.epoch), self._deliver(publication))
+            return PublishResult(None, self._deliver(publication))
+        self._streams.append(publication, self._clock(), options.size, options.ttl)
+        return PublishResult(StreamPosition(publication.offset, publication.epoch), self._deliver(publication))
+
+    async def announce(self, notice: Notice) -> None:
+        """Deliver at once."""
+        self._deliver(notice)
 
     def _forget_results(self, now: float) -> None:
         # All live equally long, so the first is the next to go.
@@ -75,6 +71,14 @@ class MemoryBroker:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         return self._streams.history(channel, self._clock(), limit, since, reverse)
 
+    async def recover(self, channel: str, since: StreamPosition) -> Recovery:
+        """Return what a client missed."""
+        return self._streams.recover(channel, self._clock(), since)
+
+    async def remove_history(self, channel: str) -> None:
+        """Forget what a channel keeps."""
+        self._streams.remove(channel)
+
     async def command(self, message: bytes) -> None:
         """Obey at once: there is no other process."""
         await self._obey(message)
@@ -86,7 +90,7 @@ class MemoryBroker:
         """Nothing to do."""
 
 
-def _nobody(publication: Publication) -> int:
+def _nobody(publication: Publication | Notice) -> int:
     return 0
 
 

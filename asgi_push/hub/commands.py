@@ -20,6 +20,8 @@ def encode_command(verb: Verb, **arguments: Any) -> bytes:
 async def obey(hub: Hub, message: bytes) -> None:
     """Carry out a command on the sessions of this process."""
     command = orjson.loads(message)
+    if command["verb"] != "subscribe":
+        await hub.fanout.settled()  # what was published before is for those who were there
     for session in _meant(hub, command.get("user"), command.get("session")):
         match command["verb"]:
             case "disconnect":

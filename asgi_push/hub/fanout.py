@@ -4,19 +4,21 @@ A publication is encoded once per protocol and framed once. Sessions whose trans
 directly, one write for all that came; the others get it queued. No session is ever waited for.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
 
 from ..disconnect import Disconnect
 from ..logs import logger
-from ..messages import Publication
-from ..protocols import Codec, WireMessage
+from ..messages import Notice, Publication
+from ..protocols import WireMessage
 from ..registry import Registry
 from ..sendqueue import Put, SendQueue
 from ..session import Session, State, Subscription
 from ..settings import Settings
+from .batch import Batch, Gap, Item, wanted
 from .tasks import Signal
 from .writers import Writers
 
@@ -31,78 +33,8 @@ _STRIDE = 8
 _AT_ONCE = 256
 
 
-class Item:
-    """A publication with its number in the order of this process, encoded once for each protocol."""
-
-    __slots__ = ("_codec", "_message", "_others", "number", "publication")
-
-    def __init__(self, publication: Publication, number: int) -> None:
-        self.publication = publication
-        self.number = number
-        self._codec: Codec | None = None
-        self._message: WireMessage | None = None
-        self._others: dict[Codec, WireMessage] | None = None
-
-    def message(self, codec: Codec) -> WireMessage:
-        """Return the message of a protocol that carries it."""
-        if self._codec is codec and self._message is not None:
-            return self._message
-        if self._codec is None:  # the first protocol, mostly the only one, needs no dictionary
-            self._codec, self._message = codec, (message := codec.encode(self.publication))
-            return message
-        if self._others is None:
-            self._others = {}
-        if codec not in self._others:
-            self._others[codec] = codec.encode(self.publication)
-        return self._others[codec]
-
-
-class Batch:
-    """Publications for the same sessions, in the order of their numbers."""
-
-    __slots__ = ("_frames", "_frames_codec", "_merged", "items")
-
-    def __init__(self, items: list[Item]) -> None:
-        self.items = items
-        self._frames_codec: Codec | None = None
-        self._frames = b""
-        self._merged: dict[int, Batch] | None = None
-
-    def after(self, number: int) -> "Batch":
-        """Return what of it came after ``number``: itself, mostly."""
-        if self.items[0].number > number:
-            return self
-        return Batch([item for item in self.items if item.number > number])
-
-    def merged(self, other: "Batch") -> "Batch":
-        """Return both as one, in the order of the numbers; made once for all sessions that want the same two."""
-        if self._merged is None:
-            self._merged = {}
-        both = self._merged.get(id(other))
-        if both is None:
-            both = self._merged[id(other)] = Batch(sorted(self.items + other.items, key=_number))
-        return both
-
-    def messages(self, codec: Codec) -> list[WireMessage]:
-        """Return the messages of a protocol that carry it."""
-        items = self.items
-        if len(items) == 1:
-            return [items[0].message(codec)]
-        return codec.join([item.message(codec) for item in items])
-
-    def frames(self, codec: Codec) -> bytes:
-        """Return the frames of these messages in one piece; the last protocol's are kept."""
-        if self._frames_codec is not codec:
-            self._frames = b"".join([message.frame for message in self.messages(codec)])
-            self._frames_codec = codec
-        return self._frames
-
-
-def _number(item: Item) -> int:
-    return item.number
-
-
 Close = Callable[[Session, Disconnect], None]
+Parts = Sequence[tuple[Subscription | None, Batch]]
 
 
 class Fanout:
@@ -127,6 +59,8 @@ class Fanout:
         self._idle = True  # no run is under way
         self._served: set[Session] = set()  # written to at once since the last run
         self.number = 0
+        self._done = 0.0  # the number up to which all is handed out
+        self._handed_out: anyio.Event | None = None
         self.full = False  # publishers must wait for room
 
     async def room(self) -> None:
@@ -134,12 +68,27 @@ class Fanout:
         while self.full:
             await self._room.wait()
 
+    async def settled(self) -> None:
+        """Wait until all that was published so far is handed out."""
+        number = self.number
+        while self._done < number:
+            if self._handed_out is None:
+                self._handed_out = anyio.Event()
+            await self._handed_out.wait()
+
+    def _settle(self, number: float) -> None:
+        self._done = number
+        if self._handed_out is not None:
+            self._handed_out.set()
+            self._handed_out = None
+
     def stop(self) -> None:
-        """Let publishers that wait for room go: no run will make any."""
+        """Let those who wait for a run go: there will be none."""
         self.full = False
         self._room.set()
+        self._settle(math.inf)
 
-    def add(self, target: str | Session, publication: Publication) -> None:
+    def add(self, target: str | Session, publication: Publication | Notice) -> None:
         """Have a publication handed to the members of a channel, or to one session, in the next run."""
         self.number += 1
         items = self._pending.get(target)
@@ -149,11 +98,11 @@ class Fanout:
             items = self._pending[target] = []
         items.append(Item(publication, self.number))
         self._waiting += 1
-        self._waiting_bytes += len(publication.payload.data)
+        self._waiting_bytes += publication.size
         if self._waiting >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes:
             self.full = True
 
-    def deliver_at_once(self, session: Session, publication: Publication) -> bool:
+    def deliver_at_once(self, session: Session, subscription: Subscription, publication: Publication) -> bool:
         """Hand a publication to its only receiver now, if nothing that came before it still waits.
 
         The first one of a tick goes this way, which is half the cost; more for the same session wait, and are joined.
@@ -161,7 +110,8 @@ class Fanout:
         if self._pending or not self._idle or session in self._served or session.queue is not None:
             return False
         try:
-            if not session.carrier.write(session.codec.encode(publication).frame):
+            message = session.codec.encode(publication)
+            if subscription.positioned or message is None or not session.carrier.write(message.frame):
                 return False
         except Exception:  # noqa: BLE001  # one session must not reach the publisher
             logger.exception("delivery to session %s failed", session.id)
@@ -179,8 +129,12 @@ class Fanout:
         while True:
             await self._work.wait()
             self._idle = False
+            number = self.number
             try:
-                await self._hand_out(self._take())
+                try:
+                    await self._hand_out(self._take())
+                finally:
+                    self._settle(number)
                 await self._writers.relief()
             finally:
                 self._idle = True
@@ -198,34 +152,45 @@ class Fanout:
 
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
         until = time.monotonic() + _HOLD
-        for count, (session, batch) in enumerate(self._targets(pending)):
+        for count, (session, parts) in enumerate(self._targets(pending)):
             if count % _STRIDE == 0 and time.monotonic() > until:
                 await anyio.lowlevel.checkpoint()
                 until = time.monotonic() + _HOLD
-            self.deliver(session, batch)
+            self.serve(session, parts)
 
-    def _targets(self, pending: Mapping[str | Session, list[Item]]) -> Iterable[tuple[Session, Batch]]:
-        """Return each session once, with all that is for it."""
+    def _targets(self, pending: Mapping[str | Session, list[Item]]) -> Iterable[tuple[Session, Parts]]:
+        """Return each session once, with all that is for it: while a run yields, sessions come and go."""
         if len(pending) == 1:
             ((target, items),) = pending.items()
-            return self._members(target, Batch(items))
-        found: dict[Session, Batch] = {}
+            batch = Batch(items)
+            return [(session, ((subscription, batch),)) for session, subscription in self._members(target)]
+        found: dict[Session, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
-            for session, batch in self._members(target, Batch(items)):
-                known = found.get(session)
-                found[session] = batch if known is None else known.merged(batch)
+            batch = Batch(items)
+            for session, subscription in self._members(target):
+                found.setdefault(session, []).append((subscription, batch))
         return found.items()
 
-    def _members(self, target: str | Session, batch: Batch) -> list[tuple[Session, Batch]]:
-        # A list: while a run yields, sessions come and go. Who came after a publication does not get it.
-        if isinstance(target, Session):
-            return [(target, batch)]
-        first, last = batch.items[0].number, batch.items[-1].number
-        return [
-            (session, batch if subscription.since < first else batch.after(subscription.since))
-            for session, subscription in self._registry.members(target).items()
-            if subscription.since < last
-        ]
+    def _members(self, target: str | Session) -> Iterable[tuple[Session, Subscription | None]]:
+        return ((target, None),) if isinstance(target, Session) else self._registry.members(target).items()
+
+    def serve(self, session: Session, parts: Parts) -> None:
+        """Hand one session what it has still to get of several channels' batches, in one piece."""
+        whole: Batch | None = None
+        for subscription, batch in parts:
+            try:
+                part = batch if subscription is None else wanted(subscription, batch)
+            except Gap:
+                self._gap(session, batch, subscription)
+                continue
+            if part is not None:
+                whole = part if whole is None else whole.merged(part)
+        if whole is not None:
+            self.deliver(session, whole)
+
+    def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
+        if session.client is not None and subscription is not None:
+            session.client.gap(batch.items[0].publication.channel, subscription)
 
     def deliver(self, session: Session, batch: Batch) -> None:
         """Hand a batch to one session now; a failure ends that session and no other."""
@@ -233,12 +198,13 @@ class Fanout:
             if session.state is not State.OPEN:
                 return
             if session.queue is not None or not session.carrier.write(batch.frames(session.codec)):
-                self._queue(session, batch.messages(session.codec))
+                self.queue(session, batch.messages(session.codec))
         except Exception:  # noqa: BLE001  # one session must not reach another
             logger.exception("delivery to session %s failed", session.id)
             self._close(session, Disconnect.SERVER_ERROR)
 
-    def _queue(self, session: Session, messages: list[WireMessage]) -> None:
+    def queue(self, session: Session, messages: list[WireMessage]) -> None:
+        """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""
         queue = self.open_queue(session)
         for message in messages:
             if queue.put(message) is Put.OVERFLOW:
@@ -251,6 +217,8 @@ class Fanout:
         """Return a session's queue; one that is new is put before the writers."""
         if session.queue is None:
             settings = self._settings
-            session.queue = SendQueue(settings.queue_messages, settings.queue_bytes, settings.slow_consumer)
+            # A client that keeps positions must not lose a message unknown to it.
+            policy = settings.slow_consumer if session.client is None else "disconnect"
+            session.queue = SendQueue(settings.queue_messages, settings.queue_bytes, policy)
             self._writers.ready(session)
         return session.queue

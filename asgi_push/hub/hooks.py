@@ -21,10 +21,11 @@ def is_async(hook: Any) -> bool:
 
 
 async def call_hook(hook: Hook, *args: Any) -> Any:
-    """Call an async hook here, a sync one in a worker thread, where it may block."""
+    """Call an async hook here, a sync one in a worker thread, where it may block; a cancellation leaves it there."""
     if is_async(hook):
         return await hook(*args)
-    result = await anyio.to_thread.run_sync(hook, *args)
+    # In a list, as trio takes a coroutine that comes out of a thread for a mistake.
+    (result,) = await anyio.to_thread.run_sync(lambda: [hook(*args)], abandon_on_cancel=True)
     return await result if inspect.isawaitable(result) else result
 
 
@@ -49,6 +50,7 @@ class HookCalls:
         if session.inbox is None:
             session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
             self._spawn(self._run, session, session.inbox)
+            self.running += 1
         call = HookCall(hook, args, size)
         if last:
             session.inbox.put_last(call)
@@ -56,7 +58,6 @@ class HookCalls:
             self._close(session, Disconnect.OVERLOADED)
 
     async def _run(self, session: Session, inbox: SendQueue[HookCall]) -> None:
-        self.running += 1
         try:
             while (call := inbox.take(0.0)) is not None:
                 await self._call_one(session, call)

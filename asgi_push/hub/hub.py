@@ -12,13 +12,14 @@ from ..disconnect import Disconnect
 from ..encoding import encode
 from ..heartbeat import Beat, Deadlines
 from ..logs import RateLimit, logger, printable
-from ..messages import Payload, Publication
+from ..messages import ClientInfo, Notice, Payload, Publication
 from ..protocols import WireMessage
 from ..registry import Registry
 from ..session import EVERYBODY, Session, State, Subscription, user_channel
 from ..settings import Settings
 from .fanout import Fanout
 from .hooks import Hook, HookCalls
+from .namespaces import Namespaces
 from .tasks import Background, Signal, supervise
 from .writers import Writer, Writers
 
@@ -36,6 +37,7 @@ class Hooks:
     on_connect: Hook | None = None
     on_disconnect: Hook | None = None
     on_message: Hook | None = None
+    on_rpc: Hook | None = None
 
 
 class Refused(Exception):
@@ -49,12 +51,13 @@ class Refused(Exception):
 class Hub:
     """Keeps the sessions of this process and decides when they end; carriers tell it what came."""
 
-    def __init__(self, settings: Settings, hooks: Hooks, broker: Broker) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks, broker: Broker, namespaces: Namespaces) -> None:
         self.settings = settings
         self.hooks = hooks
         self.registry: Registry[Session, Subscription] = Registry()
         self.accepting = False
-        self._broker = broker
+        self.broker = broker
+        self.namespaces = namespaces
         self._background = Background()
         self._deadlines: Deadlines[Session | Writer] = Deadlines()
         self._timer = Signal()
@@ -80,6 +83,8 @@ class Hub:
     async def stop(self) -> None:
         """Close all sessions and stop, in a bounded time whatever the peers and the hooks do."""
         self.accepting = False
+        with anyio.move_on_after(_SHUTDOWN_TIME):
+            await self.fanout.settled()
         self.fanout.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
@@ -119,14 +124,32 @@ class Hub:
 
     async def open(self, session: Session, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
-        own = [user_channel(session.user)] if session.user else []
         subscription = Subscription(self.fanout.number)
-        self.registry.add(session)
-        first = [channel for channel in (EVERYBODY, *own, *channels) if self._join(session, channel, subscription)]
-        self._look_after(session)
-        self._calls.call(session, self.hooks.on_connect)
+        self.enter(session)
+        first = [
+            channel
+            for channel in (*self.own_channels(session), *channels)
+            if self._join(session, channel, subscription)
+        ]
+        self.call(session, self.hooks.on_connect)
         for channel in first:
-            await self._broker.join(channel)
+            await self.broker.join(channel)
+
+    def own_channels(self, session: Session) -> list[str]:
+        """Return the channels that a session is in from the start."""
+        own = [user_channel(session.user)] if session.user else []
+        return [EVERYBODY, *own] if self.settings.everybody else own
+
+    def enter(self, session: Session) -> None:
+        """Take in a session that is in no channel yet."""
+        session.entered = True
+        self.registry.add(session)
+        self.look_after(session)
+
+    async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
+        """Put a session in a channel."""
+        if self._join(session, channel, subscription):
+            await self.broker.join(channel)
 
     def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
         session.subscriptions[channel] = subscription
@@ -136,22 +159,50 @@ class Hub:
         """Put a session in a channel; what was published before does not reach it. Twice is no error."""
         if session.state is not State.OPEN or channel in session.subscriptions:
             return
-        if self._join(session, channel, Subscription(self.fanout.number)):
-            await self._broker.join(channel)
+        if session.client is not None:
+            session.client.subscribe_by_server(channel)
+        else:
+            await self.join(session, channel, Subscription(self.fanout.number))
 
     def has_room_for_channel(self, session: Session) -> bool:
         """Whether a session may be in one more channel."""
-        own = 2 if session.user else 1
+        own = sum(channel in session.subscriptions for channel in self.own_channels(session))
         return len(session.subscriptions) - own < self.settings.max_channels
 
     def unsubscribe(self, session: Session, channel: str) -> None:
-        """Take a session out of a channel."""
-        if session.subscriptions.pop(channel, None) is not None and self.registry.leave(session, channel):
-            self._broker.leave(channel)
+        """Take a session out of a channel, and tell its client if the protocol has a word for it."""
+        if session.client is not None:
+            session.client.unsubscribe_by_server(channel)
+        else:
+            self.leave(session, channel)
+
+    def leave(self, session: Session, channel: str) -> None:
+        """Take a session out of a channel; one that is not in it is no error."""
+        subscription = session.subscriptions.get(channel)
+        if subscription is None:
+            return
+        self._leave_channel(session, channel, subscription)
+        del session.subscriptions[channel]
+
+    def _leave_channel(self, session: Session, channel: str, subscription: Subscription) -> None:
+        subscription.active = False
+        if self.registry.leave(session, channel):
+            self.broker.leave(channel)
+        if self.namespaces.join_leave:
+            self.announce(session, channel, joined=False)
+
+    def announce(self, session: Session, channel: str, *, joined: bool) -> None:
+        """Tell those who are in a channel who came or went, where its namespace wants that."""
+        if self.namespaces.options(channel).join_leave and self.running:
+            self._background.spawn(self.broker.announce, Notice(channel, session.describe(channel), joined=joined))
+
+    def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in a channel, by session id."""
+        return {session.id: session.describe(channel) for session in self.registry.members(channel)}
 
     # -- what clients do --------------------------------------------------------------------------------------------
 
-    def _heard(self, session: Session) -> None:
+    def heard(self, session: Session) -> None:
         """Anything came from a client."""
         session.last_seen = now = time.monotonic()
         session.heartbeat.heard(now)
@@ -160,14 +211,27 @@ class Hub:
         """A heartbeat came: answer it, ahead of whatever waits."""
         session.last_seen = now = time.monotonic()
         session.heartbeat.beat(now)
-        self._look_after(session)
-        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(answer.frame)):
-            self.fanout.open_queue(session).put_urgent(answer)
+        self.look_after(session)
+        self.send_urgent(session, answer)
+
+    def send_urgent(self, session: Session, message: WireMessage) -> None:
+        """Send a message ahead of whatever waits."""
+        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(message.frame)):
+            self.fanout.open_queue(session).put_urgent(message)
+
+    def send_wire(self, session: Session, message: WireMessage) -> None:
+        """Send a message of the session's protocol after what is queued."""
+        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(message.frame)):
+            self.fanout.queue(session, [message])
 
     def message(self, session: Session, data: str | bytes) -> None:
         """A message for the application came."""
-        self._heard(session)
-        self._calls.call(session, self.hooks.on_message, data, size=len(data))
+        self.heard(session)
+        self.call(session, self.hooks.on_message, data, size=len(data))
+
+    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0) -> None:
+        """Have a hook called with a session, after all that was asked for before."""
+        self._calls.call(session, hook, *args, size=size)
 
     # -- what sessions are sent -------------------------------------------------------------------------------------
 
@@ -178,25 +242,34 @@ class Hub:
             raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self.settings.queue_bytes})")
         return payload
 
-    def send(self, session: Session, data: Any) -> bool:
+    async def send(self, session: Session, data: Any) -> bool:
         """Send to one session, after what was published before; return whether it was open."""
         payload = self.encode(data)
+        if self.fanout.full:
+            await self.fanout.room()
         if session.state is not State.OPEN:
             return False
         self.fanout.add(session, Publication("", payload))
         return True
 
-    def deliver(self, publication: Publication) -> int:
+    def deliver(self, publication: Publication | Notice) -> int:
         """Hand a publication to the members of its channel; return how many there are."""
         members = self.registry.members(publication.channel)
         receivers = len(members)
-        if receivers == 1 and self.fanout.deliver_at_once(next(iter(members)), publication):
-            return 1
+        if receivers == 1 and isinstance(publication, Publication):
+            ((session, subscription),) = members.items()
+            if self.fanout.deliver_at_once(session, subscription, publication):
+                return 1
         if receivers:
             self.fanout.add(publication.channel, publication)
         return receivers
 
     # -- sessions end -----------------------------------------------------------------------------------------------
+
+    async def dismiss(self, session: Session, disconnect: Disconnect) -> None:
+        """Close a session that has first got all that was published so far."""
+        await self.fanout.settled()
+        self.close(session, disconnect)
 
     def close(self, session: Session, disconnect: Disconnect) -> None:
         """Close a session: it leaves the registry now; what is queued is sent first, unless it is too slow for that."""
@@ -206,6 +279,7 @@ class Hub:
         if disconnect.code == Disconnect.SLOW.code:
             queue.clear()
             self._tell(session, disconnect)
+        self._deadlines.cancel(session)  # an earlier one of its heartbeat must not cut it short
         self._schedule(session, time.monotonic() + self.settings.send_timeout)
 
     def gone(self, session: Session, disconnect: Disconnect) -> None:
@@ -221,7 +295,7 @@ class Hub:
         session.drained()
         self._closing.discard(session)
         self._deadlines.cancel(session)
-        if self.running:
+        if self.running and session.entered:
             self._calls.call(session, self.hooks.on_disconnect, session.disconnect, last=True)
 
     def _tell(self, session: Session, disconnect: Disconnect) -> None:
@@ -240,14 +314,14 @@ class Hub:
             return False
         self._closing.add(session)
         self.registry.remove(session)
-        for channel in session.subscriptions:
-            if self.registry.leave(session, channel):
-                self._broker.leave(channel)
+        for channel, subscription in session.subscriptions.items():
+            self._leave_channel(session, channel, subscription)
         return True
 
     # -- the timer --------------------------------------------------------------------------------------------------
 
-    def _look_after(self, session: Session) -> None:
+    def look_after(self, session: Session) -> None:
+        """Have the timer look at a session when it next wants that."""
         if (when := session.next_deadline()) is not None:
             self._schedule(session, when)
 
@@ -274,7 +348,16 @@ class Hub:
             item.carrier.stop(abort=True)
         elif item.expires_at is not None and item.expires_at <= now:
             self.close(item, Disconnect.EXPIRED)
-        elif item.heartbeat.check(now) is Beat.DEAD:
-            self.close(item, Disconnect.NO_HEARTBEAT)
         else:
-            self._look_after(item)
+            self._check_open(item, now)
+
+    def _check_open(self, session: Session, now: float) -> None:
+        beat = session.heartbeat.check(now)
+        if beat is Beat.DEAD:
+            self.close(session, session.heartbeat.dead)
+            return
+        if beat is Beat.PING and session.codec.ping is not None:
+            self.send_urgent(session, session.codec.ping)
+        if session.client is not None:
+            session.client.check(now)
+        self.look_after(session)

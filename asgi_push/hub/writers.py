@@ -12,7 +12,9 @@ from collections.abc import Callable
 import anyio
 
 from ..disconnect import Disconnect
-from ..session import Session
+from ..protocols import WireMessage
+from ..sendqueue import SendQueue
+from ..session import Session, State
 
 # Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
 _KEPT = 8
@@ -27,12 +29,13 @@ _SLOW_AFTER = 0.1
 class Writer:
     """One task that sends: the session it is at, until when it may hold the loop, and the scope that ends it."""
 
-    __slots__ = ("scope", "session", "until", "wake")
+    __slots__ = ("queue", "scope", "session", "until", "wake")
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.wake = anyio.Event()
         self.session: Session | None = None
+        self.queue: SendQueue[WireMessage] | None = None  # the session's, which forgets it when its peer leaves
         self.until = 0.0
 
 
@@ -93,34 +96,34 @@ class Writers:
             await self._drain(writer, session)
 
     async def _drain(self, writer: Writer, session: Session) -> None:
-        writer.session = session
+        writer.session, writer.queue = session, session.queue
         try:
             await self._send_all(writer, session)
         except Exception:  # noqa: BLE001  # whatever a server raises here means that the peer is gone
             self._gone(session, session.disconnect or Disconnect.CONNECTION_LOST)
         finally:
-            writer.session = None
+            writer.session = writer.queue = None
             session.drained()
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
-        queue, send, now = session.queue, session.carrier.send, time.monotonic()
+        send, now = session.carrier.send, time.monotonic()
         self._watch(writer, now + self._send_timeout)
-        while queue is not None and (message := queue.take(now)) is not None:
+        while session.queue is not None and (message := session.queue.take(now)) is not None:
             await send(message)
             now = time.monotonic()
             if now > writer.until:
                 await anyio.lowlevel.checkpoint()
                 writer.until = time.monotonic() + _HOLD
-        if session.disconnect is not None:
+        if session.state is State.CLOSING and session.disconnect is not None:
             await session.carrier.close(session.disconnect)
             session.carrier.stop()
 
     def check(self, writer: Writer, now: float) -> float | None:
         """Return when to look at a writer again, or None; ends the session of one whose send takes too long."""
-        session = writer.session
-        if session is None or session.queue is None or session.queue.sending_since is None:
+        session, queue = writer.session, writer.queue
+        if session is None or queue is None or queue.sending_since is None:
             return None
-        limit = session.queue.sending_since + self._send_timeout
+        limit = queue.sending_since + self._send_timeout
         if now < limit:
             return limit
         writer.scope.cancel()

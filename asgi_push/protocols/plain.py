@@ -7,7 +7,7 @@ understood, the ones that browser helpers and hand-written pages send; no contro
 import orjson
 
 from ..disconnect import Disconnect
-from ..messages import Payload, Publication
+from ..messages import Notice, Payload, Publication
 from .wire import WireMessage
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
@@ -46,11 +46,11 @@ def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
 def _json_answer(text: str) -> WireMessage | None:
     try:
         message = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        if message.get("type") != "ping":
+            return None
+        return WireMessage(orjson.dumps(message | {"type": "pong"}), text=True)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads what is nested more deeply than it writes
         return None
-    if message.get("type") != "ping":
-        return None
-    return WireMessage(orjson.dumps(message | {"type": "pong"}), text=True)
 
 
 def message(payload: Payload) -> WireMessage:
@@ -62,10 +62,15 @@ class PlainCodec:
     """One message a publication; a plain client is not told the channel."""
 
     name = "plain"
+    ping = None
 
-    def encode(self, publication: Publication) -> WireMessage:
-        """Return the message that carries a publication."""
-        return message(publication.payload)
+    def close_code(self, disconnect: Disconnect) -> int:
+        """Return the close code that says why a session ends."""
+        return _STANDARD_CODES.get(disconnect.code, disconnect.code)
+
+    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+        """Return the message that carries a publication; of who comes and goes a plain client is not told."""
+        return None if isinstance(publication, Notice) else message(publication.payload)
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
         """Return them as they are: a plain client takes one message for one publication."""
@@ -73,8 +78,3 @@ class PlainCodec:
 
 
 CODEC = PlainCodec()
-
-
-def close_code(disconnect: Disconnect) -> int:
-    """Return the close code that says ``disconnect`` to a plain client."""
-    return _STANDARD_CODES.get(disconnect.code, disconnect.code)

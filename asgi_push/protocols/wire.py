@@ -3,7 +3,8 @@
 import struct
 from typing import Protocol
 
-from ..messages import Publication
+from ..disconnect import Disconnect
+from ..messages import Notice, Publication
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
 
@@ -58,8 +59,17 @@ class Codec(Protocol):
     @property
     def name(self) -> str: ...
 
-    def encode(self, publication: Publication) -> WireMessage:
-        """Return the message that carries a publication."""
+    @property
+    def ping(self) -> WireMessage | None:
+        """The server's ping, None where the protocol has none."""
+        ...
+
+    def close_code(self, disconnect: Disconnect) -> int:
+        """Return the close code that says why a session ends."""
+        ...
+
+    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+        """Return the message that carries a publication, None for what the protocol does not speak of."""
         ...
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:

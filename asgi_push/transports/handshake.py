@@ -74,9 +74,16 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
         Refusal: it comes from a foreign page, is nobody where that is not allowed, or there is no room for it.
     """
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
-    if not origin_allowed(push.settings.allowed_origins, scope.get("scheme", "ws"), connection.headers):
-        raise Refusal(403, "this origin is not allowed")
-    credentials = await _who(push, connection)
+    check_origin(push, connection)
+    try:
+        credentials = await who(push, connection)
+    except AuthenticationError as error:
+        raise Refusal(401, str(error) or "not authenticated") from None
+    except TimeoutError:
+        raise Refusal(503, "authentication took too long") from None
+    except Exception:  # noqa: BLE001  # code of the application
+        logger.exception("authenticate failed")
+        raise Refusal(500, "authentication failed") from None
     claimed = path_params.get("user_id")
     if claimed is not None and str(claimed) != credentials.user:
         raise Refusal(403, "the user of the path is not the user of the credentials")
@@ -84,9 +91,15 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     return credentials
 
 
+def check_origin(push: Push, connection: HTTPConnection) -> None:
+    """Raise Refusal if the page that opens the WebSocket may not do so."""
+    scheme = connection.scope.get("scheme", "ws")
+    if not origin_allowed(push.settings.allowed_origins, scheme, connection.headers):
+        raise Refusal(403, "this origin is not allowed")
+
+
 def _check(push: Push, credentials: Credentials) -> None:
-    identified = push.authenticate is not None or push.settings.token_secret is not None
-    if not credentials.user and not push.settings.allows_anonymous(identified=identified):
+    if not credentials.user and not anonymous_allowed(push):
         raise Refusal(401, "credentials are missing")
     left = seconds_left(credentials)
     if left is not None and left <= 0:
@@ -97,23 +110,27 @@ def _check(push: Push, credentials: Credentials) -> None:
         raise Refusal(refused.status, str(refused)) from None
 
 
-async def _who(push: Push, connection: HTTPConnection) -> Credentials:
-    try:
-        if push.authenticate is not None:
-            with anyio.fail_after(_HANDSHAKE_TIME):
-                return _as_credentials(await call_hook(push.authenticate, connection))
-        if (user := _scope_user(connection.scope.get("user"))) is not None:
-            return Credentials(user)
-        if push.settings.token_secret is not None:
-            token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
-            return Credentials() if token is None else verify_token(token, push.settings.token_secret)
-    except AuthenticationError as error:
-        raise Refusal(401, str(error) or "not authenticated") from None
-    except TimeoutError:
-        raise Refusal(503, "authentication took too long") from None
-    except Exception:  # noqa: BLE001  # code of the application
-        logger.exception("authenticate failed")
-        raise Refusal(500, "authentication failed") from None
+def anonymous_allowed(push: Push) -> bool:
+    """Whether a connection without a user is taken."""
+    identified = push.authenticate is not None or push.settings.token_secret is not None
+    return push.settings.allows_anonymous(identified=identified)
+
+
+async def who(push: Push, connection: HTTPConnection) -> Credentials:
+    """Return who a connection is, by the first of: ``authenticate``, the scope's user, a token, the path.
+
+    Raises:
+        AuthenticationError: what it says of itself is wrong.
+        TimeoutError: ``authenticate`` took too long; and whatever else it raised.
+    """
+    if push.authenticate is not None:
+        with anyio.fail_after(_HANDSHAKE_TIME):
+            return _as_credentials(await call_hook(push.authenticate, connection))
+    if (user := _scope_user(connection.scope.get("user"))) is not None:
+        return Credentials(user)
+    if push.settings.token_secret is not None:
+        token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
+        return Credentials() if token is None else verify_token(token, push.settings.token_secret)
     # Nothing else identifies users here: the path's word is taken, which start-up warned of.
     return Credentials(str(connection.path_params.get("user_id", "")))
 

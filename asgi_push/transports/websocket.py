@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -12,21 +13,24 @@ from ..errors import NotRunningError
 from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub, Refused
 from ..logs import logger, printable
-from ..protocols import WireMessage, plain
+from ..protocols import Codec, WireMessage, plain
 from ..push import Push
 from ..session import Session, State
 from .handshake import Refusal, chosen_subprotocol, identify, refuse, seconds_left, wanted_channels
 from .interrupt import make_interrupt
 from .uvicorn import DirectWriter, recognise
 
+Take = Callable[[Session, str | bytes], None]
+
 
 class WebSocketCarrier:
     """One WebSocket, as the hub sees it."""
 
-    __slots__ = ("_direct", "_send", "interrupt", "write")
+    __slots__ = ("_codec", "_direct", "_send", "interrupt", "write")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, codec: Codec) -> None:
         self._send = send
+        self._codec = codec
         self._direct: DirectWriter | None = None
         self.interrupt = make_interrupt()
         self.write = _cannot
@@ -44,7 +48,7 @@ class WebSocketCarrier:
 
     async def close(self, disconnect: Disconnect) -> None:
         """Send the close frame."""
-        code = plain.close_code(disconnect)
+        code = self._codec.close_code(disconnect)
         await self._send({"type": "websocket.close", "code": code, "reason": disconnect.reason})
 
     def stop(self, *, abort: bool = False) -> None:
@@ -64,7 +68,7 @@ async def serve_websocket(
     """Serve one WebSocket scope of the plain protocol to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
-    carrier = WebSocketCarrier(send)
+    carrier = WebSocketCarrier(send, plain.CODEC)
     try:
         session, channels = await _admit(push, scope, carrier, path_params)
     except Refusal as refusal:
@@ -74,11 +78,11 @@ async def serve_websocket(
         await carrier.accept(chosen_subprotocol(scope), direct=push.settings.direct_writes)
         push.hub.make_room(session.user)
     except Refused:  # others came while this one was being accepted
-        await carrier.close(Disconnect.CONNECTION_LIMIT)
+        await carrier.close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
-        await _run(push.hub, session, carrier, channels, receive)
+        await run_session(push.hub, session, carrier, receive, partial(_take, push.hub), channels)
 
 
 async def _admit(
@@ -95,20 +99,34 @@ async def _admit(
     heartbeat = ClientHeartbeat(settings.idle_timeout)
     session = Session(secrets.token_urlsafe(12), credentials.user, carrier, plain.CODEC, hub, heartbeat, now)
     session.path_params = path_params
-    session.remote = tuple(scope["client"]) if scope.get("client") else None
+    session.remote = remote(scope)
     session.info = credentials.info
     left = seconds_left(credentials)
     session.expires_at = None if left is None else now + left
     return session, await wanted_channels(push, scope, session, credentials)
 
 
-async def _run(hub: Hub, session: Session, carrier: WebSocketCarrier, channels: list[str], receive: Receive) -> None:
+def remote(scope: Scope) -> tuple[str, int] | None:
+    """Return the peer as the server saw it."""
+    return tuple(scope["client"]) if scope.get("client") else None
+
+
+async def run_session(
+    hub: Hub,
+    session: Session,
+    carrier: WebSocketCarrier,
+    receive: Receive,
+    take: Take,
+    channels: Sequence[str] | None = None,
+) -> None:
+    """Receive for an accepted session to its end; with ``channels`` it enters the registry first."""
     # A cancellation means that the server shuts down; every other end gives its own reason.
     disconnect = Disconnect.SHUTDOWN
     try:
         with carrier.interrupt:
-            await hub.open(session, channels)
-            disconnect = await _receive_all(hub, session, receive)
+            if channels is not None:
+                await hub.open(session, channels)
+            disconnect = await _receive_all(session, receive, take)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)
         disconnect = Disconnect.SERVER_ERROR
@@ -116,28 +134,28 @@ async def _run(hub: Hub, session: Session, carrier: WebSocketCarrier, channels: 
         hub.ended(session, disconnect)
 
 
-async def _receive_all(hub: Hub, session: Session, receive: Receive) -> Disconnect:
-    """Take what a client sends, never waiting for anything else; return why it ended."""
+async def _receive_all(session: Session, receive: Receive, take: Take) -> Disconnect:
+    """Give ``take`` what a client sends, never waiting for anything else; return why it ended."""
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
             return Disconnect.of_peer(event.get("code"), event.get("reason"))
         if session.state is State.OPEN:
-            _take(hub, session, event)
+            text = event.get("text")
+            take(session, text if text is not None else event.get("bytes") or b"")
 
 
-def _take(hub: Hub, session: Session, event: MutableMapping[str, Any]) -> None:
-    text = event.get("text")
-    data: str | bytes = text if text is not None else event.get("bytes") or b""
-    if _too_large(data, hub.settings.max_message_bytes):
+def _take(hub: Hub, session: Session, data: str | bytes) -> None:
+    if too_large(data, hub.settings.max_message_bytes):
         hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
-    elif text is not None and (answer := plain.heartbeat_answer(text, hub.settings.pong)) is not None:
+    elif isinstance(data, str) and (answer := plain.heartbeat_answer(data, hub.settings.pong)) is not None:
         hub.heartbeat(session, answer)
     else:
         hub.message(session, data)
 
 
-def _too_large(data: str | bytes, limit: int) -> bool:
+def too_large(data: str | bytes, limit: int) -> bool:
+    """Whether a message has more than ``limit`` bytes."""
     size = len(data)
     if isinstance(data, str) and size <= limit < 4 * size:  # a character is one to four bytes
         size = len(data.encode("utf-8", "surrogatepass"))

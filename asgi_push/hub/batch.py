@@ -1,0 +1,148 @@
+"""Publications on their way to sessions: encoded once per protocol, joined once for all who want the same ones."""
+
+from ..messages import Notice, Publication
+from ..protocols import Codec, WireMessage
+from ..session import Subscription
+
+
+class Item:
+    """A publication with its number in the order of this process, encoded once for each protocol."""
+
+    __slots__ = ("_codec", "_message", "_others", "number", "publication")
+
+    def __init__(self, publication: Publication | Notice, number: int) -> None:
+        self.publication = publication
+        self.number = number
+        self._codec: Codec | None = None
+        self._message: WireMessage | None = None
+        self._others: dict[Codec, WireMessage | None] | None = None
+
+    def message(self, codec: Codec) -> WireMessage | None:
+        """Return the message of a protocol that carries it, None where the protocol does not speak of such."""
+        if self._codec is codec:
+            return self._message
+        if self._codec is None:  # the first protocol, mostly the only one, needs no dictionary
+            self._codec, self._message = codec, codec.encode(self.publication)
+            return self._message
+        if self._others is None:
+            self._others = {}
+        if codec not in self._others:
+            self._others[codec] = codec.encode(self.publication)
+        return self._others[codec]
+
+
+class Batch:
+    """Publications for the same sessions, in the order of their numbers."""
+
+    __slots__ = ("_frames", "_frames_codec", "_merged", "_stretch", "items")
+
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+        self._frames_codec: Codec | None = None
+        self._frames = b""
+        self._merged: dict[int, Batch] | None = None
+        self._stretch: Stretch | None = None
+
+    def after(self, number: int) -> "Batch":
+        """Return what of it came after ``number``: itself, mostly."""
+        if self.items[0].number > number:
+            return self
+        return Batch([item for item in self.items if item.number > number])
+
+    @property
+    def stretch(self) -> "Stretch":
+        """What stretch of its channel's stream it is."""
+        if self._stretch is None:
+            self._stretch = Stretch([item.publication for item in self.items])
+        return self._stretch
+
+    def merged(self, other: "Batch") -> "Batch":
+        """Return both as one, in the order of the numbers; made once for all sessions that want the same two."""
+        if self._merged is None:
+            self._merged = {}
+        both = self._merged.get(id(other))
+        if both is None:
+            both = self._merged[id(other)] = Batch(sorted(self.items + other.items, key=_number))
+        return both
+
+    def messages(self, codec: Codec) -> list[WireMessage]:
+        """Return the messages of a protocol that carry it."""
+        messages = [message for item in self.items if (message := item.message(codec)) is not None]
+        return messages if len(messages) < 2 else codec.join(messages)
+
+    def frames(self, codec: Codec) -> bytes:
+        """Return the frames of these messages in one piece; the last protocol's are kept."""
+        if self._frames_codec is not codec:
+            self._frames = b"".join([message.frame for message in self.messages(codec)])
+            self._frames_codec = codec
+        return self._frames
+
+
+def _number(item: Item) -> int:
+    return item.number
+
+
+class Stretch:
+    """The offsets of a batch that follow one another in one epoch, with nothing else in it; else ``first`` is 0."""
+
+    __slots__ = ("epoch", "first", "last")
+
+    def __init__(self, publications: list[Publication | Notice]) -> None:
+        self.epoch, self.first = publications[0].epoch, publications[0].offset
+        self.last = self.first + len(publications) - 1
+        for offset, publication in enumerate(publications, self.first):
+            if publication.offset != offset or publication.epoch != self.epoch:
+                self.first = 0
+
+
+class Gap(Exception):
+    """A subscription cannot go on: what comes next in its channel is not what follows its position."""
+
+
+# Publications that may come while one subscription is being answered; more is a gap.
+_MAX_BUFFERED = 1000
+
+
+def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
+    """Return what of a channel's batch a subscription has still to get, None if nothing, and move its position there.
+
+    Raises:
+        Gap: something between its position and the batch is missing.
+    """
+    if not subscription.active or subscription.since >= batch.items[-1].number:
+        return None
+    batch = batch.after(subscription.since)
+    if subscription.buffer is not None:
+        if len(subscription.buffer) + len(batch.items) > _MAX_BUFFERED:
+            raise Gap
+        subscription.buffer.extend(batch.items)
+        return None
+    if not subscription.positioned:
+        return batch if subscription.join_leave else _without_notices(batch)
+    stretch = batch.stretch
+    if stretch.first and subscription.offset + 1 == stretch.first and subscription.epoch == stretch.epoch:
+        subscription.offset = stretch.last
+        return batch
+    return _one_by_one(subscription, batch)
+
+
+def _without_notices(batch: Batch) -> Batch | None:
+    if batch.stretch.first or not any(isinstance(item.publication, Notice) for item in batch.items):
+        return batch
+    items = [item for item in batch.items if not isinstance(item.publication, Notice)]
+    return Batch(items) if items else None
+
+
+def _one_by_one(subscription: Subscription, batch: Batch) -> Batch | None:
+    items = []
+    for item in batch.items:
+        publication = item.publication
+        if isinstance(publication, Notice):
+            if subscription.join_leave:
+                items.append(item)
+        elif publication.epoch != subscription.epoch or publication.offset > subscription.offset + 1:
+            raise Gap
+        elif publication.offset == subscription.offset + 1:
+            subscription.offset = publication.offset
+            items.append(item)
+    return Batch(items) if items else None

@@ -1,0 +1,40 @@
+"""The options of channels, by the part of their name before the colon."""
+
+from collections.abc import Mapping
+
+from ..brokers import StreamOptions
+from ..messages import ChannelOptions
+from ..session import EVERYBODY
+from ..settings import Settings
+
+# Everybody is told of nobody's coming and going: that would be as many messages as there are sessions, squared.
+_EVERYBODY = ChannelOptions()
+
+
+class Namespaces:
+    """Finds the options of a channel; those of the namespace "" are for channels without one, and for unknown ones."""
+
+    def __init__(self, settings: Settings, namespaces: Mapping[str, ChannelOptions]) -> None:
+        self._options = dict(namespaces)
+        self._default = self._options.setdefault("", ChannelOptions())
+        self._streams = {name: _stream(settings, options) for name, options in self._options.items()}
+        self._several = len(self._options) > 1
+        self.join_leave = any(options.join_leave for options in self._options.values())
+
+    def options(self, channel: str) -> ChannelOptions:
+        """Return the options of a channel."""
+        return _EVERYBODY if channel == EVERYBODY else self._options[self._name(channel)]
+
+    def stream(self, channel: str) -> StreamOptions | None:
+        """Return how long a channel's history is, None where it keeps none."""
+        return self._streams[self._name(channel)] if self._several else self._streams[""]
+
+    def _name(self, channel: str) -> str:
+        name, found, _ = channel.partition(":")
+        return name if found and name in self._options else ""
+
+
+def _stream(settings: Settings, options: ChannelOptions) -> StreamOptions | None:
+    size = settings.history_size if options.history_size is None else options.history_size
+    ttl = settings.history_ttl if options.history_ttl is None else options.history_ttl
+    return StreamOptions(size, ttl) if size and ttl else None

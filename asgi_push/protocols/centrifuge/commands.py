@@ -1,0 +1,105 @@
+"""What clients may say, whatever the encoding: the commands, their fields, and what is wrong with one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...messages import Payload
+from ..wire import Codec, WireMessage
+
+# The fields of each command, with what stands for a field that is not there. None: a payload; a dict of its own is a
+# message; {str: ...} is a map. Fields that are not listed are ignored, as the protocol wants.
+_SUBSCRIBE: dict[str, Any] = {
+    "channel": "",
+    "token": "",
+    "data": None,
+    "recover": False,
+    "epoch": "",
+    "offset": 0,
+    "positioned": False,
+    "recoverable": False,
+    "join_leave": False,
+    "flag": 0,
+}
+FIELDS: dict[str, dict[str, Any]] = {
+    "connect": {
+        "token": "",
+        "data": None,
+        "subs": {str: _SUBSCRIBE},
+        "name": "",
+        "version": "",
+        "headers": {str: ""},
+        "flag": 0,
+    },
+    "subscribe": _SUBSCRIBE,
+    "unsubscribe": {"channel": ""},
+    "publish": {"channel": "", "data": None},
+    "presence": {"channel": ""},
+    "presence_stats": {"channel": ""},
+    "history": {"channel": "", "limit": 0, "since": {"offset": 0, "epoch": ""}, "reverse": False},
+    "rpc": {"data": None, "method": ""},
+    "send": {"data": None},
+    "refresh": {"token": ""},
+    "sub_refresh": {"channel": "", "token": ""},
+}
+
+MAX_ID = 2**32 - 1
+
+
+class Violation(Exception):
+    """A client broke the protocol: its connection is closed as a bad request, with this reason."""
+
+
+class ErrorCode:
+    """Codes of errors that answer a command."""
+
+    INTERNAL = (100, "internal server error", True)
+    UNAUTHORIZED = (101, "unauthorized", False)
+    PERMISSION_DENIED = (103, "permission denied", False)
+    ALREADY_SUBSCRIBED = (105, "already subscribed", False)
+    LIMIT_EXCEEDED = (106, "limit exceeded", False)
+    BAD_REQUEST = (107, "bad request", False)
+    NOT_AVAILABLE = (108, "not available", False)
+    TOKEN_EXPIRED = (109, "token expired", False)
+    UNRECOVERABLE_POSITION = (112, "unrecoverable position", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. ``id`` is 0 for a ``send`` and for a pong, whose ``method`` is empty.
+
+    ``params`` has every field of ``FIELDS`` for the method; payloads are ``Payload`` or None.
+    """
+
+    id: int
+    method: str
+    params: Mapping[str, Any]
+    size: int
+
+
+PONG = Command(0, "", {}, 0)
+
+
+class SdkCodec(Codec, Protocol):
+    """One encoding of the protocol. Bodies are dicts that may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
+
+    def decode(self, frame: str | bytes) -> list[Command]:
+        """Return the commands of a frame, in order, or raise Violation."""
+        ...
+
+    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
+        """Return the answer to a command."""
+        ...
+
+    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
+        """Return the error that answers a command: code, message, and whether trying again may help."""
+        ...
+
+    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
+        """Return a message that no command asked for."""
+        ...
+
+
+def sparse(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are not zero: the protocol leaves zero values out."""
+    return {name: value for name, value in fields.items() if value or isinstance(value, Payload)}

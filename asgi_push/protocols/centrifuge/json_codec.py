@@ -1,0 +1,140 @@
+"""The JSON encoding: objects joined by newlines, both ways."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ...disconnect import Disconnect
+from ...messages import ClientInfo, Notice, Payload, Publication
+from ..wire import WireMessage
+from .commands import FIELDS, MAX_ID, PONG, Command, Violation, sparse
+
+_MAX_OFFSET = 2**64 - 1
+
+
+class JsonCodec:
+    """Speaks JSON in text messages."""
+
+    name = "centrifuge"
+    ping: WireMessage | None = WireMessage(b"{}", text=True)
+
+    def decode(self, frame: str | bytes) -> list[Command]:
+        """Return the commands of a frame, in order, or raise Violation."""
+        text = frame if isinstance(frame, str) else _text(frame)
+        lines = text.removesuffix("\n").split("\n")
+        return [_command(line) for line in lines]
+
+    def close_code(self, disconnect: Disconnect) -> int:
+        """Return the close code that says why a session ends: the protocol's own."""
+        return disconnect.code
+
+    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+        """Return the push that carries a publication or a notice."""
+        if isinstance(publication, Notice):
+            kind = "join" if publication.joined else "leave"
+            return self.push(publication.channel, kind, {"info": publication.info})
+        return self.push(publication.channel, "pub", _publication(publication))
+
+    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+        """Return one message that holds them all."""
+        return [WireMessage(b"\n".join([message.data for message in messages]), text=True)]
+
+    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
+        """Return the answer to a command."""
+        return _message({"id": command_id, method: result})
+
+    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
+        """Return the error that answers a command."""
+        code, text, temporary = error
+        return _message({"id": command_id, "error": {"code": code, "message": text} | sparse(temporary=temporary)})
+
+    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
+        """Return a message that no command asked for."""
+        return _message({"push": sparse(channel=channel) | {kind: body}})
+
+
+CODEC = JsonCodec()
+
+
+def _message(content: Mapping[str, Any]) -> WireMessage:
+    return WireMessage(orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS), text=True)
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Payload):
+        return _fragment(value)
+    if isinstance(value, Publication):
+        return _publication(value)
+    if isinstance(value, ClientInfo):
+        return sparse(user=value.user, client=value.client, conn_info=value.conn_info, chan_info=value.chan_info)
+    raise TypeError(type(value).__name__)
+
+
+def _fragment(payload: Payload) -> Any:
+    if payload.kind == "json":
+        # A newline in JSON is white space, and here it would end the message.
+        data = payload.data
+        return orjson.Fragment(data.replace(b"\n", b"") if b"\n" in data else data)
+    return payload.data.decode() if payload.kind == "text" else base64.b64encode(payload.data).decode()
+
+
+def _publication(publication: Publication) -> dict[str, Any]:
+    rest = sparse(offset=publication.offset, tags=publication.tags, info=publication.info)
+    return {"data": _fragment(publication.payload)} | rest
+
+
+def _text(frame: bytes) -> str:
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        raise Violation("not valid UTF-8") from None
+
+
+def _command(line: str) -> Command:
+    try:
+        content = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise Violation("not valid JSON") from None
+    if not isinstance(content, dict):
+        raise Violation("a command must be an object")
+    command_id, method = content.get("id", 0), next((name for name in FIELDS if name in content), "")
+    if type(command_id) is not int or not 0 <= command_id <= MAX_ID:
+        raise Violation("id must be a whole number below 2**32")
+    if command_id == 0 and method != "send":
+        return PONG
+    if not method:
+        raise Violation("no known command")
+    return Command(command_id, method, _fields(FIELDS[method], content[method] or {}), len(line))
+
+
+def _fields(fields: Mapping[str, Any], content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise Violation("fields must be an object")
+    return {name: _value(name, default, content[name]) if content.get(name) is not None else _absent(default)
+            for name, default in fields.items()}  # fmt: skip
+
+
+def _absent(default: Any) -> Any:
+    if isinstance(default, dict):
+        return {} if str in default else None
+    return default
+
+
+def _value(name: str, default: Any, value: Any) -> Any:
+    if default is None:
+        return Payload("text", value.encode()) if isinstance(value, str) else Payload("json", orjson.dumps(value))
+    if isinstance(default, dict):
+        if str not in default:
+            return _fields(default, value)
+        if not isinstance(value, dict):
+            raise Violation(f"{name} must be an object")
+        return {key: _item(name, default[str], item) for key, item in value.items()}
+    if type(value) is not type(default) or (isinstance(value, int) and not -1 <= value <= _MAX_OFFSET):
+        raise Violation(f"{name} has a wrong type")
+    return value
+
+
+def _item(name: str, default: Any, value: Any) -> Any:
+    return _fields(default, value) if isinstance(default, dict) else _value(name, default, value)

@@ -1,0 +1,185 @@
+"""The Protobuf encoding: messages with their length before them, both ways. Wants the extra [protobuf]."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from google.protobuf.message import DecodeError, Message
+
+from ...disconnect import Disconnect
+from ...messages import ClientInfo, Notice, Payload, Publication
+from ..wire import WireMessage
+from . import messages_pb2
+from .commands import FIELDS, PONG, Command, Violation, sparse
+
+pb: Any = messages_pb2  # generated, without types
+
+# A length is a varint of at most five bytes: no frame is longer than 32 bits can say.
+_MAX_VARINT_BYTES = 5
+
+
+class ProtobufCodec:
+    """Speaks Protobuf in binary messages."""
+
+    name = "centrifuge"
+
+    def __init__(self) -> None:
+        self.ping: WireMessage | None = _message(pb.Reply())
+
+    def decode(self, frame: str | bytes) -> list[Command]:
+        """Return the commands of a frame, in order, or raise Violation."""
+        if isinstance(frame, str):
+            raise Violation("text where Protobuf was agreed on")
+        commands = [_command(part) for part in _parts(frame)]
+        if not commands:
+            raise Violation("an empty frame")
+        return commands
+
+    def close_code(self, disconnect: Disconnect) -> int:
+        """Return the close code that says why a session ends: the protocol's own."""
+        return disconnect.code
+
+    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+        """Return the push that carries a publication or a notice."""
+        if isinstance(publication, Notice):
+            kind = "join" if publication.joined else "leave"
+            return self.push(publication.channel, kind, {"info": publication.info})
+        return self.push(publication.channel, "pub", _publication(publication))
+
+    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+        """Return one message that holds them all."""
+        return [WireMessage(b"".join([message.data for message in messages]), text=False)]
+
+    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
+        """Return the answer to a command."""
+        return _message(_fill(pb.Reply(), {"id": command_id, method: result}))
+
+    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
+        """Return the error that answers a command."""
+        code, text, temporary = error
+        body = {"code": code, "message": text, "temporary": temporary}
+        return _message(_fill(pb.Reply(), {"id": command_id, "error": body}))
+
+    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
+        """Return a message that no command asked for."""
+        return _message(_fill(pb.Reply(), {"push": {"channel": channel, kind: body}}))
+
+
+def _message(reply: Message) -> WireMessage:
+    data = reply.SerializeToString()
+    return WireMessage(_varint(len(data)) + data, text=False)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _parts(frame: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(frame):
+        size, position = _read_varint(frame, position)
+        if position + size > len(frame):
+            raise Violation("a message is cut off")
+        yield frame[position : position + size]
+        position += size
+
+
+def _read_varint(frame: bytes, position: int) -> tuple[int, int]:
+    number = 0
+    for index, byte in enumerate(frame[position : position + _MAX_VARINT_BYTES]):
+        number |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return number, position + index + 1
+    raise Violation("a length is not a varint")
+
+
+def _command(data: bytes) -> Command:
+    command = pb.Command()
+    try:
+        command.ParseFromString(data)
+    except DecodeError:
+        raise Violation("not a command") from None
+    method = next((name for name in FIELDS if command.HasField(name)), "")
+    if command.id == 0 and method != "send":
+        return PONG
+    if not method:
+        raise Violation("no known command")
+    return Command(command.id, method, _fields(FIELDS[method], getattr(command, method)), len(data))
+
+
+def _fields(fields: Mapping[str, Any], message: Any) -> dict[str, Any]:
+    return {name: _value(default, message, name) for name, default in fields.items()}
+
+
+def _value(default: Any, message: Any, name: str) -> Any:
+    value = getattr(message, name)
+    if default is None:
+        return _payload(value)
+    if not isinstance(default, dict):
+        return value
+    if str not in default:
+        return _fields(default, value) if message.HasField(name) else None
+    return {key: _fields(default[str], item) if isinstance(default[str], dict) else item for key, item in value.items()}
+
+
+def _payload(data: bytes) -> Payload | None:
+    """Return the payload of a client: JSON if it is that, so that clients of the JSON encoding can read it."""
+    if not data:
+        return None
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return Payload("binary", data)
+    return Payload("json", data)
+
+
+def _fill(message: Any, content: Mapping[str, Any]) -> Any:
+    for name, value in content.items():
+        field = getattr(message, name)
+        if isinstance(value, Mapping) and hasattr(field, "SetInParent"):
+            field.SetInParent()
+            _fill(field, value)
+        elif isinstance(value, Mapping):
+            _fill_map(field, value)
+        elif isinstance(value, list):
+            for item in value:
+                _fill(field.add(), _publication(item))
+        elif isinstance(value, ClientInfo):
+            _fill(field, _client_info(value))
+        else:
+            setattr(message, name, _bytes(value) if isinstance(value, Payload) else value)
+    return message
+
+
+def _fill_map(field: Any, content: Mapping[str, Any]) -> None:
+    for key, value in content.items():
+        if isinstance(value, str):
+            field[key] = value
+        else:
+            field[key].SetInParent()
+            _fill(field[key], _client_info(value) if isinstance(value, ClientInfo) else value)
+
+
+def _publication(publication: Publication) -> dict[str, Any]:
+    return {"data": publication.payload} | sparse(
+        offset=publication.offset, tags=publication.tags, info=publication.info
+    )
+
+
+def _client_info(info: ClientInfo) -> dict[str, Any]:
+    conn_info = None if info.conn_info is None else orjson.dumps(info.conn_info)
+    chan_info = None if info.chan_info is None else orjson.dumps(info.chan_info)
+    return sparse(user=info.user, client=info.client, conn_info=conn_info, chan_info=chan_info)
+
+
+def _bytes(payload: Payload) -> bytes:
+    """Return a payload as bytes: text is JSON here too, so that one client library reads both encodings alike."""
+    return orjson.dumps(payload.data.decode()) if payload.kind == "text" else payload.data
+
+
+CODEC = ProtobufCodec()

@@ -1,0 +1,97 @@
+"""A session of the SDK protocol over an ASGI WebSocket."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+
+from ..disconnect import Disconnect
+from ..errors import NotRunningError
+from ..heartbeat import FirstCommand
+from ..hub.hub import Refused
+from ..logs import logger, printable
+from ..protocols.centrifuge import SdkCodec
+from ..protocols.centrifuge.json_codec import CODEC as JSON
+from ..push import Push
+from ..session import Session
+from ..transports.handshake import Refusal, check_origin, refuse
+from ..transports.websocket import WebSocketCarrier, remote, run_session, too_large
+from .client import SdkClient
+
+# A client that has not said who it is after so many seconds is closed.
+_FIRST_COMMAND_TIME = 10.0
+
+_JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
+
+
+async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+    """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
+
+    Who may not come in is told so after the accept: the SDKs try a handshake that fails again for ever. Only a page of
+    a foreign origin gets no further than the handshake.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return
+    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
+    codec, subprotocol = _format(connection)
+    carrier = WebSocketCarrier(send, codec)
+    try:
+        check_origin(push, connection)
+        session = _make_session(push, scope, carrier, codec, path_params)
+        await carrier.accept(subprotocol, direct=push.settings.direct_writes)
+        push.hub.make_room("")
+    except Refusal as refusal:
+        await refuse(scope, send, refusal)
+    except Refused:
+        await carrier.close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
+        logger.debug("a client left during the handshake: %s", printable(error))
+    else:
+        await _run(push, session, carrier, connection, receive)
+
+
+def _make_session(
+    push: Push, scope: Scope, carrier: WebSocketCarrier, codec: SdkCodec, path_params: Mapping[str, Any]
+) -> Session:
+    try:
+        hub, now = push.hub, time.monotonic()
+    except NotRunningError as error:
+        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
+        raise Refusal(503, "push runs on another event loop") from None
+    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
+    session.path_params = path_params
+    session.remote = remote(scope)
+    return session
+
+
+async def _run(
+    push: Push, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
+) -> None:
+    hub = push.hub
+    client = SdkClient(push, session, connection)
+    session.client = client
+    hub.look_after(session)
+    limit = push.settings.max_message_bytes
+
+    def take(session: Session, data: str | bytes) -> None:
+        if too_large(data, limit):
+            hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
+        else:
+            client.take(session, data)
+
+    await run_session(hub, session, carrier, receive, take)
+
+
+def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
+    """Return the encoding that a client asked for, and the subprotocol to echo."""
+    offered = connection.scope.get("subprotocols") or ()
+    asked = {connection.query_params.get("format"), connection.query_params.get("cf_protocol")}
+    if _PROTOBUF in offered or "protobuf" in asked:
+        # Imported on use: it wants the extra [protobuf], which few servers need.
+        from ..protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
+
+        return PROTOBUF, _PROTOBUF if _PROTOBUF in offered else None
+    return JSON, _JSON if _JSON in offered else None
