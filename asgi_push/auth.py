@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,6 +128,6 @@ def _claims(token: str, secret: str) -> Mapping[str, Any]:
 
 def _expiry(claims: Mapping[str, Any]) -> float | None:
     expires_at = claims.get("expire_at", claims.get("exp"))
-    if expires_at is not None and not isinstance(expires_at, int | float):
-        raise AuthenticationError("token: expire_at must be a number")
+    if expires_at is not None and not (isinstance(expires_at, int | float) and isfinite(expires_at)):
+        raise AuthenticationError("token: expire_at must be a finite number")
     return float(expires_at) if expires_at else None

@@ -119,7 +119,10 @@ class Path:
         match = self._pattern.match(path)
         if match is None:
             return None
-        return {name: self.convertors[name].convert(value) for name, value in match.groupdict().items()}
+        try:
+            return {name: self.convertors[name].convert(value) for name, value in match.groupdict().items()}
+        except ValueError:  # such as an int of more digits than Python reads
+            return None
 
 
 def _path_below_root(scope: Scope) -> str:
@@ -146,7 +149,7 @@ def _install(app: Any, push: Push) -> None:
     if state is not None and getattr(state, "push", None) is None:
         try:
             state.push = push
-        except AttributeError:  # an application of its own make, whose state takes nothing
+        except (AttributeError, TypeError):  # an application of its own make, whose state takes nothing
             logger.debug("the state of %s takes no attribute", type(owner).__name__)
 
 

@@ -60,7 +60,6 @@ class Subscription:
         "active",
         "buffer",
         "epoch",
-        "expires_at",
         "info",
         "join_leave",
         "offset",
@@ -79,7 +78,6 @@ class Subscription:
         self.join_leave = False
         self.server_side = True
         self.info: Any = None
-        self.expires_at: float | None = None
 
 
 class Carrier(Protocol):

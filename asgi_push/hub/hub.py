@@ -124,13 +124,10 @@ class Hub:
 
     async def open(self, session: Session, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
-        subscription = Subscription(self.fanout.number)
+        own = Subscription(self.fanout.number)  # one for all the channels that it never leaves
         self.enter(session)
-        first = [
-            channel
-            for channel in (*self.own_channels(session), *channels)
-            if self._join(session, channel, subscription)
-        ]
+        first = [channel for channel in self.own_channels(session) if self._join(session, channel, own)]
+        first += [channel for channel in channels if self._join(session, channel, Subscription(own.since))]
         self.call(session, self.hooks.on_connect)
         for channel in first:
             await self.broker.join(channel)

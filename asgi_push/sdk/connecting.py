@@ -1,23 +1,105 @@
-"""Who an SDK client is: what it says in its connect command, and at each refresh."""
+"""Who an SDK client is: its connect command, and each refresh."""
 
+import random
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
 from ..auth import verify_token
 from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
+from ..heartbeat import ServerHeartbeat
+from ..hub.hooks import call_hook
+from ..hub.hub import Refused
+from ..logs import logger
 from ..messages import Credentials
-from ..protocols.centrifuge import Command, ErrorCode
+from ..protocols.centrifuge import Command, ErrorCode, Violation
+from ..protocols.centrifuge.commands import sparse
 from ..push import Push
+from ..session import State
 from ..transports.handshake import anonymous_allowed, who
+from .context import Context
 from .errors import CommandError, Ended
+from .subscribing import begin, go_live, new_subscription, seconds_to_live
 
-# How long after the end of its credentials a client may come with new ones, in seconds.
-EXPIRY_GRACE = 25.0
+# What a client is told of the server's version; the protocol wants one that is not empty.
+_VERSION = "asgi_push"
 
 
-async def credentials_of(push: Push, connection: HTTPConnection, command: Command) -> Credentials:
+async def connect(context: Context, command: Command) -> None:
+    """Say who it is, and get its server-side subscriptions, each with what was missed."""
+    session, hub = context.session, context.hub
+    credentials = await _credentials(context.push, context.connection, command)
+    ttl = seconds_to_live(credentials.expires_at)
+    if len(credentials.channels) > context.push.settings.max_channels:
+        raise Ended(Disconnect.CONNECTION_LIMIT)
+    try:
+        hub.make_room(credentials.user)
+    except Refused as refused:
+        raise Ended(Disconnect.CONNECTION_LIMIT if hub.accepting else Disconnect.SHUTDOWN) from refused
+    if session.state is not State.OPEN:
+        return
+    session.user, session.info = credentials.user, credentials.info
+    context.expire_connection(ttl)
+    hub.enter(session)
+    channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
+    subs = await _server_side(context, channels, command.params["subs"])
+    context.send(context.codec.reply(command.id, "connect", _result(context, ttl, subs)))
+    context.connected = True
+    for channel in channels:
+        go_live(context, channel)
+    await _greet(context)
+
+
+def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to connect; from now on the server pings."""
+    session, settings, now = context.session, context.push.settings, time.monotonic()
+    first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
+    session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
+    context.hub.look_after(session)
+    known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
+    ping = max(1, round(settings.ping_interval))  # whole seconds are all that the protocol can say
+    return {"client": session.id, "version": _VERSION, "ping": ping, "pong": True, "session": session.id} | known
+
+
+async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Any]) -> dict[str, Any]:
+    subs = {}
+    for channel in channels:
+        subscription = new_subscription(context, channel, server_side=True)
+        # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
+        request = requests.get(channel)
+        subs[channel] = await begin(context, channel, subscription, request and {**request, "flag": 0})
+    return subs
+
+
+async def _greet(context: Context) -> None:
+    hook = context.hub.hooks.on_connect
+    try:
+        if hook is not None:
+            await call_hook(hook, context.session)
+    except Exception:  # noqa: BLE001  # code of the application
+        logger.exception("on_connect failed for session %s", context.session.id)
+        raise Ended(Disconnect.SERVER_ERROR) from None
+
+
+async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
+    """Go on with a new token."""
+    token, secret = command.params["token"], context.push.settings.token_secret
+    if not token:
+        raise Violation("refresh without a token")
+    if secret is None:
+        raise CommandError(ErrorCode.NOT_AVAILABLE)
+    credentials = _credentials_of_token(token, secret)
+    if credentials.user != context.session.user:
+        raise Ended(Disconnect.INVALID_TOKEN)
+    ttl = seconds_to_live(credentials.expires_at)
+    context.expire_connection(ttl)
+    return {"client": context.session.id, "version": _VERSION} | sparse(expires=ttl is not None, ttl=ttl)
+
+
+async def _credentials(push: Push, connection: HTTPConnection, command: Command) -> Credentials:
     """Return who a client is, by its token, else as a plain client is identified.
 
     Raises:
@@ -25,28 +107,17 @@ async def credentials_of(push: Push, connection: HTTPConnection, command: Comman
         Ended: it is not let in.
     """
     token, secret = command.params["token"], push.settings.token_secret
-    try:
-        if token and secret is not None:
-            credentials = credentials_of_token(token, secret)
-        else:
-            credentials = await who(push, _with_headers(connection, token, command.params["headers"]))
-    except TokenExpiredError:
-        raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
-    except AuthenticationError:
-        raise Ended(Disconnect.INVALID_TOKEN if token else Disconnect.PERMISSION_DENIED) from None
+    if token and secret is not None:
+        credentials = _credentials_of_token(token, secret)
+    else:
+        credentials = await _identified(push, _with_headers(connection, token, command.params["headers"]))
     if not credentials.user and not anonymous_allowed(push):
         nothing_said = push.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
     return credentials
 
 
-def credentials_of_token(token: str, secret: str) -> Credentials:
-    """Return who a token names.
-
-    Raises:
-        CommandError: it has expired.
-        Ended: it is not good.
-    """
+def _credentials_of_token(token: str, secret: str) -> Credentials:
     try:
         return verify_token(token, secret)
     except TokenExpiredError:
@@ -55,7 +126,16 @@ def credentials_of_token(token: str, secret: str) -> Credentials:
         raise Ended(Disconnect.INVALID_TOKEN) from None
 
 
-def _with_headers(connection: HTTPConnection, token: str, emulated: dict[str, str]) -> HTTPConnection:
+async def _identified(push: Push, connection: HTTPConnection) -> Credentials:
+    try:
+        return await who(push, connection)
+    except TokenExpiredError:
+        raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
+    except AuthenticationError:
+        raise Ended(Disconnect.PERMISSION_DENIED) from None
+
+
+def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[str, str]) -> HTTPConnection:
     """Return the connection with what its client could not send as headers: browsers set none on a WebSocket."""
     own = {name for name, _ in connection.scope["headers"]}
     added = {name.lower().encode("latin-1", "ignore"): value for name, value in emulated.items()}
@@ -63,17 +143,3 @@ def _with_headers(connection: HTTPConnection, token: str, emulated: dict[str, st
         added.setdefault(b"authorization", f"Bearer {token}")
     extra = [(name, value.encode("latin-1", "ignore")) for name, value in added.items() if name not in own]
     return HTTPConnection({**connection.scope, "headers": [*connection.scope["headers"], *extra]})
-
-
-def seconds_to_live(expires_at: float | None) -> int | None:
-    """Return for how many seconds, at least 1, something is good until a Unix time; None for ever.
-
-    Raises:
-        CommandError: that time is over.
-    """
-    if expires_at is None:
-        return None
-    left = expires_at - time.time()
-    if left <= 0:
-        raise CommandError(ErrorCode.TOKEN_EXPIRED)
-    return max(1, round(left))

@@ -20,6 +20,7 @@ from ..session import Session
 from ..transports.handshake import Refusal, check_origin, refuse
 from ..transports.websocket import WebSocketCarrier, remote, run_session, too_large
 from .client import SdkClient
+from .context import Context
 
 # A client that has not said who it is after so many seconds is closed.
 _FIRST_COMMAND_TIME = 10.0
@@ -71,7 +72,7 @@ async def _run(
     push: Push, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
 ) -> None:
     hub = push.hub
-    client = SdkClient(push, session, connection)
+    client = SdkClient(Context(push, session, connection))
     session.client = client
     hub.look_after(session)
     limit = push.settings.max_message_bytes

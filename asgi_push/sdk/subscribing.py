@@ -1,5 +1,6 @@
 """Subscriptions of an SDK client: a place in a stream, what was missed since, and nothing twice."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,32 +9,80 @@ from ..brokers import Broker
 from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
 from ..hub.batch import Batch
-from ..hub.hub import Hub
 from ..messages import StreamPosition
-from ..protocols.centrifuge import ErrorCode
+from ..protocols.centrifuge import Command, ErrorCode
 from ..protocols.centrifuge.commands import sparse
-from ..session import Session, Subscription
+from ..session import Subscription
 from ..stream import Recovery
+from .context import Context, channel_of
 from .errors import CommandError, Ended
 
 # Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
 _FAIL_UNRECOVERABLE = 2
 
 
-async def begin(hub: Hub, session: Session, channel: str, request: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Put a session in a channel, and return what it is told of it; publications are held back until ``go_live``.
+async def subscribe(context: Context, command: Command) -> None:
+    """Subscribe to a channel that a token or ``authorize`` allows."""
+    channel, token = channel_of(command), command.params["token"]
+    if channel in context.session.subscriptions:
+        raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
+    if not context.hub.has_room_for_channel(context.session):
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED)
+    allowed = _check_token(context, token, channel) if token else None
+    if allowed is None:
+        await context.authorize(channel, "subscribe")
+    ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
+    subscription = new_subscription(context, channel, server_side=False)
+    subscription.info = None if allowed is None else allowed.info
+    result = await begin(context, channel, subscription, command.params)
+    result |= sparse(expires=ttl is not None, ttl=ttl)
+    context.send(context.codec.reply(command.id, "subscribe", result))
+    context.expire_subscription(channel, ttl)
+    go_live(context, channel)
+
+
+async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
+    """Go on in a channel with a new token."""
+    channel, token = channel_of(command), command.params["token"]
+    if channel not in context.session.subscriptions or not token:
+        raise CommandError(ErrorCode.BAD_REQUEST)
+    ttl = seconds_to_live(_check_token(context, token, channel).expires_at)
+    context.expire_subscription(channel, ttl)
+    return sparse(expires=ttl is not None, ttl=ttl)
+
+
+async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
+    """Leave a channel; one that it is not in is no error."""
+    context.leave(channel_of(command))
+    return {}
+
+
+def new_subscription(context: Context, channel: str, *, server_side: bool) -> Subscription:
+    """Return a subscription that keeps what comes until it goes live."""
+    subscription = Subscription(context.hub.fanout.number)
+    subscription.buffer = []
+    subscription.server_side = server_side
+    subscription.join_leave = context.hub.namespaces.options(channel).join_leave
+    return subscription
+
+
+async def begin(
+    context: Context, channel: str, subscription: Subscription, request: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
 
     Raises:
         CommandError: its position cannot be continued, and it wants that to be an error.
-        BrokerError: the broker did not answer; the session is left in no channel.
+        BrokerError: the broker did not answer.
     """
-    subscription = session.subscriptions[channel]
+    hub = context.hub
+    await hub.join(context.session, channel, subscription)
     try:
         if hub.namespaces.stream(channel) is None:
             return {}
         return await _position(hub.broker, channel, subscription, request or {})
     except BaseException:
-        hub.leave(session, channel)
+        hub.leave(context.session, channel)
         raise
 
 
@@ -59,31 +108,25 @@ async def _position(
     )
 
 
-def new_subscription(hub: Hub, *, server_side: bool) -> Subscription:
-    """Return a subscription that keeps what comes until it goes live."""
-    subscription = Subscription(hub.fanout.number)
-    subscription.buffer = []
-    subscription.server_side = server_side
-    return subscription
-
-
-def go_live(hub: Hub, session: Session, channel: str) -> None:
+def go_live(context: Context, channel: str) -> None:
     """Let publications through, those first that were held back: the client has been answered."""
-    subscription = session.subscriptions.get(channel)
+    subscription = context.session.subscriptions.get(channel)
     if subscription is None or subscription.buffer is None:
         return
     held_back, subscription.buffer = subscription.buffer, None
     if held_back:
-        hub.fanout.serve(session, ((subscription, Batch(held_back)),))
+        context.hub.fanout.serve(context.session, ((subscription, Batch(held_back)),))
+    context.hub.announce(context.session, channel, joined=True)
 
 
-def check_token(token: str, secret: str | None, session: Session, channel: str) -> SubscriptionToken:
+def _check_token(context: Context, token: str, channel: str) -> SubscriptionToken:
     """Return what a subscription token says, if it is for this session and this channel.
 
     Raises:
         CommandError: it is not good, or not good any more.
         Ended: it is somebody else's.
     """
+    secret = context.push.settings.token_secret
     if secret is None:
         raise CommandError(ErrorCode.PERMISSION_DENIED)
     try:
@@ -92,6 +135,20 @@ def check_token(token: str, secret: str | None, session: Session, channel: str) 
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:
         raise CommandError(ErrorCode.PERMISSION_DENIED) from None
-    if found.channel != channel or found.user != session.user:
+    if found.channel != channel or found.user != context.session.user:
         raise Ended(Disconnect.INVALID_TOKEN)
     return found
+
+
+def seconds_to_live(expires_at: float | None) -> int | None:
+    """Return for how many seconds, at least 1, something is good until a Unix time; None for ever.
+
+    Raises:
+        CommandError: that time is over.
+    """
+    if expires_at is None:
+        return None
+    left = expires_at - time.time()
+    if left <= 0:
+        raise CommandError(ErrorCode.TOKEN_EXPIRED)
+    return max(1, round(left))

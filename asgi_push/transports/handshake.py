@@ -15,7 +15,7 @@ from ..hub.hub import Refused
 from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
 from ..push import Push
-from ..session import EVERYBODY, Session, check_channel, user_channel
+from ..session import EVERYBODY, Session, check_channel, is_channel, user_channel
 
 # A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
 _HANDSHAKE_TIME = 10.0
@@ -101,8 +101,10 @@ def check_origin(push: Push, connection: HTTPConnection) -> None:
 def _check(push: Push, credentials: Credentials) -> None:
     if not credentials.user and not anonymous_allowed(push):
         raise Refusal(401, "credentials are missing")
+    if credentials.user and not is_channel(user_channel(credentials.user)):
+        raise Refusal(403, "the user's id cannot be a channel's name")
     left = seconds_left(credentials)
-    if left is not None and left <= 0:
+    if left is not None and not left > 0:  # NaN is over too
         raise Refusal(401, "the credentials have expired")
     try:
         push.hub.make_room(credentials.user)

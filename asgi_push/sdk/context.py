@@ -1,0 +1,87 @@
+"""What the carrying out of a command needs: whose it is, and what it may touch."""
+
+import time
+from typing import Any, cast
+
+from starlette.requests import HTTPConnection
+
+from ..hub.hooks import call_hook
+from ..messages import Payload
+from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
+from ..protocols.wire import WireMessage
+from ..push import Push
+from ..session import EVERYBODY, Session, check_channel, user_channel
+from .errors import CommandError
+
+# How long after the end of a token a client may come with a new one, in seconds.
+EXPIRY_GRACE = 25.0
+
+
+class Context:
+    """One SDK client's session, and the times at which its subscriptions end."""
+
+    __slots__ = ("connected", "connection", "expiring", "hub", "push", "session")
+
+    def __init__(self, push: Push, session: Session, connection: HTTPConnection) -> None:
+        self.push = push
+        self.hub = push.hub
+        self.session = session
+        self.connection = connection
+        self.connected = False
+        self.expiring: dict[str, float] = {}
+
+    @property
+    def codec(self) -> SdkCodec:
+        """The encoding that this client speaks."""
+        return cast(SdkCodec, self.session.codec)
+
+    def send(self, message: WireMessage) -> None:
+        """Send after what is queued."""
+        self.hub.send_wire(self.session, message)
+
+    async def authorize(self, channel: str, action: str) -> None:
+        """Return if the client may do this; raise CommandError if not."""
+        if action != "publish" and channel in (EVERYBODY, user_channel(self.session.user)):
+            return
+        authorize = self.push.authorize
+        if authorize is None or not await call_hook(authorize, self.session, channel, action):
+            raise CommandError(ErrorCode.PERMISSION_DENIED)
+
+    def expire_connection(self, ttl: int | None) -> None:
+        """Have the connection end some time after ``ttl`` seconds, unless the client refreshes it."""
+        self.session.expires_at = None if ttl is None else time.monotonic() + ttl + EXPIRY_GRACE
+        self.hub.look_after(self.session)
+
+    def expire_subscription(self, channel: str, ttl: int | None) -> None:
+        """Have a subscription end some time after ``ttl`` seconds, unless the client refreshes it."""
+        if ttl is None:
+            self.expiring.pop(channel, None)
+        else:
+            self.expiring[channel] = time.monotonic() + ttl + EXPIRY_GRACE
+            self.hub.look_after(self.session)
+
+    def leave(self, channel: str) -> None:
+        """Take the session out of a channel, without a word to the client."""
+        self.expiring.pop(channel, None)
+        self.hub.leave(self.session, channel)
+
+
+def channel_of(command: Command) -> str:
+    """Return the channel that a command names.
+
+    Raises:
+        Violation: it names none.
+        CommandError: no channel can have that name.
+    """
+    channel: str = command.params["channel"]
+    if not channel:
+        raise Violation("the channel is missing")
+    try:
+        return check_channel(channel)
+    except ValueError:
+        raise CommandError(ErrorCode.BAD_REQUEST) from None
+
+
+def decoded(data: Payload | None) -> Any:
+    """Return what a client sent, as hooks get it."""
+    return None if data is None else data.decode()
