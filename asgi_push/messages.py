@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 # What a full send queue leads to.
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
@@ -41,8 +41,7 @@ class Payload:
         return self.data.decode() if self.kind == "text" else json.loads(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamPosition:
+class StreamPosition(NamedTuple):
     """A place in a channel's stream.
 
     ``epoch`` names the life of the stream (a lost stream gets a new one); ``offset`` counts its publications from 1.
@@ -129,8 +128,7 @@ class PresenceStats:
     num_users: int
 
 
-@dataclass(frozen=True, slots=True)
-class PublishResult:
+class PublishResult(NamedTuple):
     """What became of a publication.
 
     ``position`` is its place in the channel's stream, None where the channel keeps no history. ``receivers`` is the

@@ -50,27 +50,29 @@ class State(Enum):
 
 
 class Subscription:
-    """One session in one channel: what was published up to ``since``, in the hub's count, came before it.
+    """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
 
-    One that is positioned gets every publication after ``offset`` exactly once, in order, or is told of the gap. While
-    its first answer is made, what comes is kept in ``buffer``.
-    """
+    __slots__ = ("active", "since")
 
-    __slots__ = (
-        "active",
-        "buffer",
-        "epoch",
-        "info",
-        "join_leave",
-        "offset",
-        "positioned",
-        "server_side",
-        "since",
-    )
+    # What the application says of the session in the channel.
+    info: Any = None
 
     def __init__(self, since: int) -> None:
         self.since = since
         self.active = True
+
+
+class TrackedSubscription(Subscription):
+    """One whose client keeps a position.
+
+    Once ``positioned`` it gets every publication after ``offset`` exactly once, in order, or is told of the gap. While
+    its first answer is made, what comes is kept in ``buffer``.
+    """
+
+    __slots__ = ("buffer", "epoch", "info", "join_leave", "offset", "positioned", "server_side")
+
+    def __init__(self, since: int) -> None:
+        super().__init__(since)
         self.positioned = False
         self.offset = 0
         self.epoch = ""
@@ -114,7 +116,7 @@ class HookCall:
 class Client(Protocol):
     """The other end of a session whose protocol is more than messages: it is told what the server does to it."""
 
-    def gap(self, channel: str, subscription: Subscription) -> None:
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued."""
         ...
 

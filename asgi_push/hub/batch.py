@@ -2,7 +2,7 @@
 
 from ..messages import Notice, Publication
 from ..protocols import Codec, WireMessage
-from ..session import Subscription
+from ..session import Subscription, TrackedSubscription
 
 
 class Item:
@@ -48,6 +48,11 @@ class Batch:
         if self.items[0].number > number:
             return self
         return Batch([item for item in self.items if item.number > number])
+
+    @property
+    def all_publications(self) -> bool:
+        """Whether there is no notice in it."""
+        return all(isinstance(item.publication, Publication) for item in self.items)
 
     @property
     def stretch(self) -> "Stretch":
@@ -112,6 +117,8 @@ def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
     if not subscription.active or subscription.since >= batch.items[-1].number:
         return None
     batch = batch.after(subscription.since)
+    if not isinstance(subscription, TrackedSubscription):
+        return _without_notices(batch)
     if subscription.buffer is not None:
         if len(subscription.buffer) + len(batch.items) > _MAX_BUFFERED:
             raise Gap
@@ -127,13 +134,13 @@ def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
 
 
 def _without_notices(batch: Batch) -> Batch | None:
-    if batch.stretch.first or not any(isinstance(item.publication, Notice) for item in batch.items):
+    if batch.all_publications:
         return batch
     items = [item for item in batch.items if not isinstance(item.publication, Notice)]
     return Batch(items) if items else None
 
 
-def _one_by_one(subscription: Subscription, batch: Batch) -> Batch | None:
+def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None:
     items = []
     for item in batch.items:
         publication = item.publication

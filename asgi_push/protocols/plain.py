@@ -8,7 +8,7 @@ import orjson
 
 from ..disconnect import Disconnect
 from ..messages import Notice, Payload, Publication
-from .wire import WireMessage
+from .wire import WireMessage, frame
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
 _MAX_HEARTBEAT = 1024
@@ -71,6 +71,11 @@ class PlainCodec:
     def encode(self, publication: Publication | Notice) -> WireMessage | None:
         """Return the message that carries a publication; of who comes and goes a plain client is not told."""
         return None if isinstance(publication, Notice) else message(publication.payload)
+
+    def frame(self, publication: Publication) -> bytes:
+        """Return the frame of the message that carries a publication."""
+        payload = publication.payload
+        return frame(payload.data, text=payload.kind != "binary")
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
         """Return them as they are: a plain client takes one message for one publication."""

@@ -72,6 +72,10 @@ class Codec(Protocol):
         """Return the message that carries a publication, None for what the protocol does not speak of."""
         ...
 
+    def frame(self, publication: Publication) -> bytes:
+        """Return the frame of the message that carries a publication, where that is all that is wanted of it."""
+        ...
+
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
         """Return as few messages as the protocol allows for these, in order."""
         ...

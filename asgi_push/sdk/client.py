@@ -8,7 +8,7 @@ from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..logs import logger
 from ..protocols.centrifuge import Command, ErrorCode, Violation
-from ..session import Session, State, Subscription
+from ..session import Session, State, TrackedSubscription
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connecting import connect, refresh
 from .context import Context
@@ -104,7 +104,7 @@ class SdkClient:
 
     # -- what the server does to it ---------------------------------------------------------------------------------
 
-    def gap(self, channel: str, subscription: Subscription) -> None:
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued: the client is told, and starts again from the position that it has."""
         if subscription.server_side:
             self._context.hub.close(self._context.session, Disconnect.INSUFFICIENT_STATE)

@@ -12,7 +12,7 @@ from ..hub.batch import Batch
 from ..messages import StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode
 from ..protocols.centrifuge.commands import sparse
-from ..session import Subscription
+from ..session import TrackedSubscription
 from ..stream import Recovery
 from .context import Context, channel_of
 from .errors import CommandError, Ended
@@ -35,6 +35,8 @@ async def subscribe(context: Context, command: Command) -> None:
     subscription = new_subscription(context, channel, server_side=False)
     subscription.info = None if allowed is None else allowed.info
     result = await begin(context, channel, subscription, command.params)
+    if not subscription.active:  # more came meanwhile than is held back
+        raise CommandError(ErrorCode.INTERNAL)
     result |= sparse(expires=ttl is not None, ttl=ttl)
     context.send(context.codec.reply(command.id, "subscribe", result))
     context.expire_subscription(channel, ttl)
@@ -57,9 +59,9 @@ async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
     return {}
 
 
-def new_subscription(context: Context, channel: str, *, server_side: bool) -> Subscription:
+def new_subscription(context: Context, channel: str, *, server_side: bool) -> TrackedSubscription:
     """Return a subscription that keeps what comes until it goes live."""
-    subscription = Subscription(context.hub.fanout.number)
+    subscription = TrackedSubscription(context.hub.fanout.number)
     subscription.buffer = []
     subscription.server_side = server_side
     subscription.join_leave = context.hub.namespaces.options(channel).join_leave
@@ -67,7 +69,7 @@ def new_subscription(context: Context, channel: str, *, server_side: bool) -> Su
 
 
 async def begin(
-    context: Context, channel: str, subscription: Subscription, request: Mapping[str, Any] | None
+    context: Context, channel: str, subscription: TrackedSubscription, request: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
 
@@ -87,7 +89,7 @@ async def begin(
 
 
 async def _position(
-    broker: Broker, channel: str, subscription: Subscription, request: Mapping[str, Any]
+    broker: Broker, channel: str, subscription: TrackedSubscription, request: Mapping[str, Any]
 ) -> dict[str, Any]:
     recovering = bool(request.get("recover"))
     if recovering:
@@ -111,7 +113,7 @@ async def _position(
 def go_live(context: Context, channel: str) -> None:
     """Let publications through, those first that were held back: the client has been answered."""
     subscription = context.session.subscriptions.get(channel)
-    if subscription is None or subscription.buffer is None:
+    if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
         return
     held_back, subscription.buffer = subscription.buffer, None
     if held_back:

@@ -46,6 +46,10 @@ class ProtobufCodec:
             return self.push(publication.channel, kind, {"info": publication.info})
         return self.push(publication.channel, "pub", _publication(publication))
 
+    def frame(self, publication: Publication) -> bytes:
+        """Return the frame of the push that carries a publication."""
+        return self.push(publication.channel, "pub", _publication(publication)).frame
+
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
         """Return one message that holds them all."""
         return [WireMessage(b"".join([message.data for message in messages]), text=False)]
