@@ -1,7 +1,7 @@
 """The middleware: takes its WebSocket paths, starts and stops with the application, passes all else through."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, overload
 
 from anyio.lowlevel import current_token
 from starlette.routing import compile_path
@@ -15,6 +15,9 @@ from .sdk.serve import serve_sdk
 from .transports.websocket import serve_websocket
 
 Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
+
+# Each framework has types of its own for scopes and messages; Starlette's would refuse the others' applications.
+AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
 class PushMiddleware:
@@ -35,8 +38,20 @@ class PushMiddleware:
             and servers take an exception for "has no lifespan", it is kept, and start-up is answered with it.
     """
 
-    def __init__(self, app: ASGIApp, push: Push | None = None, *, path: str | None = None, **options: Any) -> None:
-        self.app = app
+    # Starlette gives ``app`` by position and Litestar by name. In one signature that allows both, ``options`` might
+    # hold another ``app``, for which type checkers refuse ``add_middleware(PushMiddleware, ...)``.
+    @overload
+    def __init__(
+        self, app: AnyApp, /, push: Push | None = None, *, path: str | None = None, **options: Any
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *, app: AnyApp, push: Push | None = None, path: str | None = None, **options: Any) -> None: ...
+
+    def __init__(  # type: ignore[misc]  # the first one's options might hold an ``app``
+        self, app: AnyApp, push: Push | None = None, *, path: str | None = None, **options: Any
+    ) -> None:
+        self.app: ASGIApp = app
         self.error: SettingsError | None = None
         try:
             self.push = _make_push(push, path, options)

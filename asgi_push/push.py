@@ -1,15 +1,9 @@
 """The public object: everything that an application does with push."""
 
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import anyio
-import anyio.from_thread
-import anyio.to_thread
-from anyio.lowlevel import EventLoopToken, current_token
 from starlette.requests import HTTPConnection
 
 from .auth import require_jwt
@@ -17,8 +11,8 @@ from .blocking import Blocking
 from .brokers import Broker
 from .brokers.memory import MemoryBroker
 from .disconnect import Disconnect
-from .errors import NotRunningError
-from .hub.commands import encode_command, obey
+from .hub.commands import encode_command
+from .hub.home import Home
 from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
 from .hub.namespaces import Namespaces
@@ -35,12 +29,8 @@ from .messages import (
 from .session import EVERYBODY, MAX_CHANNEL_BYTES, USER_PREFIX, Session, check_channel, is_channel, user_channel
 from .settings import Settings
 
-T = TypeVar("T")
-
 Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
 Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
-
-_NO_THREAD = -1
 
 
 class Push:
@@ -88,11 +78,7 @@ class Push:
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
         self._broker: Broker = MemoryBroker()
         self._namespaces = Namespaces(self.settings, namespaces or {})
-        self._hub: Hub | None = None
-        self._starts = 0
-        self._thread = _NO_THREAD
-        self._token: EventLoopToken | None = None
-        self._started = anyio.Event()
+        self._home = Home(lambda: Hub(self.settings, self._hooks, self._broker, self._namespaces))
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:
@@ -106,41 +92,20 @@ class Push:
     @property
     def running(self) -> bool:
         """Whether it was started and its event loop still runs."""
-        return self._hub is not None and self._hub.running
+        return self._home.running
 
     @property
     def hub(self) -> Hub:
         """The sessions of this process, for what carries them; NotRunningError if this is not its event loop."""
-        if self._hub is None or not self._hub.running:
-            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
-        if self._thread != threading.get_ident():
-            raise NotRunningError("Push is running on another thread's event loop")
-        return self._hub
+        return self._home.hub
 
     async def start(self) -> None:
         """Start on the event loop that runs now; each start wants its ``stop``. Started before, it only counts."""
-        self._starts += 1
-        if self.running:
-            return
-        if self._thread == threading.get_ident() and not self._started.is_set():
-            await self._started.wait()  # somebody else is at it on this loop
-            return
-        self._starts = 1  # those of an event loop that ended without a stop are owed nothing
-        self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
-        hub = self._hub = Hub(self.settings, self._hooks, self._broker, self._namespaces)
-        await hub.start()
-        await self._broker.start(hub.deliver, partial(obey, hub))
-        self._started.set()
+        await self._home.start()
 
     async def stop(self) -> None:
         """Undo one start; with the last of them all sessions are closed (1012), in a bounded time."""
-        self._starts -= 1
-        if self._starts > 0 or self._hub is None:
-            return
-        hub, self._hub, self._thread = self._hub, None, _NO_THREAD
-        self._starts = 0
-        await hub.stop()
-        await self._broker.stop()
+        await self._home.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -151,22 +116,8 @@ class Push:
     ) -> None:
         await self.stop()
 
-    def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Run a verb on the event loop from another thread, and wait for it."""
-        if not self.running or self._token is None:
-            raise NotRunningError("Push is not running")
-        if self._thread == threading.get_ident():
-            raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
-        return anyio.from_thread.run(partial(verb, *args, **kwargs), token=self._token)
-
     def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        return self.run_from_thread(getattr(self, verb), *args, **kwargs)
-
-    async def _here(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Run a verb on the hub's own event loop, which a test client may not be the one of its caller."""
-        if self._thread in (_NO_THREAD, threading.get_ident()):
-            return await verb(*args, **kwargs)
-        return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
+        return self._home.run_from_thread(getattr(self, verb), *args, **kwargs)
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
@@ -188,7 +139,7 @@ class Push:
         if isinstance(users, str):
             raise ValueError("users: must be several ids, not one str; send_to_user sends to one")
         channels = [_user_channel(user) for user in users]
-        return await self._here(self._publish_to, channels, data)
+        return await self._home.call(self._publish_to, channels, data)
 
     async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
         payload, results = self.hub.encode(data), []
@@ -204,7 +155,7 @@ class Push:
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
-        return await self._here(self._send_to_session, session_id, data)
+        return await self._home.call(self._send_to_session, session_id, data)
 
     async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
         session = self.hub.registry.get(session_id)
@@ -234,9 +185,9 @@ class Push:
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
-        hub = self._hub
-        if hub is None or self._thread != threading.get_ident() or not hub.running:
-            return await self._here(self._publish_here, channel, data, tags, idempotency_key)
+        hub = self._home.hub_here()
+        if hub is None:
+            return await self._home.call(self._publish_here, channel, data, tags, idempotency_key)
         payload = hub.encode(data)
         if hub.fanout.full:
             await hub.fanout.room()
@@ -268,23 +219,23 @@ class Push:
         check_channel(channel)
         if limit < 0:
             raise ValueError(f"limit: must be at least 0, not {limit}")
-        self._require_running()
-        return await self._here(self._broker.history, channel, limit or -1, since, reverse)
+        self._home.require_running()
+        return await self._home.call(self._broker.history, channel, limit or -1, since, reverse)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
     def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
         """Return the sessions of this process, the oldest first: all, a user's, a channel's, or those in both."""
-        if self._hub is None:
+        registry = self._home.registry
+        if registry is None:
             return []
-        registry = self._hub.registry
         if channel is not None:
             return [session for session in registry.members(channel) if user in (None, session.user)]
         return registry.sessions() if user is None else list(registry.members(user_channel(user)))
 
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session."""
-        return await self._here(self._is_online, _user_channel(user))
+        return await self._home.call(self._is_online, _user_channel(user))
 
     async def _is_online(self, channel: str) -> bool:
         return bool(self.hub.registry.members(channel))
@@ -295,7 +246,7 @@ class Push:
         Raises:
             ValueError: the channel cannot be used, or its namespace has no presence.
         """
-        return await self._here(self._presence, channel)
+        return await self._home.call(self._presence, channel)
 
     async def _presence(self, channel: str) -> dict[str, ClientInfo]:
         if not self._namespaces.options(check_channel(channel)).presence:
@@ -335,12 +286,8 @@ class Push:
         await self._command("disconnect", **arguments)
 
     async def _command(self, verb: Any, **arguments: Any) -> None:
-        self._require_running()
-        await self._here(self._broker.command, encode_command(verb, **arguments))
-
-    def _require_running(self) -> None:
-        if not self.running:
-            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
+        self._home.require_running()
+        await self._home.call(self._broker.command, encode_command(verb, **arguments))
 
 
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:

@@ -136,8 +136,7 @@ class Fanout:
             if type(subscription) is not Subscription or not session.carrier.write(session.codec.frame(publication)):
                 return False
         except Exception:  # noqa: BLE001  # one session must not reach the publisher
-            logger.exception("delivery to session %s failed", session.id)
-            self._close(session, Disconnect.SERVER_ERROR)
+            self._failed(session)
             return True
         if not self._served:
             self._work.set()
@@ -202,9 +201,11 @@ class Fanout:
             if type(subscription) is Subscription and simple and subscription.active and subscription.since < first:
                 if codec is not session.codec:
                     codec, frames = session.codec, batch.frames(session.codec)
-                if session.queue is None and session.carrier.write(frames):
-                    continue
-                self.deliver(session, batch)
+                try:
+                    if session.queue is not None or not session.carrier.write(frames):
+                        self.deliver(session, batch)
+                except Exception:  # noqa: BLE001  # one session must not reach another
+                    self._failed(session)
             else:
                 self.serve(session, ((subscription, batch),))
 
@@ -225,6 +226,10 @@ class Fanout:
         if whole is not None:
             self.deliver(session, whole)
 
+    def _failed(self, session: Session) -> None:
+        logger.exception("delivery to session %s failed", session.id)
+        self._close(session, Disconnect.SERVER_ERROR)
+
     def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
         if session.client is not None and isinstance(subscription, TrackedSubscription):
             session.client.gap(batch.items[0].publication.channel, subscription)
@@ -237,8 +242,7 @@ class Fanout:
             if session.queue is not None or not session.carrier.write(batch.frames(session.codec)):
                 self.queue(session, batch.messages(session.codec))
         except Exception:  # noqa: BLE001  # one session must not reach another
-            logger.exception("delivery to session %s failed", session.id)
-            self._close(session, Disconnect.SERVER_ERROR)
+            self._failed(session)
 
     def queue(self, session: Session, messages: list[WireMessage]) -> None:
         """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""

@@ -10,7 +10,7 @@ import anyio
 from ..brokers import Broker
 from ..disconnect import Disconnect
 from ..encoding import encode
-from ..heartbeat import Beat, Deadlines
+from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
 from ..messages import ClientInfo, Notice, Payload, Publication
 from ..protocols import WireMessage
@@ -20,7 +20,8 @@ from ..settings import Settings
 from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
-from .tasks import Background, Signal, supervise
+from .tasks import Background, supervise
+from .timer import Timer
 from .writers import Writer, Writers
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
@@ -59,12 +60,10 @@ class Hub:
         self.broker = broker
         self.namespaces = namespaces
         self._background = Background()
-        self._deadlines: Deadlines[Session | Writer] = Deadlines()
-        self._timer = Signal()
-        self._timer_at = float("inf")
+        self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background.spawn, self.close, settings)
-        self._writers = Writers(self._background.spawn, self.gone, self._schedule, settings.send_timeout)
+        self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.fanout = Fanout(settings, self.registry, self._writers, self.close)
 
@@ -77,7 +76,7 @@ class Hub:
         """Start the background tasks on the event loop that runs now."""
         await self._background.start()
         self._background.spawn(supervise, "the fan-out", self.fanout.run)
-        self._background.spawn(supervise, "the timer", self._run_timer)
+        self._background.spawn(supervise, "the timer", self._timer.run)
         self.accepting = True
 
     async def stop(self) -> None:
@@ -276,8 +275,8 @@ class Hub:
         if disconnect.code == Disconnect.SLOW.code:
             queue.clear()
             self._tell(session, disconnect)
-        self._deadlines.cancel(session)  # an earlier one of its heartbeat must not cut it short
-        self._schedule(session, time.monotonic() + self.settings.send_timeout)
+        self._timer.cancel(session)  # an earlier one of its heartbeat must not cut it short
+        self._timer.schedule(session, time.monotonic() + self.settings.send_timeout)
 
     def gone(self, session: Session, disconnect: Disconnect) -> None:
         """The peer takes nothing any more: drop the connection."""
@@ -291,7 +290,7 @@ class Hub:
         session.state = State.CLOSED
         session.drained()
         self._closing.discard(session)
-        self._deadlines.cancel(session)
+        self._timer.cancel(session)
         if self.running and session.entered:
             self._calls.call(session, self.hooks.on_disconnect, session.disconnect, last=True)
 
@@ -320,27 +319,12 @@ class Hub:
     def look_after(self, session: Session) -> None:
         """Have the timer look at a session when it next wants that."""
         if (when := session.next_deadline()) is not None:
-            self._schedule(session, when)
-
-    def _schedule(self, item: Session | Writer, when: float) -> None:
-        self._deadlines.schedule(item, when)
-        if when < self._timer_at:
-            self._timer.set()
-
-    async def _run_timer(self) -> None:
-        while True:
-            when = self._deadlines.next()
-            self._timer_at = float("inf") if when is None else when
-            with anyio.move_on_after(None if when is None else max(0.0, when - time.monotonic())):
-                await self._timer.wait()
-            now = time.monotonic()
-            for item in self._deadlines.due(now):
-                self._check(item, now)
+            self._timer.schedule(session, when)
 
     def _check(self, item: Session | Writer, now: float) -> None:
         if isinstance(item, Writer):
             if (when := self._writers.check(item, now)) is not None:
-                self._schedule(item, when)
+                self._timer.schedule(item, when)
         elif item.state is State.CLOSING:
             item.carrier.stop(abort=True)
         elif item.expires_at is not None and item.expires_at <= now:

@@ -44,18 +44,15 @@ class DirectWriter:
             return False
         if waiting or self._fd < 0:
             transport.write(frames)
-        else:
-            self._write_socket(frames)
-        return True
-
-    def _write_socket(self, frames: bytes) -> None:
+            return True
         # What transport.write does first where nothing waits, in half the time; the rest, and all errors, are its own.
         try:
             written = os.write(self._fd, frames)
         except OSError:
             written = 0
         if written < len(frames):
-            self._transport.write(frames[written:])
+            transport.write(frames[written:])
+        return True
 
     def abort(self) -> None:
         """Drop the connection and what waits in its transport."""

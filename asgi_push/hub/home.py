@@ -1,0 +1,100 @@
+"""The event loop that a hub lives on, and the way there from other threads and other loops."""
+
+import threading
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from anyio.lowlevel import EventLoopToken, current_token
+
+from ..errors import NotRunningError
+from ..registry import Registry
+from ..session import Session, Subscription
+from .commands import obey
+from .hub import Hub
+
+T = TypeVar("T")
+
+_NO_THREAD = -1  # no thread has this identifier
+
+
+class Home:
+    """Makes a hub on the event loop that starts it, a new one each time, and knows where it lives."""
+
+    def __init__(self, make: Callable[[], Hub]) -> None:
+        self._make = make
+        self._hub: Hub | None = None
+        self._starts = 0
+        self._thread = _NO_THREAD
+        self._token: EventLoopToken | None = None
+        self._started = anyio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a hub whose event loop still runs."""
+        return self._hub is not None and self._hub.running
+
+    @property
+    def hub(self) -> Hub:
+        """The hub; NotRunningError if there is none, or if it lives on another thread's event loop."""
+        self.require_running()
+        hub = self.hub_here()
+        if hub is None:
+            raise NotRunningError("Push is running on another thread's event loop")
+        return hub
+
+    @property
+    def registry(self) -> Registry[Session, Subscription] | None:
+        """The sessions, which may be looked at from any thread; None where there is no hub."""
+        return None if self._hub is None else self._hub.registry
+
+    def hub_here(self) -> Hub | None:
+        """Return the hub if it runs on the event loop of this thread, else None."""
+        hub = self._hub
+        return hub if hub is not None and self._thread == threading.get_ident() and hub.running else None
+
+    def require_running(self) -> None:
+        """Raise NotRunningError if there is no hub."""
+        if not self.running:
+            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
+
+    async def start(self) -> None:
+        """Make a hub on the event loop that runs now; where there is one, only count."""
+        self._starts += 1
+        if self.running:
+            return
+        if self._thread == threading.get_ident() and not self._started.is_set():
+            await self._started.wait()  # somebody else is at it on this loop
+            return
+        self._starts = 1  # those of an event loop that ended without a stop are owed nothing
+        self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
+        hub = self._hub = self._make()
+        await hub.start()
+        await hub.broker.start(hub.deliver, partial(obey, hub))
+        self._started.set()
+
+    async def stop(self) -> None:
+        """Undo one start; with the last of them the hub stops, in a bounded time."""
+        self._starts -= 1
+        if self._starts > 0 or self._hub is None:
+            return
+        hub, self._hub, self._thread = self._hub, None, _NO_THREAD
+        self._starts = 0
+        await hub.stop()
+        await hub.broker.stop()
+
+    def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run a verb on the hub's event loop from another thread, and wait for it."""
+        self.require_running()
+        if self._thread == threading.get_ident():
+            raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
+        return anyio.from_thread.run(partial(verb, *args, **kwargs), token=self._token)
+
+    async def call(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run a verb on the hub's event loop, which under a test client may not be the one of the caller."""
+        if self._thread in (_NO_THREAD, threading.get_ident()):
+            return await verb(*args, **kwargs)
+        return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
