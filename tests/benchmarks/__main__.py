@@ -1,0 +1,70 @@
+"""This library beside others, on this machine, in one run: Linux with two cores; some 25 minutes, --quick four."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import machine, plot, report, suite, targets
+from .peers import PEERS
+
+_RESULTS = Path(__file__).parent / "results" / "latest.json"
+_PACKAGES = (
+    "asgi-push", "uvicorn", "uvloop", "starlette", "fastapi", "websockets", "litestar", "broadcaster", "channels",
+    "django", "python-socketio", "python-engineio", "picows", "orjson",
+)  # fmt: skip
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    workloads = list(suite.WORKLOADS)
+    parser.add_argument("--workloads", type=_names(workloads), default=workloads, help=f"some of {','.join(workloads)}")
+    parser.add_argument("--peers", type=_names(list(PEERS)), default=[], help=f"only these of {','.join(PEERS)}")
+    parser.add_argument("--runs", type=int, help="of which the medians are taken (3, with --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures go (%(default)s)")
+    parser.add_argument("--svg", type=Path, help="where a plot of them goes, such as docs/performance.svg")
+    return parser.parse_args()
+
+
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def main() -> None:
+    """Run, and write what was found."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
+    about = machine.describe(_PACKAGES) | {"date": time.strftime("%Y-%m-%d"), "quick": arguments.quick}
+    machine.raise_file_limit()
+    machine.pin(machine.CLIENT_CORE)
+    runs = arguments.runs or (1 if arguments.quick else 3)
+    rows = suite.run(arguments.workloads, frozenset(arguments.peers), runs, quick=arguments.quick)
+    found = targets.ratios(rows)
+    print(report.text(rows, found))
+    results = about | {
+        "runs": runs,
+        "ratios": [ratio.as_json() for ratio in found],
+        "rows": [row.as_json() for row in rows],
+    }
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nThe figures are in {arguments.json}.")
+    if arguments.svg:
+        arguments.svg.write_text(plot.svg(results))
+        print(f"The plot is in {arguments.svg}.")
+    if any(row.error for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

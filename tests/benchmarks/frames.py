@@ -1,0 +1,87 @@
+"""WebSocket frames (RFC 6455, section 5.2), as bytes."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+_TEXT = 0x81  # the last frame of a message, opcode 1
+_COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
+_MASKED = 0x80
+
+
+def text_frame(payload: bytes, flags: int = _TEXT) -> bytes:
+    """Return a frame as a server sends it, unmasked."""
+    return struct.pack("!B", flags) + _length(len(payload), 0) + payload
+
+
+def client_frame(payload: bytes) -> bytes:
+    """Return a text frame as a client sends it; the mask is zero, which leaves the payload as it is."""
+    return struct.pack("!B", _TEXT) + _length(len(payload), _MASKED) + bytes(4) + payload
+
+
+def _length(size: int, mask: int) -> bytes:
+    if size < 126:
+        return struct.pack("!B", mask | size)
+    if size < 65536:
+        return struct.pack("!BH", mask | 126, size)
+    return struct.pack("!BQ", mask | 127, size)
+
+
+class Deflate:
+    """Compresses as websockets does for uvicorn and for its own server, so that the bytes can be told in advance."""
+
+    def __init__(self) -> None:
+        self._compress = zlib.compressobj(wbits=-12, memLevel=5)
+
+    def __call__(self, payload: bytes) -> bytes:
+        data = self._compress.compress(payload) + self._compress.flush(zlib.Z_SYNC_FLUSH)
+        return text_frame(data.removesuffix(b"\x00\x00\xff\xff"), _TEXT | _COMPRESSED)
+
+
+class Lines:
+    """Takes the frames of one connection apart, as they come: what they carry, each message ended by a newline."""
+
+    def __init__(self) -> None:
+        self._rest = b""  # of a frame's header
+        self._missing = 0  # of a frame's payload
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new."""
+        data, at, found = self._rest + chunk, 0, []
+        self._rest = b""
+        while at < len(data):
+            if not self._missing:
+                head = _head(data, at)
+                if head is None:
+                    self._rest = data[at:]
+                    break
+                self._missing, at = head
+            part = data[at : at + self._missing]
+            at += len(part)
+            self._missing -= len(part)
+            found.append(part if self._missing else part + b"\n")
+        return b"".join(found)
+
+
+def _head(data: bytes, at: int) -> tuple[int, int] | None:
+    """Return the size of the frame at a place and where its payload begins, None where its header is cut off."""
+    wanted = {126: 4, 127: 10}.get(data[at + 1] & 127, 2) if at + 1 < len(data) else 2
+    if at + wanted > len(data):
+        return None
+    size = data[at + 1] & 127 if wanted == 2 else int.from_bytes(data[at + 2 : at + wanted], "big")
+    return size, at + wanted
+
+
+def payloads(data: bytes) -> Iterator[bytes]:
+    """Return what the whole frames at the start of ``data`` carry."""
+    at = 0
+    while at + 2 <= len(data):
+        size, start = data[at + 1] & 127, at + 2
+        if size == 126:
+            size, start = int.from_bytes(data[start : start + 2], "big"), start + 2
+        elif size == 127:
+            size, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        if start + size > len(data):
+            return
+        yield data[start : start + size]
+        at = start + size

@@ -1,0 +1,106 @@
+"""The workloads: what is measured of a case, as figures by name."""
+
+from bisect import bisect_right
+from dataclasses import replace
+
+from . import peers
+from .crowd import Arrived, Due
+from .http_probe import probing
+from .running import Case, Figures, Run, running
+
+_TICK = 10  # publications between two turns of the loop, in a burst
+_STEP = 16  # how much longer a burst may be than the one before
+_MAX_STREAM = 64 * 1024 * 1024  # what is due and kept in memory, in bytes
+_LONG_ENOUGH = 0.7  # of the wanted seconds
+_BEATS = 400.0  # heartbeats a second: what 10,000 connections send that ping every 25 s
+_UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
+
+
+def burst(case: Case) -> Figures:
+    """As fast as the server goes: messages delivered a second, and their cost."""
+    with running(case) as run:
+        return _growing_burst(run, case.seconds)[1]
+
+
+def _growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
+    """Burst ever longer, until one burst takes about so many seconds; all before it is warm-up."""
+    count = _TICK
+    most = _tens(_MAX_STREAM / run.case.size)
+    while True:
+        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=_UNLIMITED)
+        elapsed = figures["seconds"]
+        if not figures["complete"] or elapsed > _LONG_ENOUGH * seconds or count == most:
+            return count, figures
+        count = min(most, _tens(count * min(_STEP, seconds / elapsed)))
+
+
+def _tens(count: float) -> int:
+    return max(_TICK, round(count / _TICK) * _TICK)
+
+
+def paced(case: Case) -> Figures:
+    """One publication at a time: the cost of a message, and the time from publish to arrival."""
+    with running(case) as run:
+        warm_up, count = max(2, int(case.rate / 3)), max(2, int(case.rate * case.seconds))
+        run.load("paced", run.due_to_all(warm_up), count=warm_up, rate=case.rate)
+        due = run.due_to_all(count)
+        arrived, figures = run.load("paced", due, count=count, rate=case.rate, note=True)
+        return figures | _latencies(arrived, due) | {"pace_kept": arrived.reply["published"] / count}
+
+
+def _latencies(arrived: Arrived, due: Due) -> Figures:
+    times = arrived.reply.get("times", [])
+    found = sorted(
+        when - times[place]
+        for begin, end, when in arrived.places
+        for place in range(bisect_right(due.ends, begin), bisect_right(due.ends, end))
+        if place < len(times)
+    )
+    return {"p50_ms": found[len(found) // 2] * 1e3, "p99_ms": found[int(len(found) * 0.99)] * 1e3} if found else {}
+
+
+def to_users(case: Case) -> Figures:
+    """One message to each user, in random order, again and again: the cost of a message."""
+    rounds = 10
+    with running(case) as run:
+        while True:
+            due = run.due_to_users(rounds)
+            _, figures = run.load("to_users", due, rounds=rounds, users=case.connections, tick=_TICK)
+            elapsed = figures["seconds"]
+            if not figures["complete"] or elapsed > _LONG_ENOUGH * case.seconds:
+                return figures
+            rounds = int(rounds * min(_STEP, case.seconds / elapsed)) + 1
+
+
+def http(case: Case) -> Figures:
+    """How long the wrapped application takes to answer, while nothing else happens and while a burst runs."""
+    path = peers.load(case.peer).http
+    with running(case) as run:
+        _, figures = _growing_burst(run, case.seconds / 4)
+        with probing(run.server.port, path, case.seconds) as probe:
+            _, quiet = probe.latencies()
+        # More than it can do: the burst ends by its time, which is after the probe's.
+        lasts = case.seconds + 1
+        count = _tens(min(4 * figures["rate"] / case.connections * lasts, _MAX_STREAM / case.size))
+        due = run.due_to_all(count)
+        with probing(run.server.port, path, case.seconds) as probe:
+            _, figures = run.load("burst", due, count=count, tick=_TICK, seconds=lasts)
+            median, loaded = probe.latencies()
+    return {"rate": figures["rate"], "idle_p99_ms": quiet, "p50_ms": median, "p99_ms": loaded}
+
+
+def idle(case: Case) -> Figures:
+    """Connections that only send heartbeats: the cost of a heartbeat and the memory of a connection.
+
+    The memory is that of nine connections in ten: what the first one costs, modules and pools, is not in it.
+    """
+    few = case.connections // 10
+    with running(replace(case, connections=few)) as run:
+        run.crowd.beat(few, _BEATS)
+        before = run.server.memory()
+        run.crowd.grow(case.connections)
+        run.crowd.beat(case.connections, 4 * _BEATS)
+        memory = (run.server.memory() - before) / (case.connections - few)
+        count, cpu = int(_BEATS * case.seconds), run.server.cpu()
+        run.crowd.beat(count, _BEATS)
+        return {"cpu_us": (run.server.cpu() - cpu) / count * 1e6, "memory_kb": memory / 1024}

@@ -1,0 +1,75 @@
+"""Who is measured. One module a peer; what it measures is imported in its ``build``, in the server process only."""
+
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+Publish = Callable[[Any], Awaitable[object]]
+Send = Callable[[str, Any], Awaitable[object]]
+
+
+async def _nothing(*arguments: object) -> None:
+    """Stand for what a peer has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A peer in the server process."""
+
+    app: Any = None  # an ASGI application, for uvicorn ...
+    serve: Callable[[socket.socket], AbstractAsyncContextManager[object]] | None = None  # ... or a server of its own
+    publish: Publish = _nothing  # to everybody
+    send: Send = _nothing  # to one user
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer as the client knows it."""
+
+    title: str
+    build: Callable[[], Built]
+    text: Callable[[Any], str] = json.dumps  # how a publication arrives
+    path: str = "/ws"  # may hold {user}
+    hello: str = ""  # a message that the client opens with
+    greetings: int = 0  # messages that the server opens with
+    compresses: bool = True  # where the client offers to
+    pure: bool = True  # Python, as far as fan-out is concerned
+    joins: bool = False  # several publications in one message, parted by newlines
+    http: str = "/health"  # where the application answers while it pushes
+
+
+def compact(data: Any) -> str:
+    """Encode as orjson, msgspec and python-socketio do, without blanks."""
+    return json.dumps(data, separators=(",", ":"))
+
+
+# Where each is found: module, attribute.
+PEERS = {
+    "asgi_push": "ours.DIRECT",
+    "asgi_push_ordinary": "ours.ORDINARY",
+    "asgi_push_sdk": "ours.SDK",
+    "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",
+    "asgi_push_users": "ours.USERS",
+    "connection_manager": "connection_manager.ENCODE_EACH",
+    "connection_manager_once": "connection_manager.ENCODE_ONCE",
+    "starlette_loop": "starlette_loop.PEER",
+    "websockets": "websockets_broadcast.PEER",
+    "litestar": "litestar_channels.PEER",
+    "broadcaster": "broadcaster_memory.PEER",
+    "channels": "django_channels.PEER",
+    "socketio": "socketio_server.PEER",
+    "picows": "picows_server.PEER",
+    "dict_lookup": "dict_lookup.PEER",
+    "bare": "bare.PEER",
+}
+
+
+def load(name: str) -> Peer:
+    """Return a peer by its name."""
+    module, attribute = PEERS[name].split(".")
+    peer: Peer = getattr(import_module(f"{__name__}.{module}"), attribute)
+    return peer

@@ -1,0 +1,47 @@
+"""This library: as it comes, without direct writes, and with a path that names the user."""
+
+from functools import partial
+from typing import Any
+
+from ..publication import FIRST
+from . import Built, Peer, compact
+
+
+def _build(**settings: Any) -> Built:
+    from fastapi import FastAPI
+
+    from asgi_push import Push, PushMiddleware
+
+    app, push = FastAPI(), Push(**settings)
+
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    app.add_api_route("/health", health)
+    return Built(PushMiddleware(app, push=push), publish=push.send_to_all, send=push.send_to_user)
+
+
+def _sdk_text(data: Any) -> str:
+    """Return a publication as SDK clients get it: its offset counts with its number, as nothing else is published."""
+    offset = data["seq"] - FIRST + 1
+    return compact({"push": {"channel": "*", "pub": {"data": data, "offset": offset}}})
+
+
+def _sdk(title: str, **settings: Any) -> Peer:
+    return Peer(
+        title,
+        partial(_build, ping_interval=3600, **settings),
+        text=_sdk_text,
+        path="/connection/websocket",
+        hello='{"id":1,"connect":{}}',
+        greetings=1,
+        compresses=False,
+        joins=True,
+    )
+
+
+SDK = _sdk("asgi_push, SDK protocol")
+SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_writes=False)
+DIRECT = Peer("asgi_push", partial(_build, path="/ws"), text=compact, compresses=False)
+ORDINARY = Peer("asgi_push, direct_writes=false", partial(_build, path="/ws", direct_writes=False), text=compact)
+USERS = Peer("asgi_push, send_to_user", partial(_build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")

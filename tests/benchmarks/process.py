@@ -1,0 +1,78 @@
+"""The server process as the load client sees it: started, driven, measured, and gone at the end whatever happens."""
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from . import machine
+
+_ROOT = Path(__file__).parents[2]
+_START = 30  # what the slowest peer needs many times over, in seconds
+
+
+class ServerFailed(Exception):
+    """The server process ended, or a load in it failed; the message holds the end of its log."""
+
+
+class Server:
+    """One peer, serving."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: IO[bytes]) -> None:
+        self._process = process
+        self._log = log
+        self._lines = control.makefile("rwb")
+        self._control = control
+        self.port: int = self.reply()["port"]
+
+    def fileno(self) -> int:
+        """Readable when a reply is there, so that it can be polled with the connections."""
+        return self._control.fileno()
+
+    def command(self, do: str, **arguments: Any) -> None:
+        self._lines.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+        self._lines.flush()
+
+    def reply(self) -> dict[str, Any]:
+        line = self._lines.readline()
+        reply: dict[str, Any] = json.loads(line) if line else {"error": "it ended"}
+        if "error" in reply:
+            raise ServerFailed(f"{reply['error']}\n{self.log()}")
+        return reply
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-2000:].decode(errors="replace")
+
+    def cpu(self) -> float:
+        return machine.cpu_seconds(self._process.pid)
+
+    def memory(self) -> int:
+        return machine.memory_bytes(self._process.pid)
+
+
+@contextmanager
+def start(peer: str) -> Iterator[Server]:
+    """Start a peer; it is killed at the end, as there is nothing in it that is worth a good-bye."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.server", peer, str(theirs.fileno()), str(machine.SERVER_CORE)],
+            cwd=_ROOT,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            theirs.close()
+            ours.settimeout(_START)
+            yield Server(process, ours, log)
+        finally:
+            process.kill()
+            process.wait()

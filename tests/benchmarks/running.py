@@ -1,0 +1,95 @@
+"""A case that runs: one server, its crowd, and the number of the next publication."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+
+from . import peers, process
+from .crowd import Arrived, Crowd, Due, connected
+from .frames import Deflate, text_frame
+from .process import Server
+from .publication import publication
+
+_PATIENCE = 30  # then a peer is measured by what it has delivered, in seconds
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One peer under one workload."""
+
+    peer: str
+    connections: int = 1000
+    size: int = 128  # of a publication, in bytes of JSON
+    rate: float = 30.0  # paced: publications a second
+    seconds: float = 2.0  # how long to measure
+    deflate: bool = False  # whether the client offers permessage-deflate
+
+
+class Run:
+    """A server with its connections, ready to be loaded."""
+
+    def __init__(self, case: Case, server: Server, crowd: Crowd) -> None:
+        peer = peers.load(case.peer)
+        self.case = case
+        self.server = server
+        self.crowd = crowd
+        self._text = peer.text
+        self._frame = _framing(case, peer)
+        self._next = 0
+
+    def due_to_all(self, count: int) -> Due:
+        """Tell the frames of the next publications, the same for everybody."""
+        frames = self._frames(range(self._next, self._next + count))
+        self._next += count
+        return Due(self._next - count, [b"".join(frames)] * self.case.connections, list(accumulate(map(len, frames))))
+
+    def due_to_users(self, rounds: int) -> Due:
+        """Tell the frames of the next rounds, in which each user gets a message with a number of its own."""
+        first, users = self._next, self.case.connections
+        self._next += rounds
+        streams = [self._frames(range(first * users + user, self._next * users, users)) for user in range(users)]
+        return Due(first, [b"".join(frames) for frames in streams], list(accumulate(map(len, streams[0]))))
+
+    def _frames(self, numbers: range) -> list[bytes]:
+        return [self._frame(self._text(publication(seq, self.case.size)).encode()) for seq in numbers]
+
+    def load(self, do: str, due: Due, *, note: bool = False, **arguments: float) -> tuple[Arrived, Figures]:
+        """Have the server publish, take what is due, and return it with what it cost."""
+        cpu, own = self.server.cpu(), time.process_time()
+        self.server.command(do, first=due.first, size=self.case.size, **arguments)
+        arrived = self.crowd.receive(due, _PATIENCE, note=note)
+        cpu, own = self.server.cpu() - cpu, time.process_time() - own
+        elapsed = arrived.ended - arrived.reply["started"]
+        self._next = due.first + arrived.reply["published"]
+        delivered = arrived.bytes / due.mean
+        return arrived, {
+            "seconds": elapsed,
+            "messages": delivered,
+            "rate": delivered / elapsed,
+            "cpu_us": cpu / max(delivered, 1) * 1e6,
+            "server_share": cpu / elapsed,
+            "client_share": own / elapsed,
+            "complete": float(arrived.complete),
+        }
+
+
+def _framing(case: Case, peer: peers.Peer) -> Callable[[bytes], bytes]:
+    """Return what makes of a message what the client compares."""
+    if peer.joins:
+        return lambda payload: payload + b"\n"
+    return Deflate() if case.deflate and peer.compresses else text_frame
+
+
+@contextmanager
+def running(case: Case) -> Iterator[Run]:
+    """Start the server of a case and connect to it; all is gone at the end."""
+    peer = peers.load(case.peer)
+    with (
+        process.start(case.peer) as server,
+        connected(peer, server, case.connections, deflate=case.deflate) as crowd,
+    ):
+        yield Run(case, server, crowd)

@@ -1,0 +1,163 @@
+"""What is run: the workloads, the peers of each, and the medians of several runs."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import measures
+from .crowd import StreamError
+from .process import ServerFailed
+from .running import Case, Figures
+
+_OURS = ("asgi_push", "asgi_push_ordinary")
+_SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
+_BY_HAND = ("connection_manager", "connection_manager_once", "starlette_loop")
+_LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
+_EVERYBODY = (*_OURS, *_BY_HAND, *_LIBRARIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One table of the report."""
+
+    title: str
+    measure: Callable[[Case], Figures]
+    peers: tuple[str, ...]
+    columns: tuple[str, ...]  # the figures to show, the deciding one first
+    cases: tuple[Case, ...]  # without a peer yet; more than one is a series
+    quick: tuple[Case, ...]
+
+
+def _once(case: Case, *, quick: Case | None = None) -> dict[str, tuple[Case, ...]]:
+    return {"cases": (case,), "quick": (quick or replace(case, seconds=case.seconds / 2),)}
+
+
+_BURST = ("rate", "cpu_us")
+_PACED = ("cpu_us", "p50_ms", "p99_ms")
+
+# 8,000 connections get a few publications a second: about as many messages as 1,000 connections get at 30. At 30 no
+# peer could keep the pace, and what is measured would be another burst.
+_CROWD = Case("", connections=8000, rate=4.0, seconds=6.0)
+
+WORKLOADS = {
+    "burst": Workload(
+        "Burst: 1,000 connections, 10 publications a tick, 128 bytes",
+        measures.burst,
+        (*_OURS, *_SDK, *_EVERYBODY[2:]),
+        _BURST,
+        **_once(Case("", seconds=2.0)),
+    ),
+    "paced": Workload(
+        "Paced: 1,000 connections, 30 publications a second, 128 bytes",
+        measures.paced,
+        _EVERYBODY,
+        _PACED,
+        **_once(Case("", seconds=5.0)),
+    ),
+    "crowd": Workload(
+        "Crowd: 8,000 connections, 4 publications a second, 128 bytes",
+        measures.paced,
+        (*_OURS, "connection_manager", "starlette_loop", "websockets"),
+        _PACED,
+        **_once(_CROWD),
+    ),
+    "large": Workload(
+        "Large: as the burst, with 4 KiB",
+        measures.burst,
+        _EVERYBODY,
+        _BURST,
+        **_once(Case("", size=4096, seconds=2.0)),
+    ),
+    "deflate": Workload(
+        "As browsers connect: as paced, the client offers permessage-deflate",
+        measures.paced,
+        (*_OURS, "connection_manager", "starlette_loop", "websockets"),
+        _PACED,
+        **_once(Case("", seconds=3.0, deflate=True)),
+    ),
+    "users": Workload(
+        "Users: 1,000 of them, a message to one after the other in random order",
+        measures.to_users,
+        ("asgi_push_users", "dict_lookup"),
+        ("cpu_us", "rate"),
+        **_once(Case("", seconds=2.0)),
+    ),
+    "idle": Workload(
+        "Idle: 10,000 connections that send a heartbeat every 25 s",
+        measures.idle,
+        ("asgi_push", "bare", "connection_manager"),
+        ("cpu_us", "memory_kb"),
+        **_once(Case("", connections=10_000, seconds=15.0), quick=Case("", connections=2000, seconds=5.0)),
+    ),
+    "http": Workload(
+        "HTTP: what the wrapped application takes to answer while a burst runs",
+        measures.http,
+        (*_OURS, "connection_manager", "starlette_loop", "litestar"),
+        ("p99_ms", "p50_ms", "idle_p99_ms"),
+        **_once(Case("", seconds=3.0)),
+    ),
+    "growth": Workload(
+        "Growth: the burst with 100, 1,000 and 10,000 connections",
+        measures.burst,
+        (*_OURS, "connection_manager", "starlette_loop", "websockets"),
+        _BURST,
+        cases=tuple(Case("", connections=count, seconds=1.5) for count in (100, 1000, 10_000)),
+        quick=tuple(Case("", connections=count, seconds=0.7) for count in (100, 1000)),
+    ),
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One case and what came of its runs."""
+
+    workload: str
+    case: Case
+    runs: list[Figures]
+    error: str = ""
+
+    @property
+    def median(self) -> Figures:
+        names = self.runs[0] if self.runs else {}
+        return {name: statistics.median(run[name] for run in self.runs if name in run) for name in names}
+
+    def as_json(self) -> dict[str, Any]:
+        case = self.case
+        about = {"workload": self.workload, "peer": case.peer, "connections": case.connections, "size": case.size}
+        return about | {"median": self.median, "runs": self.runs} | ({"error": self.error} if self.error else {})
+
+
+def run(names: Iterable[str], peers: frozenset[str], runs: int, *, quick: bool) -> list[Row]:
+    """Measure, run after run through all the peers of a workload, so that a slow minute of the machine hits all."""
+    rows = [
+        Row(name, replace(case, peer=peer), [])
+        for name in names
+        for case in (WORKLOADS[name].quick if quick else WORKLOADS[name].cases)
+        for peer in WORKLOADS[name].peers
+        if not peers or peer in peers
+    ]
+    for name in names:
+        for turn in range(runs):
+            for row in rows:
+                if row.workload == name and not row.error:
+                    _measure(row, turn)
+    return rows
+
+
+def _measure(row: Row, turn: int) -> None:
+    begun = time.monotonic()
+    _say(f"{row.workload}, run {turn + 1}: {row.case.peer}, {row.case.connections:,} connections ... ", end="")
+    try:
+        row.runs.append(WORKLOADS[row.workload].measure(row.case))
+    except (StreamError, ServerFailed, OSError) as error:
+        row.error = f"{type(error).__name__}: {error}"
+        _say(f"failed\n{row.error}")
+    else:
+        _say(f"{time.monotonic() - begun:.1f} s")
+
+
+def _say(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,124 @@
+"""The ratios that this library is held to, and what else is worth a ratio."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import peers
+from .running import Figures
+from .suite import Row
+
+Medians = Mapping[tuple[str, str], Figures]  # by workload and peer
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """What was found, beside what was wanted."""
+
+    name: str
+    value: float
+    unit: str
+    target: str
+    met: bool | None  # None: nothing is wanted
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "value": self.value, "unit": self.unit, "target": self.target, "met": self.met}
+
+
+Compute = Callable[[Medians], float]
+
+
+def _over(workload: str, figure: str, one: str, other: str) -> Compute:
+    return lambda medians: medians[workload, one][figure] / medians[workload, other][figure]
+
+
+def _over_fastest(medians: Medians) -> float:
+    others = [
+        figures["rate"]
+        for (workload, peer), figures in medians.items()
+        if workload == "burst" and peers.load(peer).pure and not peer.startswith("asgi_push")
+    ]
+    if not others:
+        raise KeyError("burst")
+    return medians["burst", "asgi_push"]["rate"] / max(others)
+
+
+def _more_memory(medians: Medians) -> float:
+    return medians["idle", "asgi_push"]["memory_kb"] - medians["idle", "bare"]["memory_kb"]
+
+
+def _http_in_a_burst(medians: Medians) -> float:
+    return medians["http", "asgi_push"]["p99_ms"]
+
+
+def _http_allowed(medians: Medians) -> float:
+    return max(25.0, 3 * medians["http", "asgi_push"]["idle_p99_ms"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    name: str
+    compute: Compute
+    unit: str = "x"
+    at_least: float | None = None
+    at_most: float | Compute | None = None
+
+    def ratio(self, medians: Medians) -> Ratio | None:
+        """Return what was found; None where it was not measured."""
+        try:
+            value = self.compute(medians)
+        except (KeyError, ZeroDivisionError):
+            return None
+        if self.at_least is not None:
+            return Ratio(self.name, value, self.unit, f">= {self.at_least:g}", value >= self.at_least)
+        if self.at_most is not None:
+            most = self.at_most(medians) if callable(self.at_most) else self.at_most
+            return Ratio(self.name, value, self.unit, f"<= {most:g}", value <= most)
+        return Ratio(self.name, value, self.unit, "", None)
+
+
+_MANAGER = "connection_manager"
+
+
+def _cpu(workload: str, other: str, ours: str = "asgi_push") -> Compute:
+    return _over(workload, "cpu_us", ours, other)
+
+
+def _rate(workload: str, other: str, ours: str = "asgi_push") -> Compute:
+    return _over(workload, "rate", ours, other)
+
+
+_WANTED = (
+    _Wanted("burst: messages/s over ConnectionManager", _rate("burst", _MANAGER), at_least=20),
+    _Wanted("burst: messages/s over the fastest other in pure Python", _over_fastest, at_least=10),
+    _Wanted("burst: messages/s over picows (Cython)", _rate("burst", "picows")),
+    _Wanted(
+        "burst, direct_writes=false: messages/s over ConnectionManager",
+        _rate("burst", _MANAGER, "asgi_push_ordinary"),
+        at_least=1.5,
+    ),
+    _Wanted(
+        "burst, SDK protocol: messages/s over ConnectionManager", _rate("burst", _MANAGER, "asgi_push_sdk"), at_least=20
+    ),
+    _Wanted(
+        "burst, SDK protocol, direct_writes=false: messages/s over ConnectionManager",
+        _rate("burst", _MANAGER, "asgi_push_sdk_ordinary"),
+        at_least=5,
+    ),
+    _Wanted("4 KiB burst: messages/s over ConnectionManager", _rate("large", _MANAGER)),
+    _Wanted("paced: CPU over ConnectionManager", _cpu("paced", _MANAGER), at_most=0.55),
+    _Wanted("paced: CPU over websockets.broadcast", _cpu("paced", "websockets"), at_most=0.8),
+    _Wanted("8,000 connections: CPU over ConnectionManager", _cpu("crowd", _MANAGER), at_most=0.6),
+    _Wanted("deflate offered: CPU over ConnectionManager", _cpu("deflate", _MANAGER)),
+    _Wanted("send_to_user: CPU over a dict lookup", _cpu("users", "dict_lookup", "asgi_push_users"), at_most=1.1),
+    _Wanted("idle: memory of a connection over a bare handler's", _more_memory, "kB", at_most=3),
+    _Wanted("idle: CPU of a heartbeat over a bare handler's", _cpu("idle", "bare"), at_most=1.3),
+    _Wanted("HTTP p99 while a burst runs", _http_in_a_burst, "ms", at_most=_http_allowed),
+)
+
+
+def ratios(rows: Sequence[Row]) -> list[Ratio]:
+    """Return all ratios that these rows allow."""
+    medians = {(row.workload, row.case.peer): row.median for row in rows if row.runs and row.workload != "growth"}
+    found = [wanted.ratio(medians) for wanted in _WANTED]
+    return [ratio for ratio in found if ratio is not None]
