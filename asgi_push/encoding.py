@@ -9,6 +9,8 @@ from .messages import Payload
 # Keys that are no str become one, as in json.dumps; numpy arrays are lists to a browser.
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
+_BYTES = (bytes, bytearray, memoryview)  # a tuple, as bytes | bytearray would be made anew for every publication
+
 
 def encode(data: Any) -> Payload:
     """Encode a str or bytes as they are, anything else as JSON.
@@ -18,7 +20,7 @@ def encode(data: Any) -> Payload:
     """
     if type(data) is str:
         return Payload("text", _utf8(data))
-    if isinstance(data, bytes | bytearray | memoryview):
+    if isinstance(data, _BYTES):
         return Payload("binary", bytes(data))
     if isinstance(data, str):
         return Payload("text", _utf8(str(data)))

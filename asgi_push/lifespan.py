@@ -60,10 +60,17 @@ class LifespanRun:
     async def _receive_for_app(self) -> Message:
         message = await self._receive()
         if message["type"] == "lifespan.startup":
-            await self._push.start()
-            self._running = True
+            await self._start()
         self._over = message["type"] == "lifespan.shutdown"
         return message
+
+    async def _start(self) -> None:
+        try:
+            await self._push.start()
+        except Exception as error:
+            await self._send_for_app({"type": "lifespan.startup.failed", "message": f"push did not start: {error}"})
+            raise
+        self._running = True
 
     async def _send_for_app(self, message: Message) -> None:
         self._answered = message["type"]

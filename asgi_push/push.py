@@ -132,7 +132,7 @@ class Push:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self.publish(_user_channel(user), data)
+        return await self._publish(_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
         """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
@@ -151,7 +151,7 @@ class Push:
 
     async def send_to_all(self, data: Any) -> PublishResult:
         """Send to everybody who is connected. See ``send_to_user``."""
-        return await self.publish(EVERYBODY, data)
+        return await self._publish(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
@@ -185,20 +185,25 @@ class Push:
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
+        return await self._publish(check_channel(channel), data, tags, idempotency_key)
+
+    async def _publish(
+        self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    ) -> PublishResult:
         hub = self._home.hub_here()
         if hub is None:
-            return await self._home.call(self._publish_here, channel, data, tags, idempotency_key)
+            return await self._home.call(self._publish_there, channel, data, tags, idempotency_key)
         payload = hub.encode(data)
         if hub.fanout.full:
             await hub.fanout.room()
-        publication = Publication(check_channel(channel), payload, 0, "", tags)
+        publication = Publication(channel, payload, 0, "", tags)
         return await self._broker.publish(publication, self._namespaces.stream(channel), idempotency_key)
 
-    async def _publish_here(
+    async def _publish_there(
         self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
     ) -> PublishResult:
         self.hub  # noqa: B018  # raises where it is not running
-        return await self.publish(channel, data, tags=tags, idempotency_key=idempotency_key)
+        return await self._publish(channel, data, tags, idempotency_key)
 
     async def history(
         self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False

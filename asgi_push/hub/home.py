@@ -31,6 +31,7 @@ class Home:
         self._thread = _NO_THREAD
         self._token: EventLoopToken | None = None
         self._started = anyio.Event()
+        self._stopped: anyio.Event | None = None  # while it stops
 
     @property
     def running(self) -> bool:
@@ -63,28 +64,41 @@ class Home:
 
     async def start(self) -> None:
         """Make a hub on the event loop that runs now; where there is one, only count."""
+        if self._stopped is not None and self._thread == threading.get_ident():
+            await self._stopped.wait()
         self._starts += 1
         if self.running:
             return
         if self._thread == threading.get_ident() and not self._started.is_set():
             await self._started.wait()  # somebody else is at it on this loop
+            self.require_running()
             return
         self._starts = 1  # those of an event loop that ended without a stop are owed nothing
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
         hub = self._hub = self._make()
-        await hub.start()
-        await hub.broker.start(hub.deliver, partial(obey, hub))
-        self._started.set()
+        try:
+            await hub.start()
+            await hub.broker.start(hub.deliver, partial(obey, hub))
+        except Exception:
+            self._starts = 1
+            await self.stop()
+            raise
+        finally:
+            self._started.set()
 
     async def stop(self) -> None:
         """Undo one start; with the last of them the hub stops, in a bounded time."""
         self._starts -= 1
-        if self._starts > 0 or self._hub is None:
+        if self._starts > 0 or self._hub is None or self._stopped is not None:
             return
-        hub, self._hub, self._thread = self._hub, None, _NO_THREAD
-        self._starts = 0
-        await hub.stop()
-        await hub.broker.stop()
+        self._stopped = anyio.Event()
+        try:
+            await self._hub.stop()  # until it returns hooks may publish, and who connects is sent away
+            await self._hub.broker.stop()
+        finally:
+            self._hub, self._thread, self._starts = None, _NO_THREAD, 0
+            self._stopped.set()
+            self._stopped = None
 
     def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Run a verb on the hub's event loop from another thread, and wait for it."""

@@ -1,0 +1,32 @@
+# uvicorn examples.fastapi_app:app
+"""FastAPI: one line adds the middleware, a dependency hands push to the endpoints."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, WebSocket
+
+from asgi_push import Push, PushMiddleware
+
+CUSTOMERS = {7: "11", 8: "12"}  # who ordered what
+
+app = FastAPI()
+app.add_middleware(PushMiddleware, path="/websocket/{user_id}")
+
+
+def push_of(request: Request) -> Push:
+    push: Push = request.app.state.push
+    return push
+
+
+@app.post("/orders/{order}/ship")
+async def ship(order: int, push: Annotated[Push, Depends(push_of)]) -> dict[str, int | None]:
+    result = await push.send_to_user(CUSTOMERS[order], {"order": order, "status": "shipped"})
+    return {"receivers": result.receivers}
+
+
+@app.websocket("/echo")
+async def echo(websocket: WebSocket) -> None:
+    """The application's own WebSockets work as before."""
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)
