@@ -1,0 +1,63 @@
+"""What a test of a broker needs: a broker by name, and somebody who receives from it.
+
+A broker joins the contract by one line in FACTORIES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+
+from asgi_push import Publication
+from asgi_push.brokers import Broker
+from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.encoding import encode
+from asgi_push.messages import Notice
+from tests.asgi import PATIENCE, Mailbox
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Broker]:
+    yield MemoryBroker()
+
+
+Factory = Callable[[], AbstractAsyncContextManager[Broker]]
+
+# A broker that runs on one event loop only skips the test on the other one.
+FACTORIES: dict[str, Factory] = {"memory": memory}
+
+
+class Receiver:
+    """What a process gets from its broker."""
+
+    def __init__(self) -> None:
+        self.publications, self.commands = Mailbox(), Mailbox()
+
+    def deliver(self, publication: Publication | Notice) -> int:
+        self.publications.put(publication)
+        return 3
+
+    async def obey(self, message: bytes) -> None:
+        self.commands.put(message)
+
+    async def next(self) -> Any:
+        """The next publication or notice."""
+        with anyio.fail_after(PATIENCE):
+            return await self.publications.get()
+
+    async def next_command(self) -> Any:
+        """The next command."""
+        with anyio.fail_after(PATIENCE):
+            return await self.commands.get()
+
+
+def publication(channel: str, data: Any, **fields: Any) -> Publication:
+    return Publication(channel, encode(data), **fields)
+
+
+def seen(item: Publication) -> tuple[str, int, Any]:
+    """What of a publication must be the same for all who get it."""
+    return item.channel, item.offset, item.data

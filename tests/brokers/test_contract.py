@@ -1,0 +1,217 @@
+"""What every broker keeps to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import anyio
+import pytest
+
+from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
+from asgi_push.brokers import Broker, StreamOptions
+from asgi_push.messages import ClientInfo, Notice
+from tests.brokers.contract import FACTORIES, Receiver, publication, seen
+
+KEPT = StreamOptions(size=5, ttl=60.0)
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture(params=FACTORIES)
+async def broker(request: pytest.FixtureRequest, receiver: Receiver, anyio_backend: str) -> AsyncIterator[Broker]:
+    """A broker that runs, with ``receiver`` in the channel ``news``."""
+    async with FACTORIES[request.param]() as broker:
+        await broker.start(receiver.deliver, receiver.obey)
+        await broker.join("news")
+        yield broker
+        await broker.stop()
+
+
+@pytest.mark.parametrize("data", ["text", "", "\u00e9\x00", b"\x00\xff", b"", {"a": [1, None]}, None, 0], ids=repr)
+@pytest.mark.parametrize("stream", [KEPT, None])
+async def test_what_is_published_is_delivered(
+    broker: Broker, receiver: Receiver, data: object, stream: StreamOptions | None
+) -> None:
+    """The data as they were, tags and publisher beside them, at the place that the result names."""
+    info = ClientInfo("alice", "id", {"a": 1})
+    result = await broker.publish(publication("news", data, tags={"n": "1"}, info=info), stream)
+    got = await receiver.next()
+    assert (got.data, got.tags, got.info) == (data, {"n": "1"}, info)
+    if stream is None:
+        assert (result.position, got.offset, got.epoch) == (None, 0, "")
+    else:
+        assert result.position == StreamPosition(1, got.epoch) == StreamPosition(got.offset, got.epoch)
+        assert got.epoch
+
+
+async def test_receivers_are_known_or_not_told(broker: Broker) -> None:
+    """What the delivery answered where it was in this process, and no guess otherwise."""
+    assert (await broker.publish(publication("news", 1), KEPT)).receivers in (3, None)
+
+
+async def test_one_order_for_all(broker: Broker, receiver: Receiver) -> None:
+    """However many publish at once, each publication has its own place, and they come in the order of their places."""
+
+    async def publish(number: int) -> None:
+        result = await broker.publish(publication("news", number), StreamOptions(100, 60.0))
+        assert result.position is not None
+        places[result.position.offset] = number
+
+    places: dict[int, int] = {}
+    async with anyio.create_task_group() as tasks:
+        for number in range(50):
+            tasks.start_soon(publish, number)
+    assert sorted(places) == list(range(1, 51))
+    delivered = [seen(await receiver.next()) for _ in range(50)]
+    assert delivered == [("news", offset, places[offset]) for offset in range(1, 51)]
+    kept = (await broker.history("news", -1, None, reverse=False)).publications
+    assert [seen(item) for item in kept] == delivered
+
+
+async def test_channels_are_apart(broker: Broker, receiver: Receiver) -> None:
+    """Each has its own stream and its own places."""
+    await broker.join("other")
+    for channel, data in (("news", 1), ("other", 2), ("news", 3)):
+        await broker.publish(publication(channel, data), KEPT)
+    assert [seen(await receiver.next()) for _ in range(3)] == [("news", 1, 1), ("other", 1, 2), ("news", 2, 3)]
+    assert [seen(item) for item in (await broker.history("other", -1, None, reverse=False)).publications] == [
+        ("other", 1, 2)
+    ]
+
+
+async def test_history_is_read_in_pages(broker: Broker) -> None:
+    """As many as are kept, after or before a position, forwards or reversed, with the top as it is."""
+    for number in range(1, 8):
+        await broker.publish(publication("news", number, tags={"n": str(number)}), KEPT)
+    whole = await broker.history("news", -1, None, reverse=False)
+    epoch = whole.position.epoch
+    assert whole.position.offset == 7
+    assert [(item.offset, item.data, item.tags) for item in whole.publications] == [
+        (number, number, {"n": str(number)}) for number in range(3, 8)
+    ]
+    for limit, since, reverse, offsets in (
+        (0, None, False, []),
+        (2, None, False, [3, 4]),
+        (2, 4, False, [5, 6]),
+        (-1, 5, False, [6, 7]),
+        (-1, 0, False, [3, 4, 5, 6, 7]),
+        (-1, 7, False, []),
+        (2, None, True, [7, 6]),
+        (2, 5, True, [4, 3]),
+        (-1, 3, True, []),
+    ):
+        position = None if since is None else StreamPosition(since, epoch)
+        page = await broker.history("news", limit, position, reverse)
+        assert [item.offset for item in page.publications] == offsets, (limit, since, reverse)
+        assert page.position == whole.position
+
+
+async def test_history_of_another_life_is_an_error(broker: Broker) -> None:
+    """Nobody pretends to know what came between."""
+    await broker.publish(publication("news", 1), KEPT)
+    with pytest.raises(UnrecoverablePosition):
+        await broker.history("news", -1, StreamPosition(1, "another"), reverse=False)
+
+
+async def test_an_empty_channel_has_a_position_to_go_on_from(broker: Broker) -> None:
+    """Whoever subscribes before the first publication misses nothing by it."""
+    start = (await broker.history("news", 0, None, reverse=False)).position
+    assert start.offset == 0
+    assert start.epoch
+    await broker.publish(publication("news", 1), KEPT)
+    recovery = await broker.recover("news", start)
+    assert recovery.recovered
+    assert [seen(item) for item in recovery.publications] == [("news", 1, 1)]
+
+
+async def test_recovery_is_whole_or_not_at_all(broker: Broker) -> None:
+    """From a place whose next is still kept, in the same life or in one that is not named."""
+    for number in range(1, 8):
+        await broker.publish(publication("news", number), KEPT)
+    position = (await broker.history("news", 0, None, reverse=False)).position
+    for since, epoch, offsets in (
+        (7, position.epoch, []),
+        (5, position.epoch, [6, 7]),
+        (2, position.epoch, [3, 4, 5, 6, 7]),
+        (5, "", [6, 7]),
+        (1, position.epoch, None),
+        (8, position.epoch, None),
+        (5, "another", None),
+        (7, "another", None),
+    ):
+        recovery = await broker.recover("news", StreamPosition(since, epoch))
+        assert recovery.recovered is (offsets is not None), (since, epoch)
+        assert [item.offset for item in recovery.publications] == (offsets or [])
+        assert recovery.position == position
+
+
+async def test_a_removed_history_leaves_the_position(broker: Broker, receiver: Receiver) -> None:
+    """The publications are gone, the counting goes on in the same life."""
+    first = await broker.publish(publication("news", 1), KEPT)
+    await broker.remove_history("news")
+    history = await broker.history("news", -1, None, reverse=False)
+    assert history.publications == []
+    assert history.position == first.position
+    second = await broker.publish(publication("news", 2), KEPT)
+    assert first.position
+    assert second.position == StreamPosition(2, first.position.epoch)
+    assert [seen(await receiver.next()) for _ in range(2)] == [("news", 1, 1), ("news", 2, 2)]
+
+
+@pytest.mark.parametrize("stream", [KEPT, None])
+async def test_an_idempotency_key_publishes_once(
+    broker: Broker, receiver: Receiver, stream: StreamOptions | None
+) -> None:
+    """A channel that saw the key gives the first place again and delivers nothing; another channel knows nothing."""
+    await broker.join("other")
+    first = await broker.publish(publication("news", 1), stream, "key")
+    again = await broker.publish(publication("news", 2), stream, "key")
+    other = await broker.publish(publication("other", 3), stream, "key")
+    another = await broker.publish(publication("news", 4), stream, "another key")
+    assert again.position == first.position
+    assert [item.data for item in [await receiver.next() for _ in range(3)]] == [1, 3, 4]
+    if stream is not None:
+        assert [result.position and result.position.offset for result in (first, other, another)] == [1, 1, 2]
+
+
+async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, receiver: Receiver) -> None:
+    """Who comes and goes has no place in the stream."""
+    info = ClientInfo("alice", "id", {"a": 1}, [2])
+    await broker.announce(Notice("news", info, joined=True))
+    await broker.publish(publication("news", 1), KEPT)
+    notice = await receiver.next()
+    assert (notice.channel, notice.info, notice.joined) == ("news", info, True)
+    assert (await receiver.next()).offset == 1
+    assert len((await broker.history("news", -1, None, reverse=False)).publications) == 1
+
+
+async def test_commands_come_in_order(broker: Broker, receiver: Receiver) -> None:
+    """Every process gets each, this one too, as the bytes that they were."""
+    for message in (b'{"verb":"x"}', b"\x00\xff"):
+        await broker.command(message)
+    assert [await receiver.next_command() for _ in range(2)] == [b'{"verb":"x"}', b"\x00\xff"]
+
+
+async def test_a_channel_may_be_left_and_joined_again(broker: Broker, receiver: Receiver) -> None:
+    """Nothing is lost after the join has returned."""
+    for number in range(3):
+        broker.leave("news")
+        await broker.join("news")
+        await broker.publish(publication("news", number), KEPT)
+        while (await receiver.next()).data != number:
+            pass
+
+
+async def test_nothing_is_delivered_after_the_stop(broker: Broker, receiver: Receiver) -> None:
+    """The sessions are gone by then."""
+    await broker.stop()
+    delivered = len(receiver.publications.items)
+    with suppress(BrokerError):  # a broker may refuse by then
+        await broker.publish(publication("news", 1), KEPT)
+    await anyio.wait_all_tasks_blocked()
+    assert len(receiver.publications.items) == delivered
+    await broker.start(receiver.deliver, receiver.obey)

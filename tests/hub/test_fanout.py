@@ -1,0 +1,142 @@
+"""Handing publications out: in order, once, in few writes, and without holding up the event loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wsproto.frame_protocol import FrameProtocol, Opcode
+
+from asgi_push import Push, PushMiddleware
+from asgi_push.hub import fanout
+from tests.asgi import Client, nothing, pushing, serve
+
+
+class DirectCarrier:
+    """Gives a session's carrier a transport to write to, as on a server whose insides are known."""
+
+    def __init__(self, push: Push, user: str, client: Client) -> None:
+        self.writes: list[bytes] = []
+        self.full = False
+        self._client = client
+        self._reader = FrameProtocol(client=True, extensions=[])
+        carrier: Any = push.sessions(user)[0].carrier
+        carrier.write = self.write
+
+    def write(self, frames: bytes) -> bool:
+        if self.full:
+            return False
+        self.writes.append(frames)
+        self._reader.receive_bytes(frames)
+        for item in self._reader.received_frames():
+            kind = "text" if item.opcode is Opcode.TEXT else "bytes"
+            self._client._out.put({"type": "websocket.send", kind: item.payload})
+        return True
+
+
+async def test_what_comes_in_one_tick_is_one_write() -> None:
+    """However many publications, in however many channels: each session is written to once, all with the same bytes."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{user}") for user in "ab"]
+        carriers = [DirectCarrier(push, user, client) for user, client in zip("ab", clients, strict=True)]
+        for user in "ab":
+            await push.subscribe(user, "news")
+        for number in range(10):
+            await push.publish("news" if number % 2 else "*", number)
+        expected = [str(number) for number in range(10)]
+        for client in clients:
+            assert [await client.receive() for _ in range(10)] == expected
+        assert [len(carrier.writes) for carrier in carriers] == [1, 1]
+        assert carriers[0].writes[0] is carriers[1].writes[0], "joined once for each"
+
+
+async def test_the_only_receiver_is_written_to_at_once() -> None:
+    """The first publication of a tick is there when publish returns; those that follow it are joined."""
+    async with pushing() as (push, server):
+        client = await server.connect("/ws/alice")
+        carrier = DirectCarrier(push, "alice", client)
+        await push.send_to_user("alice", 0)
+        assert len(carrier.writes) == 1
+        for number in range(1, 10):
+            await push.send_to_user("alice", number)
+        assert [await client.receive() for _ in range(10)] == [str(number) for number in range(10)]
+        assert len(carrier.writes) == 2
+
+
+ways = st.sampled_from(["user", "all", "channel", "session", "full", "not full", "block", "unblock", "tick", "tick"])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(ways, st.sampled_from(["a", "b"])), max_size=40))
+async def test_one_order_whichever_way_it_is_sent(steps: list[tuple[str, str]]) -> None:
+    """Written directly or queued, alone or joined, to one or to all: each session gets its own in order."""
+    push = Push(path="/ws/{user_id}")
+    async with serve(PushMiddleware(nothing, push)) as server:
+        clients = {user: await server.connect(f"/ws/{user}") for user in "ab"}
+        carriers = {user: DirectCarrier(push, user, client) for user, client in clients.items()}
+        expected: dict[str, list[str]] = {"a": [], "b": []}
+        await push.subscribe("a", "channel")
+        for number, (way, user) in enumerate(steps):
+            match way:
+                case "user":
+                    await push.send_to_user(user, number)
+                case "all":
+                    await push.send_to_all(number)
+                case "channel":
+                    await push.publish("channel", number)
+                case "session":
+                    await push.sessions(user)[0].send(number)
+                case "full" | "not full":
+                    carriers[user].full = way == "full"
+                case "block":
+                    clients[user].block()
+                case "unblock":
+                    clients[user].unblock()
+                case "tick":
+                    await anyio.lowlevel.checkpoint()
+            for name, own in expected.items():
+                if way == "all" or (way, name) == ("channel", "a") or (way in ("user", "session") and name == user):
+                    own.append(str(number))
+        for user, client in clients.items():
+            client.unblock()
+            assert [await client.receive() for _ in expected[user]] == expected[user]
+
+
+async def test_a_run_gives_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one publication goes to many, other tasks run; and a session that leaves meanwhile harms nobody."""
+    monkeypatch.setattr(fanout, "_HOLD", -1.0)
+    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(20)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        await push.send_to_all("x")
+        while not carriers[0].writes:
+            await anyio.lowlevel.checkpoint()
+        assert not carriers[-1].writes
+        clients[-1].close()
+        await clients[-1].ended()
+        await push.send_to_all("y")
+        for client in clients[:-1]:
+            assert [await client.receive(), await client.receive()] == ["x", "y"]
+        assert not carriers[-1].writes
+
+
+async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all that is published from then on."""
+    monkeypatch.setattr(fanout, "_HOLD", -1.0)
+    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(20)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        await push.send_to_all("before")
+        while not carriers[0].writes:
+            await anyio.lowlevel.checkpoint()
+        assert not carriers[-1].writes
+        late = await server.connect("/ws/late")
+        await push.send_to_all("after")
+        assert await late.receive() == "after"
+        for client in clients:
+            assert [await client.receive(), await client.receive()] == ["before", "after"]
