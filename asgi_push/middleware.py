@@ -53,6 +53,7 @@ class PushMiddleware:
     ) -> None:
         self.app: ASGIApp = app
         self.error: SettingsError | None = None
+        self._told = False  # that there are two, for which once is enough
         try:
             self.push = _make_push(push, path, options)
             settings = self.push.settings
@@ -105,8 +106,13 @@ class PushMiddleware:
 
     def _with_push(self, scope: Scope) -> Scope:
         app = scope.get("app")
-        if app is not None:
-            _install(app, self.push)
+        if app is not None and not _install(app, self.push) and not self._told:
+            self._told = True
+            logger.warning(
+                "%s has another Push already: what is pushed through one reaches no session of the other; make one "
+                "Push and give it to every PushMiddleware as push=",
+                type(app).__name__,
+            )
         state = scope.get("state")
         if state is not None and state.get("push") is self.push:
             return scope
@@ -154,18 +160,23 @@ def _in_event_loop() -> bool:
     return True
 
 
-def _install(app: Any, push: Push) -> None:
-    """Put ``push`` where an application object keeps such things; a bound method stands for its object (Quart)."""
+def _install(app: Any, push: Push) -> bool:
+    """Put ``push`` where an application object keeps such things; a bound method stands for its object (Quart).
+
+    Return False where there is another one already, which stays.
+    """
     owner = getattr(app, "__self__", app)
     extensions = getattr(owner, "extensions", None)
     if isinstance(extensions, dict):
         extensions.setdefault("push", push)
     state = getattr(owner, "state", None)
-    if state is not None and getattr(state, "push", None) is None:
+    found = getattr(state, "push", None)
+    if state is not None and found is None:
         try:
             state.push = push
         except (AttributeError, TypeError):  # an application of its own make, whose state takes nothing
             logger.debug("the state of %s takes no attribute", type(owner).__name__)
+    return not isinstance(found, Push) or found is push
 
 
 def get_push(source: Any) -> Push:

@@ -199,9 +199,9 @@ class Fanout:
             if turn.over():
                 await turn.next()
             if type(subscription) is Subscription and simple and subscription.active and subscription.since < first:
-                if codec is not session.codec:
-                    codec, frames = session.codec, batch.frames(session.codec)
                 try:
+                    if codec is not session.codec:
+                        codec, frames = session.codec, batch.frames(session.codec)
                     if session.queue is not None or not session.carrier.write(frames):
                         self.deliver(session, batch)
                 except Exception:  # noqa: BLE001  # one session must not reach another

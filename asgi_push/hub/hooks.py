@@ -1,5 +1,6 @@
 """The application's hooks: called in the order of what happened to a session, never from its receive loop."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ from ..logs import logger
 from ..sendqueue import Put, SendQueue
 from ..session import HookCall, Session
 from ..settings import Settings
+from .tasks import on_trio
 
 Hook = Callable[..., Awaitable[Any] | Any]
 
@@ -24,9 +26,18 @@ async def call_hook(hook: Hook, *args: Any) -> Any:
     """Call an async hook here, a sync one in a worker thread, where it may block; a cancellation leaves it there."""
     if is_async(hook):
         return await hook(*args)
+    result = await _in_thread(hook, *args)
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _in_thread(hook: Hook, *args: Any) -> Any:
+    if not on_trio():
+        # Not anyio's threads: those end with the task that first used one, here the hub's, which outlives the loop
+        # under servers without lifespan (daphne), and then keep the process from ending.
+        return await asyncio.to_thread(hook, *args)
     # In a list, as trio takes a coroutine that comes out of a thread for a mistake.
     (result,) = await anyio.to_thread.run_sync(lambda: [hook(*args)], abandon_on_cancel=True)
-    return await result if inspect.isawaitable(result) else result
+    return result
 
 
 class HookCalls:

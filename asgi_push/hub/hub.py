@@ -148,6 +148,9 @@ class Hub:
             await self.broker.join(channel)
 
     def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
+        if session.state is not State.OPEN:  # it ended while it was decided whether it may come in
+            subscription.active = False
+            return False
         session.subscriptions[channel] = subscription
         return self.registry.join(session, channel, subscription)
 

@@ -18,6 +18,12 @@ from ..logs import logger
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.1, 30.0
 
 
+def on_trio() -> bool:
+    """Whether trio runs here, and not asyncio."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
 class Background:
     """A task group in a task of its own.
 
@@ -38,9 +44,8 @@ class Background:
 
     async def start(self) -> None:
         """Start the root on the event loop that runs now."""
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            trio.lowlevel.spawn_system_task(self._root, context=contextvars.Context())
+        if on_trio():
+            sys.modules["trio"].lowlevel.spawn_system_task(self._root, context=contextvars.Context())
         else:
             # The reference keeps the task from being collected; a fresh context keeps one request's out of it.
             self._task = asyncio.get_running_loop().create_task(self._root(), context=contextvars.Context())

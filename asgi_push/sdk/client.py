@@ -113,7 +113,8 @@ class SdkClient:
 
     def _drop(self, channel: str, reason: Mapping[str, Any]) -> None:
         self._context.leave(channel)
-        self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
+        if self._context.connected:  # else it is left out of the answer to connect
+            self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
     def subscribe_by_server(self, channel: str) -> None:
         """The application subscribes it, in the order of its own commands."""
@@ -123,16 +124,26 @@ class SdkClient:
         context = self._context
         if not context.connected or channel in session.subscriptions or session.state is not State.OPEN:
             return
+        subscription = new_subscription(context, channel, server_side=True)
         try:
-            result = await begin(context, channel, new_subscription(context, channel, server_side=True), None)
+            result = await begin(context, channel, subscription, None)
         except BrokerError:
             context.hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
-        context.send(context.codec.push(channel, "subscribe", result))
-        go_live(context, channel)
+        if subscription.active:  # it may have been taken out again meanwhile
+            context.send(context.codec.push(channel, "subscribe", result))
+            go_live(context, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
-        """The application takes it out of a channel."""
+        """The application takes it out of a channel: now, and again after all that waits and might put it in."""
+        self._unsubscribe(channel)
+        if self._context.session.inbox is not None:
+            self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
+
+    async def _unsubscribe_later(self, session: Session, channel: str) -> None:
+        self._unsubscribe(channel)
+
+    def _unsubscribe(self, channel: str) -> None:
         if channel in self._context.session.subscriptions:
             self._drop(channel, _UNSUBSCRIBED)
 

@@ -71,7 +71,8 @@ async def _server_side(context: Context, channels: list[str], requests: Mapping[
         # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
         request = requests.get(channel)
         subs[channel] = await begin(context, channel, subscription, request and {**request, "flag": 0})
-    return subs
+    # Out of some of them it may have been taken meanwhile.
+    return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
 
 
 async def _greet(context: Context) -> None:

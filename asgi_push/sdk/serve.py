@@ -38,7 +38,7 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
         return
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     codec, subprotocol = _format(connection)
-    carrier = WebSocketCarrier(send, codec)
+    carrier = WebSocketCarrier(scope, send, codec)
     try:
         check_origin(push, connection)
         session = _make_session(push, scope, carrier, codec, path_params)
@@ -47,7 +47,7 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     except Refusal as refusal:
         await refuse(scope, send, refusal)
     except Refused:
-        await carrier.close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+        await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:

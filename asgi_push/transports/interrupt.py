@@ -1,11 +1,12 @@
 """Ends one task's wait from outside, at almost no memory: every session waits for its peer in one of these."""
 
 import asyncio
-import sys
 from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
+
+from ..hub.tasks import on_trio
 
 
 class Interrupt(Protocol):
@@ -55,7 +56,4 @@ class _AsyncioInterrupt:
 
 def make_interrupt() -> Interrupt:
     """Return the interrupt for the event loop that runs now."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return anyio.CancelScope()
-    return _AsyncioInterrupt()
+    return anyio.CancelScope() if on_trio() else _AsyncioInterrupt()

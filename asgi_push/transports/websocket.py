@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import anyio
 from starlette.types import Receive, Scope, Send
 
 from ..disconnect import Disconnect
@@ -23,15 +24,27 @@ from .uvicorn import DirectWriter, recognise
 Take = Callable[[Session, str | bytes], None]
 
 
+# Servers that name no version of the specification (daphne) send no standard code but 1000, which would mean that the
+# client should stay away; there the SDK's codes say the same.
+_CODES_OF_OLD = {1009: 3009, 1011: 3004, 1012: 3001, 1013: 3008}
+
+# What a receive loop that was told to end may take for that, in seconds: it has nothing to wait for.
+_QUIET_TIME = 1.0
+
+
 class WebSocketCarrier:
     """One WebSocket, as the hub sees it."""
 
-    __slots__ = ("_codec", "_direct", "_send", "interrupt", "write")
+    __slots__ = ("_closed", "_codec", "_direct", "_over", "_quiet", "_reasons", "_send", "interrupt", "write")
 
-    def __init__(self, send: Send, codec: Codec) -> None:
+    def __init__(self, scope: Scope, send: Send, codec: Codec) -> None:
         self._send = send
         self._codec = codec
         self._direct: DirectWriter | None = None
+        self._reasons = "spec_version" in scope.get("asgi", ())
+        self._over = False  # the receive loop has ended
+        self._quiet: anyio.Event | None = None  # it was asked to end, and has
+        self._closed: anyio.Event | None = None  # the close frame is sent, or never will be
         self.interrupt = make_interrupt()
         self.write = _cannot
 
@@ -47,14 +60,40 @@ class WebSocketCarrier:
         await self._send({"type": "websocket.send", "text" if message.text else "bytes": message.content})
 
     async def close(self, disconnect: Disconnect) -> None:
-        """Send the close frame."""
+        """End the receive loop and send the close frame; granian sends none while a ``receive()`` waits."""
+        if self._over:
+            return
+        self._quiet, self._closed = anyio.Event(), anyio.Event()
+        try:
+            self.interrupt.cancel()
+            with anyio.move_on_after(_QUIET_TIME):
+                await self._quiet.wait()
+            await self.send_close(disconnect)
+        finally:
+            self._closed.set()
+
+    async def send_close(self, disconnect: Disconnect) -> None:
+        """Send the close frame of a connection that nothing is received from."""
         code = self._codec.close_code(disconnect)
-        await self._send({"type": "websocket.close", "code": code, "reason": disconnect.reason})
+        message = {"type": "websocket.close", "code": code, "reason": disconnect.reason}
+        if not self._reasons:
+            message = {"type": "websocket.close", "code": _CODES_OF_OLD.get(code, code)}
+        await self._send(message)
+
+    async def finish(self, within: float) -> None:
+        """The receive loop has ended: stay until the close frame is sent, as servers close when an application ends."""
+        self._over = True
+        if self._quiet is not None and self._closed is not None:
+            self._quiet.set()
+            with anyio.move_on_after(within):
+                await self._closed.wait()
 
     def stop(self, *, abort: bool = False) -> None:
-        """End the receive loop; with ``abort`` the transport too, where it is known."""
+        """End the receive loop; with ``abort`` the transport too, where it is known, and no close frame."""
         if abort and self._direct is not None:
             self._direct.abort()
+        if abort and self._closed is not None:
+            self._closed.set()
         self.interrupt.cancel()
 
 
@@ -68,7 +107,7 @@ async def serve_websocket(
     """Serve one WebSocket scope of the plain protocol to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
-    carrier = WebSocketCarrier(send, plain.CODEC)
+    carrier = WebSocketCarrier(scope, send, plain.CODEC)
     try:
         session, channels = await _admit(push, scope, carrier, path_params)
     except Refusal as refusal:
@@ -127,6 +166,7 @@ async def run_session(
             if channels is not None:
                 await hub.open(session, channels)
             disconnect = await _receive_all(session, receive, take)
+        await carrier.finish(hub.settings.send_timeout)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)
         disconnect = Disconnect.SERVER_ERROR

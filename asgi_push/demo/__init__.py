@@ -1,0 +1,73 @@
+"""The demo: `python -m asgi_push demo` serves one page on which to open, cut and push into WebSockets."""
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NoReturn
+
+from asgi_push import SettingsError
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+INSTALL = 'the demo needs uvicorn and a WebSocket library for it: pip install "asgi-push[demo]"'
+MAX_PORT = 65_535
+GRACE = 2  # seconds that open requests get after Ctrl+C
+
+
+def run(host: str, port: int) -> None:
+    """Serve the demo until it is interrupted.
+
+    Port 0 takes any free port; the address is printed. Exits with status 1, and one line that says why, when
+    uvicorn is missing or when the address cannot be had.
+    """
+    server = _server()
+    listener = _listen(host, port)
+    print(f"asgi_push demo: {_address(listener)} (Ctrl+C stops it)", flush=True)
+    with listener, suppress(KeyboardInterrupt):  # raised once more by uvicorn, after it has stopped
+        server.run(sockets=[listener])
+
+
+def _server() -> "Server":
+    try:
+        import uvicorn  # noqa: PLC0415  # the extra [demo], of which we say so
+    except ImportError:
+        _fail(INSTALL)
+    from .app import create_app  # noqa: PLC0415  # nothing of it is needed where uvicorn is missing
+
+    try:
+        app = create_app()
+    except SettingsError as error:  # from a variable of the environment
+        _fail(str(error))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
+    config.load()
+    if config.ws_protocol_class is None:
+        _fail(INSTALL)
+    return uvicorn.Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before uvicorn starts, so that a taken port is one line and not a traceback after the start-up."""
+    if not 0 <= port <= MAX_PORT:
+        _fail(f"cannot listen on port {port}: a port is a number from 0 to {MAX_PORT}")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family)
+    except socket.gaierror as error:
+        _fail(f"cannot listen on {host}: {error.strerror}")
+    except OSError as error:
+        _fail(f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; --port takes another")
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if ip_address(host.partition("%")[0]).is_unspecified:  # every address of this machine: name one that opens
+        host = "localhost"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _fail(reason: str) -> NoReturn:
+    print(f"asgi_push demo: {reason}", file=sys.stderr)
+    raise SystemExit(1)
