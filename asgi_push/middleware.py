@@ -8,10 +8,12 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import SettingsError
+from .http.api import serve_api
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
 from .sdk.serve import serve_sdk
+from .settings import Settings
 from .transports.websocket import serve_websocket
 
 Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
@@ -23,9 +25,10 @@ AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[
 class PushMiddleware:
     """Wraps any ASGI application, and gives it ``push``.
 
-    WebSockets of ``path`` become sessions; every other scope goes to the application, untouched but for the state in
-    which it finds ``push``: ``scope["state"]["push"]``, ``app.state.push`` where the application has a state,
-    ``app.extensions["push"]`` where it has extensions, and ``get_push`` everywhere.
+    WebSockets of ``path`` become sessions, and with an ``api_key`` the HTTP API is served; every other scope goes to
+    the application, untouched but for the state in which it finds ``push``: ``scope["state"]["push"]``,
+    ``app.state.push`` where the application has a state, ``app.extensions["push"]`` where it has extensions, and
+    ``get_push`` everywhere.
 
     Args:
         app: the application.
@@ -57,24 +60,24 @@ class PushMiddleware:
         try:
             self.push = _make_push(push, path, options)
             settings = self.push.settings
-            self._paths = [Path(settings.path if path is None else settings.replaced(path=path).path, serve_websocket)]
-            if settings.centrifuge_path:
-                self._paths.append(Path(settings.centrifuge_path, serve_sdk))
+            plain = Path(settings.path if path is None else settings.replaced(path=path).path, serve_websocket)
+            sdk = [Path(settings.centrifuge_path, serve_sdk)] if settings.centrifuge_path else []
+            self._paths = {"websocket": [plain, *sdk], "http": _http_paths(settings)}
         except SettingsError as error:
             if not _in_event_loop():
                 raise
             self.error = error
             return
-        self._warn()
+        self._warn(plain)
         _install(app, self.push)
 
-    def _warn(self) -> None:
+    def _warn(self, plain: "Path") -> None:
         settings = self.push.settings
-        if "user_id" in self._paths[0].convertors and self.push.authenticate is None and settings.token_secret is None:
+        if "user_id" in plain.convertors and self.push.authenticate is None and settings.token_secret is None:
             logger.warning(
                 "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "
                 "authenticates: set authenticate or token_secret",
-                self._paths[0].path,
+                plain.path,
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,9 +92,9 @@ class PushMiddleware:
             return
         if not self.push.running:
             await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
-        if scope["type"] == "websocket":
+        if own_paths := self._paths.get(scope["type"]):
             path = _path_below_root(scope)
-            for own in self._paths:
+            for own in own_paths:
                 if (path_params := own.match(path)) is not None:
                     # Awaited right here: every coroutine between the server and the session costs each idle session
                     # memory.
@@ -128,7 +131,7 @@ def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> 
 
 
 class Path:
-    """One path in Starlette's syntax, and what serves the WebSockets of it."""
+    """One path in Starlette's syntax, and what serves it."""
 
     def __init__(self, path: str, serve: Serve) -> None:
         self.path = path
@@ -144,6 +147,12 @@ class Path:
             return {name: self.convertors[name].convert(value) for name, value in match.groupdict().items()}
         except ValueError:  # such as an int of more digits than Python reads
             return None
+
+
+def _http_paths(settings: Settings) -> list[Path]:
+    """Return the paths below ``http_path`` that are turned on; all others are the application's."""
+    base = settings.http_path.rstrip("/")
+    return [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
 
 
 def _path_below_root(scope: Scope) -> str:

@@ -268,11 +268,11 @@ class Push:
         Raises:
             ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
         """
-        await self._command("subscribe", user=_checked_user(user), channel=_own_channel(channel))
+        await self._command("subscribe", user=checked_user(user), channel=own_channel(channel))
 
     async def unsubscribe(self, user: str, channel: str) -> None:
         """Take all sessions of a user out of a channel. See ``subscribe``."""
-        await self._command("unsubscribe", user=_checked_user(user), channel=_own_channel(channel))
+        await self._command("unsubscribe", user=checked_user(user), channel=own_channel(channel))
 
     async def disconnect(
         self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
@@ -285,7 +285,7 @@ class Push:
         if user is None and session is None:
             raise ValueError("user, session: one of them must be named")
         if user is not None:
-            _checked_user(user)
+            checked_user(user)
         disconnect.checked()
         arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
         await self._command("disconnect", **arguments)
@@ -306,12 +306,14 @@ def _user_channel(user: str) -> str:
     raise ValueError(f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}")
 
 
-def _checked_user(user: str) -> str:
+def checked_user(user: str) -> str:
+    """Return the id if it can be a user's, else raise ValueError."""
     _user_channel(user)
     return user
 
 
-def _own_channel(channel: str) -> str:
+def own_channel(channel: str) -> str:
+    """Return the name if it can be that of an application's own channel, else raise ValueError."""
     if check_channel(channel) == EVERYBODY or channel.startswith(USER_PREFIX):
         raise ValueError(f"channel: {channel!r:.80} belongs to everybody or to one user; name a channel of your own")
     return channel

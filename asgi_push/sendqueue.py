@@ -117,6 +117,11 @@ class SendQueue(Generic[M]):
         self.bytes = self._sending or 0
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing waits; what is being sent does not count."""
+        return not self._messages and not self._urgent
+
+    @property
     def half_full(self) -> bool:
         """Whether half of either bound is reached: the moment to slow the publishers down."""
         return len(self._messages) * 2 >= self._max_messages or self.bytes * 2 >= self._max_bytes

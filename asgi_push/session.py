@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from .disconnect import Disconnect
 from .heartbeat import Heartbeat
-from .messages import ClientInfo
+from .messages import ClientInfo, Payload, StreamPosition
 from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 
@@ -93,6 +93,10 @@ class Carrier(Protocol):
         """Send one message; any exception means that the peer is gone."""
         ...
 
+    async def flush(self) -> None:
+        """Wait until there is room for more of what ``write`` sends."""
+        ...
+
     async def close(self, disconnect: Disconnect) -> None:
         """Close with a code and a reason."""
         ...
@@ -120,8 +124,8 @@ class Client(Protocol):
         """A subscription cannot be continued."""
         ...
 
-    def subscribe_by_server(self, channel: str) -> None:
-        """The application subscribes it to a channel."""
+    def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+        """The application subscribes it to a channel, with ``data`` for the client, and what came after ``since``."""
         ...
 
     def unsubscribe_by_server(self, channel: str) -> None:

@@ -19,7 +19,7 @@ _BROKER_SCHEMES = ("memory",)
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
-    return field(default=default, metadata={"parse": parse, "about": about})
+    return field(default=default, repr=parse is not _secret, metadata={"parse": parse, "about": about})
 
 
 def _text(value: Any) -> str:
@@ -87,6 +87,13 @@ def _path(value: Any) -> str:
     return path
 
 
+def _base_path(value: Any) -> str:
+    path = _some_path(value)
+    if "{" in path or "}" in path:
+        raise ValueError("must not hold parameters")
+    return path.rstrip("/") or "/"
+
+
 def _some_path(value: Any) -> str:
     if value == "":
         raise ValueError("must not be empty")
@@ -139,10 +146,14 @@ class Settings:
 
     path: str = _setting("/ws", _some_path, "WebSocket path of the plain protocol; may hold {user_id}")
     centrifuge_path: str = _setting("/connection/websocket", _path, "WebSocket path of the SDK protocol; empty = off")
+    http_path: str = _setting("/push", _base_path, "base of the HTTP endpoints below it")
     broker: str = _setting("memory://", _broker, "what carries publications between processes")
     allowed_origins: str = _setting("same-host", _origins, "same-host, comma-separated origins, or *")
     token_secret: str | None = _setting(None, _secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
     token_cookie: str = _setting("token", _text, "cookie that may carry the token; empty = none")
+    api_key: str | None = _setting(
+        None, _secret, "turns on the HTTP API, POST {http_path}/api/{method}, for who has it"
+    )
     token_query: str = _setting("", _text, "query parameter that may carry the token; empty = none, as URLs are logged")
     anonymous: bool | None = _setting(None, _optional_flag, "whether a connection without a user is taken; by default "
                                       "true, and false once a token or authenticate is set")  # fmt: skip

@@ -73,6 +73,7 @@ class Client:
         self._writable = anyio.Event()
         self._writable.set()
         self._failure: Exception | None = None
+        self._failing = ""
 
     # -- what the client does ---------------------------------------------------------------------------------------
 
@@ -136,9 +137,9 @@ class Client:
         """The peer reads again."""
         self._writable.set()
 
-    def fail(self, error: Exception) -> None:
-        """From now on ``send`` raises, also one that waits."""
-        self._failure = error
+    def fail(self, error: Exception, only: str = "") -> None:
+        """From now on ``send`` raises, also one that waits; or does so for one type of message only."""
+        self._failure, self._failing = error, only
         self._writable.set()
 
     def cancel(self) -> None:
@@ -171,7 +172,7 @@ class Client:
                 await self._writable.wait()
             finally:
                 self.stuck -= 1
-        if self._failure is not None:
+        if self._failure is not None and message["type"].endswith(self._failing):
             raise self._failure
         self._out.put(message)
 

@@ -23,6 +23,7 @@ FLOORS = [
     {"push"},  # face
     {"transports"},  # carriers
     {"sdk"},
+    {"http"},
     {"lifespan"},
     {"middleware"},
     {"__init__"},

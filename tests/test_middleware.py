@@ -383,3 +383,14 @@ async def test_cancelling_the_server_leaves_no_session() -> None:
                 scope.cancel()
                 await anyio.sleep_forever()
         assert push.sessions() == []
+
+
+def test_two_pushes_in_one_application_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What is pushed through one would reach no session of the other, without a word."""
+    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("ok"))])
+    app.add_middleware(PushMiddleware, path="/one")
+    app.add_middleware(PushMiddleware, path="/two")
+    with TestClient(app) as client:
+        client.get("/")
+        client.get("/")
+    assert sum("another Push already" in record.message for record in caplog.records) == 1

@@ -134,14 +134,17 @@ async def test_tags_are_in_the_history() -> None:
         assert [item.tags for item in (await push.history("news")).publications] == [{"lang": "en"}]
 
 
-async def test_who_subscribes_after_a_publication_does_not_get_it() -> None:
-    """Even where nothing has been handed out between the two."""
+@pytest.mark.parametrize("alone", [True, False])
+async def test_who_subscribes_after_a_publication_does_not_get_it(alone: bool) -> None:
+    """Even where nothing has been handed out between the two; alone in its tick, or among others."""
     async with pushing() as (push, server):
         early, late = await connect(server, "early", "late")
         await push.subscribe("early", "news")
         await push.publish("news", "before")
         await push.subscribe("late", "news")
         await push.publish("news", "after")
+        if alone:
+            await push.hub.fanout.settled()
         assert [await received(push, client) for client in (early, late)] == [["before", "after"], ["after"]]
 
 

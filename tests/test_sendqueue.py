@@ -109,6 +109,13 @@ def test_urgent_messages_come_first() -> None:
     assert [queue.take(0.0) for _ in range(4)] == [first, second, data, None]
 
 
+def test_urgent_messages_are_bounded() -> None:
+    """A client that sends heartbeats and reads nothing fills no memory."""
+    queue: SendQueue[Message] = SendQueue(10, 100, "disconnect")
+    puts = [queue.put_urgent(Message(1)) for _ in range(MAX_URGENT + 1)]
+    assert puts == [Put.QUEUED] * MAX_URGENT + [Put.DROPPED]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_empty_queue_takes_a_message_of_any_size(policy: SlowConsumer) -> None:
     """A message is never too large for a session that keeps up."""

@@ -19,6 +19,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "path": ("/push/{user_id}", "/push/{user_id}", ["", "ws", "/x/{a}/{a}", "/x/{a:no}", 5, None]),
     "centrifuge_path": ("", "", ["sdk", "/x/{a}/{a}", 5, None]),
+    "http_path": ("/live/", "/live", ["", "push", "/{tenant}/push", 5, None]),
     "broker": ("memory://", "memory://", ["", "memory", "gopher://x", 5]),
     "allowed_origins": (
         "https://a.example, same-host",
@@ -26,6 +27,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
         ["", "a.example", "https://a.example/path", "https://a.example,", "http://[", 5, [5]],
     ),
     "token_secret": (SECRET, SECRET, [5, ["a"]]),
+    "api_key": (SECRET, SECRET, [5, ["a"]]),
     "token_cookie": ("jwt", "jwt", [5, None]),
     "token_query": ("jwt", "jwt", [5, None]),
     "anonymous": ("false", False, ["perhaps", 7]),
@@ -81,7 +83,7 @@ def test_a_bad_keyword_is_named(name: str, bad: Any) -> None:
     message = str(caught.value)
     assert message.startswith(f"{variable(name)} ({name}) is ")
     assert " must " in message
-    assert repr(bad) in message or name == "token_secret"
+    assert repr(bad) in message or name in ("token_secret", "api_key")
 
 
 @pytest.mark.parametrize(("name", "bad"), [item for item in BAD if isinstance(item[1], str)], ids=short)
@@ -111,6 +113,7 @@ def test_a_secret_is_never_shown() -> None:
     assert "hunter2" not in str(caught.value)
     lines = {line.name: line.value for line in describe({"ASGI_PUSH_TOKEN_SECRET": SECRET})}
     assert lines["token_secret"] == "********"
+    assert SECRET not in repr(Settings(token_secret=SECRET, api_key=SECRET))
 
 
 @pytest.mark.parametrize("name", ["ASGI_PUSH_PATHS", "ASGI_PUSH_", "ASGI_PUSH_Path"])
@@ -153,7 +156,7 @@ def test_anonymous_by_default_where_nobody_is_identified(given: bool | None, ide
 def test_describe_names_the_source() -> None:
     """Each setting is shown once with its value, where that came from and what it is for."""
     lines = {line.name: line for line in describe({"ASGI_PUSH_PONG": "echo"})}
-    assert set(lines) == set(VALUES)
+    assert set(lines) == {item.name for item in fields(Settings)}
     assert (lines["pong"].value, lines["pong"].source) == ("echo", "environment")
     assert (lines["direct_writes"].value, lines["direct_writes"].source) == ("true", "default")
     assert lines["token_secret"].value == "(none)"

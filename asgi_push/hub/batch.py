@@ -40,7 +40,7 @@ class Batch:
         self.items = items
         self._frames_codec: Codec | None = None
         self._frames = b""
-        self._merged: dict[int, Batch] | None = None
+        self._merged: dict[Batch, Batch] | None = None
         self._stretch: Stretch | None = None
 
     def after(self, number: int) -> "Batch":
@@ -65,9 +65,10 @@ class Batch:
         """Return both as one, in the order of the numbers; made once for all sessions that want the same two."""
         if self._merged is None:
             self._merged = {}
-        both = self._merged.get(id(other))
+        # Found by the batch itself, which this keeps alive: the id of one that is gone may be another's.
+        both = self._merged.get(other)
         if both is None:
-            both = self._merged[id(other)] = Batch(sorted(self.items + other.items, key=_number))
+            both = self._merged[other] = Batch(sorted(self.items + other.items, key=_number))
         return both
 
     def messages(self, codec: Codec) -> list[WireMessage]:
@@ -147,6 +148,8 @@ def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None
         if isinstance(publication, Notice):
             if subscription.join_leave:
                 items.append(item)
+        elif not publication.offset:  # it is in no stream, so nothing can be missing before it
+            items.append(item)
         elif publication.epoch != subscription.epoch or publication.offset > subscription.offset + 1:
             raise Gap
         elif publication.offset == subscription.offset + 1:

@@ -1,15 +1,19 @@
-"""What one process asks of all: end sessions, or put a user's sessions into a channel, wherever they are."""
+"""What one process asks of all: end a user's sessions, or put them into a channel, wherever they are."""
 
+import time
+from collections.abc import Container, Mapping
 from typing import Any, Literal
 
 import orjson
 
 from ..disconnect import Disconnect
+from ..encoding import encode
 from ..logs import logger
+from ..messages import Payload, StreamPosition
 from ..session import Session, user_channel
 from .hub import Hub
 
-Verb = Literal["disconnect", "subscribe", "unsubscribe"]
+Verb = Literal["disconnect", "expire", "subscribe", "unsubscribe"]
 
 
 def encode_command(verb: Verb, **arguments: Any) -> bytes:
@@ -22,20 +26,29 @@ async def obey(hub: Hub, message: bytes) -> None:
     command = orjson.loads(message)
     if command["verb"] != "subscribe":
         await hub.fanout.settled()  # what was published before is for those who were there
-    for session in _meant(hub, command.get("user"), command.get("session")):
+    for session in _meant(hub, command.get("user"), command.get("session"), command.get("keep", ())):
         match command["verb"]:
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
             case "subscribe" if hub.has_room_for_channel(session):
-                await hub.subscribe(session, command["channel"])
+                await hub.subscribe(session, command["channel"], *_greeting(command))
             case "subscribe":
                 logger.warning("session %s is in max_channels channels and was not subscribed to one more", session.id)
             case "unsubscribe":
                 hub.unsubscribe(session, command["channel"])
+            case "expire":
+                hub.expire(session, None if command["at"] is None else command["at"] - time.time())
 
 
-def _meant(hub: Hub, user: str | None, session_id: str | None) -> list[Session]:
+def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:
+    """Return what a client is told with its subscription, and since when it wants its publications."""
+    data, since = command.get("data"), command.get("since")
+    return None if data is None else encode(data), None if since is None else StreamPosition(**since)
+
+
+def _meant(hub: Hub, user: str | None, session_id: str | None, keep: Container[str]) -> list[Session]:
     if session_id is None:
-        return list(hub.registry.members(user_channel(user))) if user else []
+        members = hub.registry.members(user_channel(user)) if user else ()
+        return [session for session in members if session.id not in keep]
     session = hub.registry.get(session_id)
-    return [session] if session is not None and user in (None, session.user) else []
+    return [session] if session is not None and user in (None, session.user) and session_id not in keep else []

@@ -1,5 +1,6 @@
 """The sessions of this process: who is here, what becomes of them, and the one timer that looks after all."""
 
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ..disconnect import Disconnect
 from ..encoding import encode
 from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
-from ..messages import ClientInfo, Notice, Payload, Publication
+from ..messages import ClientInfo, Notice, Payload, Publication, StreamPosition
 from ..protocols import WireMessage
 from ..registry import Registry
 from ..session import EVERYBODY, Session, State, Subscription, user_channel
@@ -26,6 +27,12 @@ from .writers import Writer, Writers
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
 _SHUTDOWN_TIME = 3.0
+
+# No session ends later than after so many seconds (a year) because it was told to; event loops count no further.
+_MAX_EXPIRY = 365 * 24 * 60 * 60.0
+
+# What a slow consumer gets to take its close frame, in seconds: it is known not to read.
+_SLOW_TIME = 1.0
 
 # Seconds between two log lines that say the same of many sessions.
 _QUIET = 10.0
@@ -57,6 +64,8 @@ class Hub:
         self.hooks = hooks
         self.registry: Registry[Session, Subscription] = Registry()
         self.accepting = False
+        self.id = secrets.token_urlsafe(9)  # this process, among others
+        self.started_at = time.monotonic()
         self.broker = broker
         self.namespaces = namespaces
         self._background = Background()
@@ -154,12 +163,17 @@ class Hub:
         session.subscriptions[channel] = subscription
         return self.registry.join(session, channel, subscription)
 
-    async def subscribe(self, session: Session, channel: str) -> None:
-        """Put a session in a channel; what was published before does not reach it. Twice is no error."""
+    async def subscribe(
+        self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
+    ) -> None:
+        """Put a session in a channel; what was published before does not reach it. Twice is no error.
+
+        A client whose protocol has words for it is told ``data``, and gets what came after ``since``.
+        """
         if session.state is not State.OPEN or channel in session.subscriptions:
             return
         if session.client is not None:
-            session.client.subscribe_by_server(channel)
+            session.client.subscribe_by_server(channel, data, since)
         else:
             await self.join(session, channel, Subscription(self.fanout.number))
 
@@ -263,6 +277,11 @@ class Hub:
             self.fanout.add(publication.channel, publication)
         return receivers
 
+    def behind(self, session: Session) -> None:
+        """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""
+        if session.state is State.OPEN:
+            self.fanout.open_queue(session)
+
     # -- sessions end -----------------------------------------------------------------------------------------------
 
     async def dismiss(self, session: Session, disconnect: Disconnect) -> None:
@@ -275,11 +294,21 @@ class Hub:
         if not self._leave(session, disconnect):
             return
         queue = self.fanout.open_queue(session)  # the writer that serves it sends the close frame
+        patience = self.settings.send_timeout
         if disconnect.code == Disconnect.SLOW.code:
             queue.clear()
             self._tell(session, disconnect)
+            patience = min(patience, _SLOW_TIME)
         self._timer.cancel(session)  # an earlier one of its heartbeat must not cut it short
-        self._timer.schedule(session, time.monotonic() + self.settings.send_timeout)
+        self._timer.schedule(session, time.monotonic() + patience)
+
+    def expire(self, session: Session, seconds: float | None) -> None:
+        """Have a session end so many seconds from now, at once with none left, or with None not for its age."""
+        if seconds is not None and seconds <= 0:
+            self.close(session, Disconnect.EXPIRED)
+            return
+        session.expires_at = None if seconds is None else time.monotonic() + min(seconds, _MAX_EXPIRY)
+        self.look_after(session)
 
     def gone(self, session: Session, disconnect: Disconnect) -> None:
         """The peer takes nothing any more: drop the connection."""

@@ -25,6 +25,9 @@ _HOLD = 0.004
 # A session whose current send has waited this long, in seconds, is slow: publishers wait for it no more.
 _SLOW_AFTER = 0.1
 
+# How long publishers wait at most for sessions that read, in seconds: 512 kB at half a megabyte a second.
+_MAX_RELIEF = 1.0
+
 
 class Writer:
     """One task that sends: the session it is at, until when it may hold the loop, and the scope that ends it."""
@@ -108,12 +111,16 @@ class Writers:
     async def _send_all(self, writer: Writer, session: Session) -> None:
         send, now = session.carrier.send, time.monotonic()
         self._watch(writer, now + self._send_timeout)
-        while session.queue is not None and (message := session.queue.take(now)) is not None:
-            await send(message)
-            now = time.monotonic()
-            if now > writer.until:
-                await anyio.lowlevel.checkpoint()
-                writer.until = time.monotonic() + _HOLD
+        while session.queue is not None:
+            while (message := session.queue.take(now)) is not None:
+                await send(message)
+                now = time.monotonic()
+                if now > writer.until:
+                    await anyio.lowlevel.checkpoint()
+                    writer.until = time.monotonic() + _HOLD
+            await session.carrier.flush()
+            if session.queue.empty:
+                break
         if session.state is State.CLOSING and session.disconnect is not None:
             await session.carrier.close(session.disconnect)
             session.carrier.stop()
@@ -144,15 +151,19 @@ class Writers:
         """Wait for healthy sessions whose queues are half full; publishers that are faster than they wait for this.
 
         A peer that has just stopped reading looks healthy at first: it holds the others up for a tenth of a second
-        once, and then no more until its queue was empty again.
+        once; one that reads, but too slowly, for a second. After that nobody waits for it until its queue was empty.
         """
-        until = time.monotonic() + _SLOW_AFTER
+        until = time.monotonic() + _MAX_RELIEF
         while self._pressed:
             await anyio.sleep(0.001)
-            behind = [session for session in self._pressed if session.queue is not None and session.queue.half_full]
-            if time.monotonic() > until:
-                for session in behind:
-                    if session.queue is not None:
-                        session.queue.slow = True
-                behind = []
-            self._pressed = dict.fromkeys(behind)
+            now = time.monotonic()
+            behind: dict[Session, None] = {}
+            for session in self._pressed:
+                queue = session.queue
+                if queue is None or not queue.half_full:
+                    continue
+                if now > until or (queue.sending_since is not None and now - queue.sending_since > _SLOW_AFTER):
+                    queue.slow = True
+                else:
+                    behind[session] = None
+            self._pressed = behind

@@ -6,8 +6,10 @@ from typing import Any
 from ..disconnect import Disconnect
 from ..errors import UnrecoverablePosition
 from ..hub.hooks import call_hook
+from ..hub.hub import Hub
 from ..messages import ClientInfo, Publication, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode
+from ..push import Push
 from ..push import presence_stats as count
 from .context import Context, channel_of, decoded
 from .errors import CommandError, Ended
@@ -28,8 +30,18 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
 
 async def history(context: Context, command: Command) -> Mapping[str, Any]:
     """Read a channel's history, as ``authorize`` allows."""
-    channel, params, hub = channel_of(command), command.params, context.hub
+    channel = channel_of(command)
     await context.authorize(channel, "history")
+    return await read_history(context.hub, channel, command.params)
+
+
+async def read_history(hub: Hub, channel: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of a channel's history; without a limit its position alone.
+
+    Raises:
+        CommandError: the channel keeps none, or the part asked for is not to be had.
+        BrokerError: the broker did not answer.
+    """
     if hub.namespaces.stream(channel) is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     since = params["since"] and StreamPosition(max(0, params["since"]["offset"]), params["since"]["epoch"])
@@ -56,9 +68,14 @@ async def presence_stats(context: Context, command: Command) -> Mapping[str, Any
 async def _presence(context: Context, command: Command) -> Mapping[str, ClientInfo]:
     channel = channel_of(command)
     await context.authorize(channel, "presence")
-    if not context.hub.namespaces.options(channel).presence:
+    return await read_presence(context.push, channel)
+
+
+async def read_presence(push: Push, channel: str) -> Mapping[str, ClientInfo]:
+    """Return who is in a channel, by session id; CommandError if its namespace has no presence."""
+    if not push.hub.namespaces.options(channel).presence:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
-    return await context.push.presence(channel)
+    return await push.presence(channel)
 
 
 async def rpc(context: Context, command: Command) -> Mapping[str, Any]:

@@ -7,13 +7,15 @@ from typing import Any
 from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..logs import logger
+from ..messages import Payload, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode, Violation
+from ..protocols.centrifuge.commands import sparse
 from ..session import Session, State, TrackedSubscription
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connecting import connect, refresh
 from .context import Context
 from .errors import CommandError, Ended
-from .subscribing import begin, go_live, new_subscription, sub_refresh, subscribe, unsubscribe
+from .subscribing import announce, begin, go_live, new_subscription, since_request, sub_refresh, subscribe, unsubscribe
 
 _UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}
 _INSUFFICIENT_STATE = {"code": 2500, "reason": "insufficient state"}
@@ -116,22 +118,24 @@ class SdkClient:
         if self._context.connected:  # else it is left out of the answer to connect
             self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
-    def subscribe_by_server(self, channel: str) -> None:
+    def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
         """The application subscribes it, in the order of its own commands."""
-        self._context.hub.call(self._context.session, self._subscribe, channel)
+        self._context.hub.call(self._context.session, self._subscribe, channel, data, since)
 
-    async def _subscribe(self, session: Session, channel: str) -> None:
+    async def _subscribe(
+        self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
         context = self._context
         if not context.connected or channel in session.subscriptions or session.state is not State.OPEN:
             return
         subscription = new_subscription(context, channel, server_side=True)
         try:
-            result = await begin(context, channel, subscription, None)
+            result = await begin(context, channel, subscription, since and since_request(since))
         except BrokerError:
             context.hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
         if subscription.active:  # it may have been taken out again meanwhile
-            context.send(context.codec.push(channel, "subscribe", result))
+            announce(context, channel, result | sparse(data=data))
             go_live(context, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:

@@ -43,11 +43,13 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
         check_origin(push, connection)
         session = _make_session(push, scope, carrier, codec, path_params)
         await carrier.accept(subprotocol, direct=push.settings.direct_writes)
-        push.hub.make_room("")
+        try:
+            push.hub.make_room("")
+        except Refused:
+            await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+            return
     except Refusal as refusal:
         await refuse(scope, send, refusal)
-    except Refused:
-        await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:

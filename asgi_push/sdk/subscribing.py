@@ -20,6 +20,9 @@ from .errors import CommandError, Ended
 # Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
 _FAIL_UNRECOVERABLE = 2
 
+# What is told of a subscription that the server makes; for the rest its push has no field.
+_TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
+
 
 async def subscribe(context: Context, command: Command) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
@@ -108,6 +111,20 @@ async def _position(
         was_recovering=recovering,
         publications=recovery.publications,
     )
+
+
+def since_request(since: StreamPosition) -> Mapping[str, Any]:
+    """Return what a client would ask for to go on from a position, for ``begin``."""
+    return {"recover": True, "offset": since.offset, "epoch": since.epoch, "flag": 0}
+
+
+def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:
+    """Tell a client of a subscription that it did not ask for; what it missed comes after, each on its own."""
+    told = {name: result[name] for name in _TOLD_BY_SERVER if name in result}
+    context.send(context.codec.push(channel, "subscribe", told))
+    for publication in result.get("publications", ()):
+        if (message := context.codec.encode(publication)) is not None:
+            context.send(message)
 
 
 def go_live(context: Context, channel: str) -> None:

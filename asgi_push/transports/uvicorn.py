@@ -10,6 +10,9 @@ import os
 import sys
 from typing import Any
 
+from ..hub.hub import Hub
+from ..session import Session
+
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
 # What is used of the protocol object; all of it is there from uvicorn 0.35 to 0.54, and is looked for at each accept.
@@ -26,9 +29,11 @@ class DirectWriter:
     RSV1 is an uncompressed one and leaves the compressor's window alone (RFC 7692, section 6).
     """
 
-    __slots__ = ("_fd", "_protocol", "_transport")
+    __slots__ = ("_fd", "_protocol", "_transport", "hub", "session")
 
     def __init__(self, protocol: Any) -> None:
+        self.hub: Hub | None = None  # told when the transport has to keep more than it should of what was written ...
+        self.session: Session | None = None  # ... to this session
         self._protocol = protocol
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
@@ -43,7 +48,7 @@ class DirectWriter:
         if waiting and waiting + len(frames) > _HIGH_WATER:
             return False
         if waiting or self._fd < 0:
-            transport.write(frames)
+            self._write_rest(frames)
             return True
         # What transport.write does first where nothing waits, in half the time; the rest, and all errors, are its own.
         try:
@@ -51,8 +56,18 @@ class DirectWriter:
         except OSError:
             written = 0
         if written < len(frames):
-            transport.write(frames[written:])
+            self._write_rest(frames[written:])
         return True
+
+    def _write_rest(self, frames: bytes) -> None:
+        self._transport.write(frames)
+        if self.hub is not None and self.session is not None and self._transport.get_write_buffer_size() > _HIGH_WATER:
+            self.hub.behind(self.session)
+
+    async def flush(self) -> None:
+        """Wait until the transport can take more."""
+        if self._transport.get_write_buffer_size() > _HIGH_WATER:
+            await self._protocol.writable.wait()
 
     def abort(self) -> None:
         """Drop the connection and what waits in its transport."""

@@ -59,6 +59,16 @@ class WebSocketCarrier:
         """Send one message the way of ASGI."""
         await self._send({"type": "websocket.send", "text" if message.text else "bytes": message.content})
 
+    def attach(self, hub: Hub, session: Session) -> None:
+        """Have the hub told when more was written to the session than its peer takes."""
+        if self._direct is not None:
+            self._direct.hub, self._direct.session = hub, session
+
+    async def flush(self) -> None:
+        """Wait until the peer has taken enough of what was written for there to be room; only then is it in time."""
+        if self._direct is not None:
+            await self._direct.flush()
+
     async def close(self, disconnect: Disconnect) -> None:
         """End the receive loop and send the close frame; granian sends none while a ``receive()`` waits."""
         if self._over:
@@ -115,9 +125,11 @@ async def serve_websocket(
         return
     try:
         await carrier.accept(chosen_subprotocol(scope), direct=push.settings.direct_writes)
-        push.hub.make_room(session.user)
-    except Refused:  # others came while this one was being accepted
-        await carrier.close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+        try:
+            push.hub.make_room(session.user)
+        except Refused:  # others came while this one was being accepted
+            await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+            return
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
@@ -161,6 +173,7 @@ async def run_session(
     """Receive for an accepted session to its end; with ``channels`` it enters the registry first."""
     # A cancellation means that the server shuts down; every other end gives its own reason.
     disconnect = Disconnect.SHUTDOWN
+    carrier.attach(hub, session)
     try:
         with carrier.interrupt:
             if channels is not None:

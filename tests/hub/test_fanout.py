@@ -66,6 +66,21 @@ async def test_the_only_receiver_is_written_to_at_once() -> None:
         assert len(carrier.writes) == 2
 
 
+async def test_what_waits_goes_before_what_could_be_written() -> None:
+    """A transport that has room again does not let a publication overtake those that are queued."""
+    async with pushing() as (push, server):
+        client = await server.connect("/ws/alice")
+        carrier = DirectCarrier(push, "alice", client)
+        carrier.full = True
+        client.block()
+        await push.send_to_user("alice", "queued")
+        await client.blocked()
+        carrier.full = False
+        await push.send_to_user("alice", "later")
+        client.unblock()
+        assert [await client.receive(), await client.receive()] == ["queued", "later"]
+
+
 ways = st.sampled_from(["user", "all", "channel", "session", "full", "not full", "block", "unblock", "tick", "tick"])
 
 

@@ -221,6 +221,28 @@ async def test_a_failing_write_ends_its_session_only() -> None:
         assert (await second.receive_close()).code == 1011
 
 
+class BrokenCodec:
+    """A protocol that cannot write what is published."""
+
+    name = "broken"
+    ping = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError("a bug")
+
+
+@pytest.mark.parametrize("verb", ["send_to_all", "send_to_user"])
+async def test_a_protocol_that_fails_ends_its_sessions_only(verb: str) -> None:
+    """Whoever comes before or after them in a channel gets what is published."""
+    async with pushing() as (push, server):
+        clients = [await server.connect("/ws/alice") for _ in range(3)]
+        session: Any = push.sessions()[1]
+        session.codec = BrokenCodec()
+        await (push.send_to_all("x") if verb == "send_to_all" else push.send_to_user("alice", "x"))
+        assert [await clients[0].receive(), await clients[2].receive()] == ["x", "x"]
+        assert (await clients[1].receive_close()).code == 1011
+
+
 async def keep_up(client: Client, count: int) -> None:
     assert [await client.receive() for _ in range(count)] == [str(number) for number in range(count)]
 
@@ -295,6 +317,31 @@ async def test_peers_that_do_not_read_hold_up_nobody_else() -> None:
         for client in slow:
             assert [await client.receive(), await client.receive()] == ["first", "x"]
         await until(lambda: len(push.hub._writers._parked) == writers._KEPT)
+
+
+async def test_a_peer_that_stops_reading_holds_up_nobody_of_the_same_tick() -> None:
+    """Those whose turn would come after it get theirs from another task."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(5)]
+        for client in clients[::2]:
+            client.block()
+        await push.send_to_all("x")
+        for client in clients[1::2]:
+            assert await client.receive() == "x"
+
+
+async def test_who_is_slow_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send that has waited for long says enough."""
+    clock = Clock(monkeypatch)
+    async with pushing(queue_messages=10) as (push, server):
+        _, session = await blocked_client(push, server)
+        await clock.advance(push, 1)
+        for number in range(5):
+            await push.send_to_user("slow", number)
+        await push.hub.fanout.settled()
+        assert session.queue is not None
+        assert session.queue.slow
+        assert not push.hub._writers._pressed
 
 
 async def test_a_slow_peer_holds_publishers_up_once() -> None:

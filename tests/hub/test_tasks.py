@@ -25,10 +25,10 @@ async def test_a_failed_task_is_started_again(
 
     async with anyio.create_task_group() as group:
         group.start_soon(supervise, "the work", fail)
-        await until(lambda: len(runs) == 5)
+        await until(lambda: len(runs) >= 5)
         group.cancel_scope.cancel()
     messages = [record.getMessage() for record in caplog.records]
-    assert len(messages) == 5
+    assert len(messages) == len(runs)
     assert all("the work failed" in message for message in messages)
     assert all(record.exc_info and record.exc_info[0] is LookupError for record in caplog.records)
 

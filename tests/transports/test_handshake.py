@@ -192,8 +192,8 @@ class Nobody:
 
 @pytest.mark.parametrize(
     ("user", "known"),
-    [("alice", "alice"), (SimpleUser("alice"), "alice"), (DjangoUser(), "7"), (OldUser(), "alice"), (UnauthenticatedUser(), ""), (None, ""),
-     (object(), ""), (Nobody(), "")],
+    [("alice", "alice"), (SimpleUser("alice"), "alice"), (DjangoUser(), "7"), (OldUser(), "alice"),
+     (UnauthenticatedUser(), ""), (None, ""), (object(), ""), (Nobody(), "")],
 )  # fmt: skip
 async def test_a_user_of_an_authentication_middleware(user: Any, known: str) -> None:
     """Whom a middleware outside has found is who it is, be it Starlette's or Django's."""
@@ -367,6 +367,20 @@ async def test_limits_hold_for_who_comes_at_once(limit: str) -> None:
             except Closed as closed:
                 answers.append(closed.reason)
         assert sorted(answers) == ["connection limit", "connection limit", "welcome"]
+
+
+@pytest.mark.parametrize("path", ["/ws/alice", "/connection/websocket"])
+async def test_who_leaves_before_it_is_sent_away_is_no_error(path: str) -> None:
+    """Whatever the server raises at the close."""
+    async with pushing() as (push, server):
+        client = server.begin(path)
+        client.block()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.open)
+            await client.blocked()
+            push.hub.accepting = False
+            client.fail(OSError("gone"), only="close")
+        await client.ended()
 
 
 async def test_who_is_accepted_during_the_shutdown_is_sent_away() -> None:

@@ -56,6 +56,7 @@ class ErrorCode:
     INTERNAL = (100, "internal server error", True)
     UNAUTHORIZED = (101, "unauthorized", False)
     PERMISSION_DENIED = (103, "permission denied", False)
+    METHOD_NOT_FOUND = (104, "method not found", False)
     ALREADY_SUBSCRIBED = (105, "already subscribed", False)
     LIMIT_EXCEEDED = (106, "limit exceeded", False)
     BAD_REQUEST = (107, "bad request", False)

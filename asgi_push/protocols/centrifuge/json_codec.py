@@ -62,8 +62,13 @@ class JsonCodec:
 CODEC = JsonCodec()
 
 
+def dumps(content: Mapping[str, Any]) -> bytes:
+    """Return JSON; what it holds may be ``Payload``, ``Publication`` and ``ClientInfo``."""
+    return orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
 def _message(content: Mapping[str, Any]) -> WireMessage:
-    return WireMessage(orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS), text=True)
+    return WireMessage(dumps(content), text=True)
 
 
 def _default(value: Any) -> Any:

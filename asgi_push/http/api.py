@@ -1,0 +1,83 @@
+"""``POST {http_path}/api/{method}``: the key, the body, and the status of all that is no command's answer."""
+
+import hmac
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ..errors import NotRunningError
+from ..push import Push
+from .commands import carry_out
+from .fields import METHODS, Undecodable
+
+# The smallest limit of a body, in bytes: a thousand channels with the longest names, several times.
+_MIN_BODY = 1024 * 1024
+
+
+async def serve_api(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+    """Serve one HTTP scope of the API."""
+    response: Response
+    try:
+        answer = await _answer(push, Request(scope, receive), path_params["method"])
+        response = Response(answer, media_type="application/json")
+    except ClientDisconnect:
+        return
+    except HTTPException as refusal:
+        response = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
+    await response(scope, receive, send)
+
+
+async def _answer(push: Push, request: Request, method: str) -> bytes:
+    if method not in METHODS:
+        raise HTTPException(404, "no such method")
+    if request.method != "POST":
+        raise HTTPException(405, "only POST", {"Allow": "POST"})
+    if not has_key(request.headers, push.settings.api_key):
+        raise HTTPException(401, "X-API-Key is missing or wrong", {"WWW-Authenticate": "apikey"})
+    try:
+        push.hub  # noqa: B018  # raises where it does not run, or on another event loop
+        return await carry_out(push, method, await _body(request, _limit(push)))
+    except Undecodable as wrong:
+        raise HTTPException(400, str(wrong)) from None
+    except NotRunningError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+
+
+def has_key(headers: Headers, key: str | None) -> bool:
+    """Whether a request has the key; how long it takes says nothing of how much of a wrong one is right."""
+    # Headers are bytes, which Starlette reads as Latin-1: a key that is not ASCII comes in UTF-8.
+    return key is not None and any(
+        hmac.compare_digest(offered.encode("latin-1"), key.encode()) for offered in _offered(headers)
+    )
+
+
+def _offered(headers: Headers) -> Iterator[str]:
+    yield from headers.getlist("x-api-key")
+    for value in headers.getlist("authorization"):
+        scheme, _, key = value.partition(" ")
+        if scheme.lower() == "apikey":
+            yield key.strip()
+
+
+def _limit(push: Push) -> int:
+    """Return how many bytes a body may have: room for the largest data in base64, and for the rest."""
+    return max(_MIN_BODY, 2 * push.settings.queue_bytes)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Read the body, and no more of it than the limit."""
+    too_large = HTTPException(413, f"the body is more than {limit} bytes")
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise too_large
+    return bytes(body)

@@ -1,0 +1,59 @@
+"""The tables that are made from the code: ``python -m tests.docs.tables`` writes them into their pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from asgi_push import Disconnect, Settings
+from asgi_push.protocols import plain
+from tests.docs.blocks import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def settings() -> Iterator[tuple[str, ...]]:
+    yield "Setting", "Default", "Meaning"
+    for item in dataclasses.fields(Settings):
+        yield f"`{item.name}`", _shown(item.default), item.metadata["about"]
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "(none)"
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{text}`"
+
+
+def close_codes() -> Iterator[tuple[str, ...]]:
+    yield "Name", "Code", "Plain sends", "Reason", "Come back?"
+    for name, disconnect in vars(Disconnect).items():
+        if isinstance(disconnect, Disconnect) and disconnect != Disconnect.CONNECTION_LOST:  # which nobody sends
+            sent = str(plain.CODEC.close_code(disconnect))
+            yield f"`{name}`", str(disconnect.code), sent, disconnect.reason, "yes" if disconnect.reconnect else "no"
+
+
+TABLES: dict[Path, Callable[[], Iterator[tuple[str, ...]]]] = {
+    DOCS / "reference" / "settings.md": settings,
+    DOCS / "reference" / "close-codes.md": close_codes,
+}
+
+_TABLE = re.compile(r"(?<=<!-- made by tests/docs/tables.py -->\n).*?\n(?=\n)", re.DOTALL)
+
+
+def with_table(path: Path) -> str:
+    """Return a page with its table as the code has it."""
+    heading, *rows = TABLES[path]()
+    lines = [heading, ["---"] * len(heading), *rows]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    page, count = _TABLE.subn(lambda _: table, path.read_text())
+    if count != 1:
+        raise ValueError(f"{path} has {count} places for its table")
+    return page
+
+
+if __name__ == "__main__":
+    for path in TABLES:
+        path.write_text(with_table(path))

@@ -1,0 +1,243 @@
+"""The tables of the documentation say what the code does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import litestar
+import pytest
+from django.conf import settings as django_settings
+from django.utils.functional import empty
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+import asgi_push
+from asgi_push import Disconnect, Push, PushMiddleware, Session, errors, get_push
+from asgi_push.blocking import Blocking
+from asgi_push.encoding import encode
+from asgi_push.protocols import plain
+from tests.asgi import Lifespan
+from tests.docs.blocks import PAGES, ROOT
+from tests.docs.tables import TABLES, with_table
+
+DOCS = ROOT / "docs"
+
+
+def rows(page: str, first: str) -> list[list[str]]:
+    """The rows of the table of a page whose first heading is ``first``."""
+    lines = iter((DOCS / page).read_text().splitlines())
+    for line in lines:
+        if line.startswith(f"| {first} |"):
+            break
+    next(lines)
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip() for cell in line.strip("|").split("|")])
+    assert found, f"{page} has no table that begins with {first}"
+    return found
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_tables(path: Path) -> None:
+    """The tables of settings and close codes are those of the code: ``python -m tests.docs.tables`` makes them so."""
+    assert path.read_text() == with_table(path)
+
+
+# -- The API ----------------------------------------------------------------------------------------------------------
+
+API = (DOCS / "reference" / "api.md").read_text()
+PUBLIC = {
+    "Push": {name for name in vars(Push) if not name.startswith("_")} | {"settings", "blocking"},
+    "Session": {"id", "user", "channels", "info", "path_params", "remote", "protocol", "connected_at", "last_seen"}
+    | {"dropped", "disconnect", "send", "close"},
+}
+INNER = {"authenticate", "authorize", "hub", "run_from_thread"}  # of Push, for what carries sessions
+
+
+def test_api_is_complete() -> None:
+    """Every public name, every verb and every exception has its place on the page."""
+    for name in asgi_push.__all__:
+        assert re.search(rf"\b{name}\b", API), name
+    for name in PUBLIC["Push"] - INNER:
+        assert f"push.{name}" in API, name
+    for name in PUBLIC["Session"]:
+        assert f"session.{name}" in API, name
+    assert (errors.__doc__ or "").partition("\n\n")[2].strip() in API
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^### (.*\(.*\))$", API, re.MULTILINE))
+def test_api_signatures(heading: str) -> None:
+    """A heading has the arguments of what it tells of, in their order, with their defaults."""
+    owner, name, arguments = re.fullmatch(r"(?:await )?(?:(push|session)\.)?(\w+)\((.*)\)", heading).groups()  # type: ignore[union-attr]
+    found = getattr({"push": Push, "session": Session, None: asgi_push}[owner], name)
+    if name == "Settings":
+        return
+    parameters = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters_of(found)]
+    written = str(inspect.Signature(parameters))[1:-1].replace(repr(Disconnect.FORCE), "Disconnect.FORCE")
+    assert arguments == written.replace("'", '"')
+
+
+def parameters_of(found: Callable[..., Any]) -> list[inspect.Parameter]:
+    return [item for item in inspect.signature(found).parameters.values() if item.name != "self"]
+
+
+def test_blocking_has_the_verbs() -> None:
+    """What the page says of push.blocking: the same verbs, with the same arguments."""
+    for name in {name for name in vars(Blocking) if not name.startswith("_")}:
+        names = [[item.name for item in parameters_of(getattr(owner, name))] for owner in (Push, Blocking)]
+        assert names[0] == names[1]
+
+
+# -- The plain protocol -----------------------------------------------------------------------------------------------
+
+
+def test_heartbeats() -> None:
+    """Each heartbeat of the table gets the answer of the table."""
+    for sent, answered in rows("reference/plain-protocol.md", "Client sends"):
+        answer = plain.heartbeat_answer(sent.strip("`"), "pong")
+        assert answer is not None
+        assert answer.content == answered.strip("`")
+
+
+def test_published_kinds() -> None:
+    """Text goes out as text, bytes as a binary message, all else as JSON text, as the table says."""
+    examples: dict[str, list[object]] = {
+        "`str`": ["a"],
+        "`bytes`, `bytearray`, `memoryview`": [b"a", bytearray(b"a"), memoryview(b"a")],
+        "anything else": [[1], {"a": 1}, None, 1.5],
+    }
+    for name, kind in rows("reference/plain-protocol.md", "Published"):
+        for value in examples.pop(name):
+            assert kind.startswith("text" if plain.message(encode(value)).text else "binary")
+    assert not examples
+
+
+# -- Links ------------------------------------------------------------------------------------------------------------
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page: Path) -> None:
+    """What a page links to is there: the file, and the heading in it."""
+    for file, anchor in LINK.findall(re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
+        target = page.parent / file if file else page
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+def anchors(page: Path) -> list[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_no_page_is_lost() -> None:
+    """Every page and every drawing of the documentation is linked from another page."""
+    linked = {(page.parent / file).resolve() for page in PAGES for file, _ in LINK.findall(page.read_text()) if file}
+    for path in DOCS.rglob("*.*"):
+        assert path.resolve() in linked, path
+
+
+# -- Where an application finds push ----------------------------------------------------------------------------------
+
+
+def places(request: Any) -> list[str]:
+    """What the columns of the table say, for one request."""
+
+    def found(look: Callable[[], object]) -> str:
+        try:
+            return "yes" if isinstance(look(), Push) else "no"
+        except (AttributeError, LookupError):
+            return "no"
+
+    return [
+        found(lambda: get_push(request)),
+        found(lambda: request.app.state.push),
+        found(lambda: request.state.push),
+    ]
+
+
+async def answer(request: Request) -> JSONResponse:
+    return JSONResponse(places(request))
+
+
+ROUTES = [Route("/places", answer)]
+INSIDE = Middleware(PushMiddleware)
+
+
+def quart_app() -> Any:
+    from quart import Quart, request
+
+    app = Quart(__name__)
+
+    @app.get("/places")
+    async def _() -> Any:
+        return places(request)
+
+    app.asgi_app = PushMiddleware(app.asgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def litestar_app() -> Any:
+    @litestar.get("/places")
+    async def handler(request: litestar.Request[Any, Any, Any]) -> list[str]:
+        return places(request)
+
+    return PushMiddleware(litestar.Litestar([handler]))
+
+
+def django_app() -> Any:
+    from django.core.asgi import get_asgi_application
+    from django.http import JsonResponse
+    from django.urls import path
+
+    async def view(request: Any) -> JsonResponse:
+        return JsonResponse(places(request), safe=False)
+
+    urls = type("urls", (), {"urlpatterns": [path("places", view)]})
+    django_settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])
+    return PushMiddleware(get_asgi_application())
+
+
+SETUPS: dict[str, Callable[[], Any]] = {
+    "Starlette, FastAPI: `add_middleware`": lambda: Starlette(routes=ROUTES, middleware=[INSIDE]),
+    "an application mounted inside such a one": lambda: Starlette(
+        routes=[Mount("/", Starlette(routes=ROUTES))], middleware=[INSIDE]
+    ),
+    "Starlette, FastAPI: wrapped by hand": lambda: PushMiddleware(Starlette(routes=ROUTES)),
+    "an application wrapped by hand, then mounted": lambda: Starlette(
+        routes=[Mount("/", PushMiddleware(Starlette(routes=ROUTES)))]
+    ),
+    "Litestar, wrapped by hand": litestar_app,
+    "Quart, wrapped by hand": quart_app,
+    "Django, wrapped by hand": django_app,
+}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_where_to_find_push(anyio_backend: str, request: pytest.FixtureRequest) -> None:
+    """In each setup push is where the table says, and nowhere else."""
+    request.addfinalizer(lambda: setattr(django_settings, "_wrapped", empty))  # no other test shall find it configured
+    table = {setup: cells for setup, *cells in rows("guides/frameworks.md", "Setup")}
+    assert list(table) == list(SETUPS)
+    for setup, make_app in SETUPS.items():
+        app = make_app()
+        life = Lifespan(app)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(life.run)
+            await life.step("startup")
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+                response = await client.get("/places")
+                assert (setup, response.json()) == (setup, table[setup])
+            await life.step("shutdown")
