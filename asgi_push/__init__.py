@@ -9,7 +9,16 @@ from .errors import (
     SettingsError,
     UnrecoverablePosition,
 )
-from .messages import ChannelOptions, Credentials, History, Publication, PublishResult, StreamPosition
+from .messages import (
+    ChannelOptions,
+    ClientInfo,
+    Credentials,
+    History,
+    PresenceStats,
+    Publication,
+    PublishResult,
+    StreamPosition,
+)
 from .middleware import PushMiddleware, get_push
 from .push import Push
 from .session import Session
@@ -21,10 +30,12 @@ __all__ = [
     "AuthenticationError",
     "BrokerError",
     "ChannelOptions",
+    "ClientInfo",
     "Credentials",
     "Disconnect",
     "History",
     "NotRunningError",
+    "PresenceStats",
     "Publication",
     "PublishResult",
     "Push",

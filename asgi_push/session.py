@@ -124,7 +124,7 @@ class Client(Protocol):
         """A subscription cannot be continued."""
         ...
 
-    def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
         """The application subscribes it to a channel, with ``data`` for the client, and what came after ``since``."""
         ...
 

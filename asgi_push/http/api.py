@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -76,8 +77,9 @@ async def _body(request: Request, limit: int) -> bytes:
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                raise too_large
     return bytes(body)

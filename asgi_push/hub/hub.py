@@ -49,11 +49,12 @@ class Hooks:
 
 
 class Refused(Exception):
-    """There is no room for a session; ``status`` is the HTTP status that says why."""
+    """There is no room for a session; ``status`` and ``disconnect`` say why, before and after the accept."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, disconnect: Disconnect) -> None:
         super().__init__(reason)
         self.status = status
+        self.disconnect = disconnect
 
 
 class Hub:
@@ -118,15 +119,15 @@ class Hub:
         """
         settings = self.settings
         if not self.accepting:
-            raise Refused(503, "shutting down")
+            raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
         if settings.max_sessions and len(self.registry) >= settings.max_sessions:
-            raise Refused(503, "too many sessions")
+            raise Refused(503, "too many sessions", Disconnect(Disconnect.OVERLOADED.code, "too many sessions"))
         if not user or not settings.max_sessions_per_user:
             return
         own = list(self.registry.members(user_channel(user)))
         excess = own[: max(0, len(own) - settings.max_sessions_per_user + 1)]
         if excess and settings.when_exceeded == "refuse":
-            raise Refused(429, "too many sessions of this user")
+            raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
         for session in excess:
             self.close(session, Disconnect.CONNECTION_LIMIT)
 
@@ -173,7 +174,7 @@ class Hub:
         if session.state is not State.OPEN or channel in session.subscriptions:
             return
         if session.client is not None:
-            session.client.subscribe_by_server(channel, data, since)
+            await session.client.subscribe_by_server(channel, data, since)
         else:
             await self.join(session, channel, Subscription(self.fanout.number))
 

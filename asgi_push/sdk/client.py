@@ -118,14 +118,9 @@ class SdkClient:
         if self._context.connected:  # else it is left out of the answer to connect
             self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
-    def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
-        """The application subscribes it, in the order of its own commands."""
-        self._context.hub.call(self._context.session, self._subscribe, channel, data, since)
-
-    async def _subscribe(
-        self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
-    ) -> None:
-        context = self._context
+    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+        """The application subscribes it: when this returns it gets all that is published from then on."""
+        context, session = self._context, self._context.session
         if not context.connected or channel in session.subscriptions or session.state is not State.OPEN:
             return
         subscription = new_subscription(context, channel, server_side=True)

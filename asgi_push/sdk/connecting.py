@@ -38,7 +38,7 @@ async def connect(context: Context, command: Command) -> None:
     try:
         hub.make_room(credentials.user)
     except Refused as refused:
-        raise Ended(Disconnect.CONNECTION_LIMIT if hub.accepting else Disconnect.SHUTDOWN) from refused
+        raise Ended(refused.disconnect) from None
     if session.state is not State.OPEN:
         return
     session.user, session.info = credentials.user, credentials.info

@@ -10,7 +10,7 @@ from ..messages import Payload
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
 from ..protocols.wire import WireMessage
 from ..push import Push
-from ..session import EVERYBODY, Session, check_channel, user_channel
+from ..session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
 from .errors import CommandError
 
 # How long after the end of a token a client may come with a new one, in seconds.
@@ -43,6 +43,8 @@ class Context:
         """Return if the client may do this; raise CommandError if not."""
         if action != "publish" and channel in (EVERYBODY, user_channel(self.session.user)):
             return
+        if action == "subscribe" and channel.startswith(USER_PREFIX):
+            raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
         authorize = self.push.authorize
         if authorize is None or not await call_hook(authorize, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)

@@ -37,16 +37,16 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     if (await receive())["type"] != "websocket.connect":
         return
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
-    codec, subprotocol = _format(connection)
-    carrier = WebSocketCarrier(scope, send, codec)
     try:
         check_origin(push, connection)
+        codec, subprotocol = _format(connection)
+        carrier = WebSocketCarrier(scope, send, codec)
         session = _make_session(push, scope, carrier, codec, path_params)
         await carrier.accept(subprotocol, direct=push.settings.direct_writes)
         try:
             push.hub.make_room("")
-        except Refused:
-            await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+        except Refused as refused:
+            await carrier.send_close(refused.disconnect)
             return
     except Refusal as refusal:
         await refuse(scope, send, refusal)
@@ -94,7 +94,10 @@ def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
     asked = {connection.query_params.get("format"), connection.query_params.get("cf_protocol")}
     if _PROTOBUF in offered or "protobuf" in asked:
         # Imported on use: it wants the extra [protobuf], which few servers need.
-        from ..protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
-
+        try:
+            from ..protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
+        except ImportError:
+            logger.error('a client asked for Protobuf, which needs pip install "asgi-push[protobuf]"')
+            raise Refusal(501, "Protobuf is not installed here") from None
         return PROTOBUF, _PROTOBUF if _PROTOBUF in offered else None
     return JSON, _JSON if _JSON in offered else None

@@ -84,10 +84,10 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     except Exception:  # noqa: BLE001  # code of the application
         logger.exception("authenticate failed")
         raise Refusal(500, "authentication failed") from None
+    _check(push, credentials)
     claimed = path_params.get("user_id")
     if claimed is not None and str(claimed) != credentials.user:
         raise Refusal(403, "the user of the path is not the user of the credentials")
-    _check(push, credentials)
     return credentials
 
 

@@ -127,8 +127,8 @@ async def serve_websocket(
         await carrier.accept(chosen_subprotocol(scope), direct=push.settings.direct_writes)
         try:
             push.hub.make_room(session.user)
-        except Refused:  # others came while this one was being accepted
-            await carrier.send_close(Disconnect.CONNECTION_LIMIT if push.hub.accepting else Disconnect.SHUTDOWN)
+        except Refused as refused:  # others came while this one was being accepted
+            await carrier.send_close(refused.disconnect)
             return
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))

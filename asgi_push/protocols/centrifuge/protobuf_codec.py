@@ -44,6 +44,8 @@ class ProtobufCodec:
         if isinstance(publication, Notice):
             kind = "join" if publication.joined else "leave"
             return self.push(publication.channel, kind, {"info": publication.info})
+        if not publication.channel:  # for this session alone
+            return self.push("", "message", {"data": publication.payload})
         return self.push(publication.channel, "pub", _publication(publication))
 
     def frame(self, publication: Publication) -> bytes:
