@@ -69,7 +69,7 @@ class Server:
         return self.process.wait()
 
 
-def find_program(*names: str) -> str:
+def find_program(*names: str) -> str:  # noqa: RET503  # unavailable() does not return
     """The path of the first of these programs. With none installed the test is skipped, or fails where CI=true."""
     for name in names:
         if path := shutil.which(name):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from asgi_push import Disconnect, Settings
+from asgi_push.http.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
 from tests.docs.blocks import ROOT
 
@@ -35,9 +36,23 @@ def close_codes() -> Iterator[tuple[str, ...]]:
             yield f"`{name}`", str(disconnect.code), sent, disconnect.reason, "yes" if disconnect.reconnect else "no"
 
 
+def methods() -> Iterator[tuple[str, ...]]:
+    yield "Method", "Fields"
+    for method, fields in (FIELDS | {"batch": BATCH}).items():
+        yield f"`{method}`", ", ".join(f"`{name}{_of(kind)}`" for name, kind in fields.items())
+
+
+def _of(kind: object) -> str:
+    """What follows the name of a field that is more than one value."""
+    if isinstance(kind, list):
+        return "[]"
+    return f"{{{', '.join('...' if name is str else str(name) for name in kind)}}}" if isinstance(kind, dict) else ""
+
+
 TABLES: dict[Path, Callable[[], Iterator[tuple[str, ...]]]] = {
     DOCS / "reference" / "settings.md": settings,
     DOCS / "reference" / "close-codes.md": close_codes,
+    DOCS / "reference" / "http-api.md": methods,
 }
 
 _TABLE = re.compile(r"(?<=<!-- made by tests/docs/tables.py -->\n).*?\n(?=\n)", re.DOTALL)

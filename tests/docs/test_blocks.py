@@ -21,11 +21,11 @@ from asgi_push import Settings
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
-from tests.docs import scenarios, sdk_scenarios
+from tests.docs import http_scenarios, scenarios, sdk_scenarios
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS
+SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS | http_scenarios.SCENARIOS
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
 

@@ -183,7 +183,7 @@ async def test_any_sequence(what: list[tuple[str, int, int]]) -> None:
                     check(push.hub)
             await server.hang_up()
             await push.hub.fanout.settled()
-            await until(lambda: not push.hub._calls.running)
+            await until(lambda: not push.hub._calls.running and not push.hub._writers._ready)
             check_empty(push.hub)
     assert Counter(session.id for session in came) == Counter(session.id for session in went)
     assert all(count == 1 for count in Counter(session.id for session in came).values())

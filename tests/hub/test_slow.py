@@ -353,3 +353,24 @@ async def test_a_slow_peer_holds_publishers_up_once() -> None:
         assert session.queue is not None
         assert session.queue.slow
         assert not push.hub._writers._pressed
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_send_that_ends_as_it_is_given_up_takes_nobody_along(
+    gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task is over, and others serve the sessions that it would have served next."""
+    clock = Clock(monkeypatch)
+    async with pushing(send_timeout=10) as (push, server):
+        slow, _ = await blocked_client(push, server)
+        others = [await server.connect(f"/ws/{number}") for number in range(3)]
+        if gone:
+            slow.close()
+            await slow.ended()
+        clock.ahead += 11
+        push.hub._timer._changed.set()
+        slow.unblock()
+        await slow.ended()
+        for text in ("x", "y"):
+            await push.send_to_all(text)
+            assert [await client.receive() for client in others] == [text] * 3

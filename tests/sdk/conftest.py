@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from tests.sdk import clients, published_suite
+from tests.sdk.clients import KINDS, Client, Desk, PageDriver
+from tests.servers import Serve, Server
+
+APP = "tests.sdk.apps:client_app"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in the background is waited for last."""
+    items.sort(key=lambda item: "suite" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _start_early(request: pytest.FixtureRequest) -> None:
+    """The published suite mostly waits: it does that beside the other tests."""
+    if any("suite" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        with suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):  # it is told to who waits for it
+            request.getfixturevalue("suite")
+
+
+@pytest.fixture(scope="session")
+def suite(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[published_suite.Suite]:
+    published_suite.check_port()
+    with (
+        serve("tests.sdk.apps:suite_app", port=published_suite.PORT),
+        published_suite.running(tmp_path_factory.mktemp("published-suite")) as run,
+    ):
+        yield run
+
+
+@pytest.fixture(scope="session")
+def server(serve: Serve) -> Iterator[Server]:
+    """One server for all tests that leave it as it is."""
+    clients.install()
+    with serve(APP) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http(server: Server) -> Iterator[httpx.Client]:
+    """What the application is asked to do."""
+    with httpx.Client(base_url=server.http) as client:
+        yield client
+
+
+OpenClient = Callable[..., Client]  # open_client(kind, *tokens, url=...)
+
+
+@pytest.fixture(scope="session")
+def _desk_of(request: pytest.FixtureRequest, server: Server) -> Iterator[Callable[[str], Desk]]:
+    """The drivers, each started on first need."""
+    desks: dict[str, Desk] = {}
+    with ExitStack() as stack:
+
+        def make(name: str) -> Any:
+            match name:
+                case "node":
+                    return stack.enter_context(clients.node_driver())
+                case "python":
+                    return stack.enter_context(clients.python_driver())
+            browser: Browser = request.getfixturevalue("chromium")
+            thread: ThreadPoolExecutor = request.getfixturevalue("browser_thread")
+            page = thread.submit(browser.new_page).result()
+            # The browser, which came after this fixture, closes it before this one ends.
+            thread.submit(page.goto, f"{server.http}/page").result()
+            thread.submit(page.wait_for_function, "() => Boolean(window.obey)").result()
+            return PageDriver(page, thread)
+
+        def get(kind: str) -> Desk:
+            name = kind.partition("-")[0]
+            if name not in desks:
+                desks[name] = Desk(make(name))
+            return desks[name]
+
+        yield get
+
+
+@pytest.fixture
+def open_client(server: Server, _desk_of: Callable[[str], Desk]) -> Iterator[OpenClient]:
+    """``open_client(kind, *tokens, url=server.ws)`` gives an SDK client that is not connected yet."""
+    opened: list[Client] = []
+
+    def open_one(kind: str, *tokens: str, url: str = server.ws) -> Client:
+        opened.append(Client(kind, _desk_of(kind), url, list(tokens)))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.do("disconnect")
+
+
+@pytest.fixture(params=KINDS)
+def client_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

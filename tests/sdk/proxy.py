@@ -1,0 +1,120 @@
+"""A TCP proxy whose connections can be cut: with a reset, or without a word."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from tests.servers import HOST
+
+
+class Link:
+    """One client's connection, and its other half to the server."""
+
+    def __init__(self, client: socket.socket, port: int) -> None:
+        self._client, self._server = client, socket.create_connection((HOST, port))
+        self._silent = False
+        self.threads = [
+            threading.Thread(target=self._pump, args=(self._client, self._server)),
+            threading.Thread(target=self._pump, args=(self._server, self._client)),
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if not self._silent:
+                    target.sendall(data)
+        if not self._silent:
+            for sock in (source, target):
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Both sides are told that it is over, and get nothing more of what is on its way."""
+        for sock in (self._client, self._server):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close sends RST
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)  # ends the thread that reads it
+        self.close()
+
+    def silence(self) -> None:
+        """From now on nothing comes through, and nobody is told."""
+        self._silent = True
+
+    def close(self) -> None:
+        for sock in (self._client, self._server):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+        self._client.close()
+        self._server.close()
+
+
+class Proxy:
+    """Takes connections for a server; each of them can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._links: list[Link] = []
+        self._cut = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"ws://{HOST}:{self.port}"
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                with self._lock:
+                    if self._cut:
+                        client.close()
+                    else:
+                        self._links.append(Link(client, self._server_port))
+
+    def cut(self) -> None:
+        """Reset all connections, and take none until ``restore``."""
+        with self._lock:
+            self._cut = True
+            links, self._links = self._links, []
+        for link in links:
+            link.reset()
+
+    def restore(self) -> None:
+        """Take connections again."""
+        with self._lock:
+            self._cut = False
+
+    def silence(self) -> None:
+        """All connections carry nothing any more, and stay open; new ones work."""
+        with self._lock:
+            for link in self._links:
+                link.silence()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+        for link in self._links:
+            link.close()
+
+
+@contextmanager
+def proxy_for(port: int) -> Iterator[Proxy]:
+    proxy = Proxy(port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -1,0 +1,89 @@
+"""The test suite that the Python SDK publishes in its source distribution, run as it is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+# The suite names them.
+HOST, PORT = "localhost", 8000
+
+# It takes about 35 s, and hangs where a test fails to get what it waits for.
+_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The suite as it runs."""
+
+    process: subprocess.Popen[bytes]
+    log_path: Path
+
+    def wait(self) -> tuple[int | None, str]:
+        """Return the exit code, None if it hangs, and what it said."""
+        try:
+            code = self.process.wait(_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            code = None
+        return code, self.log_path.read_text(errors="replace")
+
+
+def fetch() -> Path:
+    """Return the folder of the installed SDK's source distribution, fetched once and kept in .venv.
+
+    Skips the test where it cannot be had, or fails it where CI=true.
+    """
+    cache = servers.ROOT / ".venv" / "sdists"
+    folder = cache / f"centrifuge_python-{version('centrifuge-python')}"
+    if folder.is_dir():
+        return folder
+    wanted = f"centrifuge-python=={version('centrifuge-python')}"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "centrifuge-python"]
+    done = subprocess.run([*pip, "--dest", cache, wanted], check=False, capture_output=True, text=True)
+    if done.returncode:
+        servers.unavailable(f"the source distribution of {wanted} could not be fetched:\n{done.stderr}")
+    with tarfile.open(folder.with_name(folder.name + ".tar.gz")) as archive:
+        archive.extractall(cache, filter="data")
+    return folder
+
+
+@contextmanager
+def running(log_dir: Path) -> Iterator[Suite]:
+    """Run the suite beside whatever else goes on; its server must be up within the 5 s for which it looks for one."""
+    folder, log_path = fetch(), log_dir / "published-suite.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "unittest", "discover", "--verbose"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Suite(process, log_path)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def check_port() -> None:
+    """Fail if something else listens where the suite wants its server."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((servers.HOST, PORT))
+        except OSError:
+            pytest.fail(f"port {PORT} is taken, and the suite knows no other: stop what listens there", pytrace=False)
