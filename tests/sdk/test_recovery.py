@@ -57,7 +57,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.numbers = count(1)
-        self.publishing: list[asyncio.Task[Any]] = []
+        self.calls: list[asyncio.Task[Any]] = []  # of the application, some of which may be waiting
         self.zombies: list[asgi.Client] = []  # connections that the server still takes for open
         self.hidden = False  # whether there may be a gap that only the next publication shows
         self.taken_out = set[tuple[str, str]]()  # who is in no channel that the application puts them into
@@ -127,7 +127,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     @rule(channel=channels, times=st.integers(1, 4))
     def publish(self, channel: str, times: int) -> None:
         for _ in range(times):
-            self.publishing.append(self.loop.create_task(self.push.publish(channel, next(self.numbers))))
+            self.calls.append(self.loop.create_task(self.push.publish(channel, next(self.numbers))))
         self.do(self.take_turns(1))
 
     @rule(channel=channels, times=st.integers(1, 4))
@@ -188,9 +188,8 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS), channel=st.sampled_from(PUT_INTO))
     def put_into(self, user: str, channel: str) -> None:
-        # Not waited for: it returns when the broker has said the position, and that may come late here.
-        self.publishing.append(self.loop.create_task(self.push.subscribe(user, channel)))
-        self.settle()
+        self.calls.append(self.loop.create_task(self.push.subscribe(user, channel)))
+        self.settle()  # it returns when the broker has said the position, which may be later
         self.taken_out.discard((user, channel))
 
     @rule(user=st.sampled_from(USERS), channel=st.sampled_from([*ASKED_FOR, *PUT_INTO, "token"]))
@@ -211,7 +210,10 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.subscribe(which, channel, 0)
         else:
             channel = PUT_INTO[0]
-            self.put_into(USERS[which], channel)
+            self.calls.append(self.loop.create_task(self.push.subscribe(USERS[which], channel)))
+            self.taken_out.discard((USERS[which], channel))
+            # A call that is under way and another that undoes it have no order.
+            what = "publish" if what == "take out" else what
         self.settle()
         for _ in range(answers):
             if self.broker.asked:
@@ -331,7 +333,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         while self.broker.asked:
             self.answer()
         self.do(asyncio.wait_for(self.serving, asgi.PATIENCE))
-        for task in self.publishing:
+        for task in self.calls:
             task.result()
 
 
