@@ -27,7 +27,7 @@ bench: .venv/.bench ## measure fan-out, beside other libraries
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove everything that these commands made
-	rm -rf .venv build dist examples/vue/dist examples/vue/node_modules tests/docs/browser/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist examples/vue/dist examples/*/node_modules tests/sdk/node_modules tests/docs/browser/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as new as the pyproject.toml it was installed from.

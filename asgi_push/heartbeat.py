@@ -5,7 +5,7 @@ Nothing here knows a clock: ``now`` is a parameter, in seconds of a monotonic cl
 
 import heapq
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from .disconnect import Disconnect
 
@@ -26,9 +26,11 @@ class Deadlines(Generic[K]):
     __slots__ = ("_count", "_heap", "_when")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, K]] = []
-        self._when: dict[K, float] = {}
-        self._count = 0  # breaks ties, so that two things are never compared
+        # Entries of [when, number, item]. The number breaks ties, so that two items are never compared. A dead entry has
+        # no item: it may stay for long, and would keep a closed session in memory, and with that its connection.
+        self._heap: list[list[Any]] = []
+        self._when: dict[K, list[Any]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
         return len(self._when)
@@ -36,28 +38,31 @@ class Deadlines(Generic[K]):
     def schedule(self, item: K, when: float) -> None:
         """Have ``item`` come out of ``due`` at ``when``, or earlier if it was already scheduled for an earlier time."""
         planned = self._when.get(item)
-        if planned is not None and planned <= when:
+        if planned is not None and planned[0] <= when:
             return
-        self._when[item] = when
         self._count += 1
-        heapq.heappush(self._heap, (when, self._count, item))
+        entry = self._when[item] = [when, self._count, item]
+        heapq.heappush(self._heap, entry)
         if planned is not None:
+            planned[2] = None
             self._compact()
 
     def cancel(self, item: K) -> None:
         """Forget ``item``; unknown ones are no error."""
-        self._when.pop(item, None)
-        self._compact()
+        planned = self._when.pop(item, None)
+        if planned is not None:
+            planned[2] = None
+            self._compact()
 
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._when) + _SLACK:
-            self._heap = [entry for entry in self._heap if self._when.get(entry[2]) == entry[0]]
+            self._heap = [entry for entry in self._heap if entry[2] is not None]
             heapq.heapify(self._heap)
 
     def next(self) -> float | None:
         """Return the earliest deadline, or None where there is none."""
         heap = self._heap
-        while heap and self._when.get(heap[0][2]) != heap[0][0]:
+        while heap and heap[0][2] is None:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 

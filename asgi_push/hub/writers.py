@@ -83,7 +83,8 @@ class Writers:
         with writer.scope:
             while True:
                 await self._serve(writer)
-                if len(self._parked) >= _KEPT:
+                # One that was cancelled and got here all the same, as its send ended just then, serves nobody any more.
+                if writer.scope.cancel_called or len(self._parked) >= _KEPT:
                     return
                 writer.wake = anyio.Event()
                 self._parked.append(writer)
@@ -92,11 +93,13 @@ class Writers:
     async def _serve(self, writer: Writer) -> None:
         self._coming = False
         writer.until = time.monotonic() + _HOLD
-        while self._ready:
+        while self._ready and not writer.scope.cancel_called:
             session = self._ready.popleft()
             if self._ready:
                 self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
             await self._drain(writer, session)
+        if self._ready:
+            self._call_writer()
 
     async def _drain(self, writer: Writer, session: Session) -> None:
         writer.session, writer.queue = session, session.queue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import anyio
@@ -356,20 +357,18 @@ async def test_a_slow_peer_holds_publishers_up_once() -> None:
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_a_send_that_ends_as_it_is_given_up_takes_nobody_along(
-    gone: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_send_that_ends_as_it_is_given_up_takes_nobody_along(gone: bool) -> None:
     """Its task is over, and others serve the sessions that it would have served next."""
-    clock = Clock(monkeypatch)
     async with pushing(send_timeout=10) as (push, server):
-        slow, _ = await blocked_client(push, server)
+        slow, session = await blocked_client(push, server)
         others = [await server.connect(f"/ws/{number}") for number in range(3)]
         if gone:
             slow.close()
             await slow.ended()
-        clock.ahead += 11
-        push.hub._timer._changed.set()
+        waiting = [item for item in push.hub._timer._deadlines._when if isinstance(item, writers.Writer)]
+        assert [writer.session for writer in waiting] == [session]
         slow.unblock()
+        push.hub._check(waiting[0], time.monotonic() + 11)
         await slow.ended()
         for text in ("x", "y"):
             await push.send_to_all(text)

@@ -35,7 +35,7 @@ ASKED_FOR = ("news", "small:a", "crowd:c", "live:d")  # by clients
 PUT_INTO = ("put", "crowd:put")  # by the application
 ALL = (*ASKED_FOR, *PUT_INTO, "token", "*", "#ann", "#bob")
 
-meanwhile = st.sampled_from(["publish", "publish", "cut", "take out"])
+meanwhile = st.sampled_from(["publish", "publish", "cut", "take out", "put in"])
 flags = st.sampled_from([0, 2])
 clients = st.integers(0, len(USERS) - 1)
 channels = st.sampled_from(["news", "news", *ALL])
@@ -60,6 +60,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.calls: list[asyncio.Task[Any]] = []  # of the application, some of which may be waiting
         self.zombies: list[asgi.Client] = []  # connections that the server still takes for open
         self.hidden = False  # whether there may be a gap that only the next publication shows
+        self.put_in = set[tuple[Session, str]]()
         self.taken_out = set[tuple[str, str]]()  # who is in no channel that the application puts them into
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
@@ -188,6 +189,7 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS), channel=st.sampled_from(PUT_INTO))
     def put_into(self, user: str, channel: str) -> None:
+        self.put_in |= {(session, channel) for session in self.push.sessions(user)}
         self.calls.append(self.loop.create_task(self.push.subscribe(user, channel)))
         self.settle()  # it returns when the broker has said the position, which may be later
         self.taken_out.discard((user, channel))
@@ -197,6 +199,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.do(self.push.unsubscribe(user, channel))
         if channel in PUT_INTO:
             self.taken_out.add((user, channel))
+            self.put_in = {(session, name) for session, name in self.put_in if (session.user, name) != (user, channel)}
 
     @rule(which=clients, channel=channels, times=st.integers(1, 3), what=meanwhile, answers=st.integers(0, 9))
     def meanwhile(self, which: int, channel: str, times: int, what: str, answers: int) -> None:
@@ -222,6 +225,8 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.publish(channel, times)
         elif what == "cut":
             self.cut(which, True)
+        elif what == "put in":
+            self.put_into(USERS[which], PUT_INTO[1])
         else:
             self.take_out(USERS[which], channel)
         self.settle()
@@ -304,6 +309,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         registry = self.push.hub.registry
         assert all(session.state is State.OPEN for channel in ALL for session in registry.members(channel))
         assert [(user, channel) for user, channel in self.taken_out if self.push.sessions(user, channel)] == []
+        self.put_in = {(session, channel) for session, channel in self.put_in if session.state is State.OPEN}
+        assert all(channel in session.channels for session, channel in self.put_in)
 
     def go_on(self) -> bool:
         """Have the clients do what they do by themselves; return whether there was anything to do."""

@@ -135,7 +135,7 @@ def _absent(default: Any) -> Any:
 
 def _value(name: str, default: Any, value: Any) -> Any:
     if default is None:
-        return Payload("text", value.encode()) if isinstance(value, str) else Payload("json", orjson.dumps(value))
+        return _payload(name, value)
     if isinstance(default, dict):
         if str not in default:
             return _fields(default, value)
@@ -145,6 +145,15 @@ def _value(name: str, default: Any, value: Any) -> Any:
     if type(value) is not type(default) or (isinstance(value, int) and not -1 <= value <= _MAX_OFFSET):
         raise Violation(f"{name} has a wrong type")
     return value
+
+
+def _payload(name: str, value: Any) -> Payload:
+    if isinstance(value, str):
+        return Payload("text", value.encode())
+    try:
+        return Payload("json", orjson.dumps(value))
+    except TypeError:  # orjson reads what is nested deeper than it writes
+        raise Violation(f"{name} is nested too deeply") from None
 
 
 def _item(name: str, default: Any, value: Any) -> Any:
