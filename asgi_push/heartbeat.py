@@ -26,8 +26,8 @@ class Deadlines(Generic[K]):
     __slots__ = ("_count", "_heap", "_when")
 
     def __init__(self) -> None:
-        # Entries of [when, number, item]. The number breaks ties, so that two items are never compared. A dead entry has
-        # no item: it may stay for long, and would keep a closed session in memory, and with that its connection.
+        # Entries of [when, number, item]. The number breaks ties, so that two items are never compared; a dead entry
+        # has no item, as it may stay for long and would keep a closed session, and its connection, in memory.
         self._heap: list[list[Any]] = []
         self._when: dict[K, list[Any]] = {}
         self._count = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -77,6 +79,18 @@ def test_cancelled_deadlines_take_no_memory() -> None:
         deadlines.cancel(item)
     assert len(deadlines._heap) < 100
     assert deadlines.due(1000.0) == [-1]
+
+
+def test_what_is_cancelled_is_let_go() -> None:
+    """A closed session is not kept in memory until its deadline would have come."""
+    deadlines: Deadlines[frozenset[int]] = Deadlines()
+    thing = frozenset([1])
+    gone = weakref.ref(thing)
+    deadlines.schedule(thing, 1000.0)
+    deadlines.schedule(thing, 500.0)
+    deadlines.cancel(thing)
+    del thing
+    assert gone() is None
 
 
 def test_deadlines_that_move_nearer_take_no_memory() -> None:
