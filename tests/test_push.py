@@ -213,6 +213,16 @@ async def test_a_session_without_room_stays_out() -> None:
         assert push.sessions()[0].channels == ["*", "#alice", "a", "b"]
 
 
+async def test_without_everybody_there_is_no_channel_of_all() -> None:
+    """Nobody pays for a channel that is not used; who wants it can ask for it."""
+    async with pushing(everybody=False, max_channels=2, authorize=lambda *_: True) as (push, server):
+        await connect(server, "alice", "bob?channels=*")
+        assert (await push.send_to_all(1)).receivers == 1
+        for channel in "abc":
+            await push.subscribe("alice", channel)
+        assert push.sessions("alice")[0].channels == ["#alice", "a", "b"]
+
+
 async def test_disconnect() -> None:
     """It closes all sessions of a user, or one, with the code and the reason that were asked for."""
     async with pushing() as (push, server):

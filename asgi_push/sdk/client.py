@@ -119,8 +119,19 @@ class SdkClient:
             self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
     async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
-        """The application subscribes it: when this returns it gets all that is published from then on."""
-        context, session = self._context, self._context.session
+        """The application subscribes it: when this returns it gets all that is published from then on.
+
+        A client that has not been answered yet is subscribed after that, and not waited for.
+        """
+        if self._context.connected:
+            await self._subscribe(self._context.session, channel, data, since)
+        else:
+            self._context.hub.call(self._context.session, self._subscribe, channel, data, since)
+
+    async def _subscribe(
+        self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
+        context = self._context
         if not context.connected or channel in session.subscriptions or session.state is not State.OPEN:
             return
         subscription = new_subscription(context, channel, server_side=True)

@@ -8,6 +8,7 @@ Where anything about it is not as known here, ``recognise`` returns None and the
 import asyncio
 import os
 import sys
+from types import MethodType
 from typing import Any
 
 from ..hub.hub import Hub
@@ -85,8 +86,10 @@ def _socket_of(transport: Any) -> int:
 def recognise(send: Any) -> DirectWriter | None:
     """Return how to write directly to the connection behind an accepted WebSocket's ``send``, or None."""
     module = sys.modules.get(_MODULE)
-    protocol: Any = getattr(send, "__self__", None)
-    if module is None or type(protocol) is not module.WebSocketsSansIOProtocol or send.__name__ != "send":
+    if module is None or type(send) is not MethodType:  # a proxy of one has all of its attributes
+        return None
+    protocol: Any = send.__self__
+    if type(protocol) is not module.WebSocketsSansIOProtocol or send.__name__ != "send":
         return None
     if any(not hasattr(protocol, name) for name in _NEEDED) or not isinstance(protocol.writable, asyncio.Event):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import sys
 from collections.abc import Coroutine
@@ -10,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -20,7 +21,8 @@ from asgi_push.session import State
 from tests import asgi
 from tests.sdk.simulation import LateBroker, SdkModel
 
-# RECOVERY_EXAMPLES=10000 makes a long run of it.
+# RECOVERY_EXAMPLES=10000 makes a long run of it, which may take its time and shows a failure in as few steps as it can.
+LONG = "RECOVERY_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("RECOVERY_EXAMPLES", "150"))
 
 HISTORY_TTL = 10.0
@@ -331,8 +333,10 @@ class RecoveryMachine(RuleBasedStateMachine):
             if not failed:
                 self.calm_down()
         finally:
-            self.end()
-            self.loop.close()
+            try:
+                self.end()
+            finally:
+                self.loop.close()
 
     def end(self) -> None:
         self.over.set()
@@ -349,7 +353,10 @@ def test_nothing_is_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     broker, each client sees every publication of a channel in order and once, or is told that it does not."""
     monkeypatch.setattr(writers, "_SLOW_AFTER", 0.0)  # nobody waits for those who do not read
     monkeypatch.setattr(batch, "_MAX_BUFFERED", 4)
+    if LONG:
+        faulthandler.cancel_dump_traceback_later()
+    phases = list(Phase) if LONG else [Phase.reuse, Phase.generate]
     options = settings(
-        max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES, stateful_step_count=40, phases=phases, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(RecoveryMachine, settings=options)

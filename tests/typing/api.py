@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -12,10 +12,12 @@ from asgi_push import (
     AuthenticationError,
     BrokerError,
     ChannelOptions,
+    ClientInfo,
     Credentials,
     Disconnect,
     History,
     NotRunningError,
+    PresenceStats,
     Publication,
     PublishResult,
     Push,
@@ -58,12 +60,17 @@ async def on_message(session: Session, data: str | bytes) -> None:
     await session.close(Disconnect(4000, "enough"))
 
 
+async def on_rpc(session: Session, method: str, data: Any) -> Any:
+    return {"method": method, "data": data}
+
+
 push = Push(
     authenticate=authenticate,
     authorize=authorize,
     on_connect=on_connect,
     on_disconnect=on_disconnect,
     on_message=on_message,
+    on_rpc=on_rpc,
     namespaces={"chat": ChannelOptions(history_size=10, history_ttl=60.0, presence=True)},
     path="/websocket/{user_id}",
     max_sessions_per_user=5,
@@ -96,6 +103,8 @@ async def handler(request: Request) -> None:
     await push.disconnect("alice")
     await push.disconnect(session="id", disconnect=Disconnect.FORCE_RECONNECT)
     assert_type(await push.is_online("alice"), bool)
+    assert_type(await push.presence("chat:lobby"), dict[str, ClientInfo])
+    assert_type(await push.presence_stats("chat:lobby"), PresenceStats)
     history = await push.history("news", limit=10, since=result.position, reverse=True)
     assert_type(history, History)
     assert_type(history.publications, list[Publication])

@@ -1,0 +1,115 @@
+"""What is taken for uvicorn's own ``send``: only that, as it is known; for anything else there is the ordinary path."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.protocol import State
+
+from asgi_push.transports import uvicorn
+from asgi_push.transports.uvicorn import DirectWriter, recognise
+
+
+class Subclass(WebSocketsSansIOProtocol):
+    """Somebody's own protocol, which may send in another way."""
+
+
+def make_protocol(cls: type[WebSocketsSansIOProtocol] = WebSocketsSansIOProtocol) -> Any:
+    """A protocol whose handshake is complete, without a connection."""
+    protocol: Any = cls.__new__(cls)
+    protocol.transport = SimpleNamespace(get_extra_info=lambda name: None)
+    protocol.conn = SimpleNamespace(state=State.OPEN, extensions=[PerMessageDeflate(False, False, 12, 12)])
+    protocol.writable = asyncio.Event()
+    protocol.handshake_complete = True
+    protocol.close_sent = protocol.disconnected = False
+    return protocol
+
+
+def test_uvicorns_send_is_recognised() -> None:
+    """Of a connection that is open; with and without compression."""
+    protocol = make_protocol()
+    assert isinstance(recognise(protocol.send), DirectWriter)
+    protocol.conn.extensions = []
+    assert isinstance(recognise(protocol.send), DirectWriter)
+
+
+@pytest.mark.parametrize("name", uvicorn._NEEDED)
+def test_a_protocol_that_lacks_something_is_not(name: str) -> None:
+    """An attribute that another version of uvicorn has no more is missed at the accept, not at a write."""
+    protocol = make_protocol()
+    delattr(protocol, name)
+    assert recognise(protocol.send) is None
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "not accepted": lambda protocol: setattr(protocol, "handshake_complete", False),
+    "closing": lambda protocol: setattr(protocol.conn, "state", State.CLOSING),
+    "another extension": lambda protocol: protocol.conn.extensions.append(SimpleNamespace()),
+    "no extensions known": lambda protocol: delattr(protocol.conn, "extensions"),
+    "another kind of writable": lambda protocol: setattr(protocol, "writable", True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_protocol_in_another_state_is_not(change: Callable[[Any], object]) -> None:
+    """Nor one in which a plain frame would mean something else."""
+    protocol = make_protocol()
+    change(protocol)
+    assert recognise(protocol.send) is None
+
+
+class Proxy:
+    """What instrumentation puts around a function: all attributes are those of what it wraps."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    async def __call__(self, message: Any) -> None:
+        await self._wrapped(message)
+
+
+def wrapped(send: Any) -> Any:
+    @functools.wraps(send)
+    async def louder(message: Any) -> None:
+        await send(message)
+
+    return louder
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "function": wrapped,
+    "partial": functools.partial,
+    "proxy": Proxy,
+    "other method": lambda send: send.__self__.receive,
+    "method of another": lambda send: functools.partialmethod(send).__get__(SimpleNamespace(), SimpleNamespace),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_a_wrapped_send_is_not(wrap: Callable[[Any], Any]) -> None:
+    """A middleware that looks at messages must see all of them."""
+    assert recognise(wrap(make_protocol().send)) is None
+
+
+def test_a_subclass_is_not() -> None:
+    """It may have its own ways."""
+    assert recognise(make_protocol(Subclass).send) is None
+
+
+@pytest.mark.parametrize("name", ["uvicorn.protocols.websockets.websockets_sansio_impl", "websockets.protocol"])
+def test_without_these_modules_nothing_is(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On another server neither is loaded, and they are not loaded for the sake of looking."""
+    protocol = make_protocol()
+    monkeypatch.delitem(sys.modules, name)
+    assert recognise(protocol.send) is None
