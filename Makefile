@@ -4,7 +4,7 @@ PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench docs clean
 
 help: ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ types: .venv/.test ## check types
 bench: .venv/.bench ## measure fan-out, beside other libraries
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+docs: .venv/.docs ## build the documentation's site into build/docs
+	@$(BIN)/python docs/site/build.py
+
 clean: ## remove everything that these commands made
 	rm -rf .venv build dist examples/vue/dist examples/*/node_modules tests/sdk/node_modules tests/docs/browser/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -36,11 +39,12 @@ clean: ## remove everything that these commands made
 .venv/.test: GROUPS = --group test --group lint
 .venv/.bench: EXTRAS = demo,jwt,metrics,protobuf,redis
 .venv/.bench: GROUPS = --group bench
+.venv/.docs: GROUPS = --group docs
 
-.venv/.demo .venv/.test .venv/.bench: pyproject.toml | .venv/bin/python
+.venv/.demo .venv/.test .venv/.bench .venv/.docs: pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv ..."
 	@$(PIP) --upgrade pip
-	@$(PIP) --editable '.[$(EXTRAS)]' $(GROUPS)
+	@$(PIP) --editable '.$(EXTRAS:%=[%])' $(GROUPS)
 	@touch $@
 
 # ensurepip is what Debian leaves out of python3.

@@ -96,6 +96,9 @@ def readme_page(stage: Stage) -> None:
     assert said == ["shipped"]
 
 
+index_hello = readme_page
+
+
 def ship_until(stage: Stage, arrived: Callable[[], object]) -> None:
     """Wait for the page's WebSocket and ship once."""
     stage.until(lambda: "accepted" in stage.server.log())
@@ -394,5 +397,6 @@ HIDDEN = {"frameworks_django_users": {"app.py": DJANGO_USERS}}
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     name: function
     for name, function in list(globals().items())
-    if name.partition("_")[0] in ("readme", "quickstart", "frameworks", "browsers", "security", "delivery", "close")
+    if name.partition("_")[0]
+    in ("readme", "index", "quickstart", "frameworks", "browsers", "security", "delivery", "close")
 }

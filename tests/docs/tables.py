@@ -10,9 +10,7 @@ from pathlib import Path
 from asgi_push import Disconnect, Settings
 from asgi_push.http.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
-from tests.docs.blocks import ROOT
-
-DOCS = ROOT / "docs"
+from tests.docs.blocks import DOCS
 
 
 def settings() -> Iterator[tuple[str, ...]]:

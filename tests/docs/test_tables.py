@@ -26,10 +26,8 @@ from asgi_push.blocking import Blocking
 from asgi_push.encoding import encode
 from asgi_push.protocols import plain
 from tests.asgi import Lifespan
-from tests.docs.blocks import PAGES, ROOT
+from tests.docs.blocks import DOCS, PAGES, ROOT
 from tests.docs.tables import TABLES, with_table
-
-DOCS = ROOT / "docs"
 
 
 def rows(page: str, first: str) -> list[list[str]]:
@@ -145,7 +143,7 @@ def anchors(page: Path) -> list[str]:
 def test_no_page_is_lost() -> None:
     """Every page and every drawing of the documentation is linked from another page."""
     linked = {(page.parent / file).resolve() for page in PAGES for file, _ in LINK.findall(page.read_text()) if file}
-    for path in DOCS.rglob("*.*"):
+    for path in [*DOCS.rglob("*.md"), *(DOCS / "images").iterdir()]:
         assert path.resolve() in linked, path
 
 
