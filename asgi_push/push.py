@@ -8,8 +8,8 @@ from starlette.requests import HTTPConnection
 
 from .auth import require_jwt
 from .blocking import Blocking
-from .brokers import Broker
-from .brokers.memory import MemoryBroker
+from .brokers import Broker, PresenceStore
+from .brokers.memory import MemoryBroker, MemoryPresence
 from .disconnect import Disconnect
 from .hub.commands import encode_command
 from .hub.home import Home
@@ -77,8 +77,9 @@ class Push:
         self.blocking = Blocking(self._run_named)
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
         self._broker: Broker = MemoryBroker()
+        self._presence: PresenceStore = MemoryPresence()
         self._namespaces = Namespaces(self.settings, namespaces or {})
-        self._home = Home(lambda: Hub(self.settings, self._hooks, self._broker, self._namespaces))
+        self._home = Home(lambda: Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces))
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:
@@ -230,7 +231,10 @@ class Push:
     # -- sessions ---------------------------------------------------------------------------------------------------
 
     def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
-        """Return the sessions of this process, the oldest first: all, a user's, a channel's, or those in both."""
+        """Return the sessions of this process, the oldest first: all, a user's, a channel's, or those in both.
+
+        Those of other processes are not among them: ``is_online`` and ``presence`` ask all.
+        """
         registry = self._home.registry
         if registry is None:
             return []
@@ -239,24 +243,32 @@ class Push:
         return registry.sessions() if user is None else list(registry.members(user_channel(user)))
 
     async def is_online(self, user: str) -> bool:
-        """Whether a user has any session."""
+        """Whether a user has any session, in whichever process.
+
+        The sessions of a process that was killed count for up to 60 seconds more.
+
+        Raises:
+            ValueError: the user cannot be used.
+            BrokerError: none is in this process, and the broker did not answer.
+        """
         return await self._home.call(self._is_online, _user_channel(user))
 
     async def _is_online(self, channel: str) -> bool:
-        return bool(self.hub.registry.members(channel))
+        return bool(self.hub.registry.members(channel)) or await self.hub.presence.is_online(channel)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is in a channel, by session id.
+        """Return who is in a channel, by session id, in whichever process; see ``is_online``.
 
         Raises:
             ValueError: the channel cannot be used, or its namespace has no presence.
+            BrokerError: the broker did not answer.
         """
-        return await self._home.call(self._presence, channel)
+        return await self._home.call(self._members, channel)
 
-    async def _presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def _members(self, channel: str) -> dict[str, ClientInfo]:
         if not self._namespaces.options(check_channel(channel)).presence:
             raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
-        return self.hub.presence(channel)
+        return await self.hub.presence.members(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many sessions and users are in a channel. See ``presence``."""

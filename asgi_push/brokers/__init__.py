@@ -1,9 +1,12 @@
-"""What carries publications between processes, and keeps their history."""
+"""What carries publications between processes, keeps their history, and knows who is in a channel."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
+from ..registry import Registry
+from ..session import Session, Subscription
 from ..stream import Recovery
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
@@ -77,4 +80,55 @@ class Broker(Protocol):
 
     def leave(self, channel: str) -> None:
         """The channel's last session here is gone; at once, as it is told when nothing can be waited for."""
+        ...
+
+
+class Watched(Protocol):
+    """Whether it is to be known, over all processes, who is in a channel."""
+
+    def __call__(self, channel: str) -> bool: ...
+
+
+class Evict(Protocol):
+    """Closes sessions, in whichever process they are, for they are more than their user may have."""
+
+    async def __call__(self, session_ids: Iterable[str]) -> None: ...
+
+
+class PresenceStore(Protocol):
+    """Knows who is in a channel, over all processes; a user who has sessions is in the channel ``#<user>``.
+
+    It is told of this process's sessions as they come and go; those of a process that was killed are gone within 60
+    seconds. Every async method may raise BrokerError, within a bounded time.
+    """
+
+    async def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+        """Begin; the sessions of this process are in ``registry``."""
+        ...
+
+    async def stop(self) -> None:
+        """End; whoever has left is gone everywhere."""
+        ...
+
+    async def reserve(self, channel: str, session: Session) -> bool:
+        """Count a session among its user's before it enters; False, and nothing counted, if they are too many.
+
+        If it does not enter after all, it has left.
+        """
+        ...
+
+    def entered(self, channel: str, session: Session) -> None:
+        """A session of this process came into a channel."""
+        ...
+
+    def left(self, channel: str, session: Session) -> None:
+        """It left the channel; at once, as it is told when nothing can be waited for."""
+        ...
+
+    async def members(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in a watched channel, by session id."""
+        ...
+
+    async def is_online(self, channel: str) -> bool:
+        """Whether any session is in a user's channel."""
         ...

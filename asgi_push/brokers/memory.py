@@ -1,13 +1,15 @@
-"""The broker of one process: everything in memory, nothing to install."""
+"""The broker of one process, and who is in it: everything in memory, nothing to install."""
 
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
+from ..registry import Registry
+from ..session import Session, Subscription
 from ..stream import Recovery, Streams
-from . import IDEMPOTENCY_TTL, Deliver, Obey, StreamOptions
+from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, StreamOptions, Watched
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -88,6 +90,38 @@ class MemoryBroker:
 
     def leave(self, channel: str) -> None:
         """Nothing to do."""
+
+
+class MemoryPresence:
+    """There are no other processes: who is here is in the registry, and nothing is kept beside it."""
+
+    def __init__(self) -> None:
+        self._registry: Registry[Session, Subscription] = Registry()
+
+    async def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+        """Begin to look at a registry."""
+        self._registry = registry
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def reserve(self, channel: str, session: Session) -> bool:
+        """There is room: the hub has counted its own."""
+        return True
+
+    def entered(self, channel: str, session: Session) -> None:
+        """Nothing to do: the registry knows."""
+
+    def left(self, channel: str, session: Session) -> None:
+        """Nothing to do."""
+
+    async def members(self, channel: str) -> dict[str, ClientInfo]:
+        """Return who is in a channel, by session id."""
+        return {session.id: session.describe(channel) for session in self._registry.members(channel)}
+
+    async def is_online(self, channel: str) -> bool:
+        """Whether any session is in a user's channel."""
+        return bool(self._registry.members(channel))
 
 
 def _nobody(publication: Publication | Notice) -> int:

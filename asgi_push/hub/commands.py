@@ -1,7 +1,7 @@
 """What one process asks of all: end a user's sessions, or put them into a channel, wherever they are."""
 
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -19,6 +19,15 @@ Verb = Literal["disconnect", "expire", "subscribe", "unsubscribe"]
 def encode_command(verb: Verb, **arguments: Any) -> bytes:
     """Return a command as the broker carries it."""
     return orjson.dumps({"verb": verb, **arguments})
+
+
+async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
+    """Close sessions, in whichever process they are, for they are more than their user may have."""
+    reason = Disconnect.CONNECTION_LIMIT
+    for session_id in session_ids:
+        await hub.broker.command(
+            encode_command("disconnect", session=session_id, code=reason.code, reason=reason.reason)
+        )
 
 
 async def obey(hub: Hub, message: bytes) -> None:

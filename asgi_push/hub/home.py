@@ -13,7 +13,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from ..errors import NotRunningError
 from ..registry import Registry
 from ..session import Session, Subscription
-from .commands import obey
+from .commands import evict, obey
 from .hub import Hub
 
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class Home:
         try:
             await hub.start()
             await hub.broker.start(hub.deliver, partial(obey, hub))
+            await hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
         except Exception:
             self._starts = 1
             await self.stop()
@@ -94,6 +95,7 @@ class Home:
         self._stopped = anyio.Event()
         try:
             await self._hub.stop()  # until it returns hooks may publish, and who connects is sent away
+            await self._hub.presence.stop()
             await self._hub.broker.stop()
         finally:
             self._hub, self._thread, self._starts = None, _NO_THREAD, 0

@@ -8,16 +8,17 @@ from typing import Any
 
 import anyio
 
-from ..brokers import Broker
+from ..brokers import Broker, PresenceStore
 from ..disconnect import Disconnect
 from ..encoding import encode
 from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
-from ..messages import ClientInfo, Notice, Payload, Publication, StreamPosition
+from ..messages import Notice, Payload, Publication, StreamPosition
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..session import EVERYBODY, Session, State, Subscription, user_channel
+from ..session import EVERYBODY, USER_PREFIX, Session, State, Subscription, user_channel
 from ..settings import Settings
+from .admission import Admission, Refused
 from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
@@ -48,19 +49,12 @@ class Hooks:
     on_rpc: Hook | None = None
 
 
-class Refused(Exception):
-    """There is no room for a session; ``status`` and ``disconnect`` say why, before and after the accept."""
-
-    def __init__(self, status: int, reason: str, disconnect: Disconnect) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.disconnect = disconnect
-
-
 class Hub:
     """Keeps the sessions of this process and decides when they end; carriers tell it what came."""
 
-    def __init__(self, settings: Settings, hooks: Hooks, broker: Broker, namespaces: Namespaces) -> None:
+    def __init__(
+        self, settings: Settings, hooks: Hooks, broker: Broker, presence: PresenceStore, namespaces: Namespaces
+    ) -> None:
         self.settings = settings
         self.hooks = hooks
         self.registry: Registry[Session, Subscription] = Registry()
@@ -68,6 +62,7 @@ class Hub:
         self.id = secrets.token_urlsafe(9)  # this process, among others
         self.started_at = time.monotonic()
         self.broker = broker
+        self.presence = presence
         self.namespaces = namespaces
         self._background = Background()
         self._timer: Timer[Session | Writer] = Timer(self._check)
@@ -76,6 +71,7 @@ class Hub:
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.fanout = Fanout(settings, self.registry, self._writers, self.close)
+        self._admission = Admission(settings, self.registry, presence)
 
     @property
     def running(self) -> bool:
@@ -111,25 +107,22 @@ class Hub:
 
     # -- sessions come ----------------------------------------------------------------------------------------------
 
-    def make_room(self, user: str) -> None:
-        """Return if there is room for one more session of ``user``, closing the oldest ones if so set.
+    async def admit(self, session: Session) -> None:
+        """Keep a place for a session that is on its way; once more when its user becomes known.
+
+        It is taken by ``open``; a session that ends before goes the way of ``ended``, or of ``release``. With
+        ``when_exceeded=replace`` there is always one: the user's oldest session goes when this one comes.
 
         Raises:
             Refused: there is none.
         """
-        settings = self.settings
         if not self.accepting:
             raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
-        if settings.max_sessions and len(self.registry) >= settings.max_sessions:
-            raise Refused(503, "too many sessions", Disconnect(Disconnect.OVERLOADED.code, "too many sessions"))
-        if not user or not settings.max_sessions_per_user:
-            return
-        own = list(self.registry.members(user_channel(user)))
-        excess = own[: max(0, len(own) - settings.max_sessions_per_user + 1)]
-        if excess and settings.when_exceeded == "refuse":
-            raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
-        for session in excess:
-            self.close(session, Disconnect.CONNECTION_LIMIT)
+        await self._admission.admit(session)
+
+    def release(self, session: Session) -> None:
+        """Give the place of a session that never came to others; one that has none is no error."""
+        self._admission.release(session)
 
     async def open(self, session: Session, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
@@ -150,6 +143,7 @@ class Hub:
         """Take in a session that is in no channel yet."""
         session.entered = True
         self.registry.add(session)
+        self._admission.came(session)
         self.look_after(session)
 
     async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
@@ -162,7 +156,11 @@ class Hub:
             subscription.active = False
             return False
         session.subscriptions[channel] = subscription
-        return self.registry.join(session, channel, subscription)
+        first = self.registry.join(session, channel, subscription)
+        self.presence.entered(channel, session)
+        for replaced in self._admission.joined(session, channel):
+            self.close(replaced, Disconnect.CONNECTION_LIMIT)
+        return first
 
     async def subscribe(
         self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
@@ -200,6 +198,7 @@ class Hub:
 
     def _leave_channel(self, session: Session, channel: str, subscription: Subscription) -> None:
         subscription.active = False
+        self.presence.left(channel, session)
         if self.registry.leave(session, channel):
             self.broker.leave(channel)
         if self.namespaces.join_leave:
@@ -210,9 +209,9 @@ class Hub:
         if self.namespaces.options(channel).join_leave and self.running:
             self._background.spawn(self.broker.announce, Notice(channel, session.describe(channel), joined=joined))
 
-    def presence(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is in a channel, by session id."""
-        return {session.id: session.describe(channel) for session in self.registry.members(channel)}
+    def watched(self, channel: str) -> bool:
+        """Whether it is to be known, over all processes, who is in a channel."""
+        return channel.startswith(USER_PREFIX) or self.namespaces.options(channel).presence
 
     # -- what clients do --------------------------------------------------------------------------------------------
 
@@ -320,6 +319,7 @@ class Hub:
     def ended(self, session: Session, disconnect: Disconnect) -> None:
         """The receive loop is over, whatever ended it; the last that happens to a session, and it happens once."""
         self._leave(session, disconnect)
+        self.release(session)
         session.state = State.CLOSED
         session.drained()
         self._closing.discard(session)

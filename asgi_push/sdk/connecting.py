@@ -11,8 +11,8 @@ from ..auth import verify_token
 from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
+from ..hub.admission import Refused
 from ..hub.hooks import call_hook
-from ..hub.hub import Refused
 from ..logs import logger
 from ..messages import Credentials
 from ..protocols.centrifuge import Command, ErrorCode, Violation
@@ -35,13 +35,15 @@ async def connect(context: Context, command: Command) -> None:
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:
         raise Ended(Disconnect.CONNECTION_LIMIT)
+    if session.state is not State.OPEN:  # it gave its place back when it ended
+        return
+    session.user, session.info = credentials.user, credentials.info
     try:
-        hub.make_room(credentials.user)
+        await hub.admit(session)
     except Refused as refused:
         raise Ended(refused.disconnect) from None
     if session.state is not State.OPEN:
         return
-    session.user, session.info = credentials.user, credentials.info
     context.expire_connection(ttl)
     hub.enter(session)
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))

@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import FirstCommand
-from ..hub.hub import Refused
+from ..hub.admission import Refused
+from ..hub.hub import Hub
 from ..logs import logger, printable
 from ..protocols.centrifuge import SdkCodec
 from ..protocols.centrifuge.json_codec import CODEC as JSON
@@ -41,10 +42,10 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
         check_origin(push, connection)
         codec, subprotocol = _format(connection)
         carrier = WebSocketCarrier(scope, send, codec)
-        session = _make_session(push, scope, carrier, codec, path_params)
+        hub, session = _make_session(push, scope, carrier, codec, path_params)
         await carrier.accept(subprotocol, direct=push.settings.direct_writes)
         try:
-            push.hub.make_room("")
+            await hub.admit(session)
         except Refused as refused:
             await carrier.send_close(refused.disconnect)
             return
@@ -53,12 +54,12 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
-        await _run(push, session, carrier, connection, receive)
+        await _run(push, hub, session, carrier, connection, receive)
 
 
 def _make_session(
     push: Push, scope: Scope, carrier: WebSocketCarrier, codec: SdkCodec, path_params: Mapping[str, Any]
-) -> Session:
+) -> tuple[Hub, Session]:
     try:
         hub, now = push.hub, time.monotonic()
     except NotRunningError as error:
@@ -67,13 +68,12 @@ def _make_session(
     session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
     session.path_params = path_params
     session.remote = remote(scope)
-    return session
+    return hub, session
 
 
 async def _run(
-    push: Push, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
+    push: Push, hub: Hub, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
 ) -> None:
-    hub = push.hub
     client = SdkClient(Context(push, session, connection))
     session.client = client
     hub.look_after(session)

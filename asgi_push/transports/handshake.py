@@ -10,8 +10,9 @@ from starlette.types import Scope, Send
 
 from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
 from ..errors import AuthenticationError
+from ..hub.admission import Refused
 from ..hub.hooks import call_hook
-from ..hub.hub import Refused
+from ..hub.hub import Hub
 from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
 from ..push import Push
@@ -71,7 +72,7 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     """Return who a connection is.
 
     Raises:
-        Refusal: it comes from a foreign page, is nobody where that is not allowed, or there is no room for it.
+        Refusal: it comes from a foreign page, or is nobody where that is not allowed.
     """
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(push, connection)
@@ -106,8 +107,12 @@ def _check(push: Push, credentials: Credentials) -> None:
     left = seconds_left(credentials)
     if left is not None and not left > 0:  # NaN is over too
         raise Refusal(401, "the credentials have expired")
+
+
+async def admit(hub: Hub, session: Session) -> None:
+    """Keep a place for a session, which ``hub.open`` takes, or ``hub.release`` gives to others; or raise Refusal."""
     try:
-        push.hub.make_room(credentials.user)
+        await hub.admit(session)
     except Refused as refused:
         raise Refusal(refused.status, str(refused)) from None
 

@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import ClientHeartbeat
-from ..hub.hub import Hub, Refused
+from ..hub.hub import Hub
 from ..logs import logger, printable
 from ..protocols import Codec, WireMessage, plain
 from ..push import Push
 from ..session import Session, State
-from .handshake import Refusal, chosen_subprotocol, identify, refuse, seconds_left, wanted_channels
+from .handshake import Refusal, admit, chosen_subprotocol, identify, refuse, seconds_left, wanted_channels
 from .interrupt import make_interrupt
 from .uvicorn import DirectWriter, recognise
 
@@ -119,27 +119,34 @@ async def serve_websocket(
         return
     carrier = WebSocketCarrier(scope, send, plain.CODEC)
     try:
-        session, channels = await _admit(push, scope, carrier, path_params)
+        hub, session, channels = await _admit(push, scope, carrier, path_params)
     except Refusal as refusal:
         await refuse(scope, send, refusal)
         return
+    if await _accept(hub, session, carrier, chosen_subprotocol(scope)):
+        await run_session(hub, session, carrier, receive, partial(_take, hub), channels)
+
+
+async def _accept(hub: Hub, session: Session, carrier: WebSocketCarrier, subprotocol: str | None) -> bool:
+    """Accept a session that was admitted; False, and its place is free, if it cannot stay."""
+    accepted = False
     try:
-        await carrier.accept(chosen_subprotocol(scope), direct=push.settings.direct_writes)
-        try:
-            push.hub.make_room(session.user)
-        except Refused as refused:  # others came while this one was being accepted
-            await carrier.send_close(refused.disconnect)
-            return
+        await carrier.accept(subprotocol, direct=hub.settings.direct_writes)
+        accepted = hub.accepting
+        if not accepted:  # the shutdown began meanwhile
+            await carrier.send_close(Disconnect.SHUTDOWN)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
-    else:
-        await run_session(push.hub, session, carrier, receive, partial(_take, push.hub), channels)
+    finally:
+        if not accepted:
+            hub.release(session)
+    return accepted
 
 
 async def _admit(
     push: Push, scope: Scope, carrier: WebSocketCarrier, path_params: Mapping[str, Any]
-) -> tuple[Session, list[str]]:
-    """Return the session that a connection may have, and its channels; or raise Refusal."""
+) -> tuple[Hub, Session, list[str]]:
+    """Return the session that a connection may have, for which a place is kept, and its channels; or raise Refusal."""
     try:
         hub, settings = push.hub, push.settings
     except NotRunningError as error:
@@ -154,7 +161,9 @@ async def _admit(
     session.info = credentials.info
     left = seconds_left(credentials)
     session.expires_at = None if left is None else now + left
-    return session, await wanted_channels(push, scope, session, credentials)
+    channels = await wanted_channels(push, scope, session, credentials)
+    await admit(hub, session)
+    return hub, session, channels
 
 
 def remote(scope: Scope) -> tuple[str, int] | None:

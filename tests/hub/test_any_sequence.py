@@ -127,6 +127,9 @@ def check(hub: Hub) -> None:
     known = {*sessions, *hub._closing}
     assert all(item in known for item in hub._timer._deadlines._when if isinstance(item, Session))
     assert all(session.queue is None or len(session.queue) <= 5 for session in known)
+    per_user, most = hub.settings.max_sessions_per_user, hub.settings.max_sessions
+    assert not most or len(registry) + len(hub._admission._coming) <= most
+    assert not per_user or all(count <= per_user for count in Counter(session.user for session in sessions).values())
 
 
 def check_empty(hub: Hub) -> None:
@@ -135,6 +138,8 @@ def check_empty(hub: Hub) -> None:
     assert not hub.registry.sessions()
     assert not hub.registry.channels()
     assert not hub._closing
+    assert not hub._admission._coming.sessions()
+    assert not hub._admission._coming.channels()
     assert not [item for item in hub._timer._deadlines._when if isinstance(item, Session)]
     assert not hub.fanout._pending
     assert not hub._writers._ready
@@ -142,8 +147,8 @@ def check_empty(hub: Hub) -> None:
 
 
 @settings(max_examples=60)
-@given(events)
-async def test_any_sequence(what: list[tuple[str, int, int]]) -> None:
+@given(events, st.sampled_from(["refuse", "replace"]))
+async def test_any_sequence(what: list[tuple[str, int, int]], when_exceeded: str) -> None:
     """The registry is right after every step and empty when all are gone; on_disconnect follows each on_connect."""
     came, went = list[Session](), list[Session]()
 
@@ -169,7 +174,7 @@ async def test_any_sequence(what: list[tuple[str, int, int]]) -> None:
         queue_messages=5,
         max_sessions=6,
         max_sessions_per_user=3,
-        when_exceeded="replace",
+        when_exceeded=when_exceeded,
     )
     with pytest.MonkeyPatch.context() as monkeypatch:
         clock = Clock(monkeypatch)

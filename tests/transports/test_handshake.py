@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from asgi_push import AuthenticationError, Credentials, Disconnect, Push, PushMiddleware, Session
 from asgi_push.transports import handshake
-from tests.asgi import Clock, Closed, Refused, nothing, pushing, serve, until
+from tests.asgi import Clock, Refused, nothing, pushing, serve, until
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -348,27 +348,44 @@ async def test_a_takeover_needs_no_detection() -> None:
 
 @pytest.mark.parametrize("limit", ["max_sessions", "max_sessions_per_user"])
 async def test_limits_hold_for_who_comes_at_once(limit: str) -> None:
-    """Those whose handshakes were under way together are counted again once they are accepted."""
+    """The first has the place although it is not accepted yet; if it leaves before that, the place is free again."""
     async with pushing(**{limit: 1}) as (push, server):
-        clients = [server.begin("/ws/alice") for _ in range(3)]
+        first = server.begin("/ws/alice")
+        first.block()
         async with anyio.create_task_group() as tasks:
-            for client in clients:
+            tasks.start_soon(first.open)
+            await first.blocked()
+            for _ in range(2):
+                with pytest.raises(Refused, match="too many sessions"):
+                    await server.connect("/ws/alice")
+            first.unblock()
+        with pytest.raises(Refused, match="too many sessions"):
+            await server.connect("/ws/alice")
+        first.close()
+        await first.ended()
+        leaving = server.begin("/ws/alice")
+        leaving.fail(OSError("gone"))
+        with pytest.raises(AssertionError, match="accepted nothing"):
+            await leaving.open()
+        await server.connect("/ws/alice")
+        assert len(push.sessions()) == 1
+
+
+async def test_replacing_holds_for_who_comes_at_once() -> None:
+    """Whoever is accepted last stays."""
+    async with pushing(max_sessions_per_user=1, when_exceeded="replace") as (push, server):
+        first, second = server.begin("/ws/alice"), server.begin("/ws/alice")
+        async with anyio.create_task_group() as tasks:
+            for client in (first, second):
                 client.block()
                 tasks.start_soon(client.open)
-            for client in clients:
                 await client.blocked()
-                client.unblock()
-        await until(lambda: sum(bool(client.waiting) for client in clients) == 2)
-        await push.send_to_all("welcome")
-        answers = []
-        for client in clients:
-            try:
-                answers.append(await client.receive())
-            except Closed as closed:
-                answers.append(closed.reason)
-        # A full server will have room again, a user who has too many sessions has to close one.
-        reason = "too many sessions" if limit == "max_sessions" else "connection limit"
-        assert sorted(answers) == [reason, reason, "welcome"]
+            second.unblock()
+            await until(push.sessions)
+            first.unblock()
+        assert (await second.receive_close()).code == Disconnect.CONNECTION_LIMIT.code
+        await push.send_to_user("alice", "x")
+        assert await first.receive() == "x"
 
 
 @pytest.mark.parametrize("path", ["/ws/alice", "/connection/websocket"])
