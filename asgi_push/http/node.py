@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anyio.to_thread
@@ -35,6 +34,8 @@ def _node(hub: Hub) -> dict[str, Any]:
 
 @cache
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow to import, and seldom asked
+
     try:
         return version("asgi-push")
     except PackageNotFoundError:  # a copy of the sources
