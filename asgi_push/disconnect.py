@@ -54,11 +54,18 @@ class Disconnect:
     MESSAGE_TOO_LARGE: ClassVar["Disconnect"]
     CONNECTION_LOST: ClassVar["Disconnect"]
 
+    LABELS: ClassVar[tuple[str, ...]]
+
     @classmethod
     def of_peer(cls, code: int | None, reason: str | None) -> "Disconnect":
         """Return what a server said of a connection that ended; the reason may be the client's own words."""
         code = code or cls.CONNECTION_LOST.code
         return cls(code, reason or _WELL_KNOWN.get(code, "closed by peer"))
+
+    @property
+    def label(self) -> str:
+        """What metrics call it, one of ``LABELS``: a name in lower case, whatever words came with the code."""
+        return _NAMES.get((self.code, self.reason)) or _NAMES_OF_CODES.get(self.code, "other")
 
     @property
     def reconnect(self) -> bool:
@@ -101,3 +108,17 @@ Disconnect.PERMISSION_DENIED = Disconnect(3507, "permission denied")
 Disconnect.NOT_AVAILABLE = Disconnect(3508, "not available")
 Disconnect.MESSAGE_TOO_LARGE = Disconnect(1009, "message too large")
 Disconnect.CONNECTION_LOST = Disconnect(1006, "connection lost")
+
+_NAMES = {
+    (known.code, known.reason): name.lower()
+    for name, known in vars(Disconnect).items()
+    if isinstance(known, Disconnect)
+}
+# The rest goes by the code: what clients say when they leave, a restart as servers tell it, and reasons with details.
+_NAMES_OF_CODES = dict.fromkeys((1000, 1001, 1005), "closed_by_client") | {
+    1006: "connection_lost",
+    1012: "shutdown",
+    Disconnect.BAD_REQUEST.code: "bad_request",
+    Disconnect.OVERLOADED.code: "overloaded",
+}
+Disconnect.LABELS = tuple(dict.fromkeys([*_NAMES.values(), *_NAMES_OF_CODES.values(), "other"]))

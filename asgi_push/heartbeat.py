@@ -89,6 +89,7 @@ class Heartbeat(Protocol):
 
     deadline: float | None
     dead: Disconnect
+    round_trip: float | None
 
     def beat(self, now: float) -> bool: ...
 
@@ -101,6 +102,8 @@ class FirstCommand:
     """No heartbeat yet: a client that has not said who it is ``within`` seconds is stale."""
 
     __slots__ = ("dead", "deadline")
+
+    round_trip: float | None = None
 
     def __init__(self, within: float, now: float) -> None:
         self.deadline: float | None = now + within
@@ -126,6 +129,8 @@ class ClientHeartbeat:
 
     __slots__ = ("_timeout", "dead", "deadline")
 
+    round_trip: float | None = None
+
     def __init__(self, timeout: float) -> None:
         self.dead = Disconnect.NO_HEARTBEAT
         self._timeout = timeout
@@ -150,22 +155,25 @@ class ServerHeartbeat:
     """The server sends the pings, ``interval`` seconds apart, and wants each answered within ``timeout`` seconds.
 
     The first ping comes after ``first`` seconds; spread that over the sessions, so that they do not ping in step.
+    ``round_trip`` is how long the last pong took, None before the first.
     """
 
-    __slots__ = ("_interval", "_timeout", "_waiting", "dead", "deadline")
+    __slots__ = ("_asked_at", "_interval", "_timeout", "dead", "deadline", "round_trip")
 
     def __init__(self, interval: float, timeout: float, now: float, first: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._waiting = False
+        self._asked_at: float | None = None
         self.dead = Disconnect.NO_PONG
+        self.round_trip: float | None = None
         self.deadline: float | None = now + first
 
     def beat(self, now: float) -> bool:
         """A pong came; return whether one was asked for."""
-        if not self._waiting:
+        if self._asked_at is None:
             return False
-        self._waiting = False
+        self.round_trip = now - self._asked_at
+        self._asked_at = None
         self.deadline = now + self._interval
         return True
 
@@ -176,8 +184,8 @@ class ServerHeartbeat:
         """Say what is due at ``now``; after PING the pong is waited for."""
         if self.deadline is None or now < self.deadline:
             return Beat.NOTHING
-        if self._waiting:
+        if self._asked_at is not None:
             return Beat.DEAD
-        self._waiting = True
+        self._asked_at = now
         self.deadline = now + self._timeout
         return Beat.PING

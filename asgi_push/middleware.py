@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import SettingsError
 from .http.api import serve_api
+from .http.metrics import serve_metrics
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
@@ -152,7 +153,8 @@ class Path:
 def _http_paths(settings: Settings) -> list[Path]:
     """Return the paths below ``http_path`` that are turned on; all others are the application's."""
     base = settings.http_path.rstrip("/")
-    return [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
+    api = [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
+    return api + ([Path(base + "/metrics", serve_metrics)] if settings.metrics else [])
 
 
 def _path_below_root(scope: Scope) -> str:

@@ -11,10 +11,12 @@ from .blocking import Blocking
 from .brokers import Broker, PresenceStore
 from .brokers.memory import MemoryBroker, MemoryPresence
 from .disconnect import Disconnect
+from .errors import SettingsError
 from .hub.commands import encode_command
 from .hub.home import Home
 from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
+from .hub.measured import MeasuredBroker
 from .hub.namespaces import Namespaces
 from .messages import (
     ChannelOptions,
@@ -26,6 +28,8 @@ from .messages import (
     PublishResult,
     StreamPosition,
 )
+from .metrics.counters import Counters
+from .metrics.exposition import require_prometheus
 from .session import EVERYBODY, MAX_CHANNEL_BYTES, USER_PREFIX, Session, check_channel, is_channel, user_channel
 from .settings import Settings
 
@@ -72,14 +76,23 @@ class Push:
         self.settings = Settings.load(**settings_fields) if settings is None else settings.replaced(**settings_fields)
         if self.settings.token_secret:
             require_jwt()
+        if self.settings.metrics:
+            require_prometheus()
+        if self.settings.console and not self.settings.api_key:
+            raise SettingsError("console needs an api_key (ASGI_PUSH_API_KEY), which it asks for")
         self.authenticate = authenticate
         self.authorize = authorize
         self.blocking = Blocking(self._run_named)
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
+        counters = Counters()
         self._broker: Broker = MemoryBroker()
         self._presence: PresenceStore = MemoryPresence()
+        if self.settings.metrics or self.settings.console:
+            self._broker = MeasuredBroker(self._broker, counters)
         self._namespaces = Namespaces(self.settings, namespaces or {})
-        self._home = Home(lambda: Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces))
+        self._home = Home(
+            lambda: Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters)
+        )
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:

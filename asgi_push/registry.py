@@ -70,6 +70,11 @@ class Registry(Generic[S, V]):
         """Return the members of a channel in the order in which they joined; read it, do not keep it."""
         return self._channels.get(channel, _NOBODY)  # type: ignore[arg-type]
 
+    @property
+    def channel_count(self) -> int:
+        """How many channels have members."""
+        return len(self._channels)
+
     def channels(self) -> list[str]:
         """Return the names of all channels that have members."""
         return list(self._channels)

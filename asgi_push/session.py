@@ -85,6 +85,11 @@ class TrackedSubscription(Subscription):
 class Carrier(Protocol):
     """What carries one session's messages: a WebSocket, and how it can be reached without waiting."""
 
+    @property
+    def transport(self) -> str:
+        """What it is called."""
+        ...
+
     def write(self, frames: bytes) -> bool:
         """Send ready frames at once; False, and nothing done, where that cannot be now."""
         ...
@@ -156,6 +161,7 @@ class Session:
         id: unique, random; a client cannot choose it.
         user: who it is; empty for an anonymous one.
         protocol: "plain" or "centrifuge".
+        transport: "websocket".
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.
         connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
@@ -222,6 +228,11 @@ class Session:
     def protocol(self) -> str:
         """The protocol's name."""
         return self.codec.name
+
+    @property
+    def transport(self) -> str:
+        """What carries it."""
+        return self.carrier.transport
 
     @property
     def channels(self) -> list[str]:

@@ -175,6 +175,8 @@ class Settings:
     history_size: int = _setting(100, _whole(0), "publications that a channel keeps; 0 = no history")
     history_ttl: float = _setting(300.0, _seconds(zero=True), "how long they are kept after the last; 0 = no history")
     direct_writes: bool = _setting(True, _flag, "write to uvicorn's transport where nothing waits")
+    metrics: bool = _setting(False, _flag, "GET {http_path}/metrics for Prometheus; with an api_key, for who has it")
+    console: bool = _setting(False, _flag, "live console at {http_path}/console, for who has the api_key")
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -48,6 +48,8 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "history_size": ("0", 0, ["-1", "many"]),
     "history_ttl": ("0", 0.0, ["-1", "inf", "long"]),
     "direct_writes": ("off", False, ["", "perhaps", None]),
+    "metrics": ("on", True, ["", "perhaps", None]),
+    "console": ("on", True, ["", "perhaps", None]),
 }
 BAD = [(name, bad) for name, (_, _, values) in VALUES.items() for bad in values]
 

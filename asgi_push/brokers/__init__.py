@@ -40,6 +40,11 @@ class Broker(Protocol):
     within a bounded time.
     """
 
+    @property
+    def connected(self) -> bool:
+        """Whether it can do its work now, as far as it knows; for people to look at."""
+        ...
+
     async def start(self, deliver: Deliver, obey: Obey) -> None:
         """Begin; from now on ``deliver`` is called with each publication, ``obey`` with each command."""
         ...

@@ -22,6 +22,8 @@ MAX_IDEMPOTENCY_KEYS = 100_000
 class MemoryBroker:
     """Publications go to the sessions of this process, and nowhere else."""
 
+    connected = True
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._streams = Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)

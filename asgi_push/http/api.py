@@ -1,11 +1,9 @@
 """``POST {http_path}/api/{method}``: the key, the body, and the status of all that is no command's answer."""
 
-import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,6 +13,7 @@ from ..errors import NotRunningError
 from ..push import Push
 from .commands import carry_out
 from .fields import METHODS, Undecodable
+from .key import has_key
 
 # The smallest limit of a body, in bytes: a thousand channels with the longest names, several times.
 _MIN_BODY = 1024 * 1024
@@ -47,22 +46,6 @@ async def _answer(push: Push, request: Request, method: str) -> bytes:
         raise HTTPException(400, str(wrong)) from None
     except NotRunningError as error:
         raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
-
-
-def has_key(headers: Headers, key: str | None) -> bool:
-    """Whether a request has the key; how long it takes says nothing of how much of a wrong one is right."""
-    # Headers are bytes, which Starlette reads as Latin-1: a key that is not ASCII comes in UTF-8.
-    return key is not None and any(
-        hmac.compare_digest(offered.encode("latin-1"), key.encode()) for offered in _offered(headers)
-    )
-
-
-def _offered(headers: Headers) -> Iterator[str]:
-    yield from headers.getlist("x-api-key")
-    for value in headers.getlist("authorization"):
-        scheme, _, key = value.partition(" ")
-        if scheme.lower() == "apikey":
-            yield key.strip()
 
 
 def _limit(push: Push) -> int:

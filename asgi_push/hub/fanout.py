@@ -13,6 +13,7 @@ import anyio
 from ..disconnect import Disconnect
 from ..logs import logger
 from ..messages import Notice, Publication
+from ..metrics.counters import Counters, Histogram
 from ..protocols import WireMessage
 from ..registry import Registry
 from ..sendqueue import Put, SendQueue
@@ -40,13 +41,18 @@ Parts = Sequence[tuple[Subscription | None, Batch]]
 
 
 class Turn:
-    """A run's turn on the event loop."""
+    """A run's turn on the event loop; how long it was goes into ``holds``."""
 
-    __slots__ = ("_count", "_until")
+    __slots__ = ("_began", "_count", "_holds", "_until")
 
-    def __init__(self) -> None:
+    def __init__(self, holds: Histogram) -> None:
+        self._holds = holds
+        self._begin()
+
+    def _begin(self) -> None:
         self._count = 0
-        self._until = time.monotonic() + _HOLD
+        self._began = now = time.monotonic()
+        self._until = now + _HOLD
 
     def over(self) -> bool:
         """Count one more session; return whether the turn is over before it."""
@@ -55,21 +61,33 @@ class Turn:
 
     async def next(self) -> None:
         """Let all others have their turn."""
+        self.end()
         await anyio.lowlevel.checkpoint()
-        self._count = 0
-        self._until = time.monotonic() + _HOLD
+        self._begin()
+
+    def end(self) -> float:
+        """The run is over; return when."""
+        now = time.monotonic()
+        self._holds.observe(now - self._began)
+        return now
 
 
 class Fanout:
     """The publications that wait to be handed out, and the one task that does it."""
 
     def __init__(
-        self, settings: Settings, registry: Registry[Session, Subscription], writers: Writers, close: Close
+        self,
+        settings: Settings,
+        registry: Registry[Session, Subscription],
+        writers: Writers,
+        close: Close,
+        counters: Counters,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._writers = writers
         self._close = close
+        self._counters = counters
         self._pending: dict[str | Session, list[Item]] = {}
         self._waiting = 0
         self._waiting_bytes = 0
@@ -141,6 +159,7 @@ class Fanout:
         if not self._served:
             self._work.set()
         self._served.add(session)
+        self._counters.deliveries += 1
         if len(self._served) >= _AT_ONCE:
             self.full = True
         return True
@@ -172,28 +191,36 @@ class Fanout:
         return pending
 
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
+        if not pending:  # all were written to at once
+            return
+        began, turn = time.monotonic(), Turn(self._counters.fanout_hold)
         if len(pending) == 1:
             ((target, items),) = pending.items()
-            await self._hand_out_one(target, Batch(items))
-            return
+            await self._hand_out_one(target, Batch(items), turn)
+        else:
+            await self._hand_out_many(pending, turn)
+        self._counters.fanout.observe(turn.end() - began)
+
+    async def _hand_out_many(self, pending: Mapping[str | Session, list[Item]], turn: Turn) -> None:
         found: dict[Session, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
-            batch = Batch(items)
-            for session, subscription in self._members(target).items():
+            batch, members = Batch(items), self._members(target)
+            self._counters.deliveries += len(items) * len(members)
+            for session, subscription in members.items():
                 found.setdefault(session, []).append((subscription, batch))
-        turn = Turn()
         for session, parts in found.items():
             if turn.over():
                 await turn.next()
             self.serve(session, parts)
 
-    async def _hand_out_one(self, target: str | Session, batch: Batch) -> None:
+    async def _hand_out_one(self, target: str | Session, batch: Batch, turn: Turn) -> None:
         """Hand one channel's batch to its members: what a server does most, so every look-up counts here."""
         members = self._members(target)
         # Two lists, as members come and go while this yields; and no tuple for each, which the garbage collector would
         # come to look at: with 8,000 sessions that took half a second now and then.
         sessions, subscriptions = list(members), list(members.values())
-        first, simple, turn = batch.items[0].number, batch.all_publications, Turn()
+        first, simple = batch.items[0].number, batch.all_publications
+        self._counters.deliveries += len(batch.items) * len(sessions)
         codec, frames = None, b""
         for session, subscription in zip(sessions, subscriptions, strict=True):
             if turn.over():
@@ -232,6 +259,7 @@ class Fanout:
 
     def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
         if session.client is not None and isinstance(subscription, TrackedSubscription):
+            self._counters.gaps += 1
             session.client.gap(batch.items[0].publication.channel, subscription)
 
     def deliver(self, session: Session, batch: Batch) -> None:
@@ -247,10 +275,13 @@ class Fanout:
     def queue(self, session: Session, messages: list[WireMessage]) -> None:
         """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""
         queue = self.open_queue(session)
+        dropped = queue.dropped
         for message in messages:
             if queue.put(message) is Put.OVERFLOW:
                 self._close(session, Disconnect.SLOW)
                 return
+        if queue.dropped > dropped:
+            self._counters.drops[self._settings.slow_consumer] += queue.dropped - dropped
         if queue.half_full:
             self._writers.press(session)
 

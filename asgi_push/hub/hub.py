@@ -14,6 +14,7 @@ from ..encoding import encode
 from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
 from ..messages import Notice, Payload, Publication, StreamPosition
+from ..metrics.counters import Counters
 from ..protocols import WireMessage
 from ..registry import Registry
 from ..session import EVERYBODY, USER_PREFIX, Session, State, Subscription, user_channel
@@ -22,6 +23,7 @@ from .admission import Admission, Refused
 from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
+from .numbers import Numbers
 from .tasks import Background, supervise
 from .timer import Timer
 from .writers import Writer, Writers
@@ -53,7 +55,13 @@ class Hub:
     """Keeps the sessions of this process and decides when they end; carriers tell it what came."""
 
     def __init__(
-        self, settings: Settings, hooks: Hooks, broker: Broker, presence: PresenceStore, namespaces: Namespaces
+        self,
+        settings: Settings,
+        hooks: Hooks,
+        broker: Broker,
+        presence: PresenceStore,
+        namespaces: Namespaces,
+        counters: Counters,
     ) -> None:
         self.settings = settings
         self.hooks = hooks
@@ -64,13 +72,16 @@ class Hub:
         self.broker = broker
         self.presence = presence
         self.namespaces = namespaces
+        self.counters = counters
+        counters.sessions.clear()  # those of an event loop that ended without a stop
         self._background = Background()
         self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background.spawn, self.close, settings)
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
-        self.fanout = Fanout(settings, self.registry, self._writers, self.close)
+        self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
+        self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters)
         self._admission = Admission(settings, self.registry, presence)
 
     @property
@@ -83,6 +94,8 @@ class Hub:
         await self._background.start()
         self._background.spawn(supervise, "the fan-out", self.fanout.run)
         self._background.spawn(supervise, "the timer", self._timer.run)
+        if self.settings.metrics:
+            self._background.spawn(supervise, "the sharing of metrics", self.numbers.share)
         self.accepting = True
 
     async def stop(self) -> None:
@@ -98,6 +111,8 @@ class Hub:
             session.carrier.stop(abort=True)
         await self._idle(within=_SHUTDOWN_TIME)
         await self._background.stop()
+        if self.settings.metrics:
+            self.numbers.close()
 
     async def _idle(self, within: float) -> None:
         """Wait until no session is closing and no hook is running, but not for ever."""
@@ -143,6 +158,9 @@ class Hub:
         """Take in a session that is in no channel yet."""
         session.entered = True
         self.registry.add(session)
+        kind = session.protocol, session.transport
+        self.counters.connects[kind] += 1
+        self.counters.sessions[kind] += 1
         self._admission.came(session)
         self.look_after(session)
 
@@ -269,6 +287,7 @@ class Hub:
         """Hand a publication to the members of its channel; return how many there are."""
         members = self.registry.members(publication.channel)
         receivers = len(members)
+        self.counters.publications += 1
         if receivers == 1 and isinstance(publication, Publication):
             ((session, subscription),) = members.items()
             if self.fanout.deliver_at_once(session, subscription, publication):
@@ -343,6 +362,9 @@ class Hub:
             return False
         self._closing.add(session)
         self.registry.remove(session)
+        if session.entered:
+            self.counters.sessions[session.protocol, session.transport] -= 1
+            self.counters.disconnects[disconnect.label] += 1
         for channel, subscription in session.subscriptions.items():
             self._leave_channel(session, channel, subscription)
         return True

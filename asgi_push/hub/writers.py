@@ -62,6 +62,7 @@ class Writers:
         self._send_timeout = send_timeout
         self._ready: deque[Session] = deque()
         self._parked: list[Writer] = []
+        self._working: set[Writer] = set()
         self._coming = False  # a writer was woken and has not yet come to the ready sessions
         self._pressed: dict[Session, None] = {}
 
@@ -69,6 +70,12 @@ class Writers:
         """A session has begun to have something queued."""
         self._ready.append(session)
         self._call_writer()
+
+    @property
+    def queue_bytes(self) -> int:
+        """The bytes that wait in all queues: those of sessions that wait for a writer, and those that have one."""
+        queues = [session.queue for session in self._ready] + [writer.queue for writer in self._working]
+        return sum(queue.bytes for queue in queues if queue is not None)
 
     def _call_writer(self) -> None:
         if self._coming:
@@ -93,11 +100,15 @@ class Writers:
     async def _serve(self, writer: Writer) -> None:
         self._coming = False
         writer.until = time.monotonic() + _HOLD
-        while self._ready and not writer.scope.cancel_called:
-            session = self._ready.popleft()
-            if self._ready:
-                self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
-            await self._drain(writer, session)
+        self._working.add(writer)
+        try:
+            while self._ready and not writer.scope.cancel_called:
+                session = self._ready.popleft()
+                if self._ready:
+                    self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
+                await self._drain(writer, session)
+        finally:
+            self._working.discard(writer)
         if self._ready:
             self._call_writer()
 

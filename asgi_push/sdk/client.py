@@ -74,6 +74,8 @@ class SdkClient:
         session.last_seen = now = time.monotonic()
         if not session.heartbeat.beat(now):
             raise Violation("a pong that was not asked for")
+        if session.heartbeat.round_trip is not None:
+            self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
 
     def _punish(self, violation: Violation) -> None:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")

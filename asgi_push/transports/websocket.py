@@ -37,6 +37,8 @@ class WebSocketCarrier:
 
     __slots__ = ("_closed", "_codec", "_direct", "_over", "_quiet", "_reasons", "_send", "interrupt", "write")
 
+    transport = "websocket"
+
     def __init__(self, scope: Scope, send: Send, codec: Codec) -> None:
         self._send = send
         self._codec = codec

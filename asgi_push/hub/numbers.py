@@ -1,0 +1,61 @@
+"""The numbers of this process, and of all processes where they share a directory."""
+
+import anyio
+
+from ..brokers import Broker
+from ..metrics.counters import Counters
+from ..metrics.families import Snapshot, snapshot
+from ..metrics.shared import INTERVAL, SharedNumbers
+from ..registry import Registry
+from ..session import Session, Subscription
+from .hooks import call_hook
+from .writers import Writers
+
+
+class Numbers:
+    """What the counters say, with what is looked up when somebody asks; ``name`` is that of the hub."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        registry: Registry[Session, Subscription],
+        writers: Writers,
+        broker: Broker,
+        name: str,
+    ) -> None:
+        self._counters = counters
+        self._registry = registry
+        self._writers = writers
+        self._broker = broker
+        self._shared = SharedNumbers.find(name)
+
+    def here(self) -> Counters:
+        """Return the numbers of this process as they are now."""
+        counters = self._counters
+        counters.channels = self._registry.channel_count
+        counters.queue_bytes = self._writers.queue_bytes
+        counters.broker_up = int(self._broker.connected)
+        return counters
+
+    async def everywhere(self) -> Snapshot:
+        """Return the sum over all processes that share a directory; without one, the numbers of this process."""
+        numbers = snapshot(self.here())
+        if self._shared is None:
+            return numbers
+        # This process's own go there first: who asks it next, by another process, gets none that are older.
+        await call_hook(self._shared.write, numbers)
+        return await call_hook(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
+
+    async def share(self) -> None:
+        """Write the numbers of this process for the others, once a second, for ever; without a directory, nothing."""
+        if self._shared is None:
+            await anyio.sleep_forever()
+            return
+        while True:
+            await call_hook(self._shared.write, snapshot(self.here()))
+            await anyio.sleep(INTERVAL)
+
+    def close(self) -> None:
+        """Write the last numbers: what was counted stays in the sums."""
+        if self._shared is not None:
+            self._shared.write(snapshot(self.here()), alive=False)

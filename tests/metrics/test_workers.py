@@ -1,0 +1,49 @@
+"""Several workers behind one port, each asked at random: whichever answers tells of all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+from websockets.sync.client import connect
+
+from asgi_push import PushMiddleware
+from tests import servers
+from tests.asgi import nothing
+from tests.metrics.test_numbers import PLAIN, Numbers, of, parse
+
+SESSIONS = 12
+
+
+def app() -> PushMiddleware:
+    return PushMiddleware(nothing, path="/ws/{user_id}", metrics=True)
+
+
+def scrape(server: servers.Server) -> Numbers:
+    answer = httpx.get(f"{server.http}/push/metrics")
+    assert answer.status_code == 200
+    return parse(answer.text)
+
+
+def connects(found: Numbers) -> float:
+    """Before the first one there is no such sample."""
+    return sum(value for name, value in found.items() if name.startswith("asgi_push_connects_total"))
+
+
+def test_two_workers(serve: servers.Serve, tmp_path: Path) -> None:
+    """Every scrape, whichever worker it meets, adds up the sessions of both, and no counter ever goes back."""
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "numbers")}
+    with serve(app, env=env, args=["--factory", "--workers", "2"]) as server, ExitStack() as clients:
+        seen = [0.0]
+        for number in range(SESSIONS):
+            clients.enter_context(connect(f"{server.ws}/ws/{number}"))
+            seen.append(connects(scrape(server)))
+        assert seen == sorted(seen)
+        while connects(scrape(server)) != SESSIONS:
+            pass  # the other worker writes its numbers once a second
+        assert of(scrape(server), "sessions", **PLAIN) == SESSIONS
+        workers = list((tmp_path / "numbers").glob("*.json"))
+        assert len(workers) == 2, "both have met connections"
+    found = [path.read_bytes().count(b'"alive":false') for path in (tmp_path / "numbers").glob("*.json")]
+    assert found == [1, 1]
