@@ -24,6 +24,7 @@ from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
 from .numbers import Numbers
+from .siblings import warn_of_siblings
 from .tasks import Background, supervise
 from .timer import Timer
 from .writers import Writer, Writers
@@ -96,6 +97,8 @@ class Hub:
         self._background.spawn(supervise, "the timer", self._timer.run)
         if self.settings.metrics:
             self._background.spawn(supervise, "the sharing of metrics", self.numbers.share)
+        if self.settings.broker.startswith("memory:"):
+            self._background.spawn(warn_of_siblings)
         self.accepting = True
 
     async def stop(self) -> None:
