@@ -4,18 +4,38 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .disconnect import Disconnect
+from .hub.thread import LoopThread
 from .messages import ClientInfo, History, PresenceStats, PublishResult, StreamPosition
 
 
 class Blocking:
     """The same verbs, from any thread: each waits until the event loop has done it and returns or raises the same.
 
+    The event loop is that of the application. A process without one, such as a worker that takes jobs, calls ``start``
+    and gets one in a thread, or writes ``with Push(...) as push``.
+
     Raises:
-        NotRunningError: the application is not running, or this is the thread of its event loop, which must not wait.
+        NotRunningError: neither runs in this process (a fork does not take it along), or this is the thread of the
+            application's event loop, which must not wait.
     """
 
-    def __init__(self, run: Callable[..., Any]) -> None:
+    def __init__(self, run: Callable[..., Any], thread: LoopThread) -> None:
         self._run = run  # runs a verb, by its name, on the event loop
+        self._thread = thread
+
+    def start(self) -> None:
+        """Start on an event loop in a thread of its own; each start wants its ``stop``.
+
+        Where the application runs, or it was started before, it only counts.
+
+        Raises:
+            NotRunningError: an event loop runs in this thread: ``async with`` is for there.
+        """
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Undo one start; with the last of them the thread ends, in a bounded time."""
+        self._thread.stop()
 
     def send_to_user(self, user: str, data: Any) -> PublishResult:
         """See ``Push.send_to_user``."""

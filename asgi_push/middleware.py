@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, overload
 
-from anyio.lowlevel import current_token
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import SettingsError
 from .http.api import serve_api
 from .http.metrics import serve_metrics
+from .hub.tasks import in_event_loop
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
@@ -65,7 +65,7 @@ class PushMiddleware:
             sdk = [Path(settings.centrifuge_path, serve_sdk)] if settings.centrifuge_path else []
             self._paths = {"websocket": [plain, *sdk], "http": _http_paths(settings)}
         except SettingsError as error:
-            if not _in_event_loop():
+            if not in_event_loop():
                 raise
             self.error = error
             return
@@ -161,14 +161,6 @@ def _path_below_root(scope: Scope) -> str:
     root: str = scope.get("root_path", "").rstrip("/")
     path: str = scope["path"]
     return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
-
-
-def _in_event_loop() -> bool:
-    try:
-        current_token()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _install(app: Any, push: Push) -> bool:

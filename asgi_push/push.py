@@ -18,6 +18,7 @@ from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
 from .hub.measured import MeasuredBroker
 from .hub.namespaces import Namespaces
+from .hub.thread import LoopThread
 from .messages import (
     ChannelOptions,
     ClientInfo,
@@ -41,7 +42,8 @@ class Push:
     """Pushes to browsers: to one user, several, everybody, a channel.
 
     A ``PushMiddleware`` makes one, starts and stops it, and puts it where the application finds it; make your own to
-    name the hooks, or to publish from a place that is no web server, with ``async with Push(...) as push``.
+    name the hooks, or to publish from a place that is no web server, with ``async with Push(...) as push``, or without
+    an event loop by ``with Push(...) as push`` and ``push.blocking``.
 
     Args:
         settings: what to start from; by default the environment (``ASGI_PUSH_<NAME>``) and the defaults.
@@ -82,17 +84,21 @@ class Push:
             raise SettingsError("console needs an api_key (ASGI_PUSH_API_KEY), which it asks for")
         self.authenticate = authenticate
         self.authorize = authorize
-        self.blocking = Blocking(self._run_named)
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
-        counters = Counters()
+        self._counters = Counters()
+        self._namespaces = Namespaces(self.settings, namespaces or {})
+        self._choose_broker()
+        self._home = Home(self._make_hub, self._choose_broker)
+        self.blocking = Blocking(self._run_named, LoopThread(self._home))
+
+    def _choose_broker(self) -> None:
         self._broker: Broker = MemoryBroker()
         self._presence: PresenceStore = MemoryPresence()
         if self.settings.metrics or self.settings.console:
-            self._broker = MeasuredBroker(self._broker, counters)
-        self._namespaces = Namespaces(self.settings, namespaces or {})
-        self._home = Home(
-            lambda: Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters)
-        )
+            self._broker = MeasuredBroker(self._broker, self._counters)
+
+    def _make_hub(self) -> Hub:
+        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, self._counters)
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:
@@ -129,6 +135,15 @@ class Push:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def __enter__(self) -> Self:
+        self.blocking.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.blocking.stop()
 
     def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._home.run_from_thread(getattr(self, verb), *args, **kwargs)

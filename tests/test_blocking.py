@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
+import threading
 from functools import partial
+from textwrap import dedent
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from asgi_push import NotRunningError, Push
+from asgi_push import BrokerError, NotRunningError, Push
 from asgi_push.blocking import Blocking
+from asgi_push.brokers import Deliver, Obey
+from asgi_push.brokers.memory import MemoryBroker
 from tests.asgi import Client, Server, pushing
 
 
@@ -104,10 +111,109 @@ async def test_many_threads_at_once() -> None:
     "verb", [name for name, verb in vars(Push).items() if inspect.iscoroutinefunction(verb) and name[0] != "_"]
 )
 def test_every_verb_has_a_blocking_twin(verb: str) -> None:
-    """With the same arguments; starting and stopping is the event loop's business."""
-    if verb in ("start", "stop"):
-        assert not hasattr(Blocking, verb)
-        return
+    """With the same arguments."""
     theirs, ours = inspect.signature(getattr(Push, verb)), inspect.signature(getattr(Blocking, verb))
     assert [str(item) for item in theirs.parameters.values()] == [str(item) for item in ours.parameters.values()]
     assert theirs.return_annotation == ours.return_annotation
+
+
+# -- without an event loop --------------------------------------------------------------------------------------------
+
+
+def run_script(script: str) -> str:
+    """What a program prints, which must end by itself and complain of nothing."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", dedent(script)]  # of a fork beside a thread
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_thread_with_an_event_loop_of_its_own() -> None:
+    """``with`` starts one, which ends with the last of several."""
+    push = Push()
+    for offset in (1, 2):
+        with push as same, push:
+            assert same is push
+            position = push.blocking.publish("news", offset).position
+            assert position is not None
+            assert position.offset == offset
+            (thread,) = [thread for thread in threading.enumerate() if thread.name == "asgi_push"]
+        assert not thread.is_alive()
+        with pytest.raises(NotRunningError):
+            push.blocking.send_to_all(1)
+    push.blocking.stop()  # too often is no error
+
+
+def test_a_failed_start_comes_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves nothing behind: the next one may succeed."""
+
+    async def fail(self: MemoryBroker, deliver: Deliver, obey: Obey) -> None:
+        raise BrokerError("no broker")
+
+    push = Push()
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryBroker, "start", fail)
+        with pytest.raises(BrokerError, match="no broker"), push:
+            pass
+    assert not [thread for thread in threading.enumerate() if thread.name == "asgi_push"]
+    with push:
+        push.blocking.send_to_all(1)
+
+
+async def test_an_event_loop_is_not_blocked() -> None:
+    """There ``async with`` is for that."""
+    with pytest.raises(NotRunningError, match="async with"), Push():
+        pass
+
+
+async def test_a_thread_of_the_application_needs_none() -> None:
+    """There the application's event loop goes on being the one."""
+    async with pushing() as (push, server):
+        (client,) = await connect(server, "alice")
+
+        def job() -> None:
+            with push:
+                push.blocking.send_to_user("alice", 1)
+
+        await anyio.to_thread.run_sync(job)
+        assert await client.receive() == "1"
+        await push.send_to_user("alice", 2)
+        assert await client.receive() == "2"
+
+
+def test_a_process_that_forgets_to_stop_ends() -> None:
+    """Nothing of it hangs; what was sent is sent."""
+    assert (
+        run_script("""
+        from asgi_push import Push
+        push = Push()
+        push.blocking.start()
+        print(push.blocking.send_to_all(1).receivers)
+    """)
+        == "0\n"
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_starts_anew() -> None:
+    """A worker forked from a process in which it runs is told so, and does not hang; the other runs on."""
+    assert (
+        run_script("""
+        import os
+        from asgi_push import NotRunningError, Push
+        push = Push()
+        with push:
+            push.blocking.publish("news", 1)
+            if not (child := os.fork()):
+                try:
+                    push.blocking.publish("news", 2)
+                except NotRunningError as error:
+                    print("not running:", "Push is not running" in str(error), flush=True)
+                with push:
+                    print("child", push.blocking.publish("news", 1).position.offset, flush=True)
+            else:
+                os.waitpid(child, 0)
+                print("parent", push.blocking.publish("news", 2).position.offset)
+    """)
+        == "not running: True\nchild 1\nparent 2\n"
+    )

@@ -14,6 +14,7 @@ from ..errors import NotRunningError
 from ..registry import Registry
 from ..session import Session, Subscription
 from .commands import evict, obey
+from .forks import leave_alone, when_forked
 from .hub import Hub
 
 T = TypeVar("T")
@@ -24,8 +25,10 @@ _NO_THREAD = -1  # no thread has this identifier
 class Home:
     """Makes a hub on the event loop that starts it, a new one each time, and knows where it lives."""
 
-    def __init__(self, make: Callable[[], Hub]) -> None:
+    def __init__(self, make: Callable[[], Hub], forget: Callable[[], None]) -> None:
         self._make = make
+        self._forget = forget
+        when_forked(self)
         self._hub: Hub | None = None
         self._starts = 0
         self._thread = _NO_THREAD
@@ -60,7 +63,7 @@ class Home:
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""
         if not self.running:
-            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use async with")
+            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use (async) with")
 
     async def start(self) -> None:
         """Make a hub on the event loop that runs now; where there is one, only count."""
@@ -101,6 +104,13 @@ class Home:
             self._hub, self._thread, self._starts = None, _NO_THREAD, 0
             self._stopped.set()
             self._stopped = None
+
+    def forget(self) -> None:
+        """Be as new in a process that was forked from the one in which there is a hub."""
+        if self._hub is not None:
+            leave_alone(self._hub)
+            self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
+            self._forget()
 
     def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Run a verb on the hub's event loop from another thread, and wait for it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import current_token
 
 from ..errors import NotRunningError
 from ..logs import logger
@@ -22,6 +23,15 @@ def on_trio() -> bool:
     """Whether trio runs here, and not asyncio."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def in_event_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        current_token()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Background:
