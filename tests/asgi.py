@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware
 from asgi_push.hub import hub, timer, writers
+from asgi_push.sdk import client as sdk_client
 from asgi_push.transports import websocket
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
@@ -349,7 +350,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 0.0
-        for module in (hub, timer, writers, websocket):
+        for module in (hub, timer, writers, websocket, sdk_client):
             monkeypatch.setattr(module, "time", self)
 
     def monotonic(self) -> float:

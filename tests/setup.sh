@@ -17,6 +17,7 @@ look() {
     missing_apt=() missing_brew=()
     need chromium chromium chromium chromium-browser google-chrome
     need redis-server redis redis-server
+    need nginx-light nginx nginx /usr/sbin/nginx
     need nodejs node node
     need npm node npm
     if [ "$(uname)" = Linux ]; then need iproute2 - ip; fi

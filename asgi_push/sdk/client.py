@@ -76,6 +76,7 @@ class SdkClient:
             raise Violation("a pong that was not asked for")
         if session.heartbeat.round_trip is not None:
             self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
+        self._context.hub.look_after(session)
 
     def _punish(self, violation: Violation) -> None:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")

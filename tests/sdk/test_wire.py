@@ -471,9 +471,10 @@ async def test_who_says_nothing_is_closed(clock: asgi.Clock, encoding: str) -> N
         assert await peer.closed() == 3502
 
 
-async def test_pings(clock: asgi.Clock, encoding: str) -> None:
+@pytest.mark.parametrize("pong_timeout", [5, 60])
+async def test_pings(clock: asgi.Clock, encoding: str, pong_timeout: float) -> None:
     """The server pings, the first time within one interval; each ping wants one pong, and a second one is too many."""
-    async with house(encoding, ping_interval=20, pong_timeout=5) as home:
+    async with house(encoding, ping_interval=20, pong_timeout=pong_timeout) as home:
         peer = await home.peer()
         for seconds in (21, 21):
             await clock.advance(home.push, seconds)

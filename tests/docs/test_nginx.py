@@ -1,0 +1,160 @@
+"""The configurations of docs/guides/nginx.md, in a real nginx."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from asgi_push import Push, PushMiddleware, Session
+from tests import servers
+from tests.docs.blocks import BLOCKS
+
+PATIENCE = 10.0
+SITE, MACHINE, LIMIT = (
+    block.text for block in BLOCKS if block.page == "docs/guides/nginx.md" and block.language == "nginx"
+)
+READ_TIMEOUT = 3  # seconds, in place of nginx's 60; the heartbeats below are shorter by as much
+HEARTBEAT = 0.3
+
+
+async def greet(session: Session) -> None:
+    await session.send({"remote": session.remote})
+
+
+app = PushMiddleware(Starlette(), Push(on_connect=greet, everybody=False))
+
+
+@pytest.fixture(scope="module")
+def application(serve: servers.Serve) -> Iterator[servers.Server]:
+    """A server whose own pings do not keep anything open."""
+    env = {"ASGI_PUSH_PING_INTERVAL": str(HEARTBEAT)}
+    with serve("tests.docs.test_nginx:app", env=env, args=["--ws-ping-interval", "300"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1, and its key in the same file."""
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    openssl = [servers.find_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    options = ["-nodes", "-keyout", path, "-out", path.with_name("certificate.pem"), "-subj", "/CN=test"]
+    subprocess.run(
+        [*openssl, *options, "-addext", f"subjectAltName=IP:{servers.HOST}"], check=True, capture_output=True
+    )
+    path.write_text(path.read_text() + path.with_name("certificate.pem").read_text())
+    return path
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def nginx(application: servers.Server, certificate: Path, tmp_path: Path) -> Start:
+    """`with nginx(configuration) as server:` runs it with ports, certificate and times of the test."""
+
+    @contextmanager
+    def run(site: str, machine: str = "events { }") -> Iterator[servers.Server]:
+        port, http_port = servers.free_port(), servers.free_port()
+        changes = {
+            "listen 443": f"listen {servers.HOST}:{port}",
+            "listen 80": f"listen {servers.HOST}:{http_port}",
+            "127.0.0.1:8000": f"{servers.HOST}:{application.port}",
+            "/etc/ssl/example.org.pem": str(certificate),
+            "/etc/ssl/example.org.key": str(certificate),
+        }
+        for old, new in changes.items():
+            assert old in site
+            site = site.replace(old, new)
+        path = tmp_path / "nginx.conf"
+        path.write_text(wrapped(site, machine, tmp_path))
+        command = [servers.find_program("nginx", "/usr/sbin/nginx"), "-c", str(path), "-e", "stderr"]
+        with servers.run_server("nginx", command, port=port, log_path=tmp_path / "nginx.log") as server:
+            yield server
+
+    return run
+
+
+def wrapped(site: str, machine: str, folder: Path) -> str:
+    """A whole configuration around one that is included in the block `http`; it writes nowhere else."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
+    head = f"daemon off;\nworker_processes 1;\npid {folder / 'pid'};\nerror_log stderr;\n"
+    return f"{head}{machine}\nhttp {{\naccess_log off;\nproxy_read_timeout {READ_TIMEOUT}s;\n{places}{site}\n}}\n"
+
+
+def opened(server: servers.Server, certificate: Path, path: str, **options: Any) -> ClientConnection:
+    context = ssl.create_default_context(cafile=str(certificate.with_name("certificate.pem")))
+    url = f"wss://{servers.HOST}:{server.port}{path}"
+    return connect(url, ssl=context, open_timeout=PATIENCE, ping_interval=None, **options)
+
+
+def test_heartbeats_outlive_the_read_timeout(nginx: Start, certificate: Path) -> None:
+    """nginx ends a connection on which nothing is said; the heartbeats of either protocol keep theirs."""
+    with (
+        nginx(SITE, MACHINE) as server,
+        opened(server, certificate, "/connection/websocket") as sdk,
+        opened(server, certificate, "/ws") as plain,
+        opened(server, certificate, "/ws") as silent,
+    ):
+        sdk.send('{"id": 1, "connect": {}}')
+        assert json.loads(sdk.recv(PATIENCE))["connect"]["ping"]
+        for socket in (sdk, plain, silent):
+            assert "remote" in socket.recv(PATIENCE)
+        while not closed(silent, HEARTBEAT):
+            plain.send("ping")
+            assert plain.recv(PATIENCE) == "pong"
+            assert sdk.recv(PATIENCE) == "{}"
+            sdk.send("{}")
+        assert silent.close_code == 1006
+        plain.send("ping")
+        assert plain.recv(PATIENCE) == "pong"
+        assert sdk.recv(PATIENCE) == "{}"
+
+
+def closed(socket: ClientConnection, timeout: float) -> bool:
+    """Wait so long for the other side to close; nothing else is to come."""
+    try:
+        pytest.fail(f"it said {socket.recv(timeout)!r}")
+    except TimeoutError:
+        return False
+    except ConnectionClosedError:
+        return True
+
+
+def test_host_and_address_come_through(nginx: Start, certificate: Path) -> None:
+    """A page of the same host is let in and one of another is not, and the session has the client's own address."""
+    with nginx(SITE) as server:
+        origin = f"https://{servers.HOST}:{server.port}"
+        headers = {"X-Forwarded-For": "203.0.113.9"}  # what a client may write
+        options = {"origin": origin, "additional_headers": headers, "source_address": ("127.0.0.2", 0)}
+        with opened(server, certificate, "/ws", **options) as socket:
+            assert json.loads(socket.recv(PATIENCE))["remote"][0] == "127.0.0.2"
+        with (
+            pytest.raises(InvalidStatus, match="403"),
+            opened(server, certificate, "/ws", origin="https://other.example"),
+        ):
+            pass
+
+
+def test_attempts_are_limited(nginx: Start, certificate: Path) -> None:
+    """Beyond the burst an address is told 429, but not for what is no WebSocket."""
+    site = LIMIT.replace("burst=100", "burst=1").replace("5r/s", "1r/m") + SITE
+    with nginx(site) as server:
+        for _ in range(2):
+            with opened(server, certificate, "/ws"):
+                pass
+        with pytest.raises(InvalidStatus, match="429"), opened(server, certificate, "/ws"):
+            pass
+        url = f"https://{servers.HOST}:{server.port}/"
+        curl = [servers.find_program("curl"), "--insecure", "--silent", "-o", "/dev/null", "-w", "%{http_code}", url]
+        assert subprocess.run(curl, check=True, capture_output=True, text=True).stdout == "404"
