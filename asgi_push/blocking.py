@@ -83,6 +83,11 @@ class Blocking:
         """See ``Push.disconnect``."""
         self._run("disconnect", user, session, disconnect)
 
+    def drain(self, over: float = 10.0) -> int:
+        """See ``Push.drain``."""
+        result: int = self._run("drain", over)
+        return result
+
     def is_online(self, user: str) -> bool:
         """See ``Push.is_online``."""
         result: bool = self._run("is_online", user)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import SettingsError
 from .http.api import serve_api
+from .http.health import serve_health
 from .http.metrics import serve_metrics
 from .hub.tasks import in_event_loop
 from .lifespan import LifespanRun, fail_startup
@@ -26,10 +27,10 @@ AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[
 class PushMiddleware:
     """Wraps any ASGI application, and gives it ``push``.
 
-    WebSockets of ``path`` become sessions, and with an ``api_key`` the HTTP API is served; every other scope goes to
-    the application, untouched but for the state in which it finds ``push``: ``scope["state"]["push"]``,
-    ``app.state.push`` where the application has a state, ``app.extensions["push"]`` where it has extensions, and
-    ``get_push`` everywhere.
+    WebSockets of ``path`` become sessions, ``{http_path}/health`` is answered, and with an ``api_key`` the HTTP API is
+    served; every other scope goes to the application, untouched but for the state in which it finds ``push``:
+    ``scope["state"]["push"]``, ``app.state.push`` where the application has a state, ``app.extensions["push"]`` where
+    it has extensions, and ``get_push`` everywhere.
 
     Args:
         app: the application.
@@ -93,6 +94,7 @@ class PushMiddleware:
             return
         if not self.push.running:
             await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
+        self.push.drain_at_sigterm()  # not at the start, as not every server has its own handler by then
         if own_paths := self._paths.get(scope["type"]):
             path = _path_below_root(scope)
             for own in own_paths:
@@ -154,7 +156,8 @@ def _http_paths(settings: Settings) -> list[Path]:
     """Return the paths below ``http_path`` that are turned on; all others are the application's."""
     base = settings.http_path.rstrip("/")
     api = [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
-    return api + ([Path(base + "/metrics", serve_metrics)] if settings.metrics else [])
+    metrics = [Path(base + "/metrics", serve_metrics)] if settings.metrics else []
+    return [Path(base + "/health", serve_health), *api, *metrics]
 
 
 def _path_below_root(scope: Scope) -> str:

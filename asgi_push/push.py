@@ -1,5 +1,6 @@
 """The public object: everything that an application does with push."""
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from .brokers.memory import MemoryBroker, MemoryPresence
 from .disconnect import Disconnect
 from .errors import SettingsError
 from .hub.commands import encode_command
+from .hub.drain import drain
 from .hub.home import Home
 from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
@@ -144,6 +146,11 @@ class Push:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.blocking.stop()
+
+    def drain_at_sigterm(self) -> None:
+        """For what serves requests: have a SIGTERM drain first, if ``drain_timeout`` says so; see ``drain``."""
+        if self.settings.drain_timeout:
+            self._home.drain_at_sigterm(self.settings.drain_timeout)
 
     def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._home.run_from_thread(getattr(self, verb), *args, **kwargs)
@@ -330,6 +337,29 @@ class Push:
         arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
         await self._command("disconnect", **arguments)
 
+    async def drain(self, over: float = 10.0) -> int:
+        """Send the sessions of this process away before it ends, so that they do not all come back at once.
+
+        From now on new sessions are refused and ``{http_path}/health`` answers 503. Those that there are get what was
+        published, until each is closed with ``Disconnect.SHUTDOWN``, spread evenly over the time; their clients come
+        back, to another process. There is no way back but a restart.
+
+        Args:
+            over: in seconds; 0 closes all at once.
+
+        Returns:
+            How many sessions there were, after ``over`` and at most a few seconds more.
+
+        Raises:
+            ValueError: ``over`` is no such time.
+        """
+        seconds = checked_over(over)
+        self._home.require_running()
+        return await self._home.call(self._drain, seconds)
+
+    async def _drain(self, over: float) -> int:
+        return await drain(self.hub, over)
+
     async def _command(self, verb: Any, **arguments: Any) -> None:
         self._home.require_running()
         await self._home.call(self._broker.command, encode_command(verb, **arguments))
@@ -357,3 +387,10 @@ def own_channel(channel: str) -> str:
     if check_channel(channel) == EVERYBODY or channel.startswith(USER_PREFIX):
         raise ValueError(f"channel: {channel!r:.80} belongs to everybody or to one user; name a channel of your own")
     return channel
+
+
+def checked_over(seconds: Any) -> float:
+    """Return how long a drain takes, in seconds, else raise ValueError."""
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+        return float(seconds)
+    raise ValueError(f"over: must be a number of seconds of at least 0, not {seconds!r:.80}")

@@ -174,6 +174,7 @@ class Settings:
     max_channels: int = _setting(128, _whole(1), "channels of one session, its user's and everybody's not counted")
     history_size: int = _setting(100, _whole(0), "publications that a channel keeps; 0 = no history")
     history_ttl: float = _setting(300.0, _seconds(zero=True), "how long they are kept after the last; 0 = no history")
+    drain_timeout: float = _setting(0.0, _seconds(zero=True), "how long a SIGTERM sends sessions away first; 0 = off")
     direct_writes: bool = _setting(True, _flag, "write to uvicorn's transport where nothing waits")
     metrics: bool = _setting(False, _flag, "GET {http_path}/metrics for Prometheus; with an api_key, for who has it")
     console: bool = _setting(False, _flag, "live console at {http_path}/console, for who has the api_key")

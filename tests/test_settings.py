@@ -47,6 +47,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "max_channels": ("1", 1, ["0", "-1"]),
     "history_size": ("0", 0, ["-1", "many"]),
     "history_ttl": ("0", 0.0, ["-1", "inf", "long"]),
+    "drain_timeout": ("0", 0.0, ["-1", "inf", "long"]),
     "direct_writes": ("off", False, ["", "perhaps", None]),
     "metrics": ("on", True, ["", "perhaps", None]),
     "console": ("on", True, ["", "perhaps", None]),

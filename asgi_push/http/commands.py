@@ -13,6 +13,7 @@ from .answers import Answer, answer, error
 from .channels import channels, history, history_remove, presence, presence_stats
 from .fields import Command, Undecodable, decode, decode_batch
 from .node import info
+from .process import drain, sessions
 from .publishing import broadcast, publish
 from .sessions import disconnect, refresh, subscribe, unsubscribe
 
@@ -32,6 +33,8 @@ _HANDLERS: dict[str, Callable[[Push, Mapping[str, Any]], Awaitable[Mapping[str, 
     "history_remove": history_remove,
     "channels": channels,
     "info": info,
+    "sessions": sessions,
+    "drain": drain,
 }
 
 

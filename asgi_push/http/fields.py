@@ -29,6 +29,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "history_remove": {"channel": ""},
     "channels": {"pattern": ""},
     "info": {},
+    "sessions": {"user": "", "channel": "", "limit": 0},
+    "drain": {"over": None},
 }
 BATCH: dict[str, Any] = {"commands": [{str: None}], "parallel": False}
 

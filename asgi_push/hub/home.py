@@ -14,8 +14,10 @@ from ..errors import NotRunningError
 from ..registry import Registry
 from ..session import Session, Subscription
 from .commands import evict, obey
+from .drain import drain
 from .forks import leave_alone, when_forked
 from .hub import Hub
+from .sigterm import Sigterm
 
 T = TypeVar("T")
 
@@ -35,6 +37,7 @@ class Home:
         self._token: EventLoopToken | None = None
         self._started = anyio.Event()
         self._stopped: anyio.Event | None = None  # while it stops
+        self._sigterm: Sigterm | None = None
 
     @property
     def running(self) -> bool:
@@ -77,6 +80,7 @@ class Home:
             self.require_running()
             return
         self._starts = 1  # those of an event loop that ended without a stop are owed nothing
+        self._release_sigterm()
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
         hub = self._hub = self._make()
         try:
@@ -96,6 +100,7 @@ class Home:
         if self._starts > 0 or self._hub is None or self._stopped is not None:
             return
         self._stopped = anyio.Event()
+        self._release_sigterm()
         try:
             await self._hub.stop()  # until it returns hooks may publish, and who connects is sent away
             await self._hub.presence.stop()
@@ -111,6 +116,22 @@ class Home:
             leave_alone(self._hub)
             self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
             self._forget()
+        if self._sigterm is not None:
+            self._sigterm.forget()
+            leave_alone(self._sigterm)
+            self._sigterm = None
+
+    def drain_at_sigterm(self, over: float) -> None:
+        """Have the sessions sent away at a SIGTERM before the server gets it; once is enough, and more is no error."""
+        hub = self.hub_here()
+        if self._sigterm is None and hub is not None and Sigterm.possible():
+            self._sigterm = Sigterm()
+            hub.spawn(_drain_first, hub, self._sigterm, over)
+
+    def _release_sigterm(self) -> None:
+        if self._sigterm is not None:
+            self._sigterm.release()
+            self._sigterm = None
 
     def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Run a verb on the hub's event loop from another thread, and wait for it."""
@@ -124,3 +145,11 @@ class Home:
         if self._thread in (_NO_THREAD, threading.get_ident()):
             return await verb(*args, **kwargs)
         return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
+
+
+async def _drain_first(hub: Hub, sigterm: Sigterm, over: float) -> None:
+    await sigterm.came.wait()
+    try:
+        await drain(hub, over)
+    finally:
+        sigterm.hand_on()

@@ -76,6 +76,7 @@ class Hub:
         self.counters = counters
         counters.sessions.clear()  # those of an event loop that ended without a stop
         self._background = Background()
+        self.spawn = self._background.spawn
         self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background.spawn, self.close, settings)
@@ -109,17 +110,17 @@ class Hub:
         self.fanout.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
-        await self._idle(within=_SHUTDOWN_TIME)
+        await self.idle()
         for session in list(self._closing):
             session.carrier.stop(abort=True)
-        await self._idle(within=_SHUTDOWN_TIME)
+        await self.idle()
         await self._background.stop()
         if self.settings.metrics:
             self.numbers.close()
 
-    async def _idle(self, within: float) -> None:
+    async def idle(self) -> None:
         """Wait until no session is closing and no hook is running, but not for ever."""
-        until = time.monotonic() + within
+        until = time.monotonic() + _SHUTDOWN_TIME
         while (self._closing or self._calls.running) and time.monotonic() < until:  # noqa: ASYNC110  # once, for two things
             await anyio.sleep(0.01)
 

@@ -76,6 +76,8 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     """
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(push, connection)
+    if not push.hub.accepting:  # before anything is asked of the application: refusals must be cheap
+        raise Refusal(503, "shutting down")
     try:
         credentials = await who(push, connection)
     except AuthenticationError as error:

@@ -60,7 +60,7 @@ PUBLIC = {
     "Session": {"id", "user", "channels", "info", "path_params", "remote", "protocol", "connected_at", "last_seen"}
     | {"dropped", "disconnect", "send", "close"},
 }
-INNER = {"authenticate", "authorize", "hub", "run_from_thread"}  # of Push, for what carries sessions
+INNER = {"authenticate", "authorize", "drain_at_sigterm", "hub", "run_from_thread"}  # of Push, for carriers
 
 
 def test_api_is_complete() -> None:

@@ -1,0 +1,46 @@
+"""Sending sessions away before a process ends: not all at once, so that they do not come back all at once."""
+
+import time
+
+import anyio
+
+from ..disconnect import Disconnect
+from ..logs import logger
+from .hub import Hub
+
+# How often those are closed whose time has come, in seconds.
+_TICK = 0.05
+
+# How long one tick waits for the publications that came before it to be handed out, in seconds.
+_SETTLE = 1.0
+
+
+def due(sessions: int, over: float, elapsed: float) -> int:
+    """Return how many of so many sessions must be closed by now, for all to be so after ``over`` seconds."""
+    return sessions if elapsed >= over else int(sessions * elapsed / over)
+
+
+async def drain(hub: Hub, over: float) -> int:
+    """Refuse new sessions from now on, and close those that there are, spread evenly over so many seconds.
+
+    Publications go on reaching who is still there. Return how many sessions there were, in a bounded time: ``over``,
+    and a few seconds for those that do not take their close frame. Several drains may run: each goes by age, so the
+    fastest decides.
+    """
+    hub.accepting = False
+    began, sessions, closed = time.monotonic(), hub.registry.sessions(), 0
+    logger.info("draining %d sessions over %g s", len(sessions), over)
+    while closed < len(sessions) and len(hub.registry):
+        now_due = due(len(sessions), over, time.monotonic() - began)
+        if now_due > closed:
+            with anyio.move_on_after(_SETTLE):
+                await hub.fanout.settled()
+            for session in sessions[closed:now_due]:
+                hub.close(session, Disconnect.SHUTDOWN)
+            closed = now_due
+        else:
+            await anyio.sleep(_TICK)
+    for session in hub.registry.sessions():  # one that was on its way in when this began
+        hub.close(session, Disconnect.SHUTDOWN)
+    await hub.idle()
+    return len(sessions)

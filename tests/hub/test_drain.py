@@ -1,0 +1,156 @@
+"""Sessions are sent away one by one, nobody new comes in, and it is over in time whatever the clients do."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_push import Disconnect, NotRunningError, Push, Session
+from asgi_push.hub import hub
+from asgi_push.hub.drain import due
+from tests.asgi import Refused, pushing, until
+
+OVER = 0.5
+
+
+@given(st.integers(1, 10_000), st.floats(0.1, 1000), st.floats(0, 1))
+def test_the_spread_is_even(sessions: int, over: float, part: float) -> None:
+    """In no part of the time more of them are due than that part's share and one; all are at its end."""
+    start, end = due(sessions, over, part * over / 2), due(sessions, over, part * over)
+    assert 0 <= start <= end <= sessions
+    assert end - start <= sessions * part / 2 + 1
+    assert due(sessions, over, over) == sessions
+    assert due(sessions, 0, 0) == sessions
+
+
+async def test_sessions_are_closed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first, none before its time, with 1012."""
+    closed: list[tuple[str, float]] = []
+    close = hub.Hub.close
+
+    def noted(self: hub.Hub, session: Session, disconnect: Disconnect) -> None:
+        closed.append((session.user, time.monotonic()))
+        close(self, session, disconnect)
+
+    monkeypatch.setattr(hub.Hub, "close", noted)
+    async with pushing() as (push, server):
+        users = [f"u{number}" for number in range(10)]
+        clients = [await server.connect(f"/ws/{user}") for user in users]
+        began = time.monotonic()
+        assert await push.drain(OVER) == 10
+        assert [user for user, _ in closed] == users
+        for number, (_, at) in enumerate(closed, 1):
+            assert at >= began + OVER * number / 10
+        for client in clients:
+            assert str(await client.receive_close()) == "1012 shutdown"
+        assert push.sessions() == []
+
+
+async def test_an_sdk_client_gets_3001() -> None:
+    """One that is there, and one that comes while it drains, after its accept: a failed handshake it would not know."""
+    async with pushing() as (push, server):
+        client = await server.connect("/connection/websocket")
+        client.send('{"id":1,"connect":{}}')
+        await client.receive()
+        await push.drain(0)
+        assert str(await client.receive_close()) == "3001 shutdown"
+        late = await server.connect("/connection/websocket")
+        assert str(await late.receive_close()) == "3001 shutdown"
+
+
+async def test_nobody_new_comes_in() -> None:
+    """503 with Retry-After, from the first moment on and without a question to the application."""
+    asked = []
+
+    def authenticate(connection: Any) -> str:
+        asked.append(connection)
+        return "u"
+
+    async with pushing(path="/ws", authenticate=authenticate) as (push, server), anyio.create_task_group() as tasks:
+        await server.connect("/ws")
+        tasks.start_soon(push.drain, OVER)
+        await until(lambda: not push.hub.accepting)
+        with pytest.raises(Refused) as refused:
+            await server.connect("/ws")
+        assert (refused.value.status, refused.value.headers[b"retry-after"]) == (503, b"5")
+        assert (len(asked), len(push.sessions())) == (1, 1)
+
+
+async def test_publications_go_on() -> None:
+    """Who is still there gets them, and who is closed has got all that came before."""
+    async with pushing() as (push, server), anyio.create_task_group() as tasks:
+        clients = [await server.connect(f"/ws/u{number}") for number in range(4)]
+        tasks.start_soon(push.drain, OVER)
+        sent, left = [], []
+        while sessions := len(push.sessions()):
+            left.append(sessions)
+            await push.send_to_all(len(sent))
+            sent.append(str(len(sent)))
+            await anyio.sleep(0.01)
+        heard = [(await client.receive_to_close())[0] for client in clients]
+        # Nothing is awaited between counting and publishing: each message is owed to all that were counted.
+        owed = [[number for number, count in zip(sent, left, strict=True) if count > 3 - age] for age in range(4)]
+        assert [messages[: len(wanted)] for messages, wanted in zip(heard, owed, strict=True)] == owed
+        assert len(heard[0]) < len(heard[-1])
+
+
+async def test_clients_that_do_not_read_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They get a moment to take their close frame, and no more."""
+    monkeypatch.setattr(hub, "_SHUTDOWN_TIME", 0.05)
+    async with pushing() as (push, server):
+        client = await server.connect("/ws/stuck")
+        client.block()
+        await push.send_to_all("stuck")
+        with anyio.fail_after(5):
+            await push.drain(0)
+        client.unblock()
+
+
+async def test_when_all_have_left_it_is_over() -> None:
+    """Nobody is waited for who is not there."""
+    async with pushing() as (push, server), anyio.create_task_group() as tasks:
+        client = await server.connect("/ws/u")
+        client.close()
+        await client.ended()
+        with anyio.fail_after(5):
+            assert await push.drain(3600) == 0
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_fastest_of_several_decides() -> None:
+    """As when a SIGTERM comes while somebody drains at leisure."""
+    async with pushing() as (push, server), anyio.create_task_group() as tasks:
+        await server.connect("/ws/u")
+        tasks.start_soon(push.drain, 3600)
+        await until(lambda: not push.hub.accepting)
+        with anyio.fail_after(5):
+            await push.drain(0)
+
+
+async def test_a_new_start_takes_sessions_again() -> None:
+    """Draining is for the life of the process, or of what was started in it."""
+    async with pushing() as (push, _):
+        await push.drain(0)
+        assert not push.hub.accepting
+    async with push:
+        assert push.hub.accepting
+
+
+@pytest.mark.parametrize("over", [-1, float("nan"), float("inf"), True, None, "10"], ids=repr)
+async def test_a_time_that_is_none(over: Any) -> None:
+    """It is named, and nothing is done."""
+    async with pushing() as (push, _):
+        with pytest.raises(ValueError, match="over: must be"):
+            await push.drain(over)
+        assert push.hub.accepting
+
+
+async def test_it_must_run() -> None:
+    """As for every verb."""
+    with pytest.raises(NotRunningError):
+        await Push().drain()

@@ -1,0 +1,133 @@
+"""SIGTERM sends the sessions away first, and then the server has it, on every server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.live.talking import PATIENCE, client, post, state, until
+from tests.servers import Serve, Server
+
+LONG = 3600.0  # a drain that nobody would wait for
+
+# With workers of its own, hypercorn tells them by other ways than signals that they shall end.
+ARGS: dict[str, Sequence[str]] = {
+    "hypercorn-asyncio": ["--workers", "0"],
+    "hypercorn-trio": ["--workers", "0"],
+}
+
+
+@contextmanager
+def draining_server(serve: Serve, kind: str, over: float, args: Sequence[str] = ()) -> Iterator[Server]:
+    args = [*ARGS.get(kind, ()), *args]
+    with serve("tests.live.app:app", kind=kind, args=args, env={"ASGI_PUSH_DRAIN_TIMEOUT": f"{over}"}) as server:
+        yield server
+
+
+class Listener(threading.Thread):
+    """Takes what comes to a client, to its end; a server that closes it is answered meanwhile."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        super().__init__()
+        self.messages: list[str | bytes] = []
+        self.end: tuple[int, str] | None = None
+        self._connection = connection
+        self.start()
+
+    def run(self) -> None:
+        try:
+            while True:
+                self.messages.append(self._connection.recv())
+        except ConnectionClosed as closed:
+            self.end = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else (1006, "")
+
+
+def health(server: Server) -> int:
+    return httpx.get(server.http + "/push/health", timeout=PATIENCE).status_code
+
+
+def test_sigterm_drains_first(serve: Serve, server_kind: str) -> None:
+    """Sessions go one after the other while the rest is served; nobody new comes in; then the server ends by itself."""
+    with draining_server(serve, server_kind, 1.0) as server, ExitStack() as stack:
+        listeners = [Listener(stack.enter_context(client(server, f"u{number}"))) for number in range(4)]
+        assert health(server) == 200
+        server.process.terminate()
+        until(lambda: health(server) == 503)
+        with pytest.raises(InvalidStatus) as refused, connect(f"{server.ws}/websocket/late"):
+            pass
+        response = refused.value.response
+        assert (response.status_code, response.headers.get("retry-after")) == (
+            (403, None) if server_kind == "daphne" else (503, "5")
+        )
+        while state(server)["sessions"]:  # until the last one goes it answers
+            post(server, "/send/u3", "still here")
+            if listeners[0].end is not None:
+                break
+        for listener in listeners:
+            listener.join(PATIENCE)
+        end = (3001, "") if server_kind == "daphne" else (1012, "shutdown")
+        assert [listener.end for listener in listeners] == [end] * 4
+        assert "still here" in listeners[3].messages
+        assert listeners[0].messages == []
+        # What had no handler of its own ends by the signal itself.
+        assert server.process.wait(PATIENCE) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("kind", ["uvicorn-sansio", "granian", "daphne"])
+def test_ctrl_c_goes_through(serve: Serve, kind: str) -> None:
+    """Who does not want to wait presses it, which all processes of the server are told of."""
+    with draining_server(serve, kind, LONG) as server, client(server, "11") as websocket:
+        server.process.terminate()
+        until(lambda: health(server) == 503)
+        os.killpg(server.process.pid, signal.SIGINT)
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(PATIENCE)
+        server.process.wait(PATIENCE)
+
+
+def test_a_second_sigterm_goes_through(serve: Serve) -> None:
+    """One that comes within a second is the same, which a service manager sends to all processes of a service."""
+    with draining_server(serve, "uvicorn-sansio", LONG) as server, client(server, "11") as websocket:
+        server.process.terminate()
+        until(lambda: health(server) == 503)
+        server.process.terminate()
+        assert health(server) == 503  # it is not ended by that
+
+        def ended() -> bool:
+            with suppress(httpx.TransportError):
+                server.process.terminate()
+            return server.process.poll() is not None
+
+        until(ended)
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(PATIENCE)
+
+
+def test_workers_drain_themselves(serve: Serve) -> None:
+    """The supervisor passes the signal on; each worker sends its own sessions away."""
+    with draining_server(serve, "uvicorn-sansio", 0.5, ["--workers", "2"]) as server, ExitStack() as stack:
+        listeners = [Listener(stack.enter_context(client(server, f"u{number}"))) for number in range(8)]
+        server.process.terminate()
+        for listener in listeners:
+            listener.join(PATIENCE)
+        assert [listener.end for listener in listeners] == [(1012, "shutdown")] * 8
+        server.process.wait(PATIENCE)
+        assert server.log().count("Application shutdown complete") == 2
+
+
+def test_without_a_time_nothing_is_held_back(serve: Serve) -> None:
+    """The default: the server has its signal at once."""
+    with serve("tests.live.app:app") as server, client(server, "11") as websocket:
+        server.process.terminate()
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(PATIENCE)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.reason != "shutdown"
