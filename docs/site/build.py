@@ -21,7 +21,9 @@ DOCS = ROOT / "docs"
 SITE = ROOT / "build" / "docs"
 OUTSIDE = {ROOT / "examples" / "README.md": "examples.md", ROOT / "CHANGELOG.md": "changes.md"}
 
-_FENCE = re.compile(r"^<!-- (?:file|add): ([\w./]+)(?:; .*?)? -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^<!-- (?:file|add|before): ([\w./]+)(?:; .*?)? -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 

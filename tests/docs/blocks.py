@@ -5,6 +5,7 @@ A comment on the line above a block tells which test runs it:
     <!-- file: app.py -->                 the block is this file of the page's project, from here on
     <!-- add: app.py -->                  it is added at the end of this file
     <!-- file: app.py; step: hello -->    and the project is served as it stands now: scenarios.py says what must hold
+    <!-- before: app.py -->               it shows what the reader had before, and is not run
 
 A project's application is ``app`` in ``app.py``. Blocks without a comment are run by what they are written in; see
 test_blocks.py.

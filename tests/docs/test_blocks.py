@@ -21,11 +21,12 @@ from asgi_push import Settings
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
-from tests.docs import http_scenarios, scenarios, sdk_scenarios
+from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS | http_scenarios.SCENARIOS
+SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS | http_scenarios.SCENARIOS | migrating_scenarios.SCENARIOS
+HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
 
@@ -41,7 +42,7 @@ def test_step(step: Block, serve: servers.Serve, page: Page, tmp_path: Path) -> 
     """A project does what its page says, on a real server and in a real browser; so do the commands below it."""
     assert step.step is not None
     write_project(step, tmp_path)
-    for name, text in scenarios.HIDDEN.get(step.step, {}).items():
+    for name, text in HIDDEN.get(step.step, {}).items():
         (tmp_path / name).write_text(text)
     env = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
     app = "app:app" if (tmp_path / "app.py").exists() else "tests.asgi:nothing"
@@ -66,9 +67,9 @@ def test_all_blocks_run() -> None:
     """No block is left out: it is in a project that a step serves, or in a language that is run without one."""
     for block in BLOCKS:
         later = on_page(block)[on_page(block).index(block) :]
-        if block.marks:
+        if block.marks and "before" not in block.marks:
             assert any(other.step for other in later), f"{block}: no step follows"
-        else:
+        elif not block.marks:
             assert block.language in ("python", "sh", "json", "text", "nginx"), f"{block}: nothing runs this"
     fences = sum(page.read_text().count("```") for page in PAGES)
     assert fences == 2 * len(BLOCKS), "a fence that does not begin its line is in no block"
@@ -100,6 +101,14 @@ def quiet() -> Iterator[None]:
 
 def expect(found: object, wanted: object) -> None:
     assert found == wanted
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if "before" in block.marks], ids=str)
+def test_before(block: Block) -> None:
+    """What readers come from is not run; if it is Python it is at least that, and it stands on a page about moving."""
+    assert block.page.startswith("docs/migrating/")
+    if block.language == "python":
+        ast.parse(block.text)
 
 
 # -- commands and configuration ---------------------------------------------------------------------------------------
