@@ -107,12 +107,16 @@ class PresenceStore(Protocol):
     seconds. Every async method may raise BrokerError, within a bounded time.
     """
 
-    async def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin; the sessions of this process are in ``registry``."""
         ...
 
+    async def run(self) -> None:
+        """Do what is to be done all the time; it is cancelled before the stop."""
+        ...
+
     async def stop(self) -> None:
-        """End; whoever has left is gone everywhere."""
+        """End, in a bounded time; whoever has left is gone everywhere."""
         ...
 
     async def reserve(self, channel: str, session: Session) -> bool:

@@ -5,6 +5,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+import anyio
+
 from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
 from ..registry import Registry
 from ..session import Session, Subscription
@@ -100,9 +102,13 @@ class MemoryPresence:
     def __init__(self) -> None:
         self._registry: Registry[Session, Subscription] = Registry()
 
-    async def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to look at a registry."""
         self._registry = registry
+
+    async def run(self) -> None:
+        """Nothing to do."""
+        await anyio.sleep_forever()
 
     async def stop(self) -> None:
         """Nothing to do."""

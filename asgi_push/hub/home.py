@@ -83,10 +83,10 @@ class Home:
         self._release_sigterm()
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
         hub = self._hub = self._make()
+        hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
         try:
             await hub.start()
             await hub.broker.start(hub.deliver, partial(obey, hub))
-            await hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
         except Exception:
             self._starts = 1
             await self.stop()

@@ -96,6 +96,7 @@ class Hub:
         await self._background.start()
         self._background.spawn(supervise, "the fan-out", self.fanout.run)
         self._background.spawn(supervise, "the timer", self._timer.run)
+        self._background.spawn(supervise, "presence", self.presence.run)
         if self.settings.metrics:
             self._background.spawn(supervise, "the sharing of metrics", self.numbers.share)
         if self.settings.broker.startswith("memory:"):
