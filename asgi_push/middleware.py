@@ -25,7 +25,7 @@ AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[
 
 
 class PushMiddleware:
-    """Wraps any ASGI application, and gives it ``push``.
+    """Wraps any ASGI application, gives it ``push``, and starts and stops that with it.
 
     WebSockets of ``path`` become sessions, ``{http_path}/health`` is answered, and with an ``api_key`` the HTTP API is
     served; every other scope goes to the application, untouched but for the state in which it finds ``push``:

@@ -45,7 +45,8 @@ class Push:
 
     A ``PushMiddleware`` makes one, starts and stops it, and puts it where the application finds it; make your own to
     name the hooks, or to publish from a place that is no web server, with ``async with Push(...) as push``, or without
-    an event loop by ``with Push(...) as push`` and ``push.blocking``.
+    an event loop by ``with Push(...) as push`` and ``push.blocking``. It may be made anywhere, also at import, and
+    serves one event loop at a time.
 
     Args:
         settings: what to start from; by default the environment (``ASGI_PUSH_<NAME>``) and the defaults.
@@ -164,6 +165,9 @@ class Push:
             user: the user's id.
             data: a str or bytes, sent as they are, or anything that orjson encodes.
 
+        Returns:
+            a ``PublishResult``.
+
         Raises:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
@@ -186,7 +190,7 @@ class Push:
         return results
 
     async def send_to_all(self, data: Any) -> PublishResult:
-        """Send to everybody who is connected. See ``send_to_user``."""
+        """Send to everybody who is connected, anonymous or not; with the setting ``everybody`` off to nobody."""
         return await self._publish(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
@@ -211,11 +215,14 @@ class Push:
         faster than the sessions that keep up are held back here.
 
         Args:
-            channel: 1 to 255 bytes.
+            channel: text of 1 to 255 bytes; it need not be made first.
             data: a str or bytes, sent as they are, or anything that orjson encodes.
-            tags: text by name, carried beside the data.
+            tags: text by name, carried beside the data; an SDK client sees them, a plain one does not.
             idempotency_key: with a key that this channel saw in the last 300 seconds nothing is published, and the
                 first result comes back: so a caller may try again.
+
+        Returns:
+            a ``PublishResult``.
 
         Raises:
             ValueError: an argument cannot be used.
@@ -251,6 +258,9 @@ class Push:
             limit: how many publications at most; 0 = all that are kept.
             since: only what came after this position, or before it with ``reverse``.
             reverse: the latest first.
+
+        Returns:
+            a ``History``.
 
         Raises:
             ValueError: an argument cannot be used.
@@ -310,7 +320,9 @@ class Push:
         return presence_stats(await self.presence(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
-        """Put all sessions that a user has now into a channel; one that is in it, or that has no room, is left alone.
+        """Put all sessions that a user has now into a channel; ``authorize`` is not asked.
+
+        A session that is in it is left alone. So is one that has ``max_channels`` already, and that is logged.
 
         Raises:
             ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
@@ -325,6 +337,9 @@ class Push:
         self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
     ) -> None:
         """Close all sessions of a user, or one session by its id; whoever is not there is no error.
+
+        What was published before is sent first. ``disconnect`` is the close code and the reason; the default tells
+        the client to stay away.
 
         Raises:
             ValueError: neither is named, or a close frame cannot carry the code or the reason.
@@ -348,7 +363,7 @@ class Push:
             over: in seconds; 0 closes all at once.
 
         Returns:
-            How many sessions there were, after ``over`` and at most a few seconds more.
+            how many sessions there were, after ``over`` and at most a few seconds more.
 
         Raises:
             ValueError: ``over`` is no such time.

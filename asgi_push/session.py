@@ -157,11 +157,14 @@ class Owner(Protocol):
 class Session:
     """One connected client, from accept to close. A user may have many.
 
+    You get sessions from hooks and from ``push.sessions()``; you do not make them.
+
     Attributes:
         id: unique, random; a client cannot choose it.
         user: who it is; empty for an anonymous one.
         protocol: "plain" or "centrifuge".
         transport: "websocket".
+        channels: the names of its channels, ``#<user>`` and ``*`` among them.
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.
         connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
@@ -251,6 +254,8 @@ class Session:
 
     async def send(self, data: Any) -> bool:
         """Send to this session alone; return whether it was still open to take it.
+
+        It is in no channel and no history. An SDK client gets it as a ``message``.
 
         Raises:
             ValueError: the data cannot be encoded.

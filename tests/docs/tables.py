@@ -1,4 +1,4 @@
-"""The tables that are made from the code: ``python -m tests.docs.tables`` writes them into their pages."""
+"""What is made from the code, tables and the reference: ``python -m tests.docs.tables`` writes it into its pages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from asgi_push import Disconnect, Settings
 from asgi_push.http.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
+from tests.docs import docstrings
 from tests.docs.blocks import DOCS
 
 
@@ -67,6 +68,8 @@ def with_table(path: Path) -> str:
     return page
 
 
+MADE = dict.fromkeys(TABLES, with_table) | {DOCS / "reference" / "api.md": docstrings.with_docstrings}
+
 if __name__ == "__main__":
-    for path in TABLES:
-        path.write_text(with_table(path))
+    for path, made in MADE.items():
+        path.write_text(made(path))

@@ -21,13 +21,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 import asgi_push
-from asgi_push import Disconnect, Push, PushMiddleware, Session, errors, get_push
+from asgi_push import Push, PushMiddleware, errors, get_push
 from asgi_push.blocking import Blocking
 from asgi_push.encoding import encode
 from asgi_push.protocols import plain
 from tests.asgi import Lifespan
 from tests.docs.blocks import DOCS, PAGES, ROOT
-from tests.docs.tables import TABLES, with_table
+from tests.docs.tables import MADE
 
 
 def rows(page: str, first: str) -> list[list[str]]:
@@ -46,10 +46,10 @@ def rows(page: str, first: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
-def test_tables(path: Path) -> None:
-    """The tables of settings and close codes are those of the code: ``python -m tests.docs.tables`` makes them so."""
-    assert path.read_text() == with_table(path)
+@pytest.mark.parametrize("path", MADE, ids=lambda path: path.name)
+def test_made(path: Path) -> None:
+    """The tables and the reference are those of the code: ``python -m tests.docs.tables`` makes them so."""
+    assert path.read_text() == MADE[path](path)
 
 
 # -- The API ----------------------------------------------------------------------------------------------------------
@@ -72,18 +72,6 @@ def test_api_is_complete() -> None:
     for name in PUBLIC["Session"]:
         assert f"session.{name}" in API, name
     assert (errors.__doc__ or "").partition("\n\n")[2].strip() in API
-
-
-@pytest.mark.parametrize("heading", re.findall(r"^### (.*\(.*\))$", API, re.MULTILINE))
-def test_api_signatures(heading: str) -> None:
-    """A heading has the arguments of what it tells of, in their order, with their defaults."""
-    owner, name, arguments = re.fullmatch(r"(?:await )?(?:(push|session)\.)?(\w+)\((.*)\)", heading).groups()  # type: ignore[union-attr]
-    found = getattr({"push": Push, "session": Session, None: asgi_push}[owner], name)
-    if name == "Settings":
-        return
-    parameters = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters_of(found)]
-    written = str(inspect.Signature(parameters))[1:-1].replace(repr(Disconnect.FORCE), "Disconnect.FORCE")
-    assert arguments == written.replace("'", '"')
 
 
 def parameters_of(found: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -1,0 +1,94 @@
+"""The reference of the API as its docstrings have it: ``python -m tests.docs.tables`` writes it into its page.
+
+<!-- from the docstring of push.publish -->     what stands between these two lines is made here,
+<!-- until here -->                             heading and all
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import asgi_push
+from asgi_push import Disconnect, Push, Session
+
+_PLACE = re.compile(
+    r"(?<=^<!-- from the docstring of )([\w.]+)( -->\n).*?(?=^<!-- until here -->$)", re.MULTILINE | re.DOTALL
+)
+_GIVEN = {"ClientInfo", "Publication", "Session"}  # classes that an application is given, and makes none of
+_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns):$", re.MULTILINE)
+_ITEM = re.compile(r"^    (?=\w)([\w, ]+): ", re.MULTILINE)
+
+
+def with_docstrings(path: Path) -> str:
+    """Return a page with its places filled."""
+    return _PLACE.sub(
+        lambda place: f"{place[1]}{place[2]}### {heading(place[1])}\n\n{text(place[1])}\n", path.read_text()
+    )
+
+
+def found(name: str) -> Any:
+    """What is meant by ``push.publish``, ``session.send``, ``Settings.load`` or ``Credentials``."""
+    owner, _, attribute = name.rpartition(".")
+    owners = {"push": Push, "session": Session}
+    holder = owners.get(owner) or (getattr(asgi_push, owner) if owner else asgi_push)
+    return getattr(holder, attribute)
+
+
+def heading(name: str) -> str:
+    """How it is written in code, with its arguments."""
+    item = found(name)
+    if isinstance(item, property) or name in _GIVEN:
+        return name
+    wait = "await " if inspect.iscoroutinefunction(item) else ""
+    return f"{wait}{name}{signature(item)}"
+
+
+def signature(item: Any) -> str:
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in inspect.signature(item).parameters.values()
+        if parameter.name != "self"
+    ]
+    written = str(inspect.Signature(parameters)).replace(repr(Disconnect.FORCE), "Disconnect.FORCE")
+    return written.replace("'", '"')
+
+
+def text(name: str) -> str:
+    """The docstring as Markdown."""
+    first, *rest = _SECTION.split(inspect.getdoc(found(name)) or "")
+    parts = [paragraph(part) for part in first.strip().split("\n\n")]
+    parts += [section(name, title, body) for title, body in zip(rest[::2], rest[1::2], strict=True)]
+    return re.sub(r"``(.+?)``", r"`\1`", "\n\n".join(parts), flags=re.DOTALL) + "\n"
+
+
+def section(name: str, title: str, body: str) -> str:
+    """One of the sections that begin with a word of their own."""
+    match title:
+        case "Returns":
+            return paragraph(f"Returns {body}")
+        case "Raises":
+            return paragraph("Raises " + " ".join(f"``{error}``: {about}" for error, about in items(body)))
+        case "Attributes":
+            prefix = f"{name.lower()}."
+        case _:
+            prefix = ""
+    return "\n".join(
+        paragraph(f"- {', '.join(f'``{prefix}{each}``' for each in names.split(', '))}: {about}", indent="  ")
+        for names, about in items(body)
+    )
+
+
+def items(body: str) -> list[tuple[str, str]]:
+    """What a section tells of, and what it tells."""
+    _, *rest = _ITEM.split(body)
+    return list(zip(rest[::2], rest[1::2], strict=True))
+
+
+def paragraph(words: str, indent: str = "") -> str:
+    return textwrap.fill(
+        " ".join(words.split()), 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
