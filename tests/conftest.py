@@ -48,6 +48,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> servers.Serve:
 
 
 @pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """A Redis for all who leave it as it is; what others wrote may be in it."""
+    with servers.run_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def browser_thread() -> Iterator[ThreadPoolExecutor]:
     """Playwright's sync API leaves an event loop running in its thread, where no async test could run any more.
 

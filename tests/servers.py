@@ -52,6 +52,10 @@ class Server:
     def ws(self) -> str:
         return f"ws://{HOST}:{self.port}"
 
+    @property
+    def redis(self) -> str:
+        return f"redis://{HOST}:{self.port}"
+
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
@@ -143,6 +147,15 @@ def run_server(
         raise
     finally:
         server.stop()
+
+
+@contextmanager
+def run_redis(folder: Path, *options: str, port: int | None = None) -> Iterator[Server]:
+    """A Redis with nothing in it, which keeps nothing."""
+    port = port or free_port()
+    command = [find_program("redis-server"), "--port", f"{port}", "--bind", HOST, "--dir", f"{folder}", "--save", ""]
+    with run_server("redis", [*command, *options], port=port, log_path=folder / f"redis-{port}.log") as server:
+        yield server
 
 
 Serve = Callable[..., AbstractContextManager[Server]]  # what the fixture `serve` gives: serve() below without log_dir

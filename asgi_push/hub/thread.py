@@ -9,6 +9,7 @@ import anyio.from_thread
 from anyio.lowlevel import current_token
 
 from ..errors import NotRunningError
+from ..logs import logger
 from .forks import when_forked
 from .home import Home
 from .tasks import in_event_loop
@@ -66,6 +67,11 @@ class LoopThread:
     async def _main(self, started: "Future[Stop]") -> None:
         stopped = anyio.Event()
         await self._home.start()
+        if self._home.hub.settings.broker.startswith("memory:"):
+            logger.warning(
+                "a process without sessions pushes through the broker memory://, which reaches no other: set "
+                "ASGI_PUSH_BROKER to the Redis that the application uses"
+            )
         started.set_result(partial(anyio.from_thread.run_sync, stopped.set, token=current_token()))
         await stopped.wait()
         await self._home.stop()
