@@ -21,11 +21,12 @@ from asgi_push import Settings
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
-from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios
+from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios, tutorial_scenarios
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS | http_scenarios.SCENARIOS | migrating_scenarios.SCENARIOS
+ROOMS = (scenarios, sdk_scenarios, http_scenarios, migrating_scenarios, tutorial_scenarios)
+SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
@@ -140,6 +141,8 @@ def check_command(words: list[str]) -> None:
                 check_requirement(requirement)
         case ["npm", "install", *packages]:
             assert set(packages) <= PACKAGE_JSON["devDependencies"].keys()
+        case ["npx", "esbuild", *_]:
+            pass  # run by the tutorial's scenarios
         case ["uvicorn", *arguments]:
             from uvicorn.main import main as uvicorn
 
