@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Page
 
 from asgi_push import Settings
+from asgi_push.cli.parser import make_parser
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
@@ -150,6 +151,8 @@ def check_command(words: list[str]) -> None:
         case ["python", "-m", "asgi_push", *arguments]:
             command = [sys.executable, *words[1:], *(["--help"] if "demo" in arguments else [])]
             subprocess.run(command, check=True, capture_output=True, timeout=20, cwd=ROOT)
+        case ["asgi-push", *arguments]:
+            make_parser().parse_args(arguments)
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:
             pass
         case ["curl", *_]:
@@ -182,5 +185,5 @@ def test_nginx(block: Block) -> None:
 
 @pytest.mark.parametrize("block", without_mark("text"), ids=str)
 def test_text(block: Block) -> None:
-    """Text is no code: the tree of exceptions, which test_tables.py compares."""
-    assert block.text.startswith("PushError")
+    """Text is no code: the tree of exceptions and the help of commands, which test_tables.py compares."""
+    assert block.text.startswith(("PushError", "usage: asgi-push "))
