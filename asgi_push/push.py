@@ -95,7 +95,7 @@ class Push:
         self.blocking = Blocking(self._run_named, LoopThread(self._home))
 
     def _choose_broker(self) -> None:
-        self._broker: Broker = MemoryBroker()
+        self._broker: Broker = _make_broker(self.settings)
         self._presence: PresenceStore = MemoryPresence()
         if self.settings.metrics or self.settings.console:
             self._broker = MeasuredBroker(self._broker, self._counters)
@@ -378,6 +378,19 @@ class Push:
     async def _command(self, verb: Any, **arguments: Any) -> None:
         self._home.require_running()
         await self._home.call(self._broker.command, encode_command(verb, **arguments))
+
+
+def _make_broker(settings: Settings) -> Broker:
+    if settings.broker.startswith("memory:"):
+        return MemoryBroker()
+    try:
+        from .brokers.redis.broker import RedisBroker  # noqa: PLC0415  # optional: imported on use
+    except ImportError:
+        raise SettingsError('broker needs redis-py: pip install "asgi-push[redis]"') from None
+    try:
+        return RedisBroker(settings.broker, settings.redis_prefix)
+    except ValueError as error:
+        raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
 
 
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:

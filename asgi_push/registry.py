@@ -49,14 +49,9 @@ class Registry(Generic[S, V]):
         """Return all sessions, the oldest first."""
         return list(self._sessions.values())
 
-    def join(self, session: S, channel: str, value: V) -> bool:
-        """Put a session in a channel; return whether it is the channel's first."""
-        members = self._channels.get(channel)
-        if members is None:
-            self._channels[channel] = {session: value}
-            return True
-        members[session] = value
-        return False
+    def join(self, session: S, channel: str, value: V) -> None:
+        """Put a session in a channel."""
+        self._channels.setdefault(channel, {})[session] = value
 
     def leave(self, session: S, channel: str) -> bool:
         """Take a session out of a channel; return whether it was the channel's last."""

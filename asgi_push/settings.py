@@ -1,6 +1,7 @@
 """Settings: keyword, else environment ``ASGI_PUSH_<NAME>``, else default."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -15,11 +16,11 @@ from .messages import SlowConsumer
 
 PREFIX: Final = "ASGI_PUSH_"
 _SECRETS = frozenset({"token_secret", "api_key"})
-_BROKER_SCHEMES = ("memory",)
+_BROKER_SCHEMES = ("memory", "redis", "rediss")
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
-    return field(default=default, repr=parse is not _secret, metadata={"parse": parse, "about": about})
+    return field(default=default, repr=parse not in (_secret, _broker), metadata={"parse": parse, "about": about})
 
 
 def _text(value: Any) -> str:
@@ -129,6 +130,12 @@ def _broker(value: Any) -> str:
     return cast(str, value)
 
 
+def _prefix(value: Any) -> str:
+    if not _text(value) or "{" in value or "}" in value:  # which would be a hash tag to a cluster
+        raise ValueError("must not be empty and must not hold braces")
+    return cast(str, value)
+
+
 def _secret(value: Any) -> str | None:
     return None if value is None or value == "" else _text(value)
 
@@ -147,7 +154,10 @@ class Settings:
     path: str = _setting("/ws", _some_path, "WebSocket path of the plain protocol; may hold {user_id}")
     centrifuge_path: str = _setting("/connection/websocket", _path, "WebSocket path of the SDK protocol; empty = off")
     http_path: str = _setting("/push", _base_path, "base of the HTTP endpoints below it")
-    broker: str = _setting("memory://", _broker, "what carries publications between processes")
+    broker: str = _setting(
+        "memory://", _broker, "what carries publications: memory://, redis://host:port/db, rediss://"
+    )
+    redis_prefix: str = _setting("asgi_push", _prefix, "begins all names in Redis, so that applications can share one")
     allowed_origins: str = _setting("same-host", _origins, "same-host, comma-separated origins, or *")
     token_secret: str | None = _setting(None, _secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
     token_cookie: str = _setting("token", _text, "cookie that may carry the token; empty = none")
@@ -220,7 +230,7 @@ def _parsed(name: str, value: Any) -> Any:
     try:
         return parse(value)
     except ValueError as error:
-        shown = "********" if name in _SECRETS else repr(value)
+        shown = _masked(name, value, repr(value))
         raise SettingsError(f"{PREFIX}{name.upper()} ({name}) is {shown}: it {error}") from None
 
 
@@ -241,11 +251,18 @@ def describe(env: Mapping[str, str] = environ) -> list[SettingSource]:
     for item in fields(Settings):
         value = getattr(settings, item.name)
         variable = PREFIX + item.name.upper()
-        shown = "********" if item.name in _SECRETS and value else _shown(value)
+        shown = _masked(item.name, value, _shown(value))
         lines.append(
             SettingSource(item.name, shown, "environment" if variable in env else "default", item.metadata["about"])
         )
     return lines
+
+
+def _masked(name: str, value: Any, shown: str) -> str:
+    """Return a value as it may be shown: no secret, and no password of a broker."""
+    if name in _SECRETS:
+        return "********" if value else shown
+    return re.sub("//[^@/]*@", "//********@", shown) if name == "broker" else shown
 
 
 def _shown(value: Any) -> str:

@@ -21,6 +21,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "centrifuge_path": ("", "", ["sdk", "/x/{a}/{a}", 5, None]),
     "http_path": ("/live/", "/live", ["", "push", "/{tenant}/push", 5, None]),
     "broker": ("memory://", "memory://", ["", "memory", "gopher://x", 5]),
+    "redis_prefix": ("shop", "shop", ["", "a{b", 5]),
     "allowed_origins": (
         "https://a.example, same-host",
         "https://a.example, same-host",
@@ -116,7 +117,13 @@ def test_a_secret_is_never_shown() -> None:
     assert "hunter2" not in str(caught.value)
     lines = {line.name: line.value for line in describe({"ASGI_PUSH_TOKEN_SECRET": SECRET})}
     assert lines["token_secret"] == "********"
-    assert SECRET not in repr(Settings(token_secret=SECRET, api_key=SECRET))
+    broker = f"redis://ann:{SECRET}@host:6379/1"
+    (shown,) = [line.value for line in describe({"ASGI_PUSH_BROKER": broker}) if line.name == "broker"]
+    assert shown == "redis://********@host:6379/1"
+    assert SECRET not in repr(Settings(token_secret=SECRET, api_key=SECRET, broker=broker))
+    with pytest.raises(SettingsError) as caught:
+        Settings(broker=f"x{broker}")
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ASGI_PUSH_PATHS", "ASGI_PUSH_", "ASGI_PUSH_Path"])

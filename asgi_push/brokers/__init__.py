@@ -33,6 +33,28 @@ class Obey(Protocol):
     async def __call__(self, message: bytes) -> None: ...
 
 
+class Lost(Protocol):
+    """Tells the sessions of this process that something in a channel is lost to them."""
+
+    def __call__(self, channel: str) -> None: ...
+
+
+class Room(Protocol):
+    """Waits until this process has room for another publication."""
+
+    async def __call__(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """This process, as a broker sees it."""
+
+    deliver: Deliver
+    obey: Obey
+    lost: Lost
+    room: Room
+
+
 class Broker(Protocol):
     """Carries publications. History, position and delivery of one publish are one atomic step.
 
@@ -45,8 +67,8 @@ class Broker(Protocol):
         """Whether it can do its work now, as far as it knows; for people to look at."""
         ...
 
-    async def start(self, deliver: Deliver, obey: Obey) -> None:
-        """Begin; from now on ``deliver`` is called with each publication, ``obey`` with each command."""
+    async def start(self, receiver: Receiver) -> None:
+        """Begin; from now on ``receiver`` gets each publication and each command."""
         ...
 
     async def stop(self) -> None:
@@ -79,8 +101,12 @@ class Broker(Protocol):
         """Hand a command to every process, this one too."""
         ...
 
-    async def join(self, channel: str) -> None:
-        """The channel got its first session here: its publications are wanted from now on."""
+    async def join(self, channel: str, *, kept: bool) -> None:
+        """A session of this process came into the channel: what is published after this returns will be delivered.
+
+        ``kept`` says whether the channel has a stream. After a BrokerError the channel stays wanted, and is delivered
+        as soon as it can be.
+        """
         ...
 
     def leave(self, channel: str) -> None:

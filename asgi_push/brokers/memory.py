@@ -11,7 +11,7 @@ from ..messages import ClientInfo, History, Notice, Publication, PublishResult, 
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
-from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, StreamOptions, Watched
+from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, Receiver, StreamOptions, Watched
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -33,9 +33,9 @@ class MemoryBroker:
         self._deliver: Deliver = _nobody
         self._obey: Obey = _nothing
 
-    async def start(self, deliver: Deliver, obey: Obey) -> None:
+    async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
-        self._deliver, self._obey = deliver, obey
+        self._deliver, self._obey = receiver.deliver, receiver.obey
 
     async def stop(self) -> None:
         """End; the history stays for as long as this object lives."""
@@ -89,7 +89,7 @@ class MemoryBroker:
         """Obey at once: there is no other process."""
         await self._obey(message)
 
-    async def join(self, channel: str) -> None:
+    async def join(self, channel: str, *, kept: bool) -> None:
         """Nothing to do: every publication is delivered here."""
 
     def leave(self, channel: str) -> None:

@@ -10,6 +10,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
+from ..brokers import Receiver
 from ..errors import NotRunningError
 from ..registry import Registry
 from ..session import Session, Subscription
@@ -86,7 +87,7 @@ class Home:
         hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
         try:
             await hub.start()
-            await hub.broker.start(hub.deliver, partial(obey, hub))
+            await hub.broker.start(Receiver(hub.deliver, partial(obey, hub), hub.lost, hub.fanout.room))
         except Exception:
             self._starts = 1
             await self.stop()

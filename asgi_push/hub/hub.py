@@ -11,13 +11,14 @@ import anyio
 from ..brokers import Broker, PresenceStore
 from ..disconnect import Disconnect
 from ..encoding import encode
+from ..errors import BrokerError
 from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
 from ..messages import Notice, Payload, Publication, StreamPosition
 from ..metrics.counters import Counters
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..session import EVERYBODY, USER_PREFIX, Session, State, Subscription, user_channel
+from ..session import EVERYBODY, USER_PREFIX, Session, State, Subscription, TrackedSubscription, user_channel
 from ..settings import Settings
 from .admission import Admission, Refused
 from .fanout import Fanout
@@ -148,11 +149,20 @@ class Hub:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
         own = Subscription(self.fanout.number)  # one for all the channels that it never leaves
         self.enter(session)
-        first = [channel for channel in self.own_channels(session) if self._join(session, channel, own)]
-        first += [channel for channel in channels if self._join(session, channel, Subscription(own.since))]
+        joined = [channel for channel in self.own_channels(session) if self._join(session, channel, own)]
+        joined += [channel for channel in channels if self._join(session, channel, Subscription(own.since))]
+        for channel in joined:
+            await self._hear(channel)
         self.call(session, self.hooks.on_connect)
-        for channel in first:
-            await self.broker.join(channel)
+
+    async def _hear(self, channel: str) -> None:
+        """Have a channel's publications come here; if that cannot be now they will, as soon as the broker is back."""
+        try:
+            await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
+        except BrokerError as error:
+            if (held_back := self._quiet.allow("join", time.monotonic())) is not None:
+                message = "a session is in a channel that is not heard yet: %s (and %d more since the last such line)"
+                logger.warning(message, error, held_back)
 
     def own_channels(self, session: Session) -> list[str]:
         """Return the channels that a session is in from the start."""
@@ -170,20 +180,25 @@ class Hub:
         self.look_after(session)
 
     async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
-        """Put a session in a channel."""
+        """Put a session in a channel.
+
+        Raises:
+            BrokerError: it is in, but what is published may not reach it yet.
+        """
         if self._join(session, channel, subscription):
-            await self.broker.join(channel)
+            await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
 
     def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
+        """Put a session in a channel, and return whether it is in now."""
         if session.state is not State.OPEN:  # it ended while it was decided whether it may come in
             subscription.active = False
             return False
         session.subscriptions[channel] = subscription
-        first = self.registry.join(session, channel, subscription)
+        self.registry.join(session, channel, subscription)
         self.presence.entered(channel, session)
         for replaced in self._admission.joined(session, channel):
             self.close(replaced, Disconnect.CONNECTION_LIMIT)
-        return first
+        return True
 
     async def subscribe(
         self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
@@ -197,7 +212,8 @@ class Hub:
         if session.client is not None:
             await session.client.subscribe_by_server(channel, data, since)
         else:
-            await self.join(session, channel, Subscription(self.fanout.number))
+            if self._join(session, channel, Subscription(self.fanout.number)):
+                await self._hear(channel)
 
     def has_room_for_channel(self, session: Session) -> bool:
         """Whether a session may be in one more channel."""
@@ -300,6 +316,12 @@ class Hub:
         if receivers:
             self.fanout.add(publication.channel, publication)
         return receivers
+
+    def lost(self, channel: str) -> None:
+        """Something in a channel is lost on the way here: tell those who keep a position in it."""
+        for session, subscription in list(self.registry.members(channel).items()):
+            if session.client is not None and isinstance(subscription, TrackedSubscription):
+                session.client.gap(channel, subscription)
 
     def behind(self, session: Session) -> None:
         """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""

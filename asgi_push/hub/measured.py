@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from ..brokers import Broker, Deliver, Obey, StreamOptions
+from ..brokers import Broker, Receiver, StreamOptions
 from ..errors import BrokerError
 from ..messages import History, Notice, Publication, PublishResult, StreamPosition
 from ..metrics.counters import Counters
@@ -35,9 +35,9 @@ class MeasuredBroker:
         finally:
             self._counters.broker[operation].observe(time.monotonic() - began)
 
-    async def start(self, deliver: Deliver, obey: Obey) -> None:
+    async def start(self, receiver: Receiver) -> None:
         """Begin."""
-        await self._broker.start(deliver, obey)
+        await self._broker.start(receiver)
 
     async def stop(self) -> None:
         """End."""
@@ -73,9 +73,9 @@ class MeasuredBroker:
         """Command."""
         await self._measure("command", self._broker.command(message))
 
-    async def join(self, channel: str) -> None:
+    async def join(self, channel: str, *, kept: bool) -> None:
         """Join."""
-        await self._measure("join", self._broker.join(channel))
+        await self._measure("join", self._broker.join(channel, kept=kept))
 
     def leave(self, channel: str) -> None:
         """Leave."""

@@ -81,8 +81,8 @@ async def begin(
         BrokerError: the broker did not answer.
     """
     hub = context.hub
-    await hub.join(context.session, channel, subscription)
     try:
+        await hub.join(context.session, channel, subscription)
         if hub.namespaces.stream(channel) is None:
             return {}
         return await _position(hub.broker, channel, subscription, request or {})

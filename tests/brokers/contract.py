@@ -1,18 +1,16 @@
-"""What a test of a broker needs: a broker by name, and somebody who receives from it.
-
-A broker joins the contract by one line in FACTORIES.
-"""
+"""What a test of a broker needs: a broker by name, and somebody who receives from it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import anyio
 
 from asgi_push import Publication
-from asgi_push.brokers import Broker
+from asgi_push.brokers import Broker, Receiver
 from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.encoding import encode
 from asgi_push.messages import Notice
@@ -24,17 +22,24 @@ async def memory() -> AsyncIterator[Broker]:
     yield MemoryBroker()
 
 
-Factory = Callable[[], AbstractAsyncContextManager[Broker]]
+@asynccontextmanager
+async def over_redis(url: str) -> AsyncIterator[Broker]:
+    """One with names of its own."""
+    from asgi_push.brokers.redis.broker import RedisBroker
 
-# A broker that runs on one event loop only skips the test on the other one.
-FACTORIES: dict[str, Factory] = {"memory": memory}
+    yield RedisBroker(url, f"test.{next(_numbers)}")
 
 
-class Receiver:
+_numbers = count()
+
+
+class Process:
     """What a process gets from its broker."""
 
     def __init__(self) -> None:
         self.publications, self.commands = Mailbox(), Mailbox()
+        self.told_of_loss: list[str] = []
+        self.receiver = Receiver(self.deliver, self.obey, self.told_of_loss.append, self.room)
 
     def deliver(self, publication: Publication | Notice) -> int:
         self.publications.put(publication)
@@ -42,6 +47,9 @@ class Receiver:
 
     async def obey(self, message: bytes) -> None:
         self.commands.put(message)
+
+    async def room(self) -> None:
+        """There is always some."""
 
     async def next(self) -> Any:
         """The next publication or notice."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 
 import anyio
 import pytest
@@ -11,22 +12,39 @@ import pytest
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
 from asgi_push.messages import ClientInfo, Notice
-from tests.brokers.contract import FACTORIES, Receiver, publication, seen
+from tests.brokers.contract import Process, memory, over_redis, publication, seen
+
+Factory = Callable[[], AbstractAsyncContextManager[Broker]]
 
 KEPT = StreamOptions(size=5, ttl=60.0)
 
 
 @pytest.fixture
-def receiver() -> Receiver:
-    return Receiver()
+def process() -> Process:
+    return Process()
 
 
-@pytest.fixture(params=FACTORIES)
-async def broker(request: pytest.FixtureRequest, receiver: Receiver, anyio_backend: str) -> AsyncIterator[Broker]:
-    """A broker that runs, with ``receiver`` in the channel ``news``."""
-    async with FACTORIES[request.param]() as broker:
-        await broker.start(receiver.deliver, receiver.obey)
-        await broker.join("news")
+@pytest.fixture(scope="module", params=["memory-asyncio", "memory-trio", "redis-asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend(kind: str) -> str:
+    return kind.partition("-")[2]
+
+
+@pytest.fixture(scope="module")
+def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
+    return memory if kind.startswith("memory") else partial(over_redis, request.getfixturevalue("redis").redis)
+
+
+@pytest.fixture
+async def broker(make_broker: Factory, process: Process) -> AsyncIterator[Broker]:
+    """A broker that runs, with ``process`` in the channel ``news``."""
+    async with make_broker() as broker:
+        await broker.start(process.receiver)
+        await broker.join("news", kept=True)
         yield broker
         await broker.stop()
 
@@ -34,12 +52,12 @@ async def broker(request: pytest.FixtureRequest, receiver: Receiver, anyio_backe
 @pytest.mark.parametrize("data", ["text", "", "\u00e9\x00", b"\x00\xff", b"", {"a": [1, None]}, None, 0], ids=repr)
 @pytest.mark.parametrize("stream", [KEPT, None])
 async def test_what_is_published_is_delivered(
-    broker: Broker, receiver: Receiver, data: object, stream: StreamOptions | None
+    broker: Broker, process: Process, data: object, stream: StreamOptions | None
 ) -> None:
     """The data as they were, tags and publisher beside them, at the place that the result names."""
     info = ClientInfo("alice", "id", {"a": 1})
     result = await broker.publish(publication("news", data, tags={"n": "1"}, info=info), stream)
-    got = await receiver.next()
+    got = await process.next()
     assert (got.data, got.tags, got.info) == (data, {"n": "1"}, info)
     if stream is None:
         assert (result.position, got.offset, got.epoch) == (None, 0, "")
@@ -53,7 +71,7 @@ async def test_receivers_are_known_or_not_told(broker: Broker) -> None:
     assert (await broker.publish(publication("news", 1), KEPT)).receivers in (3, None)
 
 
-async def test_one_order_for_all(broker: Broker, receiver: Receiver) -> None:
+async def test_one_order_for_all(broker: Broker, process: Process) -> None:
     """However many publish at once, each publication has its own place, and they come in the order of their places."""
 
     async def publish(number: int) -> None:
@@ -66,18 +84,18 @@ async def test_one_order_for_all(broker: Broker, receiver: Receiver) -> None:
         for number in range(50):
             tasks.start_soon(publish, number)
     assert sorted(places) == list(range(1, 51))
-    delivered = [seen(await receiver.next()) for _ in range(50)]
+    delivered = [seen(await process.next()) for _ in range(50)]
     assert delivered == [("news", offset, places[offset]) for offset in range(1, 51)]
     kept = (await broker.history("news", -1, None, reverse=False)).publications
     assert [seen(item) for item in kept] == delivered
 
 
-async def test_channels_are_apart(broker: Broker, receiver: Receiver) -> None:
+async def test_channels_are_apart(broker: Broker, process: Process) -> None:
     """Each has its own stream and its own places."""
-    await broker.join("other")
+    await broker.join("other", kept=True)
     for channel, data in (("news", 1), ("other", 2), ("news", 3)):
         await broker.publish(publication(channel, data), KEPT)
-    assert [seen(await receiver.next()) for _ in range(3)] == [("news", 1, 1), ("other", 1, 2), ("news", 2, 3)]
+    assert [seen(await process.next()) for _ in range(3)] == [("news", 1, 1), ("other", 1, 2), ("news", 2, 3)]
     assert [seen(item) for item in (await broker.history("other", -1, None, reverse=False)).publications] == [
         ("other", 1, 2)
     ]
@@ -149,7 +167,7 @@ async def test_recovery_is_whole_or_not_at_all(broker: Broker) -> None:
         assert recovery.position == position
 
 
-async def test_a_removed_history_leaves_the_position(broker: Broker, receiver: Receiver) -> None:
+async def test_a_removed_history_leaves_the_position(broker: Broker, process: Process) -> None:
     """The publications are gone, the counting goes on in the same life."""
     first = await broker.publish(publication("news", 1), KEPT)
     await broker.remove_history("news")
@@ -159,59 +177,59 @@ async def test_a_removed_history_leaves_the_position(broker: Broker, receiver: R
     second = await broker.publish(publication("news", 2), KEPT)
     assert first.position
     assert second.position == StreamPosition(2, first.position.epoch)
-    assert [seen(await receiver.next()) for _ in range(2)] == [("news", 1, 1), ("news", 2, 2)]
+    assert [seen(await process.next()) for _ in range(2)] == [("news", 1, 1), ("news", 2, 2)]
 
 
 @pytest.mark.parametrize("stream", [KEPT, None])
 async def test_an_idempotency_key_publishes_once(
-    broker: Broker, receiver: Receiver, stream: StreamOptions | None
+    broker: Broker, process: Process, stream: StreamOptions | None
 ) -> None:
     """A channel that saw the key gives the first place again and delivers nothing; another channel knows nothing."""
-    await broker.join("other")
+    await broker.join("other", kept=True)
     first = await broker.publish(publication("news", 1), stream, "key")
     again = await broker.publish(publication("news", 2), stream, "key")
     other = await broker.publish(publication("other", 3), stream, "key")
     another = await broker.publish(publication("news", 4), stream, "another key")
     assert again.position == first.position
-    assert [item.data for item in [await receiver.next() for _ in range(3)]] == [1, 3, 4]
+    assert [item.data for item in [await process.next() for _ in range(3)]] == [1, 3, 4]
     if stream is not None:
         assert [result.position and result.position.offset for result in (first, other, another)] == [1, 1, 2]
 
 
-async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, receiver: Receiver) -> None:
+async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, process: Process) -> None:
     """Who comes and goes has no place in the stream."""
     info = ClientInfo("alice", "id", {"a": 1}, [2])
     await broker.announce(Notice("news", info, joined=True))
     await broker.publish(publication("news", 1), KEPT)
-    notice = await receiver.next()
+    notice = await process.next()
     assert (notice.channel, notice.info, notice.joined) == ("news", info, True)
-    assert (await receiver.next()).offset == 1
+    assert (await process.next()).offset == 1
     assert len((await broker.history("news", -1, None, reverse=False)).publications) == 1
 
 
-async def test_commands_come_in_order(broker: Broker, receiver: Receiver) -> None:
+async def test_commands_come_in_order(broker: Broker, process: Process) -> None:
     """Every process gets each, this one too, as the bytes that they were."""
     for message in (b'{"verb":"x"}', b"\x00\xff"):
         await broker.command(message)
-    assert [await receiver.next_command() for _ in range(2)] == [b'{"verb":"x"}', b"\x00\xff"]
+    assert [await process.next_command() for _ in range(2)] == [b'{"verb":"x"}', b"\x00\xff"]
 
 
-async def test_a_channel_may_be_left_and_joined_again(broker: Broker, receiver: Receiver) -> None:
+async def test_a_channel_may_be_left_and_joined_again(broker: Broker, process: Process) -> None:
     """Nothing is lost after the join has returned."""
     for number in range(3):
         broker.leave("news")
-        await broker.join("news")
+        await broker.join("news", kept=True)
         await broker.publish(publication("news", number), KEPT)
-        while (await receiver.next()).data != number:
+        while (await process.next()).data != number:
             pass
 
 
-async def test_nothing_is_delivered_after_the_stop(broker: Broker, receiver: Receiver) -> None:
+async def test_nothing_is_delivered_after_the_stop(broker: Broker, process: Process) -> None:
     """The sessions are gone by then."""
     await broker.stop()
-    delivered = len(receiver.publications.items)
+    delivered = len(process.publications.items)
     with suppress(BrokerError):  # a broker may refuse by then
         await broker.publish(publication("news", 1), KEPT)
     await anyio.wait_all_tasks_blocked()
-    assert len(receiver.publications.items) == delivered
-    await broker.start(receiver.deliver, receiver.obey)
+    assert len(process.publications.items) == delivered
+    await broker.start(process.receiver)

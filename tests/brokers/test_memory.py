@@ -6,7 +6,7 @@ import pytest
 
 from asgi_push.brokers import StreamOptions, memory
 from asgi_push.brokers.memory import MemoryBroker
-from tests.brokers.contract import Receiver, publication
+from tests.brokers.contract import Process, publication
 
 KEPT = StreamOptions(size=5, ttl=60.0)
 
@@ -20,16 +20,16 @@ class Clock:
 
 async def test_an_idempotency_key_is_forgotten_after_300_seconds() -> None:
     """Until then the first result comes back, whatever is published meanwhile."""
-    clock, receiver = Clock(), Receiver()
+    clock, process = Clock(), Process()
     broker = MemoryBroker(clock)
-    await broker.start(receiver.deliver, receiver.obey)
+    await broker.start(process.receiver)
     first = await broker.publish(publication("news", 1), KEPT, "key")
     clock.now += 299.9
     assert await broker.publish(publication("news", 2), KEPT, "key") == first
     clock.now += 0.1
     later = await broker.publish(publication("news", 3), KEPT, "key")
     assert later != first
-    assert [item.data for item in receiver.publications.items] == [1, 3]
+    assert [item.data for item in process.publications.items] == [1, 3]
     assert len(broker._results) == 1
 
 

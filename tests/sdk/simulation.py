@@ -6,12 +6,12 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from asgi_push import History, Publication, PublishResult, StreamPosition
-from asgi_push.brokers import Deliver, Obey, StreamOptions
+from asgi_push.brokers import Receiver, StreamOptions
 from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.messages import Notice
 from asgi_push.stream import Recovery
@@ -55,9 +55,9 @@ class LateBroker(MemoryBroker):
         self.on_the_way: deque[Publication | Notice] = deque()
         self._kept: dict[str, Kept] = {}
 
-    async def start(self, deliver: Deliver, obey: Obey) -> None:
-        self._to_hub = deliver
-        await super().start(self._send, obey)
+    async def start(self, receiver: Receiver) -> None:
+        self._to_hub = receiver.deliver
+        await super().start(replace(receiver, deliver=self._send))
 
     def _send(self, publication: Publication | Notice) -> int:
         if not self.late:

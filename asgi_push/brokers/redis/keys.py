@@ -1,0 +1,26 @@
+"""The names of everything that is kept in Redis."""
+
+
+class Keys:
+    """Names below a prefix. Those of one channel share a hash tag, so that a cluster keeps them on one node.
+
+    ``database`` is part of the names that are published to: Redis has one space of those for all its databases.
+    """
+
+    def __init__(self, prefix: str, database: int) -> None:
+        self._prefix = prefix
+        self._published = f"{prefix}:{database}:channel:"
+        self.commands = f"{prefix}:{database}:commands".encode()
+
+    def key(self, kind: str, channel: str) -> str:
+        """Return the name of one thing that is kept of a channel."""
+        # The dot is for names that begin with a brace: an empty tag is none.
+        return f"{self._prefix}:{kind}:{{.{channel}}}"
+
+    def published(self, channel: str) -> bytes:
+        """Return where a channel's publications are published to."""
+        return (self._published + channel).encode()
+
+    def channel(self, published: bytes) -> str:
+        """Return the channel of such a name."""
+        return published.decode()[len(self._published) :]

@@ -1,0 +1,157 @@
+"""What is published in Redis, as this process hears it: one connection, for all that it wants to hear."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+from ...errors import BrokerError
+from .outage import Outage, backoffs
+from .server import CONNECT_TIME, Server
+
+# A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
+_SILENCE = 4.0
+
+# How long to wait for a subscription, in seconds.
+_PATIENCE = 3.0
+
+# Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded wants its own again.
+_LINGER = 5.0
+
+# Names in one command, so that Redis is not held by it.
+_MAX_TOGETHER = 1000
+
+Heard = Callable[[bytes, bytes], Awaitable[None]]
+Told = Callable[[bytes], None]
+
+
+class Subscriber:
+    """Keeps one connection subscribed to the names that are wanted; a lost one is made anew, with all of them."""
+
+    def __init__(self, server: Server, outage: Outage, heard: Heard, subscribed: Told, forgotten: Told) -> None:
+        self._server = server
+        self._outage = outage
+        self._heard = heard
+        self._subscribed = subscribed  # told of a name that is heard now, for the first time or again
+        self._forgotten = forgotten  # told of one that will not be heard any more
+        self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
+        self._asked: list[bytes] = []  # names to subscribe to
+        self._unwanted: dict[bytes, float] = {}  # since when
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def add(self, name: bytes) -> None:
+        """Hear a name, and return when all that is published from then on will be heard.
+
+        Raises:
+            BrokerError: that could not be had in time; it stays wanted.
+        """
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        self._unwanted.pop(name, None)
+        if name not in self._wanted:
+            self._wanted[name] = asyncio.get_running_loop().create_future()
+            self._asked.append(name)
+            self._work.set()
+        done = self._wanted[name]
+        if done is None:
+            return
+        try:
+            async with asyncio.timeout(0 if self._outage else _PATIENCE):
+                await asyncio.shield(done)
+        except TimeoutError as error:
+            raise BrokerError("Redis: could not subscribe in time") from error
+
+    def discard(self, name: bytes) -> None:
+        """Hear a name no more, some time from now."""
+        if name in self._wanted:
+            self._unwanted[name] = time.monotonic()
+
+    async def _run(self) -> None:
+        waits = backoffs()
+        while True:
+            connection = self._server.connection()
+            try:
+                async with asyncio.timeout(CONNECT_TIME):
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                waits = backoffs()
+                await self._serve(connection)
+            except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
+                self._outage.began("subscriptions", error)
+            finally:
+                await connection.disconnect(nowait=True)
+            await asyncio.sleep(next(waits))
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        for name, done in self._wanted.items():
+            if done is None:
+                self._wanted[name] = asyncio.get_running_loop().create_future()
+        self._asked = list(self._wanted)
+        self._work.set()
+        writing = asyncio.create_task(self._write(connection))
+        try:
+            await self._read(connection, writing)
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_LINGER / 2):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+            self._work.clear()
+            asked, self._asked = self._asked, []
+            await self._tell(connection, "SUBSCRIBE", asked)
+            await self._tell(connection, "UNSUBSCRIBE", self._forget())
+
+    async def _tell(self, connection: AbstractConnection, verb: str, names: list[bytes]) -> None:
+        for start in range(0, len(names), _MAX_TOGETHER):
+            command = connection.pack_command(verb, *names[start : start + _MAX_TOGETHER])
+            await connection.send_packed_command(command, check_health=False)
+
+    def _forget(self) -> list[bytes]:
+        """Return the names that nobody has wanted for long."""
+        before = time.monotonic() - _LINGER
+        names = [name for name, since in self._unwanted.items() if since <= before]
+        for name in names:
+            del self._unwanted[name], self._wanted[name]
+            self._forgotten(name)
+        return names
+
+    async def _read(self, connection: AbstractConnection, writing: asyncio.Task[None]) -> None:
+        silent = False
+        while not writing.done():
+            answer = await connection.read_response(disable_decoding=True, timeout=_SILENCE)
+            if answer is None:
+                if silent:
+                    raise TimeoutError("no sign of life")
+                silent = True
+                await connection.send_packed_command(connection.pack_command("PING"), check_health=False)
+                continue
+            silent = False
+            self._outage.ended("subscriptions")
+            await self._take(answer)
+        writing.result()
+
+    async def _take(self, answer: Any) -> None:
+        match answer:
+            case [b"message", name, message]:
+                await self._heard(name, message)
+            case [b"subscribe", name, _] if name in self._wanted:
+                done = self._wanted[name]
+                self._wanted[name] = None
+                if done is not None:
+                    done.set_result(None)
+                self._subscribed(name)
