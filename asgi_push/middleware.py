@@ -1,7 +1,7 @@
 """The middleware: takes its WebSocket paths, starts and stops with the application, passes all else through."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +17,11 @@ from .push import Push
 from .sdk.serve import serve_sdk
 from .settings import Settings
 from .transports.websocket import serve_websocket
+
+if TYPE_CHECKING:
+    from .console.serve import Console
+
+_CONSOLE = ("/console", "/console/", "/console/{name}")
 
 Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
 
@@ -64,7 +69,9 @@ class PushMiddleware:
             settings = self.push.settings
             plain = Path(settings.path if path is None else settings.replaced(path=path).path, serve_websocket)
             sdk = [Path(settings.centrifuge_path, serve_sdk)] if settings.centrifuge_path else []
-            self._paths = {"websocket": [plain, *sdk], "http": _http_paths(settings)}
+            console = _make_console() if settings.console else None
+            live = [Path(settings.http_path.rstrip("/") + "/console/live", console.serve_live)] if console else []
+            self._paths = {"websocket": [*live, plain, *sdk], "http": _http_paths(settings, console)}
         except SettingsError as error:
             if not in_event_loop():
                 raise
@@ -152,12 +159,19 @@ class Path:
             return None
 
 
-def _http_paths(settings: Settings) -> list[Path]:
+def _make_console() -> "Console":
+    from .console.serve import Console  # noqa: PLC0415  # most servers have none
+
+    return Console()
+
+
+def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
     """Return the paths below ``http_path`` that are turned on; all others are the application's."""
     base = settings.http_path.rstrip("/")
     api = [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
     metrics = [Path(base + "/metrics", serve_metrics)] if settings.metrics else []
-    return [Path(base + "/health", serve_health), *api, *metrics]
+    pages = [Path(base + path, console.serve_page) for path in _CONSOLE] if console is not None else []
+    return [Path(base + "/health", serve_health), *api, *metrics, *pages]
 
 
 def _path_below_root(scope: Scope) -> str:

@@ -24,6 +24,7 @@ FLOORS = [
     {"transports"},  # carriers
     {"sdk"},
     {"http"},
+    {"console"},
     {"lifespan"},
     {"middleware"},
     {"__init__"},

@@ -1,7 +1,6 @@
 """``POST {http_path}/api/{method}``: the key, the body, and the status of all that is no command's answer."""
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -11,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..errors import NotRunningError
 from ..push import Push
+from .body import read_body
 from .commands import carry_out
 from .fields import METHODS, Undecodable
 from .key import has_key
@@ -41,7 +41,7 @@ async def _answer(push: Push, request: Request, method: str) -> bytes:
         raise HTTPException(401, "X-API-Key is missing or wrong", {"WWW-Authenticate": "apikey"})
     try:
         push.hub  # noqa: B018  # raises where it does not run, or on another event loop
-        return await carry_out(push, method, await _body(request, _limit(push)))
+        return await carry_out(push, method, await read_body(request, _limit(push)))
     except Undecodable as wrong:
         raise HTTPException(400, str(wrong)) from None
     except NotRunningError as error:
@@ -51,18 +51,3 @@ async def _answer(push: Push, request: Request, method: str) -> bytes:
 def _limit(push: Push) -> int:
     """Return how many bytes a body may have: room for the largest data in base64, and for the rest."""
     return max(_MIN_BODY, 2 * push.settings.queue_bytes)
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Read the body, and no more of it than the limit."""
-    too_large = HTTPException(413, f"the body is more than {limit} bytes")
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
-        raise too_large
-    body = bytearray()
-    async with aclosing(request.stream()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > limit:
-                raise too_large
-    return bytes(body)

@@ -23,7 +23,7 @@ def _node(hub: Hub) -> dict[str, Any]:
     return {
         "uid": hub.id,
         "name": f"{socket.gethostname()}_{os.getpid()}",
-        "version": _version(),
+        "version": package_version(),
         "num_clients": len(sessions),
         "num_users": len({session.user for session in sessions}),
         "num_subs": sum(len(hub.registry.members(channel)) for channel in channels),
@@ -33,7 +33,8 @@ def _node(hub: Hub) -> dict[str, Any]:
 
 
 @cache
-def _version() -> str:
+def package_version() -> str:
+    """Return the version of this package, empty where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow to import, and seldom asked
 
     try:

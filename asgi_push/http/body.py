@@ -1,0 +1,26 @@
+"""The body of a request, within a bound."""
+
+from contextlib import aclosing
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body, and no more of it than the limit.
+
+    Raises:
+        HTTPException: it is larger (413).
+        ClientDisconnect: its sender has left.
+    """
+    too_large = HTTPException(413, f"the body is more than {limit} bytes")
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise too_large
+    body = bytearray()
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                raise too_large
+    return bytes(body)

@@ -1,0 +1,115 @@
+"""Applications for the console's tests, and for its pictures; the environment says how many sessions are made up."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
+from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
+from asgi_push.hub.hub import Hub
+from asgi_push.protocols import plain
+from asgi_push.protocols.centrifuge.json_codec import JsonCodec
+from asgi_push.protocols.wire import WireMessage
+from asgi_push.session import Session
+
+KEY = "a key that nobody guesses"
+CHANNELS = ("news", "scores:football", "scores:tennis", "chat:lobby", "chat:support", "prices:eur-usd", "alerts")
+
+
+class Nowhere:
+    """Carries a session whose client is made up: what it is sent goes nowhere."""
+
+    transport = "websocket"
+
+    def write(self, frames: bytes) -> bool:
+        return True
+
+    async def send(self, message: WireMessage) -> None: ...
+
+    async def flush(self) -> None: ...
+
+    async def close(self, disconnect: Disconnect) -> None: ...
+
+    def stop(self, *, abort: bool = False) -> None: ...
+
+
+async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
+    """Open sessions without clients, of users ``first`` and after; the newest has the highest number."""
+    sessions = []
+    chance = random.Random(first)
+    for number in range(first, first + count):
+        now = time.monotonic() - (first + count - number) * 0.9
+        sdk = chance.random() < 0.4
+        beat: Heartbeat = ServerHeartbeat(3600, 8, time.monotonic(), 3600) if sdk else ClientHeartbeat(75)
+        codec: Any = JsonCodec() if sdk else plain.CODEC
+        token = f"{chance.randrange(16**12):012x}"
+        session = Session(token, f"{number}", Nowhere(), codec, hub, beat, now)
+        session.remote = (
+            f"10.{chance.randrange(4)}.{chance.randrange(250)}.{chance.randrange(250)}",
+            40_000 + number % 9,
+        )
+        session.last_seen = time.monotonic() - chance.random() * 25
+        if sdk:
+            session.heartbeat.round_trip = chance.lognormvariate(-3.4, 0.6)
+        session.info = {"name": f"User {number}", "plan": chance.choice(["free", "team"])}
+        session.path_params = {"user_id": f"{number}"}
+        await hub.open(session, chance.sample(CHANNELS, chance.randrange(1, 4)))
+        sessions.append(session)
+        if number % 500 == 0:
+            await anyio.lowlevel.checkpoint()
+    return sessions
+
+
+def app() -> ASGIApp:
+    """A server with a console; with MADE_UP sessions, and a day's ordinary traffic with BUSY=1."""
+    push = Push(
+        path="/ws/{user_id}",
+        api_key=KEY,
+        console=True,
+        metrics=True,
+        authorize=lambda session, channel, action: True,
+        namespaces={"prices": ChannelOptions(history_size=0)},
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            made = await make_up(push.hub, int(os.environ.get("MADE_UP", "0")))
+            if os.environ.get("BUSY"):
+                tasks.start_soon(_be_busy, push, made)
+            if os.environ.get("DOWN"):
+                MemoryBroker.connected = False
+            yield
+            tasks.cancel_scope.cancel()
+            for session in made:
+                push.hub.ended(session, Disconnect.SHUTDOWN)
+
+    return PushMiddleware(Starlette(lifespan=lifespan), push)
+
+
+async def _be_busy(push: Push, made: list[Session]) -> None:
+    """Publish, come and go, and answer pings, as clients do."""
+    chance = random.Random(11)
+    number = 0
+    while True:
+        number += 1
+        await push.publish(chance.choice(CHANNELS), {"n": number, "text": "Goal in the 87th minute", "score": [2, 1]})
+        await push.send_to_user(f"{chance.randrange(len(made)) + 1}", {"order": number, "status": "shipped"})
+        session = made[chance.randrange(len(made))]
+        session.last_seen = time.monotonic()
+        push.hub.counters.heartbeat_round_trip.observe(chance.lognormvariate(-3.4, 0.6))
+        if chance.random() < 0.3:
+            gone = made.pop(chance.randrange(len(made)))
+            push.hub.ended(gone, chance.choice([Disconnect.CONNECTION_LOST, Disconnect.NO_HEARTBEAT]))
+            made += await make_up(push.hub, 1, 10_000 + number)
+        await anyio.sleep(chance.expovariate(12))
