@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 from asgi_push import Disconnect, Settings
+from asgi_push.cli import main
 from asgi_push.http.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
 from tests.docs import docstrings
@@ -68,7 +71,25 @@ def with_table(path: Path) -> str:
     return page
 
 
-MADE = dict.fromkeys(TABLES, with_table) | {DOCS / "reference" / "api.md": docstrings.with_docstrings}
+_HELP = re.compile(r"(?<=```text\n)usage: asgi-push (?:\[-h\] )?(\w+).*?(?=```)", re.DOTALL)
+
+
+def help_of(command: str) -> str:
+    """Return what ``asgi-push <command> --help`` prints; that of no command is the whole one's."""
+    with redirect_stdout(StringIO()) as out, suppress(SystemExit):
+        main(["--help"] if command == "command" else [command, "--help"])
+    return out.getvalue()
+
+
+def with_helps(path: Path) -> str:
+    """Return a page with the help of each command that it shows as the code has it."""
+    return _HELP.sub(lambda match: help_of(match[1]), path.read_text())
+
+
+MADE = dict.fromkeys(TABLES, with_table) | {
+    DOCS / "reference" / "api.md": docstrings.with_docstrings,
+    DOCS / "reference" / "cli.md": with_helps,
+}
 
 if __name__ == "__main__":
     for path, made in MADE.items():

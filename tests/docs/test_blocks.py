@@ -18,14 +18,16 @@ import pytest
 from playwright.sync_api import Page
 
 from asgi_push import Settings
+from asgi_push.cli.parser import make_parser
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
-from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios
+from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios, tutorial_scenarios
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SCENARIOS = scenarios.SCENARIOS | sdk_scenarios.SCENARIOS | http_scenarios.SCENARIOS | migrating_scenarios.SCENARIOS
+ROOMS = (scenarios, sdk_scenarios, http_scenarios, migrating_scenarios, tutorial_scenarios)
+SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
@@ -140,6 +142,8 @@ def check_command(words: list[str]) -> None:
                 check_requirement(requirement)
         case ["npm", "install", *packages]:
             assert set(packages) <= PACKAGE_JSON["devDependencies"].keys()
+        case ["npx", "esbuild", *_]:
+            pass  # run by the tutorial's scenarios
         case ["uvicorn", *arguments]:
             from uvicorn.main import main as uvicorn
 
@@ -147,6 +151,8 @@ def check_command(words: list[str]) -> None:
         case ["python", "-m", "asgi_push", *arguments]:
             command = [sys.executable, *words[1:], *(["--help"] if "demo" in arguments else [])]
             subprocess.run(command, check=True, capture_output=True, timeout=20, cwd=ROOT)
+        case ["asgi-push", *arguments]:
+            make_parser().parse_args(arguments)
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:
             pass
         case ["curl", *_]:
@@ -179,5 +185,5 @@ def test_nginx(block: Block) -> None:
 
 @pytest.mark.parametrize("block", without_mark("text"), ids=str)
 def test_text(block: Block) -> None:
-    """Text is no code: the tree of exceptions, which test_tables.py compares."""
-    assert block.text.startswith("PushError")
+    """Text is no code: the tree of exceptions and the help of commands, which test_tables.py compares."""
+    assert block.text.startswith(("PushError", "usage: asgi-push "))

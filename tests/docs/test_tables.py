@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from starlette.routing import Mount, Route
 import asgi_push
 from asgi_push import Push, PushMiddleware, errors, get_push
 from asgi_push.blocking import Blocking
+from asgi_push.cli.parser import make_parser
 from asgi_push.encoding import encode
 from asgi_push.protocols import plain
 from tests.asgi import Lifespan
 from tests.docs.blocks import DOCS, PAGES, ROOT
-from tests.docs.tables import MADE
+from tests.docs.tables import MADE, help_of
 
 
 def rows(page: str, first: str) -> list[list[str]]:
@@ -50,6 +52,15 @@ def rows(page: str, first: str) -> list[list[str]]:
 def test_made(path: Path) -> None:
     """The tables and the reference are those of the code: ``python -m tests.docs.tables`` makes them so."""
     assert path.read_text() == MADE[path](path)
+
+
+def test_the_help_of_the_commands() -> None:
+    """Each command has its help on the page, and the examples in it are right."""
+    page = (DOCS / "reference" / "cli.md").read_text()
+    commands = re.findall(r"^    (\w+)  ", help_of("command"), re.MULTILINE)
+    assert re.findall(r"^usage: asgi-push (\w+)", page, re.MULTILINE) == commands
+    for example in re.findall(r"^  (?:ASGI_PUSH_\w+=\w+ )?asgi-push (.*)$", page, re.MULTILINE):
+        make_parser().parse_args(shlex.split(example))
 
 
 # -- The API ----------------------------------------------------------------------------------------------------------

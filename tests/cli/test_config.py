@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from asgi_push import Settings
-from asgi_push.__main__ import main
+from asgi_push.cli import main
 
 
 def test_config_prints_what_is_in_force(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,149 @@
+"""What each command does."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from asgi_push import Settings, StreamPosition
+from asgi_push.settings import PREFIX, describe
+
+from .failures import Failed, Unreachable
+from .server import Server
+from .targets import Target, open_target
+
+# How often a watched channel is looked at, in seconds; and how often a server that does not answer.
+_LOOK, _RETRY = 0.2, 1.0
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    """Serve the demo."""
+    from asgi_push.demo import run  # noqa: PLC0415  # wants the extra [demo]
+
+    run(arguments.host, arguments.port)
+
+
+def config(arguments: argparse.Namespace) -> None:
+    """Print the settings in force."""
+    lines = describe()
+    if arguments.json:
+        _print_json([{"name": line.name, "value": line.value, "source": line.source} for line in lines])
+        return
+    for line in lines:
+        print(f"{PREFIX + line.name.upper():<32} {line.value:<14} {line.source:<12} {line.about}")
+
+
+def send(arguments: argparse.Namespace) -> None:
+    """Send to a user."""
+    if not arguments.user:
+        raise Failed("the user's id is empty")
+    with open_target(arguments.url) as target:
+        position = target.publish(f"#{arguments.user}", arguments.data)
+    _print_position(arguments, f"sent to user {arguments.user}", position)
+
+
+def publish(arguments: argparse.Namespace) -> None:
+    """Publish in a channel."""
+    with open_target(arguments.url) as target:
+        position = target.publish(arguments.channel, arguments.data)
+    _print_position(arguments, f"published in {arguments.channel}", position)
+
+
+def _print_position(arguments: argparse.Namespace, done: str, position: StreamPosition | None) -> None:
+    if arguments.json:
+        _print_json({} if position is None else position._asdict())
+    else:
+        print(_plain(done) + (f", offset {position.offset}" if position is not None else ""))
+
+
+def sessions(arguments: argparse.Namespace) -> None:
+    """List the sessions of a process."""
+    server = Server(arguments.url, Settings.load())
+    found = server.call("sessions", user=arguments.user, channel=arguments.channel, limit=arguments.limit)
+    if arguments.json:
+        _print_json(found)
+        return
+    columns = ["client", "user", "protocol", "remote", "connected", "seen", "queued", "dropped"]
+    rows = [[_plain(_cell(session[column])) for column in columns] for session in found["sessions"]]
+    _print_table([[column.upper() for column in columns], *rows])
+    if len(rows) < found["num_clients"]:
+        _note(f"{len(rows)} of {found['num_clients']} sessions; --limit shows more")
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Print what is published in a channel, until it is interrupted."""
+    with open_target(arguments.url) as target:
+        try:
+            _watch(arguments, target)
+        except KeyboardInterrupt:
+            return
+
+
+def _watch(arguments: argparse.Namespace, target: Target) -> None:
+    channel = arguments.channel
+    position, lost = target.read(channel, None).position, False
+    _note(f"watching {channel}; Ctrl+C ends it")
+    while True:
+        time.sleep(_RETRY if lost else _LOOK)
+        try:
+            read = target.read(channel, position)
+        except Unreachable as error:
+            if not lost:
+                _note(f"{error}; trying again")
+            lost = True
+            continue
+        lost = False
+        if not read.continued:
+            _note("the channel's history began anew: what came in between is not known")
+        elif len(read.publications) < read.position.offset - position.offset:
+            _note(
+                f"missed {read.position.offset - position.offset - len(read.publications)}: more than the history keeps"
+            )
+        _print_publications(arguments, read.publications)
+        position = read.position
+
+
+def _print_publications(arguments: argparse.Namespace, publications: Iterable[Mapping[str, Any]]) -> None:
+    for publication in publications:
+        if arguments.json:
+            _print_json({"channel": arguments.channel, **publication})
+        else:
+            shown = json.dumps(publication.get("data"), ensure_ascii=False, separators=(",", ":"))
+            print(f"{publication['offset']}  {_plain(shown)}", flush=True)
+
+
+def drain(arguments: argparse.Namespace) -> None:
+    """Send the sessions of a process away."""
+    server = Server(arguments.url, Settings.load())
+    found = server.call("drain", patience=None, **({} if arguments.over is None else {"over": arguments.over}))
+    if arguments.json:
+        _print_json(found)
+    else:
+        print(f"closed {found['num_clients']} sessions of {server.url}")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def _note(text: str) -> None:
+    print(_plain(text), file=sys.stderr, flush=True)
+
+
+def _plain(text: str) -> str:
+    """Return text with nothing in it that a terminal would obey: it may be a client's."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,0 +1,99 @@
+"""Where publications go to and come from: a server, or the Redis that all servers share."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from asgi_push import BrokerError, Publication, Push, Settings, StreamPosition, UnrecoverablePosition
+
+from .failures import Failed, Unreachable
+from .server import ApiError, Server
+
+_NOT_AVAILABLE, _UNRECOVERABLE = 108, 112  # of the HTTP API
+
+
+class Read(NamedTuple):
+    """What came after a position, as the HTTP API shows it; ``continued`` is False if the stream is another one."""
+
+    publications: list[Mapping[str, Any]]
+    position: StreamPosition
+    continued: bool = True
+
+
+class Target(Protocol):
+    """What can be published to and read from."""
+
+    def publish(self, channel: str, data: Any) -> StreamPosition | None:
+        """Publish; return its place, None in a channel without history."""
+        ...
+
+    def read(self, channel: str, since: StreamPosition | None) -> Read:
+        """Return what came after a position, without one the position alone."""
+        ...
+
+
+class OverHttp:
+    """Through a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def publish(self, channel: str, data: Any) -> StreamPosition | None:
+        """See ``Target``."""
+        result = self._server.call("publish", channel=channel, data=data)
+        return StreamPosition(result["offset"], result["epoch"]) if result else None
+
+    def read(self, channel: str, since: StreamPosition | None) -> Read:
+        """See ``Target``."""
+        fields: dict[str, Any] = {} if since is None else {"since": since._asdict(), "limit": -1}
+        try:
+            result, continued = self._server.call("history", channel=channel, **fields), True
+        except ApiError as error:
+            if error.code == _NOT_AVAILABLE:
+                raise Failed(f"{channel} keeps no history, and nothing can be seen of it") from None
+            if error.code != _UNRECOVERABLE:
+                raise
+            result, continued = self._server.call("history", channel=channel, limit=-1), False
+        return Read(result.get("publications", []), StreamPosition(result.get("offset", 0), result["epoch"]), continued)
+
+
+class OverRedis:
+    """Past all servers."""
+
+    def __init__(self, push: Push) -> None:
+        self._push = push.blocking
+
+    def publish(self, channel: str, data: Any) -> StreamPosition | None:
+        """See ``Target``."""
+        return self._push.publish(channel, data).position
+
+    def read(self, channel: str, since: StreamPosition | None) -> Read:
+        """See ``Target``."""
+        try:
+            if since is None:
+                return Read([], self._push.history(channel, limit=1, reverse=True).position)
+            try:
+                found, continued = self._push.history(channel, since=since), True
+            except UnrecoverablePosition:
+                found, continued = self._push.history(channel), False
+        except BrokerError as error:
+            raise Unreachable(str(error)) from error
+        return Read([_shown(publication) for publication in found.publications], found.position, continued)
+
+
+def _shown(publication: Publication) -> Mapping[str, Any]:
+    data = publication.data
+    shown = {"offset": publication.offset, "data": base64.b64encode(data).decode() if isinstance(data, bytes) else data}
+    return shown | {"tags": publication.tags} if publication.tags else shown
+
+
+@contextmanager
+def open_target(url: str | None) -> Iterator[Target]:
+    """Open the Redis of the environment's settings, if there is one and no URL; else the server."""
+    settings = Settings.load()
+    if url is not None or settings.broker.startswith("memory:"):
+        yield OverHttp(Server(url, settings))
+    else:
+        with Push(settings, metrics=False, console=False) as push:
+            yield OverRedis(push)

@@ -1,0 +1,182 @@
+"""Each command against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from asgi_push.cli import main
+from tests.live.talking import PATIENCE, client, state, until
+from tests.servers import HOST, ROOT, Serve, Server, free_port
+
+KEY = "a key that nobody guesses"
+APP = "tests.live.app:app"
+ENV = {"ASGI_PUSH_API_KEY": KEY}
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Iterator[Server]:
+    with serve(APP, env=ENV) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASGI_PUSH_API_KEY", KEY)
+
+
+def url(server: Server) -> str:
+    return f"{server.http}/push"
+
+
+def test_send(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """All sessions of the user get it, as JSON or as the text that it is; it is said where it stands."""
+    with client(server, "11") as one, client(server, "11") as two:
+        assert main(["send", "11", '{"order": 7}', "--url", url(server)]) == 0
+        assert main(["send", "11", '"a text"', "--url", url(server) + "/", "--json"]) == 0
+        for websocket in (one, two):
+            assert [websocket.recv(PATIENCE), websocket.recv(PATIENCE)] == ['{"order":7}', "a text"]
+    said, position = capsys.readouterr().out.splitlines()
+    assert said == "sent to user 11, offset 1"
+    assert json.loads(position)["offset"] == 2
+
+
+def test_publish(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a channel, and in everybody's."""
+    with client(server, "11", "?channels=news") as websocket:
+        assert main(["publish", "news", "[1]", "--url", url(server)]) == 0
+        assert main(["publish", "*", "[2]", "--url", url(server)]) == 0
+        assert [websocket.recv(PATIENCE), websocket.recv(PATIENCE)] == ["[1]", "[2]"]
+    assert capsys.readouterr().out.splitlines()[0] == "published in news, offset 1"
+
+
+def test_sessions(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, or JSON; who they are is never an order to the terminal."""
+    with client(server, "21", "?channels=news"), client(server, "%1B%5B2J%C2%9B"):
+        until(lambda: len(state(server)["sessions"]) == 2)
+        assert main(["sessions", "--url", url(server)]) == 0
+        heading, *lines = capsys.readouterr().out.splitlines()
+        assert heading.split() == ["CLIENT", "USER", "PROTOCOL", "REMOTE", "CONNECTED", "SEEN", "QUEUED", "DROPPED"]
+        assert [line.split()[1:4] for line in lines] == [
+            ["21", "plain", HOST],
+            [r"\x1b[2J\x9b", "plain", HOST],
+        ]
+        assert main(["sessions", "--url", url(server), "--limit", "1"]) == 0
+        assert "1 of 2 sessions" in capsys.readouterr().err
+        assert main(["sessions", "--url", url(server), "--channel", "news", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [session["user"] for session in found["sessions"]] == ["21"]
+
+
+def test_drain(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """It returns when all are gone."""
+    with serve(APP, env=ENV) as server, client(server, "11") as websocket:
+        assert main(["drain", "--over", "0.1", "--url", url(server)]) == 0
+        assert capsys.readouterr().out == f"closed 1 sessions of {url(server)}\n"
+        with pytest.raises(ConnectionClosed, match="1012"):
+            websocket.recv(PATIENCE)
+        assert httpx.get(url(server) + "/health").status_code == 503
+
+
+@contextmanager
+def watching(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+    """`asgi-push watch` in a process of its own, and the files of what it prints."""
+    out, err = folder / "out", folder / "err"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        command = [sys.executable, "-m", "asgi_push", "watch", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)
+        try:
+            yield process, out, err
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_watch(serve: Serve, tmp_path: Path) -> None:
+    """What is published comes, once and in order; a server that is away is waited for, and a new history is said."""
+    port = free_port()
+    with serve(APP, env=ENV, port=port) as server:
+        assert main(["publish", "news", "0", "--url", url(server)]) == 0
+        with watching(tmp_path, "news", "--url", url(server)) as (process, out, err):
+            until(lambda: "watching news" in err.read_text())
+            for number in range(1, 4):
+                assert main(["publish", "news", f'"\\u001b{number}"', "--url", url(server)]) == 0
+            until(lambda: len(out.read_text().splitlines()) == 3)
+            assert out.read_text().splitlines() == [rf'{number + 1}  "\u001b{number}"' for number in range(1, 4)]
+            server.stop()
+            until(lambda: "trying again" in err.read_text())
+            with serve(APP, env=ENV, port=port) as server:
+                assert main(["publish", "news", '"new"', "--url", url(server)]) == 0
+                until(lambda: out.read_text().endswith('1  "new"\n'))
+            assert "began anew" in err.read_text()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
+
+
+def test_watch_says_what_it_missed(server: Server, tmp_path: Path) -> None:
+    """As JSON too, a line each."""
+    with watching(tmp_path, "fast", "--url", url(server), "--json") as (process, out, err):
+        until(lambda: "watching fast" in err.read_text())
+        os.kill(process.pid, signal.SIGSTOP)
+        commands = [{"publish": {"channel": "fast", "data": number}} for number in range(150)]
+        body = {"commands": commands}
+        httpx.post(url(server) + "/api/batch", json=body, headers={"X-API-Key": KEY}).raise_for_status()
+        os.kill(process.pid, signal.SIGCONT)
+        until(lambda: len(out.read_text().splitlines()) == 100)
+        assert json.loads(out.read_text().splitlines()[-1]) == {"channel": "fast", "offset": 150, "data": 149}
+        assert "missed 50" in err.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "says"),
+    [
+        (["send", "", "1"], KEY, "the user's id is empty"),
+        (["publish", "x" * 256, "1"], KEY, "the server says: bad request: channel: "),
+        (["sessions", "--limit", "-1"], KEY, "the server says: bad request: limit: "),
+        (["drain", "--over", "-1"], KEY, "the server says: bad request: over: "),
+        (["sessions"], "", "ASGI_PUSH_API_KEY is not set"),
+        (["sessions"], "wrong", "does not take the key"),
+        (["sessions", "--url", "{server}/other"], KEY, "answered 404 and not as the HTTP API does"),
+        (["sessions", "--url", "http://127.0.0.1:9/push"], KEY, "cannot reach http://127.0.0.1:9/push: "),
+        (["sessions", "--url", "ftp://127.0.0.1"], KEY, "--url ftp://127.0.0.1: must be like"),
+        (["sessions", "--url", "http://x:port"], KEY, "--url http://x:port: "),
+        (["sessions", "--url", "http://x y/"], KEY, "cannot reach http://x y: "),
+    ],
+)
+def test_what_fails_is_one_line(
+    server: Server,
+    arguments: list[str],
+    key: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With exit code 1, and nothing on stdout."""
+    monkeypatch.setenv("ASGI_PUSH_API_KEY", key)
+    arguments = [argument.format(server=server.http) for argument in arguments]
+    assert main(arguments if "--url" in arguments else [*arguments, "--url", url(server)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["send", "11", "hello"], ["send", "11"], ["drain", "--over", "long"]])
+def test_what_cannot_be_understood(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit code 2; a text without its quotes is told of them."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "usage: asgi-push" in error
+    assert ("quotes of its own" in error) == ("hello" in arguments)
