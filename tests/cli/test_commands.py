@@ -180,3 +180,34 @@ def test_what_cannot_be_understood(arguments: list[str], capsys: pytest.CaptureF
     error = capsys.readouterr().err
     assert "usage: asgi-push" in error
     assert ("quotes of its own" in error) == ("hello" in arguments)
+
+
+def test_through_redis(
+    serve: Serve, redis: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is one, and no URL: without a key, and without a server that listens."""
+    monkeypatch.delenv("ASGI_PUSH_API_KEY")
+    monkeypatch.setenv("ASGI_PUSH_BROKER", redis.redis)
+    with (
+        serve(APP, env={"ASGI_PUSH_BROKER": redis.redis}) as server,
+        client(server, "cli") as websocket,
+        watching(tmp_path, "#cli", "--json") as (process, out, err),
+    ):
+        until(lambda: "watching #cli" in err.read_text())
+        assert main(["send", "cli", '{"order": 7}']) == 0
+        assert main(["publish", "*", "8", "--json"]) == 0
+        assert [websocket.recv(PATIENCE), websocket.recv(PATIENCE)] == ['{"order":7}', "8"]
+        until(lambda: out.read_text().endswith("\n"))
+        assert json.loads(out.read_text()) == {"channel": "#cli", "offset": 1, "data": {"order": 7}}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "sent to user cli, offset 1"
+
+
+def test_a_redis_that_is_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said in one line."""
+    monkeypatch.setenv("ASGI_PUSH_BROKER", f"redis://{HOST}:{free_port()}")
+    assert main(["send", "11", "1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1

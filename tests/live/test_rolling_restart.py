@@ -1,0 +1,194 @@
+"""Two servers behind a balancer are restarted one after the other, and nobody misses anything."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from asgi_push import Push
+from tests.servers import HOST, Serve, Server, free_port
+
+CLIENTS = 500
+DRAIN = 3.0  # seconds
+CHANNEL = "news"
+APP = "tests.live.app:app"
+PATIENCE = 60.0
+
+pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+class Balancer:
+    """Gives each connection to the next server that says it is healthy, asking all the time, as balancers do."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self.port = free_port()
+        self.ports = ports
+        self.healthy: list[int] = []
+        self._pipes: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._serve, HOST, self.port, backlog=CLIENTS)
+        asking = asyncio.create_task(self._ask())
+        await until(lambda: len(self.healthy) == len(self.ports))
+        try:
+            yield
+        finally:
+            server.close()
+            asking.cancel()
+            for pipe in self._pipes:
+                pipe.cancel()
+            await asyncio.gather(asking, *self._pipes, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        async with httpx.AsyncClient() as http:
+            while True:
+                healthy = []
+                for port in self.ports:
+                    with suppress(httpx.TransportError):
+                        if (await http.get(f"http://{HOST}:{port}/push/health")).status_code == 200:
+                            healthy.append(port)
+                self.healthy = healthy
+                await asyncio.sleep(0.1)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.healthy.append(port := self.healthy.pop(0))
+        try:
+            to_reader, to_writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            writer.close()
+            return
+        for pair in ((reader, to_writer), (to_reader, writer)):
+            pipe = asyncio.create_task(self._pipe(*pair))
+            self._pipes.add(pipe)
+            pipe.add_done_callback(self._pipes.discard)
+
+    async def _pipe(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                target.write(data)
+        except OSError:
+            pass
+        finally:
+            target.close()
+
+
+class Client:
+    """What an SDK does: it comes back after a moment, and recovers from where it was."""
+
+    def __init__(self, url: str, came_back: list[float]) -> None:
+        self.offset = 0
+        self.wrong: list[Any] = []
+        self.subscribed = asyncio.Event()
+        self._url = url
+        self._came_back = came_back  # when any of them tried to
+        self._epoch = ""
+
+    async def run(self) -> None:
+        while True:
+            with suppress(OSError, ConnectionClosed, InvalidHandshake):
+                async with connect(self._url, compression=None, ping_interval=None, open_timeout=PATIENCE) as websocket:
+                    await self._talk(websocket)
+            await asyncio.sleep(random.uniform(0.1, 0.5))
+            self._came_back.append(time.monotonic())
+
+    async def _talk(self, websocket: ClientConnection) -> None:
+        request: dict[str, Any] = {"channel": CHANNEL}
+        if self._epoch:
+            request |= {"recover": True, "offset": self.offset, "epoch": self._epoch}
+        commands = {"id": 1, "connect": {}}, {"id": 2, "subscribe": request}
+        await websocket.send(b"\n".join(map(orjson.dumps, commands)).decode())
+        try:
+            async for frame in websocket:
+                for line in frame.splitlines():
+                    self._take(orjson.loads(line))
+        finally:
+            closed = websocket.close_code, websocket.close_reason
+            if closed not in ((3001, "shutdown"), (None, None)):
+                self.wrong.append(closed)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "error" in message:
+            self.wrong.append(message)
+        if (reply := message.get("subscribe")) is not None:
+            if self._epoch and not reply.get("recovered"):
+                self.wrong.append(message)
+            self.offset, self._epoch = self.offset or reply.get("offset", 0), reply["epoch"]
+            for publication in reply.get("publications", ()):
+                self._count(publication)
+            self.subscribed.set()
+        if (push := message.get("push", {})).get("channel") == CHANNEL:
+            self._count(push["pub"])
+
+    def _count(self, publication: dict[str, Any]) -> None:
+        self.offset += 1
+        if publication["offset"] != self.offset:
+            self.wrong.append(publication)
+
+
+def most_in_a_second(times: list[float]) -> int:
+    """The most that fall into any one second."""
+    times = sorted(times)
+    return max(sum(start <= other < start + 1.0 for other in times) for start in times)
+
+
+async def test_nothing_is_lost_and_nobody_storms(serve: Serve, redis: Server) -> None:
+    """With 500 SDK clients and publications all the time: each gets all of them, in order and once; and no second sees
+    more than twice the mean rate of clients that come back. A drain of three seconds leaves room for a slow machine:
+    what is due in two of them may come at once."""
+    env = {"ASGI_PUSH_BROKER": redis.redis, "ASGI_PUSH_DRAIN_TIMEOUT": f"{DRAIN}"}
+    balancer = Balancer([free_port(), free_port()])
+    came_back: list[float] = []
+    clients = [Client(f"ws://{HOST}:{balancer.port}/connection/websocket", came_back) for _ in range(CLIENTS)]
+    with ExitStack() as stack:
+        running = [stack.enter_context(serve(APP, port=port, env=env)) for port in balancer.ports]
+        async with balancer.running(), Push(broker=redis.redis) as push, tasks_of(clients):
+            await asyncio.gather(*(client.subscribed.wait() for client in clients))
+            publishing = asyncio.create_task(publish(push))
+            for server in running:
+                came_back.clear()
+                server.process.terminate()
+                await until(lambda server=server: server.process.poll() is not None)
+                restarted = serve(APP, port=server.port, env=env)
+                await asyncio.to_thread(stack.enter_context, restarted)
+                await until(lambda: len(balancer.healthy) == 2)
+                assert len(came_back) >= CLIENTS // 4
+                assert most_in_a_second(came_back) <= 2 * len(came_back) / DRAIN
+            publishing.cancel()
+            last = (await push.history(CHANNEL, limit=1, reverse=True)).position.offset
+            await until(lambda: all(client.offset == last for client in clients) or any(c.wrong for c in clients))
+            assert [wrong for client in clients for wrong in client.wrong] == []
+
+
+@asynccontextmanager
+async def tasks_of(clients: list[Client]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(client.run()) for client in clients]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110  # there is no event for everything
+            await asyncio.sleep(0.02)
+
+
+async def publish(push: Push) -> None:
+    """A publication every quarter of a second."""
+    while True:
+        await push.publish(CHANNEL, {"at": time.time()})
+        await asyncio.sleep(0.25)
