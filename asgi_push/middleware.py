@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
+from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -199,7 +200,16 @@ def _install(app: Any, push: Push) -> bool:
     return not isinstance(found, Push) or found is push
 
 
-def get_push(source: Any) -> Push:
+@overload
+def get_push(source: HTTPConnection) -> Push: ...
+
+
+@overload
+def get_push(source: Any) -> Push: ...
+
+
+# Any in truth. By this annotation FastAPI knows what to give to ``Depends(get_push)``.
+def get_push(source: HTTPConnection) -> Push:
     """Return the ``Push`` of a scope, of a request or WebSocket, or of an application.
 
     Raises:

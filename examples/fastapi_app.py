@@ -3,9 +3,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, WebSocket
+from fastapi import Depends, FastAPI, WebSocket
 
-from asgi_push import Push, PushMiddleware
+from asgi_push import Push, PushMiddleware, get_push
 
 CUSTOMERS = {7: "11", 8: "12"}  # who ordered what
 
@@ -13,13 +13,8 @@ app = FastAPI()
 app.add_middleware(PushMiddleware, path="/websocket/{user_id}")
 
 
-def push_of(request: Request) -> Push:
-    push: Push = request.app.state.push
-    return push
-
-
 @app.post("/orders/{order}/ship")
-async def ship(order: int, push: Annotated[Push, Depends(push_of)]) -> dict[str, int | None]:
+async def ship(order: int, push: Annotated[Push, Depends(get_push)]) -> dict[str, int | None]:
     result = await push.send_to_user(CUSTOMERS[order], {"order": order, "status": "shipped"})
     return {"receivers": result.receivers}
 

@@ -25,9 +25,7 @@ _ITEM = re.compile(r"^    (?=\w)([\w, ]+): ", re.MULTILINE)
 
 def with_docstrings(path: Path) -> str:
     """Return a page with its places filled."""
-    return _PLACE.sub(
-        lambda place: f"{place[1]}{place[2]}### {heading(place[1])}\n\n{text(place[1])}\n", path.read_text()
-    )
+    return _PLACE.sub(lambda place: f"{place[1]}{place[2]}{heading(place[1])}\n\n{text(place[1])}\n", path.read_text())
 
 
 def found(name: str) -> Any:
@@ -39,12 +37,12 @@ def found(name: str) -> Any:
 
 
 def heading(name: str) -> str:
-    """How it is written in code, with its arguments."""
+    """Its name, and below it how it is written in code."""
     item = found(name)
     if isinstance(item, property) or name in _GIVEN:
-        return name
+        return f"### {name}"
     wait = "await " if inspect.iscoroutinefunction(item) else ""
-    return f"{wait}{name}{signature(item)}"
+    return f"### {name}\n\n`{wait}{name}{signature(item)}`"
 
 
 def signature(item: Any) -> str:
