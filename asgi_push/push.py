@@ -399,6 +399,8 @@ def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
 
 
 def _user_channel(user: str) -> str:
+    if type(user) is str and 0 < len(user) < MAX_CHANNEL_BYTES and user.isascii():  # nearly all, and quickly seen
+        return USER_PREFIX + user
     if isinstance(user, str) and user and is_channel(channel := user_channel(user)):  # type: ignore[redundant-expr]  # callers are not all type-checked
         return channel
     raise ValueError(f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import anyio
 
-from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
+from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition, published
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
@@ -59,7 +59,7 @@ class MemoryBroker:
         if options is None:
             return PublishResult(None, self._deliver(publication))
         self._streams.append(publication, self._clock(), options.size, options.ttl)
-        return PublishResult(StreamPosition(publication.offset, publication.epoch), self._deliver(publication))
+        return published(publication.offset, publication.epoch, self._deliver(publication))
 
     async def announce(self, notice: Notice) -> None:
         """Deliver at once."""

@@ -309,7 +309,7 @@ class Hub:
         members = self.registry.members(publication.channel)
         receivers = len(members)
         self.counters.publications += 1
-        if receivers == 1 and isinstance(publication, Publication):
+        if receivers == 1 and type(publication) is Publication:
             ((session, subscription),) = members.items()
             if self.fanout.deliver_at_once(session, subscription, publication):
                 return 1
