@@ -91,16 +91,19 @@ class Push:
         self._counters = Counters()
         self._namespaces = Namespaces(self.settings, namespaces or {})
         self._choose_broker()
-        self._home = Home(self._make_hub, self._choose_broker)
+        self._home = Home(self._make_hub)
         self.blocking = Blocking(self._run_named, LoopThread(self._home))
 
     def _choose_broker(self) -> None:
-        self._broker: Broker = _make_broker(self.settings)
-        self._presence: PresenceStore = MemoryPresence()
+        self._broker: Broker
+        self._presence: PresenceStore
+        self._broker, self._presence = _make_broker(self.settings)
         if self.settings.metrics or self.settings.console:
             self._broker = MeasuredBroker(self._broker, self._counters)
 
     def _make_hub(self) -> Hub:
+        if not isinstance(self._presence, MemoryPresence):
+            self._choose_broker()  # a connection belongs to one event loop, and this may be another one
         return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, self._counters)
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
@@ -380,17 +383,19 @@ class Push:
         await self._home.call(self._broker.command, encode_command(verb, **arguments))
 
 
-def _make_broker(settings: Settings) -> Broker:
+def _make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
     if settings.broker.startswith("memory:"):
-        return MemoryBroker()
+        return MemoryBroker(), MemoryPresence()
     try:
         from .brokers.redis.broker import RedisBroker  # noqa: PLC0415  # optional: imported on use
+        from .brokers.redis.presence import RedisPresence  # noqa: PLC0415
     except ImportError:
         raise SettingsError('broker needs redis-py: pip install "asgi-push[redis]"') from None
     try:
-        return RedisBroker(settings.broker, settings.redis_prefix)
+        broker = RedisBroker(settings.broker, settings.redis_prefix)
     except ValueError as error:
         raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
+    return broker, RedisPresence(broker.link, broker.keys, settings)
 
 
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:

@@ -178,7 +178,7 @@ class Settings:
     queue_messages: int = _setting(1000, _whole(1), "messages that may wait for one session")
     slow_consumer: SlowConsumer = _setting("disconnect", _one_of(*get_args(SlowConsumer)), "what a full queue leads to")
     max_sessions: int = _setting(0, _whole(0), "sessions of this process; 0 = no limit")
-    max_sessions_per_user: int = _setting(0, _whole(0), "sessions of one user; 0 = no limit")
+    max_sessions_per_user: int = _setting(0, _whole(0), "sessions of one user, in all processes; 0 = no limit")
     when_exceeded: str = _setting("refuse", _one_of("refuse", "replace"), "replace closes the user's oldest session")
     everybody: bool = _setting(True, _flag, "whether each session is in the channel * from the start, for send_to_all")
     max_channels: int = _setting(128, _whole(1), "channels of one session, its user's and everybody's not counted")

@@ -17,12 +17,14 @@ import pytest
 
 from asgi_push import BrokerError, NotRunningError, Push
 from asgi_push.blocking import Blocking
-from asgi_push.brokers import Deliver, Obey
+from asgi_push.brokers import Receiver
 from asgi_push.brokers.memory import MemoryBroker
-from tests.asgi import Client, Server, pushing
+from tests.asgi import Client, pushing
+from tests.asgi import Server as InProcess
+from tests.servers import Server
 
 
-async def connect(server: Server, *users: str) -> list[Client]:
+async def connect(server: InProcess, *users: str) -> list[Client]:
     return [await server.connect(f"/ws/{user}") for user in users]
 
 
@@ -120,13 +122,13 @@ def test_every_verb_has_a_blocking_twin(verb: str) -> None:
 # -- without an event loop --------------------------------------------------------------------------------------------
 
 
-def run_script(script: str) -> str:
-    """What a program prints, which must end by itself and complain of nothing."""
+def run_script(script: str, **env: str) -> list[str]:
+    """The lines that a program prints, which must end by itself, and complain of nothing but being alone."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", dedent(script)]  # of a fork beside a thread
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0
-    assert {line[:25] for line in done.stderr.splitlines()} == {"a process without session"}
-    return done.stdout
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **env})
+    complaints = [line for line in done.stderr.splitlines() if not line.startswith("a process without sessions")]
+    assert (done.returncode, complaints) == (0, [])
+    return done.stdout.splitlines()
 
 
 def test_a_thread_with_an_event_loop_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
@@ -149,7 +151,7 @@ def test_a_thread_with_an_event_loop_of_its_own(caplog: pytest.LogCaptureFixture
 def test_a_failed_start_comes_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """And leaves nothing behind: the next one may succeed."""
 
-    async def fail(self: MemoryBroker, deliver: Deliver, obey: Obey) -> None:
+    async def fail(self: MemoryBroker, receiver: Receiver) -> None:
         raise BrokerError("no broker")
 
     push = Push()
@@ -183,39 +185,52 @@ async def test_a_thread_of_the_application_needs_none() -> None:
         assert await client.receive() == "2"
 
 
-def test_a_process_that_forgets_to_stop_ends() -> None:
+@pytest.mark.parametrize("broker", ["memory", "redis"])
+def test_a_process_that_forgets_to_stop_ends(broker: str, redis: Server) -> None:
     """Nothing of it hangs; what was sent is sent."""
-    assert (
-        run_script("""
+    env = {"ASGI_PUSH_BROKER": redis.redis} if broker == "redis" else {}
+    script = """
         from asgi_push import Push
         push = Push()
         push.blocking.start()
         print(push.blocking.send_to_all(1).receivers)
-    """)
-        == "0\n"
-    )
+    """
+    assert run_script(script, **env) == ["None" if broker == "redis" else "0"]
+
+
+def test_it_starts_again_over_redis(redis: Server) -> None:
+    """On the event loop of another thread, with connections of its own."""
+    push = Push(broker=redis.redis, redis_prefix="test.blocking.again")
+    for offset in (1, 2):
+        with push:
+            position = push.blocking.publish("news", offset).position
+            assert position is not None
+            assert position.offset == offset
+            push.blocking.disconnect("alice")
+            assert not push.blocking.is_online("alice")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_starts_anew() -> None:
+def test_a_fork_starts_anew(redis: Server) -> None:
     """A worker forked from a process in which it runs is told so, and does not hang; the other runs on."""
-    assert (
-        run_script("""
+    script = """
+        import gc
         import os
         from asgi_push import NotRunningError, Push
         push = Push()
         with push:
-            push.blocking.publish("news", 1)
+            print("parent", push.blocking.publish("news", 1).position.offset, flush=True)
             if not (child := os.fork()):
                 try:
                     push.blocking.publish("news", 2)
                 except NotRunningError as error:
-                    print("not running:", "Push is not running" in str(error), flush=True)
+                    print("told", flush=True)
                 with push:
-                    print("child", push.blocking.publish("news", 1).position.offset, flush=True)
+                    print("child", push.blocking.publish("news", 2).position.offset, flush=True)
+                gc.collect()
             else:
                 os.waitpid(child, 0)
-                print("parent", push.blocking.publish("news", 2).position.offset)
-    """)
-        == "not running: True\nchild 1\nparent 2\n"
-    )
+                print("parent", push.blocking.publish("news", 3).position.offset)
+    """
+    env = {"ASGI_PUSH_BROKER": redis.redis, "ASGI_PUSH_REDIS_PREFIX": "test.blocking.fork"}
+    assert run_script(script, **env) == ["parent 1", "told", "child 2", "parent 3"]

@@ -28,9 +28,8 @@ _NO_THREAD = -1  # no thread has this identifier
 class Home:
     """Makes a hub on the event loop that starts it, a new one each time, and knows where it lives."""
 
-    def __init__(self, make: Callable[[], Hub], forget: Callable[[], None]) -> None:
+    def __init__(self, make: Callable[[], Hub]) -> None:
         self._make = make
-        self._forget = forget
         when_forked(self)
         self._hub: Hub | None = None
         self._starts = 0
@@ -116,7 +115,6 @@ class Home:
         if self._hub is not None:
             leave_alone(self._hub)
             self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
-            self._forget()
         if self._sigterm is not None:
             self._sigterm.forget()
             leave_alone(self._sigterm)

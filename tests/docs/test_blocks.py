@@ -22,11 +22,25 @@ from asgi_push.cli.parser import make_parser
 from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
-from tests.docs import http_scenarios, migrating_scenarios, scenarios, sdk_scenarios, tutorial_scenarios
+from tests.docs import (
+    http_scenarios,
+    migrating_scenarios,
+    publishing_scenarios,
+    scenarios,
+    sdk_scenarios,
+    tutorial_scenarios,
+)
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = (scenarios, sdk_scenarios, http_scenarios, migrating_scenarios, tutorial_scenarios)
+ROOMS = (
+    scenarios,
+    sdk_scenarios,
+    http_scenarios,
+    publishing_scenarios,
+    migrating_scenarios,
+    tutorial_scenarios,
+)
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())

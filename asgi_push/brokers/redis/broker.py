@@ -35,7 +35,7 @@ class RedisBroker:
 
     def __init__(self, url: str, prefix: str) -> None:
         self._server = Server(url)
-        self._keys = Keys(prefix, self._server.database)
+        self.keys = Keys(prefix, self._server.database)
         outage = Outage(self._server.name)
         self.link = Link(self._server, outage)
         self._subscriber = Subscriber(self._server, outage, self._heard, self._subscribed, self._forgotten)
@@ -81,11 +81,11 @@ class RedisBroker:
         if stream is None:
             await self._publish_loose(publication, idempotency_key)
             return PublishResult()
-        keys = [self._keys.key("position", channel), self._keys.key("stream", channel)]
+        keys = [self.keys.key("position", channel), self.keys.key("stream", channel)]
         if idempotency_key is not None:
             keys.append(self._result_key(channel, idempotency_key))
         place = await self.link.run(
-            PUBLISH, keys, self._keys.published(channel), envelope.body(publication), stream.size,
+            PUBLISH, keys, self.keys.published(channel), envelope.body(publication), stream.size,
             _milliseconds(stream.ttl), _milliseconds(stream.ttl + _POSITION_TTL), secrets.token_urlsafe(6),
             _milliseconds(IDEMPOTENCY_TTL),
         )  # fmt: skip
@@ -93,7 +93,7 @@ class RedisBroker:
         return PublishResult(StreamPosition(int(offset), epoch))
 
     async def _publish_loose(self, publication: Publication, idempotency_key: str | None) -> None:
-        name, message = self._keys.published(publication.channel), envelope.loose(publication)
+        name, message = self.keys.published(publication.channel), envelope.loose(publication)
         if idempotency_key is None:
             await self.link.call("PUBLISH", name, message)
         else:
@@ -101,18 +101,18 @@ class RedisBroker:
             await self.link.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
 
     def _result_key(self, channel: str, idempotency_key: str) -> str:
-        return f"{self._keys.key('result', channel)}:{idempotency_key}"
+        return f"{self.keys.key('result', channel)}:{idempotency_key}"
 
     async def announce(self, notice: Notice) -> None:
         """Publish a notice."""
-        await self.link.call("PUBLISH", self._keys.published(notice.channel), envelope.notice(notice))
+        await self.link.call("PUBLISH", self.keys.published(notice.channel), envelope.notice(notice))
 
     async def command(self, message: bytes) -> None:
         """Publish a command; return when this process has obeyed it."""
-        await self._subscriber.add(self._keys.commands)
+        await self._subscriber.add(self.keys.commands)
         name = f"{self._id}.{next(self._numbers)}".encode()
         with self._orders.expected(name) as obeyed:
-            await self.link.call("PUBLISH", self._keys.commands, name + b"\n" + message)
+            await self.link.call("PUBLISH", self.keys.commands, name + b"\n" + message)
             await obeyed()
 
     # -- reading ----------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class RedisBroker:
         return Recovery(False, [], position)
 
     async def _read(self, channel: str, limit: int, since: int, *, reverse: bool) -> History:
-        keys = [self._keys.key("position", channel), self._keys.key("stream", channel)]
+        keys = [self.keys.key("position", channel), self.keys.key("stream", channel)]
         lifetime = _milliseconds(_POSITION_TTL)
         answer = await self.link.run(READ, keys, secrets.token_urlsafe(6), lifetime, since, limit, int(reverse))
         top, first, bodies = answer[1:]
@@ -146,7 +146,7 @@ class RedisBroker:
 
     async def remove_history(self, channel: str) -> None:
         """Forget what a channel keeps."""
-        await self.link.call("DEL", self._keys.key("stream", channel))
+        await self.link.call("DEL", self.keys.key("stream", channel))
 
     # -- hearing ----------------------------------------------------------------------------------------------------
 
@@ -154,18 +154,18 @@ class RedisBroker:
         """Hear a channel; what is lost on the way is found where it is kept."""
         if kept and channel not in self._feeds:
             self._feeds[channel] = Feed()
-        await self._subscriber.add(self._keys.commands)
-        await self._subscriber.add(self._keys.published(channel))
+        await self._subscriber.add(self.keys.commands)
+        await self._subscriber.add(self.keys.published(channel))
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
-        self._subscriber.discard(self._keys.published(channel))
+        self._subscriber.discard(self.keys.published(channel))
 
     async def _heard(self, name: bytes, message: bytes) -> None:
-        if name == self._keys.commands:
+        if name == self.keys.commands:
             self._orders.take(*message.split(b"\n", 1))
             return
-        channel = self._keys.channel(name)
+        channel = self.keys.channel(name)
         item = envelope.parse(channel, message)
         feed = self._feeds.get(channel)
         if not item.offset or feed is None or not isinstance(item, Publication) or feed.take(item):
@@ -175,12 +175,12 @@ class RedisBroker:
             self._want_check(channel)
 
     def _subscribed(self, name: bytes) -> None:
-        if name != self._keys.commands and (channel := self._keys.channel(name)) in self._feeds:
+        if name != self.keys.commands and (channel := self.keys.channel(name)) in self._feeds:
             self._want_check(channel)
 
     def _forgotten(self, name: bytes) -> None:
-        if name != self._keys.commands:
-            self._feeds.pop(self._keys.channel(name), None)
+        if name != self.keys.commands:
+            self._feeds.pop(self.keys.channel(name), None)
 
     # -- what was lost on the way -----------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class RedisBroker:
         feed = self._feeds.get(channel)
         if feed is None:
             return
-        epoch, offset = await self.link.call("HMGET", self._keys.key("position", channel), "e", "s")
+        epoch, offset = await self.link.call("HMGET", self.keys.key("position", channel), "e", "s")
         top = StreamPosition(int(offset or 0), (epoch or b"").decode())
         feed.begin(top)
         since = feed.position

@@ -1,0 +1,305 @@
+"""What every presence store keeps to, and what one that is shared keeps to over several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_push import BrokerError, ClientInfo, Session, Settings
+from asgi_push.brokers import PresenceStore
+from asgi_push.brokers.memory import MemoryPresence
+from asgi_push.brokers.redis import presence
+from asgi_push.brokers.redis.keys import Keys
+from asgi_push.brokers.redis.link import Link
+from asgi_push.brokers.redis.outage import Outage
+from asgi_push.brokers.redis.presence import RedisPresence
+from asgi_push.brokers.redis.server import Server as RedisServer
+from asgi_push.registry import Registry
+from asgi_push.session import Subscription
+from tests.asgi import PATIENCE, until
+from tests.servers import Server
+
+
+class Process:
+    """What a process has of presence: its sessions, and its store."""
+
+    def __init__(self, store: PresenceStore) -> None:
+        self.store = store
+        self.registry: Registry[Session, Subscription] = Registry()
+        self.evicted: list[str] = []
+        store.start(self.registry, lambda channel: channel != "unwatched", self.evict)
+
+    async def evict(self, session_ids: Iterable[str]) -> None:
+        self.evicted += session_ids
+
+    def enter(self, name: str, user: str = "alice", channel: str = "", info: Any = None) -> Session:
+        session = Session(name, user, *[None] * 4, time.monotonic())  # type: ignore[arg-type]  # needs no peer
+        session.info = info
+        self.join(session, channel or f"#{user}")
+        return session
+
+    def join(self, session: Session, channel: str) -> None:
+        session.subscriptions[channel] = Subscription(0)
+        self.registry.add(session)
+        self.registry.join(session, channel, session.subscriptions[channel])
+        self.store.entered(channel, session)
+
+    def leave(self, session: Session) -> None:
+        for channel in session.subscriptions:
+            self.store.left(channel, session)
+            self.registry.leave(session, channel)
+        self.registry.remove(session)
+
+    async def members(self, channel: str) -> set[str]:
+        return set(await self.store.members(channel))
+
+
+@asynccontextmanager
+async def running(store: PresenceStore) -> AsyncIterator[Process]:
+    process = Process(store)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.run)
+        yield process
+        tasks.cancel_scope.cancel()
+    await store.stop()
+
+
+# Starts one more process.
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(redis: Server, anyio_backend: str) -> AsyncIterator[Start]:
+    async with sharing(redis, anyio_backend) as start:
+        yield start
+
+
+@asynccontextmanager
+async def sharing(redis: Server, anyio_backend: str) -> AsyncIterator[Start]:
+    """Start processes that share a Redis, which is empty."""
+    if anyio_backend != "asyncio":
+        pytest.skip("redis-py needs asyncio")
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Process:
+            link = await stack.enter_async_context(linked(redis))
+            return await stack.enter_async_context(running(RedisPresence(link, Keys("test", 0), Settings(**settings))))
+
+        await flush(redis)
+        yield start
+
+
+async def flush(redis: Server) -> None:
+    """Have Redis forget everything."""
+    async with linked(redis) as link:
+        await link.call("FLUSHALL")
+
+
+@asynccontextmanager
+async def linked(redis: Server) -> AsyncIterator[Link]:
+    server = RedisServer(redis.redis)
+    link = Link(server, Outage(server.name))
+    link.start()
+    yield link
+    await link.stop()
+    await server.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def process(request: pytest.FixtureRequest, redis: Server, anyio_backend: str) -> AsyncIterator[Process]:
+    if request.param == "memory":
+        async with running(MemoryPresence()) as process:
+            yield process
+    else:
+        async with sharing(redis, anyio_backend) as start:
+            yield await start()
+
+
+async def test_who_is_here_is_known(process: Process) -> None:
+    """From the moment in which they come to that in which they go, with all that is said of them."""
+    first = process.enter("1", info={"name": "A"})
+    second = process.enter("2", "bob", "news")
+    process.join(first, "news")
+    assert isinstance(first.subscriptions["news"], Subscription)
+    assert await process.store.members("news") == {
+        "1": ClientInfo("alice", "1", {"name": "A"}),
+        "2": ClientInfo("bob", "2"),
+    }
+    assert await process.store.is_online("#alice")
+    assert not await process.store.is_online("#bob")
+    process.leave(first)
+    assert await process.members("news") == {"2"}
+    assert not await process.store.is_online("#alice")
+    process.leave(second)
+    assert await process.members("news") == set()
+
+
+async def test_all_processes_know(start: Start) -> None:
+    """What happens in one of them, soon."""
+    one, other = await start(), await start()
+    session = one.enter("1", channel="news", info=[1])
+    other.enter("2", channel="news")
+    await until_answer(lambda: other.members("news"), {"1", "2"})
+    assert (await other.store.members("news"))["1"] == ClientInfo("alice", "1", [1])
+    one.leave(session)
+    await until_answer(lambda: other.members("news"), {"2"})
+
+
+async def test_the_last_to_leave_are_gone(start: Start, redis: Server) -> None:
+    """A process that ends in good order leaves nobody behind."""
+    other = await start()
+    async with linked(redis) as link, running(RedisPresence(link, Keys("test", 0), Settings())) as ending:
+        session = ending.enter("1", channel="news")
+        await until_answer(lambda: other.members("news"), {"1"})
+        ending.leave(session)
+    assert await other.members("news") == set()
+
+
+async def test_many_come_and_go(start: Start) -> None:
+    """More than are written in one call."""
+    one, other = await start(), await start()
+    sessions = [one.enter(str(number), channel=f"news:{number % 3}") for number in range(1000)]
+    for session in sessions[::2]:
+        one.leave(session)
+    for channel in range(3):
+        assert await one.members(f"news:{channel}") == {
+            str(number) for number in range(1, 1000, 2) if number % 3 == channel
+        }
+    assert len(await other.members("news:0")) == len(await one.members("news:0"))
+
+
+async def test_what_is_not_watched_is_not_written(start: Start, redis: Server) -> None:
+    """It would be work for nothing."""
+    process = await start()
+    process.enter("1", channel="unwatched")
+    assert await process.members("unwatched") == set()
+
+
+async def test_info_that_is_no_json(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """The session is there all the same, and the others with it."""
+    process = await start()
+    process.enter("1", channel="news", info=object())
+    process.enter("2", channel="news", info=2)
+    assert await process.store.members("news") == {"1": ClientInfo("alice", "1"), "2": ClientInfo("alice", "2", 2)}
+    assert "not JSON serializable" in caplog.text
+
+
+# -- a process that is killed -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_EXPIRY", 0.6)
+    monkeypatch.setattr(presence, "_RENEW_EVERY", 0.2)
+
+
+@pytest.mark.usefixtures("short")
+async def test_the_sessions_of_a_killed_process_expire(start: Start, redis: Server) -> None:
+    """Those of the others are renewed, and stay; nothing is left in Redis when all are gone."""
+    other = await start()
+    other.enter("2", channel="news")
+    async with linked(redis) as link:
+        killed = Process(RedisPresence(link, Keys("test", 0), Settings()))  # which nothing runs, and nothing stops
+        killed.enter("1", channel="news")
+        assert await killed.members("news") == {"1", "2"}
+        await until_answer(lambda: other.members("news"), {"2"})
+        for session in list(other.registry.sessions()):
+            other.leave(session)
+        assert await other.members("news") == set()
+        assert await link.call("KEYS", "*") == []
+
+
+@pytest.mark.usefixtures("short")
+async def test_what_redis_forgets_is_written_again(start: Start, redis: Server) -> None:
+    """By the next renewal."""
+    one, other = await start(), await start()
+    one.enter("1", info=1)
+    one.enter("2", channel="news")
+    await until_answer(lambda: other.members("news"), {"2"})
+    await flush(redis)
+    await until_answer(lambda: other.members("news"), {"2"})
+    assert await other.store.members("#alice") == {"1": ClientInfo("alice", "1", 1)}
+
+
+@pytest.mark.usefixtures("short")
+async def test_without_redis_nothing_is_known(start: Start, redis: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Who asks is told so; what happened meanwhile is written afterwards."""
+    process = await start()
+    with broken(process) as link:
+        session = process.enter("1", channel="news")
+        for ask in (process.store.members, process.store.is_online):
+            with pytest.raises(BrokerError):
+                await ask("news")
+        with pytest.raises(BrokerError):
+            await process.store.reserve("#alice", session)
+        await until(lambda: "do not see all" in caplog.text)
+        assert link.calls
+    await until_answer(lambda: process.members("news"), {"1"})
+
+
+class Broken:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def run(self, *_: Any) -> Any:
+        self.calls += 1
+        raise BrokerError("no Redis")
+
+
+@contextmanager
+def broken(process: Process) -> Iterator[Broken]:
+    """Cut a process off."""
+    assert isinstance(process.store, RedisPresence)
+    link, process.store._link = process.store._link, Broken()  # type: ignore[assignment]
+    yield process.store._link  # type: ignore[misc]
+    process.store._link = link
+
+
+# -- how many sessions a user may have --------------------------------------------------------------------------------
+
+
+async def test_no_more_than_a_user_may_have(start: Start) -> None:
+    """However many ask for the last place at once, in whichever process; one that leaves makes room."""
+    one, other = [await start(max_sessions_per_user=2) for _ in range(2)]
+    admitted = list[Session]()
+
+    async def come(process: Process, number: int) -> None:
+        session = Session(str(number), "alice", *[None] * 4, time.monotonic())  # type: ignore[arg-type]
+        if await process.store.reserve("#alice", session):
+            admitted.append(session)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(come, (one, other)[number % 2], number)
+    assert len(admitted) == 2
+    one.store.left("#alice", admitted[0])
+    await come(other, 20)
+    await until_answer(lambda: other.members("#alice"), {admitted[1].id})
+    await come(other, 21)
+    assert len(admitted) == 3
+
+
+async def test_the_oldest_gives_way(start: Start) -> None:
+    """In whichever process it is; a renewal does not bring it back."""
+    one, other = [await start(max_sessions_per_user=2, when_exceeded="replace") for _ in range(2)]
+    first = one.enter("1")
+    assert await one.store.is_online("#alice")
+    other.enter("2")
+    await until_answer(lambda: one.members("#alice"), {"1", "2"})
+    other.enter("3")
+    await until(lambda: other.evicted == ["1"])
+    one.leave(first)
+    assert await one.members("#alice") == {"2", "3"}
+    assert one.evicted == []
+
+
+async def until_answer(ask: Callable[[], Any], wanted: Any) -> None:
+    """Ask until the answer is the one that is wanted."""
+    with anyio.fail_after(PATIENCE):
+        while await ask() != wanted:  # noqa: ASYNC110  # somebody else changes the answer
+            await anyio.sleep(0.01)
