@@ -20,7 +20,10 @@ look() {
     need nginx-light nginx nginx /usr/sbin/nginx
     need nodejs node node
     need npm node npm
-    if [ "$(uname)" = Linux ]; then need iproute2 - ip; fi
+    if [ "$(uname)" = Linux ]; then
+        need iproute2 - ip
+        need systemd - systemd-analyze
+    fi
 }
 
 look

@@ -74,6 +74,10 @@ def run_curl(command: str, server: servers.Server) -> str:
     return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=20).stdout
 
 
+# What is run, or checked, without a step: here, and in test_deploying.py.
+LANGUAGES = {"dockerfile", "ini", "json", "nginx", "python", "sh", "text", "yaml"}
+
+
 def test_scenarios() -> None:
     """Each step has its scenario, and each scenario its step."""
     assert set(SCENARIOS) == {step.step for step in STEPS}
@@ -86,7 +90,7 @@ def test_all_blocks_run() -> None:
         if block.marks and "before" not in block.marks:
             assert any(other.step for other in later), f"{block}: no step follows"
         elif not block.marks:
-            assert block.language in ("python", "sh", "json", "text", "nginx"), f"{block}: nothing runs this"
+            assert block.language in LANGUAGES, f"{block}: nothing runs this"
     fences = sum(page.read_text().count("```") for page in PAGES)
     assert fences == 2 * len(BLOCKS), "a fence that does not begin its line is in no block"
 
@@ -171,6 +175,8 @@ def check_command(words: list[str]) -> None:
             pass
         case ["curl", *_]:
             pass  # run behind its step, by test_step
+        case ["systemctl", "restart", unit]:
+            assert unit.startswith("app@")  # test_deploying.py has its file
         case _:
             pytest.fail(f"no recipe for {shlex.join(words)}")
 
