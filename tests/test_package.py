@@ -121,6 +121,8 @@ def test_script_is_installed(installed: Path) -> None:
 # What wants the extra, run inside of an event loop; without the extra it says how to get it.
 WANTS = {
     "jwt": "Push(token_secret='s' * 32)",
+    "metrics": "Push(metrics=True)",
+    "redis": "Push(broker='redis://localhost')",
 }
 OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "websockets"}
 

@@ -6,7 +6,7 @@ import json
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from asgi_push import Push, PushMiddleware, Session
 from tests import servers
-from tests.docs.blocks import BLOCKS
+from tests.docs.nginx import LIMIT, MACHINE, SITE, changed, run_nginx
 
 PATIENCE = 10.0
-SITE, MACHINE, LIMIT = (
-    block.text for block in BLOCKS if block.page == "docs/guides/nginx.md" and block.language == "nginx"
-)
 READ_TIMEOUT = 3  # seconds, in place of nginx's 60; the heartbeats below are shorter by as much
 HEARTBEAT = 0.3
 
@@ -55,41 +52,26 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-Start = Callable[..., Any]
+Start = Callable[..., AbstractContextManager[servers.Server]]
 
 
 @pytest.fixture
 def nginx(application: servers.Server, certificate: Path, tmp_path: Path) -> Start:
     """`with nginx(configuration) as server:` runs it with ports, certificate and times of the test."""
 
-    @contextmanager
-    def run(site: str, machine: str = "events { }") -> Iterator[servers.Server]:
-        port, http_port = servers.free_port(), servers.free_port()
+    def run(site: str, machine: str = "events { }") -> AbstractContextManager[servers.Server]:
+        port = servers.free_port()
         changes = {
             "listen 443": f"listen {servers.HOST}:{port}",
-            "listen 80": f"listen {servers.HOST}:{http_port}",
+            "listen 80": f"listen {servers.HOST}:{servers.free_port()}",
             "127.0.0.1:8000": f"{servers.HOST}:{application.port}",
             "/etc/ssl/example.org.pem": str(certificate),
             "/etc/ssl/example.org.key": str(certificate),
         }
-        for old, new in changes.items():
-            assert old in site
-            site = site.replace(old, new)
-        path = tmp_path / "nginx.conf"
-        path.write_text(wrapped(site, machine, tmp_path))
-        command = [servers.find_program("nginx", "/usr/sbin/nginx"), "-c", str(path), "-e", "stderr"]
-        with servers.run_server("nginx", command, port=port, log_path=tmp_path / "nginx.log") as server:
-            yield server
+        site = f"proxy_read_timeout {READ_TIMEOUT}s;\n{changed(site, changes)}"
+        return run_nginx(site, port=port, folder=tmp_path, machine=machine)
 
     return run
-
-
-def wrapped(site: str, machine: str, folder: Path) -> str:
-    """A whole configuration around one that is included in the block `http`; it writes nowhere else."""
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
-    head = f"daemon off;\nworker_processes 1;\npid {folder / 'pid'};\nerror_log stderr;\n"
-    return f"{head}{machine}\nhttp {{\naccess_log off;\nproxy_read_timeout {READ_TIMEOUT}s;\n{places}{site}\n}}\n"
 
 
 def opened(server: servers.Server, certificate: Path, path: str, **options: Any) -> ClientConnection:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 
 from playwright.sync_api import Page
 
+from tests import servers
+from tests.docs.nginx import SITE, changed, run_nginx
 from tests.docs.scenarios import Stage, install_modules
 from tests.docs.sdk_scenarios import Line
 
@@ -66,6 +74,81 @@ def tutorial_recovery(stage: Stage) -> None:
     line.cut()
     stage.post("/parcels/7/move?place=Turin")
     wait_for_lines(stage, ["Lyon", "Turin"])
+
+
+@contextmanager
+def redis_and_servers(stage: Stage, ports: Sequence[int], *args: str) -> Iterator[tuple[str, list[Start]]]:
+    """A Redis; and for each port what starts a server of the project on it."""
+    log_dir = stage.folder / "logs"
+    log_dir.mkdir()
+    with servers.run_redis(log_dir) as redis:
+        url = f"redis://{servers.HOST}:{redis.port}"
+        env = {
+            "PYTHONPATH": os.pathsep.join([str(servers.ROOT), str(stage.folder)]),
+            "ASGI_PUSH_BROKER": url,
+            "ASGI_PUSH_DRAIN_TIMEOUT": "0.5",
+        }
+        options = {"env": env, "args": args, "log_dir": log_dir}
+        yield url, [partial(servers.serve, "app:app", port=port, **options) for port in ports]  # type: ignore[arg-type]
+
+
+Start = Callable[[], AbstractContextManager[servers.Server]]
+
+
+def run_job(stage: Stage, url: str, place: str) -> None:
+    """The job of the tutorial, which publishes without the database: who shows it cannot have fetched it."""
+    text = (stage.folder / "job.py").read_text()
+    (stage.folder / "this_job.py").write_text(text.replace("redis://localhost:6379", url).replace("Milan", place))
+    env = {**os.environ, "PYTHONPATH": str(servers.ROOT)}
+    subprocess.run([sys.executable, "this_job.py"], cwd=stage.folder, env=env, check=True, timeout=60)
+
+
+def tutorial_workers(stage: Stage) -> None:
+    build(stage)
+    port = servers.free_port()
+    with redis_and_servers(stage, [port], "--workers", "2") as (url, (start,)):
+        stage = replace(stage, server=replace(stage.server, port=port))
+        with start():
+            opened(stage, "?parcel=7")
+            stage.until(lambda: run_job(stage, url, "Milan") or lines(stage))
+        run_job(stage, url, "Oslo")
+        with start():
+            stage.until(lambda: lines(stage)[-1] == "Oslo")
+            assert lines(stage)[0] == "Milan", "it fetched the state"
+
+
+def tutorial_proxy(stage: Stage) -> None:
+    build(stage)
+    port, *ports = (servers.free_port() for _ in range(3))
+    with redis_and_servers(stage, ports) as (_, (start_one, start_other)):
+        one, other = ExitStack(), ExitStack()
+        with one, other, run_nginx(site(stage, port, ports), port=port, folder=stage.folder):
+            stage = replace(stage, server=replace(stage.server, port=port))
+            one.enter_context(start_one())
+            other.enter_context(start_other())
+            opened(stage, "?parcel=7")
+            asked: list[str] = []
+            stage.page.on("request", lambda request: asked.append(request.url))
+            for server, start, place in ((one, start_one, "Lyon"), (other, start_other, "Turin")):
+                server.close()
+                stage.post(f"/parcels/7/move?place={place}")
+                server.enter_context(start())
+            stage.until(lambda: lines(stage) == ["Lyon", "Turin"])
+            assert asked == [], "it fetched the state"
+
+
+def site(stage: Stage, port: int, ports: Sequence[int]) -> str:
+    """The documented configuration with the tutorial's upstream, without TLS."""
+    upstream = (stage.folder / "upstream.conf").read_text()
+    text = re.sub(r"^upstream .*?^}\n", upstream, SITE, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *ssl_certificate.*\n", "", text, flags=re.MULTILINE)
+    changes = {
+        "8000": str(ports[0]),
+        "8001": str(ports[1]),
+        "listen 80": f"listen {servers.HOST}:{servers.free_port()}",
+        "listen 443 ssl": f"listen {servers.HOST}:{port}",
+    }
+    return changed(text, changes)
 
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
