@@ -6,7 +6,9 @@ from .errors import (
     BrokerError,
     NotRunningError,
     PushError,
+    RpcError,
     SettingsError,
+    TokenExpiredError,
     UnrecoverablePosition,
 )
 from .messages import (
@@ -41,10 +43,12 @@ __all__ = [
     "Push",
     "PushError",
     "PushMiddleware",
+    "RpcError",
     "Session",
     "Settings",
     "SettingsError",
     "StreamPosition",
+    "TokenExpiredError",
     "UnrecoverablePosition",
     "get_push",
 ]

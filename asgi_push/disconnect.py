@@ -36,7 +36,6 @@ class Disconnect:
     SHUTDOWN: ClassVar["Disconnect"]
     SERVER_ERROR: ClassVar["Disconnect"]
     EXPIRED: ClassVar["Disconnect"]
-    SUBSCRIPTION_EXPIRED: ClassVar["Disconnect"]
     SLOW: ClassVar["Disconnect"]
     SEND_TIMEOUT: ClassVar["Disconnect"]
     INSUFFICIENT_STATE: ClassVar["Disconnect"]
@@ -49,6 +48,7 @@ class Disconnect:
     STALE: ClassVar["Disconnect"]
     FORCE: ClassVar["Disconnect"]
     CONNECTION_LIMIT: ClassVar["Disconnect"]
+    CHANNEL_LIMIT: ClassVar["Disconnect"]
     PERMISSION_DENIED: ClassVar["Disconnect"]
     NOT_AVAILABLE: ClassVar["Disconnect"]
     MESSAGE_TOO_LARGE: ClassVar["Disconnect"]
@@ -91,7 +91,6 @@ def _size(reason: str) -> int:
 Disconnect.SHUTDOWN = Disconnect(3001, "shutdown")
 Disconnect.SERVER_ERROR = Disconnect(3004, "internal server error")
 Disconnect.EXPIRED = Disconnect(3005, "credentials expired")
-Disconnect.SUBSCRIPTION_EXPIRED = Disconnect(3006, "subscription expired")
 Disconnect.SLOW = Disconnect(3008, "slow consumer")
 Disconnect.SEND_TIMEOUT = Disconnect(3008, "send timeout")
 Disconnect.INSUFFICIENT_STATE = Disconnect(3010, "insufficient state")
@@ -104,6 +103,7 @@ Disconnect.BAD_REQUEST = Disconnect(3501, "bad request")
 Disconnect.STALE = Disconnect(3502, "stale")
 Disconnect.FORCE = Disconnect(3503, "force disconnect")
 Disconnect.CONNECTION_LIMIT = Disconnect(3504, "connection limit")
+Disconnect.CHANNEL_LIMIT = Disconnect(3505, "channel limit")
 Disconnect.PERMISSION_DENIED = Disconnect(3507, "permission denied")
 Disconnect.NOT_AVAILABLE = Disconnect(3508, "not available")
 Disconnect.MESSAGE_TOO_LARGE = Disconnect(1009, "message too large")
@@ -120,5 +120,6 @@ _NAMES_OF_CODES = dict.fromkeys((1000, 1001, 1005), "closed_by_client") | {
     1012: "shutdown",
     Disconnect.BAD_REQUEST.code: "bad_request",
     Disconnect.OVERLOADED.code: "overloaded",
+    Disconnect.PERMISSION_DENIED.code: "permission_denied",
 }
 Disconnect.LABELS = tuple(dict.fromkeys([*_NAMES.values(), *_NAMES_OF_CODES.values(), "other"]))

@@ -6,6 +6,7 @@ PushError
  |    +-- TokenExpiredError
  +-- NotRunningError (also a RuntimeError)
  +-- UnrecoverablePosition
+ +-- RpcError
  +-- BrokerError
 """
 
@@ -32,6 +33,29 @@ class NotRunningError(PushError, RuntimeError):
 
 class UnrecoverablePosition(PushError):
     """History was asked for since a position whose epoch is not the stream's: what came between is not known."""
+
+
+class RpcError(PushError):
+    """Raised by an ``on_rpc`` hook to answer a call with an error of the application's own.
+
+    Args:
+        code: 400 to 1999; those below are the SDK protocol's.
+        message: what the client is told; not empty.
+        temporary: whether the same call may succeed later.
+
+    Raises:
+        ValueError: the code or the message cannot be used.
+    """
+
+    def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
+        if not 400 <= code < 2000:
+            raise ValueError(f"code: must be 400 to 1999, not {code!r}")
+        if not message:
+            raise ValueError("message: must not be empty")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.temporary = temporary
 
 
 class BrokerError(PushError):

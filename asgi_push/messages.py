@@ -183,7 +183,8 @@ class Credentials:
     """Who a connection is, as ``authenticate`` may answer.
 
     ``user`` is empty for an anonymous connection. ``info`` is anything JSON, shown on the session. ``channels`` are
-    subscribed to from the start. ``expires_at`` is a Unix time in seconds at which the session is closed.
+    subscribed to from the start. ``expires_at`` is a Unix time in seconds at which the session is closed (3005);
+    an SDK client that came with a token is asked for a new one first, and has 25 seconds for that.
     """
 
     user: str = ""

@@ -57,7 +57,8 @@ class Push:
         on_disconnect: ``(session, disconnect)``, once for every session that ``on_connect`` was called for.
         on_message: ``(session, data)`` with what a client sent, heartbeats excepted: a str or bytes from a plain
             client, decoded JSON from an SDK.
-        on_rpc: ``(session, method, data)`` for the calls of SDK clients; what it returns is their answer.
+        on_rpc: ``(session, method, data)`` for the calls of SDK clients; what it returns is their answer, RpcError an
+            error of your own.
         namespaces: the options of channels, by the part of their name before ``:``; "" for all others.
         settings_fields: single settings, by name; they win over ``settings`` and over the environment.
 

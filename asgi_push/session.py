@@ -69,7 +69,7 @@ class TrackedSubscription(Subscription):
     its first answer is made, what comes is kept in ``buffer``.
     """
 
-    __slots__ = ("buffer", "epoch", "info", "join_leave", "offset", "positioned", "server_side")
+    __slots__ = ("buffer", "epoch", "info", "join_leave", "offset", "positioned", "server_side", "stays")
 
     def __init__(self, since: int) -> None:
         super().__init__(since)
@@ -79,6 +79,7 @@ class TrackedSubscription(Subscription):
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
+        self.stays = False  # an unsubscribe that still waits came before the application put it there
         self.info: Any = None
 
 

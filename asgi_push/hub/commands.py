@@ -33,13 +33,22 @@ async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
 async def obey(hub: Hub, message: bytes) -> None:
     """Carry out a command on the sessions of this process."""
     command = orjson.loads(message)
+    if command["verb"] in ("subscribe", "unsubscribe"):
+        # The last word counts: while one waits for the broker another must not overtake it.
+        async with hub.turns.turn(command["user"]):
+            await _carry_out(hub, command)
+    else:
+        await _carry_out(hub, command)
+
+
+async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
     if command["verb"] != "subscribe":
         await hub.fanout.settled()  # what was published before is for those who were there
     for session in _meant(hub, command.get("user"), command.get("session"), command.get("keep", ())):
         match command["verb"]:
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
-            case "subscribe" if hub.has_room_for_channel(session):
+            case "subscribe" if command["channel"] in session.subscriptions or hub.has_room_for_channel(session):
                 await hub.subscribe(session, command["channel"], *_greeting(command))
             case "subscribe":
                 logger.warning("session %s is in max_channels channels and was not subscribed to one more", session.id)

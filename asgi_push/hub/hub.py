@@ -26,7 +26,7 @@ from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
 from .numbers import Numbers
 from .siblings import warn_of_siblings
-from .tasks import Background, supervise
+from .tasks import Background, Turns, supervise
 from .timer import Timer
 from .writers import Writer, Writers
 
@@ -78,6 +78,7 @@ class Hub:
         counters.sessions.clear()  # those of an event loop that ended without a stop
         self._background = Background()
         self.spawn = self._background.spawn
+        self.turns = Turns()
         self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background.spawn, self.close, settings)
@@ -207,13 +208,12 @@ class Hub:
 
         A client whose protocol has words for it is told ``data``, and gets what came after ``since``.
         """
-        if session.state is not State.OPEN or channel in session.subscriptions:
+        if session.state is not State.OPEN:
             return
         if session.client is not None:
             await session.client.subscribe_by_server(channel, data, since)
-        else:
-            if self._join(session, channel, Subscription(self.fanout.number)):
-                await self._hear(channel)
+        elif channel not in session.subscriptions and self._join(session, channel, Subscription(self.fanout.number)):
+            await self._hear(channel)
 
     def has_room_for_channel(self, session: Session) -> bool:
         """Whether a session may be in one more channel."""
@@ -322,6 +322,10 @@ class Hub:
         for session, subscription in list(self.registry.members(channel).items()):
             if session.client is not None and isinstance(subscription, TrackedSubscription):
                 session.client.gap(channel, subscription)
+
+    async def room(self, session: Session) -> None:
+        """Wait until a session has room for an answer: what a client asks for must not make it a slow consumer."""
+        await self._writers.room(session)
 
     def behind(self, session: Session) -> None:
         """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""

@@ -5,7 +5,8 @@ import contextvars
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -103,6 +104,24 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
             backoff = _FIRST_BACKOFF if time.monotonic() - began > _MAX_BACKOFF else min(backoff * 2, _MAX_BACKOFF)
             logger.exception("%s failed; starting it again in %.1f s", name, backoff)
         await anyio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+
+
+class Turns:
+    """Has callers with the same key go one after the other, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Wait for one's turn; it ends with the block."""
+        lock = self._locks.setdefault(key, anyio.Lock(fast_acquire=True))
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._locks.pop(key, None)
 
 
 class Signal:

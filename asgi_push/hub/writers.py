@@ -65,6 +65,7 @@ class Writers:
         self._working: set[Writer] = set()
         self._coming = False  # a writer was woken and has not yet come to the ready sessions
         self._pressed: dict[Session, None] = {}
+        self._awaited: dict[Session, anyio.Event] = {}  # those whose room somebody waits for
 
     def ready(self, session: Session) -> None:
         """A session has begun to have something queued."""
@@ -121,12 +122,15 @@ class Writers:
         finally:
             writer.session = writer.queue = None
             session.drained()
+            self._say_room(session)
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
         send, now = session.carrier.send, time.monotonic()
         self._watch(writer, now + self._send_timeout)
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
+                if self._awaited and not session.queue.half_full:
+                    self._say_room(session)
                 await send(message)
                 now = time.monotonic()
                 if now > writer.until:
@@ -138,6 +142,15 @@ class Writers:
         if session.state is State.CLOSING and session.disconnect is not None:
             await session.carrier.close(session.disconnect)
             session.carrier.stop()
+
+    async def room(self, session: Session) -> None:
+        """Wait until the queue of a session is less than half full, or the session has ended."""
+        while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
+            await self._awaited.setdefault(session, anyio.Event()).wait()
+
+    def _say_room(self, session: Session) -> None:
+        if (awaited := self._awaited.pop(session, None)) is not None:
+            awaited.set()
 
     def check(self, writer: Writer, now: float) -> float | None:
         """Return when to look at a writer again, or None; ends the session of one whose send takes too long."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..disconnect import Disconnect
-from ..errors import UnrecoverablePosition
+from ..errors import RpcError, UnrecoverablePosition
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
 from ..messages import ClientInfo, Publication, StreamPosition
@@ -79,11 +79,14 @@ async def read_presence(push: Push, channel: str) -> Mapping[str, ClientInfo]:
 
 
 async def rpc(context: Context, command: Command) -> Mapping[str, Any]:
-    """Call ``on_rpc``."""
+    """Call ``on_rpc``, whose answer may be an RpcError."""
     hook = context.hub.hooks.on_rpc
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
-    answer = await call_hook(hook, context.session, command.params["method"], decoded(command.params["data"]))
+    try:
+        answer = await call_hook(hook, context.session, command.params["method"], decoded(command.params["data"]))
+    except RpcError as error:
+        raise CommandError((error.code, error.message, error.temporary)) from None
     return {} if answer is None else {"data": context.hub.encode(answer)}
 
 
@@ -92,4 +95,4 @@ async def send(context: Context, command: Command) -> None:
     hook = context.hub.hooks.on_message
     if hook is None:
         raise Ended(Disconnect.NOT_AVAILABLE)
-    await call_hook(hook, context.session, decoded(command.params["data"]))
+    await context.tell(hook, decoded(command.params["data"]))

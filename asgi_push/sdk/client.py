@@ -83,6 +83,7 @@ class SdkClient:
         self._context.hub.close(self._context.session, reason)
 
     async def _carry_out(self, session: Session, command: Command) -> None:
+        await self._context.hub.room(session)
         if self._refused or session.state is not State.OPEN:
             return
         try:
@@ -126,22 +127,30 @@ class SdkClient:
 
         A client that has not been answered yet is subscribed after that, and not waited for.
         """
-        if self._context.connected:
-            await self._subscribe(self._context.session, channel, data, since)
-        else:
-            self._context.hub.call(self._context.session, self._subscribe, channel, data, since)
+        context = self._context
+        if not context.connected:
+            context.hub.call(context.session, self._subscribe_later, channel, data, since)
+        elif (known := context.session.subscriptions.get(channel)) is None:
+            subscription = new_subscription(context, channel, server_side=True)
+            subscription.stays = True
+            await self._subscribe(channel, subscription, data, since)
+        elif isinstance(known, TrackedSubscription):
+            known.stays = True
 
-    async def _subscribe(
+    async def _subscribe_later(
         self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
+        if self._context.connected and channel not in session.subscriptions and session.state is State.OPEN:
+            await self._subscribe(channel, new_subscription(self._context, channel, server_side=True), data, since)
+
+    async def _subscribe(
+        self, channel: str, subscription: TrackedSubscription, data: Payload | None, since: StreamPosition | None
+    ) -> None:
         context = self._context
-        if not context.connected or channel in session.subscriptions or session.state is not State.OPEN:
-            return
-        subscription = new_subscription(context, channel, server_side=True)
         try:
             result = await begin(context, channel, subscription, since and since_request(since))
         except BrokerError:
-            context.hub.close(session, Disconnect.INSUFFICIENT_STATE)
+            context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
             return
         if subscription.active:  # it may have been taken out again meanwhile
             announce(context, channel, result | sparse(data=data))
@@ -154,7 +163,9 @@ class SdkClient:
             self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
 
     async def _unsubscribe_later(self, session: Session, channel: str) -> None:
-        self._unsubscribe(channel)
+        subscription = session.subscriptions.get(channel)
+        if isinstance(subscription, TrackedSubscription) and not subscription.stays:
+            self._unsubscribe(channel)
 
     def _unsubscribe(self, channel: str) -> None:
         if channel in self._context.session.subscriptions:

@@ -12,14 +12,12 @@ from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
 from ..hub.admission import Refused
-from ..hub.hooks import call_hook
-from ..logs import logger
 from ..messages import Credentials
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..push import Push
 from ..session import State
-from ..transports.handshake import anonymous_allowed, who
+from ..transports.handshake import anonymous_allowed, objection, seconds_left, who
 from .context import Context
 from .errors import CommandError, Ended
 from .subscribing import begin, go_live, new_subscription, seconds_to_live
@@ -31,10 +29,11 @@ _VERSION = "asgi_push"
 async def connect(context: Context, command: Command) -> None:
     """Say who it is, and get its server-side subscriptions, each with what was missed."""
     session, hub = context.session, context.hub
-    credentials = await _credentials(context.push, context.connection, command)
+    token, context.headers = command.params["token"], command.params["headers"]
+    credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:
-        raise Ended(Disconnect.CONNECTION_LIMIT)
+        raise Ended(Disconnect.CHANNEL_LIMIT)
     if session.state is not State.OPEN:  # it gave its place back when it ended
         return
     session.user, session.info = credentials.user, credentials.info
@@ -44,15 +43,20 @@ async def connect(context: Context, command: Command) -> None:
         raise Ended(refused.disconnect) from None
     if session.state is not State.OPEN:
         return
-    context.expire_connection(ttl)
     hub.enter(session)
+    if token:
+        context.expire_connection(ttl)
+    else:  # it has nothing to refresh with: when the time is over it comes again, with the cookies that it has then
+        hub.expire(session, seconds_left(credentials))
+        ttl = None
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
     subs = await _server_side(context, channels, command.params["subs"])
     context.send(context.codec.reply(command.id, "connect", _result(context, ttl, subs)))
     context.connected = True
     for channel in channels:
         go_live(context, channel)
-    await _greet(context)
+    if hub.hooks.on_connect is not None:
+        await context.tell(hub.hooks.on_connect)
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,24 +81,14 @@ async def _server_side(context: Context, channels: list[str], requests: Mapping[
     return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
 
 
-async def _greet(context: Context) -> None:
-    hook = context.hub.hooks.on_connect
-    try:
-        if hook is not None:
-            await call_hook(hook, context.session)
-    except Exception:  # noqa: BLE001  # code of the application
-        logger.exception("on_connect failed for session %s", context.session.id)
-        raise Ended(Disconnect.SERVER_ERROR) from None
-
-
 async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
     """Go on with a new token."""
-    token, secret = command.params["token"], context.push.settings.token_secret
+    token, push = command.params["token"], context.push
     if not token:
         raise Violation("refresh without a token")
-    if secret is None:
+    if push.settings.token_secret is None and push.authenticate is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
-    credentials = _credentials_of_token(token, secret)
+    credentials = await _credentials(context, token)
     if credentials.user != context.session.user:
         raise Ended(Disconnect.INVALID_TOKEN)
     ttl = seconds_to_live(credentials.expires_at)
@@ -102,21 +96,23 @@ async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
     return {"client": context.session.id, "version": _VERSION} | sparse(expires=ttl is not None, ttl=ttl)
 
 
-async def _credentials(push: Push, connection: HTTPConnection, command: Command) -> Credentials:
+async def _credentials(context: Context, token: str) -> Credentials:
     """Return who a client is, by its token, else as a plain client is identified.
 
     Raises:
         CommandError: its token has expired.
         Ended: it is not let in.
     """
-    token, secret = command.params["token"], push.settings.token_secret
+    push, secret = context.push, context.push.settings.token_secret
     if token and secret is not None:
         credentials = _credentials_of_token(token, secret)
     else:
-        credentials = await _identified(push, _with_headers(connection, token, command.params["headers"]))
+        credentials = await _identified(push, _with_headers(context.connection, token, context.headers))
     if not credentials.user and not anonymous_allowed(push):
         nothing_said = push.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
+    if problem := objection(credentials, context.session.path_params):
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, problem))
     return credentials
 
 

@@ -1,32 +1,36 @@
 """What the carrying out of a command needs: whose it is, and what it may touch."""
 
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 from starlette.requests import HTTPConnection
 
-from ..hub.hooks import call_hook
+from ..disconnect import Disconnect
+from ..hub.hooks import Hook, call_hook
+from ..logs import logger
 from ..messages import Payload
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
 from ..protocols.wire import WireMessage
 from ..push import Push
 from ..session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
-from .errors import CommandError
+from .errors import CommandError, Ended
 
 # How long after the end of a token a client may come with a new one, in seconds.
 EXPIRY_GRACE = 25.0
 
 
 class Context:
-    """One SDK client's session, and the times at which its subscriptions end."""
+    """One SDK client's session, what it came with, and the times at which its subscriptions end."""
 
-    __slots__ = ("connected", "connection", "expiring", "hub", "push", "session")
+    __slots__ = ("connected", "connection", "expiring", "headers", "hub", "push", "session")
 
     def __init__(self, push: Push, session: Session, connection: HTTPConnection) -> None:
         self.push = push
         self.hub = push.hub
         self.session = session
         self.connection = connection
+        self.headers: Mapping[str, str] = {}  # those that its connect command emulates
         self.connected = False
         self.expiring: dict[str, float] = {}
 
@@ -49,10 +53,17 @@ class Context:
         if authorize is None or not await call_hook(authorize, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
 
+    async def tell(self, hook: Hook, *args: Any) -> None:
+        """Call a hook that answers nothing; raise Ended if it fails, as that ends a plain client's session, too."""
+        try:
+            await call_hook(hook, self.session, *args)
+        except Exception:  # noqa: BLE001  # code of the application
+            logger.exception("%s failed for session %s", getattr(hook, "__name__", "a hook"), self.session.id)
+            raise Ended(Disconnect.SERVER_ERROR) from None
+
     def expire_connection(self, ttl: int | None) -> None:
         """Have the connection end some time after ``ttl`` seconds, unless the client refreshes it."""
-        self.session.expires_at = None if ttl is None else time.monotonic() + ttl + EXPIRY_GRACE
-        self.hub.look_after(self.session)
+        self.hub.expire(self.session, None if ttl is None else ttl + EXPIRY_GRACE)
 
     def expire_subscription(self, channel: str, ttl: int | None) -> None:
         """Have a subscription end some time after ``ttl`` seconds, unless the client refreshes it."""

@@ -20,6 +20,9 @@ from .errors import CommandError, Ended
 # Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
 _FAIL_UNRECOVERABLE = 2
 
+# A year, in seconds: the field has 32 bits.
+_MAX_TTL = 365 * 24 * 60 * 60
+
 # What is told of a subscription that the server makes; for the rest its push has no field.
 _TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
 
@@ -49,7 +52,8 @@ async def subscribe(context: Context, command: Command) -> None:
 async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
     """Go on in a channel with a new token."""
     channel, token = channel_of(command), command.params["token"]
-    if channel not in context.session.subscriptions or not token:
+    subscription = context.session.subscriptions.get(channel)
+    if not isinstance(subscription, TrackedSubscription) or subscription.server_side or not token:
         raise CommandError(ErrorCode.BAD_REQUEST)
     ttl = seconds_to_live(_check_token(context, token, channel).expires_at)
     context.expire_subscription(channel, ttl)
@@ -160,7 +164,9 @@ def _check_token(context: Context, token: str, channel: str) -> SubscriptionToke
 
 
 def seconds_to_live(expires_at: float | None) -> int | None:
-    """Return for how many seconds, at least 1, something is good until a Unix time; None for ever.
+    """Return for how many seconds, at least 1, something is good until a Unix time, in words of the protocol.
+
+    None stands for ever; who has more than a year comes again after that.
 
     Raises:
         CommandError: that time is over.
@@ -168,6 +174,6 @@ def seconds_to_live(expires_at: float | None) -> int | None:
     if expires_at is None:
         return None
     left = expires_at - time.time()
-    if left <= 0:
+    if not left > 0:  # NaN is over too
         raise CommandError(ErrorCode.TOKEN_EXPIRED)
-    return max(1, round(left))
+    return max(1, round(min(left, _MAX_TTL)))

@@ -87,10 +87,7 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     except Exception:  # noqa: BLE001  # code of the application
         logger.exception("authenticate failed")
         raise Refusal(500, "authentication failed") from None
-    _check(push, credentials)
-    claimed = path_params.get("user_id")
-    if claimed is not None and str(claimed) != credentials.user:
-        raise Refusal(403, "the user of the path is not the user of the credentials")
+    _check(push, credentials, path_params)
     return credentials
 
 
@@ -101,14 +98,26 @@ def check_origin(push: Push, connection: HTTPConnection) -> None:
         raise Refusal(403, "this origin is not allowed")
 
 
-def _check(push: Push, credentials: Credentials) -> None:
+def _check(push: Push, credentials: Credentials, path_params: Mapping[str, Any]) -> None:
     if not credentials.user and not anonymous_allowed(push):
         raise Refusal(401, "credentials are missing")
-    if credentials.user and not is_channel(user_channel(credentials.user)):
-        raise Refusal(403, "the user's id cannot be a channel's name")
     left = seconds_left(credentials)
     if left is not None and not left > 0:  # NaN is over too
         raise Refusal(401, "the credentials have expired")
+    if problem := objection(credentials, path_params):
+        raise Refusal(403, problem)
+
+
+def objection(credentials: Credentials, path_params: Mapping[str, Any]) -> str:
+    """Return why credentials cannot be those of a connection with this path; empty if they can."""
+    if credentials.user and not is_channel(user_channel(credentials.user)):
+        return "the user's id cannot be a channel's name"
+    if not all(map(is_channel, credentials.channels)):
+        return "a channel of the credentials has a name that no channel can have"
+    claimed = path_params.get("user_id")
+    if claimed is not None and str(claimed) != credentials.user:
+        return "the user of the path is not the user of the credentials"
+    return ""
 
 
 async def admit(hub: Hub, session: Session) -> None:
@@ -177,12 +186,12 @@ async def wanted_channels(push: Push, connection_scope: Scope, session: Session,
     wanted = dict.fromkeys([*credentials.channels, *filter(None, asked.split(","))])
     if len(wanted) > push.settings.max_channels:
         raise Refusal(403, f"more than {push.settings.max_channels} channels")
+    given = list(dict.fromkeys(credentials.channels))
     try:
-        given = [check_channel(channel) for channel in wanted if channel in credentials.channels]
-        allowed = [check_channel(channel) for channel in wanted if channel not in credentials.channels]
+        asked_for = [check_channel(channel) for channel in wanted if channel not in given]
     except ValueError as error:
         raise Refusal(403, str(error)) from None
-    return given + [channel for channel in allowed if await _may_subscribe(push, session, channel)]
+    return given + [channel for channel in asked_for if await _may_subscribe(push, session, channel)]
 
 
 async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:

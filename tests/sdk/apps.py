@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import anyio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware, Session
+from asgi_push import ChannelOptions, Credentials, Disconnect, Push, PushMiddleware, RpcError, Session
 
 HERE = Path(__file__).parent
 SUITE_SECRET = "secret"
@@ -46,6 +47,8 @@ async def authorize(session: Session, channel: str, action: str) -> bool:
 async def answer(session: Session, method: str, data: Any) -> Any:
     if method == "raise":
         raise RuntimeError("as it was told")
+    if method == "refuse":
+        raise RpcError(404, "no such thing")
     return {"user": session.user, "method": method, "data": data}
 
 
@@ -62,6 +65,17 @@ push = Push(
         "short": ChannelOptions(history_size=10),
         "live": ChannelOptions(history_size=0),
     },
+)
+
+
+def authenticate(connection: HTTPConnection) -> Credentials:
+    """What an application with logins of its own says: a token of its own making, else a cookie's short session."""
+    user, _, until = connection.headers.get("authorization", "").removeprefix("Bearer ").partition(" until ")
+    return Credentials(user, expires_at=float(until)) if user else Credentials("11", expires_at=time.time() + 1)
+
+
+login_app = PushMiddleware(
+    Starlette(), authenticate=authenticate, allowed_origins="*", ping_interval=1.0, on_rpc=answer
 )
 
 

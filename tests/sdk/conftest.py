@@ -103,3 +103,8 @@ def open_client(server: Server, _desk_of: Callable[[str], Desk]) -> Iterator[Ope
 @pytest.fixture(params=KINDS)
 def client_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(params=["json", "protobuf"])
+def encoding(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from tests.examples.running import connect
 from tests.sdk.clients import KINDS, OrderFailed, token
 from tests.sdk.conftest import OpenClient
-from tests.servers import Server
+from tests.servers import Serve, Server
 
 VALUES: list[Any] = ["text", 7, None, True, [1, {"a": "汉字 🐑"}], {"two\nlines": "<b>&</b>"}]
 
@@ -99,14 +100,16 @@ def test_history(open_client: OpenClient, client_kind: str, http: httpx.Client, 
 
 
 def test_rpc(open_client: OpenClient, client_kind: str, server: Server) -> None:
-    """A call is answered by on_rpc; one that raises is answered with an internal error, and the client goes on."""
+    """A call is answered by on_rpc, with a result or an error of its own; one that raises is answered with an internal
+    error, and the client goes on."""
     client = open_client(client_kind, token("11"))
     client.connect()
     for value in VALUES:
         assert client.do("rpc", method="echo", data=value) == {"user": "11", "method": "echo", "data": value}
-    with pytest.raises(OrderFailed) as failed:
-        client.do("rpc", method="raise", data=None)
-    assert failed.value.code == 100
+    for method, code in {"raise": 100, "refuse": 404}.items():
+        with pytest.raises(OrderFailed, match="internal server error" if code == 100 else "no such thing") as failed:
+            client.do("rpc", method=method, data=None)
+        assert failed.value.code == code
     assert client.do("rpc", method="echo", data=7)["data"] == 7
 
 
@@ -131,20 +134,51 @@ def test_a_subscription_token_opens_a_channel(open_client: OpenClient, client_ki
     assert client.wait("join", user="11")["chan_info"] == {"seat": 4}
 
 
+def start_all(open_client: OpenClient) -> None:
+    """Start what the clients run in, which takes longer than a short token lives."""
+    for kind in KINDS:
+        open_client(kind)
+
+
 def test_tokens_are_refreshed(open_client: OpenClient) -> None:
     """A client whose tokens run out brings new ones, for the connection and for a subscription, and stays."""
-    clients = [open_client(kind, token("11", ttl=1.2), token("11", ttl=3600)) for kind in KINDS]
-    for client in clients:
-        secret = f"secret-{uuid4()}"
+    start_all(open_client)
+    clients = []
+    for kind in KINDS:
+        client = open_client(kind, token("11", ttl=2), token("11", ttl=3600))
         client.connect()
-        granted = [token("11", channel=secret, ttl=1.2), token("11", channel=secret, ttl=3600)]
+        secret = f"secret-{uuid4()}"
+        granted = [token("11", channel=secret, ttl=2), token("11", channel=secret, ttl=3600)]
         client.subscribe(secret, tokens=granted)
+        clients.append(client)
     for client in clients:
         for event in ("token", "subscription token"):
             client.until(lambda event=event, client=client: len(client.all(event)) == 2, f"second {event}")
         assert client.do("rpc", method="echo", data=1)["data"] == 1
         assert len(client.all("connected")) == len(client.all("subscription token")) - 1 == 1
         assert client.all("error") + client.all("disconnected") + client.all("unsubscribed") == []
+
+
+def test_credentials_of_the_application_end(serve: Serve, open_client: OpenClient) -> None:
+    """A client with a token that authenticate reads brings a new one and stays; one that came in without a token, as by
+    a cookie, is closed when its time is over, and comes back by itself with what it has then."""
+    with serve("tests.sdk.apps:login_app") as server:
+        start_all(open_client)
+        with_token, without = [], []
+        for kind in KINDS:
+            mine = [f"ann until {time.time() + seconds}" for seconds in (2, 3600)]
+            with_token.append(open_client(kind, *mine, url=server.ws))
+            without.append(open_client(kind, url=server.ws))
+            with_token[-1].connect()
+            without[-1].connect()
+        for client in without:
+            assert client.wait("connecting", code=3005)["reason"] == "credentials expired"
+            client.wait("connected")
+            assert client.all("error") + client.all("disconnected") == []
+        for client in with_token:
+            client.until(lambda client=client: len(client.all("token")) == 2, "second token")
+            assert client.do("rpc", method="echo", data=1)["user"] == "ann"
+            assert len(client.all("connected")) == 1
 
 
 def test_pings_are_answered(open_client: OpenClient) -> None:

@@ -198,7 +198,8 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS), channel=st.sampled_from([*ASKED_FOR, *PUT_INTO, "token"]))
     def take_out(self, user: str, channel: str) -> None:
-        self.do(self.push.unsubscribe(user, channel))
+        self.calls.append(self.loop.create_task(self.push.unsubscribe(user, channel)))
+        self.settle()  # it returns when all that was asked for this user before is done, which may be later
         if channel in PUT_INTO:
             self.taken_out.add((user, channel))
             self.put_in = {(session, name) for session, name in self.put_in if (session.user, name) != (user, channel)}
@@ -215,10 +216,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.subscribe(which, channel, 0)
         else:
             channel = PUT_INTO[0]
-            self.calls.append(self.loop.create_task(self.push.subscribe(USERS[which], channel)))
-            self.taken_out.discard((USERS[which], channel))
-            # A call that is under way and another that undoes it have no order.
-            what = "publish" if what == "take out" else what
+            self.put_into(USERS[which], channel)
         self.settle()
         for _ in range(answers):
             if self.broker.asked:

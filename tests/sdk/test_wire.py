@@ -3,130 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict, ParseDict
 
-from asgi_push import ChannelOptions, Credentials, Disconnect, Push
-from asgi_push.protocols.centrifuge import messages_pb2
+from asgi_push import Credentials, Disconnect
 from tests import asgi
-from tests.asgi import Client, Closed, Server
 from tests.sdk.apps import SECRET
 from tests.sdk.clients import SDK_PATH, token
-
-
-class Peer:
-    """A raw client in one of the two encodings."""
-
-    def __init__(self, client: Client, encoding: str) -> None:
-        self.client, self.encoding = client, encoding
-        self._came: list[dict[str, Any]] = []
-
-    def say(self, *commands: Mapping[str, Any]) -> None:
-        """Send commands in one frame."""
-        if self.encoding == "json":
-            self.client.send("\n".join(json.dumps(command) for command in commands))
-            return
-        frame = b""
-        for command in commands:
-            data = ParseDict(command, messages_pb2.Command()).SerializeToString()
-            assert len(data) < 128
-            frame += bytes([len(data)]) + data
-        self.client.send(frame)
-
-    async def hear(self) -> dict[str, Any]:
-        """Return the next message; Closed if it is a close."""
-        while not self._came:
-            self._came = self._split(await self.client.receive())
-        return self._came.pop(0)
-
-    def _split(self, frame: str | bytes) -> list[dict[str, Any]]:
-        if isinstance(frame, str):
-            assert self.encoding == "json"
-            return [json.loads(line) for line in frame.split("\n")]
-        messages = []
-        while frame:
-            size, start = frame[0], 1
-            if size > 127:
-                size, start = (size & 0x7F) | (frame[1] << 7), 2
-            reply = messages_pb2.Reply.FromString(frame[start : start + size])
-            messages.append(MessageToDict(reply, preserving_proto_field_name=True))
-            frame = frame[start + size :]
-        return messages
-
-    async def ask(self, method: str, /, **fields: Any) -> dict[str, Any]:
-        """Send one command and return what answers it, or whatever comes first."""
-        self.say({"id": 9, method: fields})
-        return await self.hear()
-
-    async def error(self, method: str, /, **fields: Any) -> int:
-        """Return the code of the error that answers a command."""
-        answer = await self.ask(method, **fields)
-        assert answer["id"] == 9
-        assert answer["error"]["message"]
-        return int(answer["error"]["code"])
-
-    async def closed(self) -> int:
-        """Return the code of the close that comes next."""
-        with pytest.raises(Closed) as closed:
-            print(await self.hear())
-        check_reason(closed.value.reason)
-        return closed.value.code
-
-
-def check_reason(reason: str) -> None:
-    """An SDK comes back for ever after a close without a reason, and loses one that is JSON."""
-    assert 0 < len(reason.encode()) <= 123
-    with pytest.raises(ValueError, match="Expecting value"):
-        json.loads(reason)
-
-
-@pytest.fixture(params=["json", "protobuf"])
-def encoding(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-async def authorize(session: Any, channel: str, action: str) -> bool:
-    return not channel.startswith("secret")
-
-
-NAMESPACES = {
-    "": ChannelOptions(presence=True),
-    "live": ChannelOptions(history_size=0),
-    "hidden": ChannelOptions(),
-}
-OPTIONS = {"authorize": authorize, "namespaces": NAMESPACES, "everybody": False, "max_channels": 4}
-
-
-class House:
-    """A Push, and peers who come to it."""
-
-    def __init__(self, push: Push, server: Server, encoding: str) -> None:
-        self.push, self._server, self._encoding = push, server, encoding
-
-    async def stranger(self) -> Peer:
-        """Return a peer that has said nothing yet."""
-        query = "format=protobuf" if self._encoding == "protobuf" else ""
-        return Peer(await self._server.connect(SDK_PATH, query=query), self._encoding)
-
-    async def peer(self, **fields: Any) -> Peer:
-        """Return a peer that is connected."""
-        peer = await self.stranger()
-        peer.say({"id": 1, "connect": fields})
-        answer = await peer.hear()
-        assert answer["id"] == 1
-        assert answer["connect"]["client"]
-        return peer
-
-
-@asynccontextmanager
-async def house(encoding: str = "json", **options: Any) -> AsyncIterator[House]:
-    async with asgi.pushing(**(OPTIONS | options)) as (push, server):
-        yield House(push, server, encoding)
-
+from tests.sdk.peers import binary, house
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
@@ -150,6 +35,15 @@ BAD_JSON = {
     "no fields": '{"id":2,"subscribe":7}',
     "a number as channel": '{"id":2,"subscribe":{"channel":7}}',
     "a text as offset": '{"id":2,"subscribe":{"channel":"a","offset":"7"}}',
+    "a list as fields": '{"id":2,"rpc":[]}',
+    "no as fields": '{"id":2,"rpc":false}',
+    "a list as subs": '{"id":2,"connect":{"subs":[]}}',
+    "a number as header": '{"id":2,"connect":{"headers":{"a":7}}}',
+    "a number as position": '{"id":2,"history":{"channel":"a","since":7}}',
+    "an offset of 65 bits": '{"id":2,"subscribe":{"channel":"a","offset":18446744073709551616}}',
+    "half a surrogate": '{"id":2,"rpc":{"method":"\\ud800"}}',
+    "a deep nest": '{"id":2,"rpc":{"data":' + "[" * 500 + "]" * 500 + "}}",
+    "a nest without ground": "[" * 60_000,
     "a number as yes": '{"id":2,"subscribe":{"channel":"a","recover":1}}',
 }
 BAD_PROTOBUF = {
@@ -157,9 +51,11 @@ BAD_PROTOBUF = {
     "nothing": b"",
     "a length alone": b"\x05",
     "less than it says": b"\x05\x08\x02",
+    "one and a half": binary({"id": 2, "unsubscribe": {"channel": "a"}}) + b"\x05\x08",
     "a length without end": b"\xff\xff\xff\xff\xff\x01",
     "no message": b"\x02\xff\xff",
     "an id and no command": b"\x02\x08\x02",
+    "no UTF-8": b"\x07\x08\x02\x2a\x03\x0a\x01\xff",
 }
 BAD_COMMANDS: dict[str, dict[str, Any]] = {
     "a second connect": {"id": 2, "connect": {}},
@@ -184,10 +80,11 @@ async def test_bad_json_ends_it(frame: str | bytes, connected: bool) -> None:
 
 
 @pytest.mark.parametrize("frame", BAD_PROTOBUF.values(), ids=BAD_PROTOBUF)
-async def test_bad_protobuf_ends_it(frame: str | bytes) -> None:
+@pytest.mark.parametrize("connected", [True, False], ids=["later", "first"])
+async def test_bad_protobuf_ends_it(frame: str | bytes, connected: bool) -> None:
     """What is no Protobuf ends the connection."""
     async with house("protobuf") as home:
-        peer = await home.peer()
+        peer = await (home.peer() if connected else home.stranger())
         peer.client.send(frame)
         assert await peer.closed() == 3501
 
@@ -263,7 +160,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "a token of nobody": ({"token_secret": SECRET}, {"token": token("")}, 3507),
     "nobody, asked by the application": ({"authenticate": lambda connection: None}, {}, 3507),
     "more channels than allowed": (
-        {"authenticate": lambda connection: Credentials("11", channels=tuple("abcde"))}, {}, 3504,
+        {"authenticate": lambda connection: Credentials("11", channels=tuple("abcde"))}, {}, 3505,
     ),
 }  # fmt: skip
 
@@ -273,18 +170,13 @@ async def test_who_is_not_let_in(options: dict[str, Any], fields: dict[str, Any]
     """Whoever may not come in is told so by a close that says whether to try again."""
     async with house(encoding, **options) as home:
         peer = await home.stranger()
-        peer.client.send(_connect(fields) if encoding == "json" else _binary(fields))
+        peer.client.send(_connect(fields) if encoding == "json" else binary({"id": 1, "connect": fields}))
         assert await peer.closed() == code
         assert home.push.sessions() == []
 
 
 def _connect(fields: dict[str, Any]) -> str:
     return json.dumps({"id": 1, "connect": fields})
-
-
-def _binary(fields: dict[str, Any]) -> bytes:
-    data: bytes = ParseDict({"id": 1, "connect": fields}, messages_pb2.Command()).SerializeToString()
-    return bytes([len(data) & 0x7F | 0x80, len(data) >> 7]) + data
 
 
 async def test_with_an_expired_token_nothing_more_is_read() -> None:
@@ -330,7 +222,7 @@ async def test_how_an_encoding_is_chosen(offered: tuple[str, ...], query: str, c
     async with asgi.pushing() as (_, server):
         client = await server.connect(SDK_PATH, query=query, subprotocols=offered)
         assert client.accepted.get("subprotocol") == chosen
-        client.send(_connect({}) if kind is str else _binary({}))
+        client.send(_connect({}) if kind is str else binary({"id": 1, "connect": {}}))
         assert isinstance(await client.receive(), kind)
 
 
@@ -350,6 +242,8 @@ ERRORS: dict[str, tuple[str, dict[str, Any], int]] = {
     "not allowed to count who is there": ("presence_stats", {"channel": "secret"}, 103),
     "not allowed to see the history": ("history", {"channel": "secret"}, 103),
     "in it already": ("subscribe", {"channel": "a"}, 105),
+    "a token where nothing reads it": ("subscribe", {"channel": "b", "token": "x"}, 103),
+    "another user's": ("subscribe", {"channel": "#12"}, 103),
     "no such name": ("subscribe", {"channel": "x" * 256}, 107),
     "nothing to publish": ("publish", {"channel": "a"}, 107),
     "before the first": ("history", {"channel": "a", "since": {"offset": 0, "epoch": ""}, "reverse": True}, 107),
@@ -369,9 +263,9 @@ ERRORS: dict[str, tuple[str, dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize(("method", "fields", "code"), ERRORS.values(), ids=ERRORS)
-async def test_errors(method: str, fields: dict[str, Any], code: int) -> None:
+async def test_errors(method: str, fields: dict[str, Any], code: int, encoding: str) -> None:
     """What cannot be done is answered with its error, and the connection goes on."""
-    async with house() as home:
+    async with house(encoding) as home:
         peer = await home.peer()
         assert "subscribe" in await peer.ask("subscribe", channel="a")
         assert await peer.error(method, **fields) == code
@@ -408,6 +302,23 @@ async def test_send_without_a_handler_ends_it(encoding: str) -> None:
         peer = await home.peer()
         peer.say({"send": {}})
         assert await peer.closed() == 3508
+
+
+async def test_send_has_no_answer(encoding: str) -> None:
+    """Not even with an id."""
+    async with house(encoding, on_message=lambda session, data: None) as home:
+        peer = await home.peer()
+        peer.say({"send": {}}, {"id": 7, "send": {}})
+        assert (await peer.ask("unsubscribe", channel="a"))["id"] == 9
+
+
+async def test_an_empty_history_is_told_whole() -> None:
+    """Its fields are there, though they are zero."""
+    async with house() as home:
+        peer = await home.peer()
+        answer = (await peer.ask("history", channel="a"))["history"]
+        assert answer.pop("epoch")
+        assert answer == {"publications": [], "offset": 0}
 
 
 async def test_leaving_a_channel_that_one_is_not_in(encoding: str) -> None:
@@ -473,13 +384,15 @@ async def test_who_says_nothing_is_closed(clock: asgi.Clock, encoding: str) -> N
 
 @pytest.mark.parametrize("pong_timeout", [5, 60])
 async def test_pings(clock: asgi.Clock, encoding: str, pong_timeout: float) -> None:
-    """The server pings, the first time within one interval; each ping wants one pong, and a second one is too many."""
+    """The server pings, first between half an interval and one; each ping wants one pong, and a second is too many."""
     async with house(encoding, ping_interval=20, pong_timeout=pong_timeout) as home:
         peer = await home.peer()
-        for seconds in (21, 21):
+        await clock.advance(home.push, 9)
+        assert (await peer.ask("unsubscribe", channel="a"))["id"] == 9
+        for seconds, pong in [(12, {}), (21, {}), (21, {"unsubscribe": {"channel": "a"}})]:
             await clock.advance(home.push, seconds)
             assert await peer.hear() == {}
-            peer.say({})
+            peer.say(pong)  # any command without an id is one
             assert (await peer.ask("unsubscribe", channel="a"))["id"] == 9
         peer.say({})
         assert await peer.closed() == 3501

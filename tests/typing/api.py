@@ -23,10 +23,12 @@ from asgi_push import (
     Push,
     PushError,
     PushMiddleware,
+    RpcError,
     Session,
     Settings,
     SettingsError,
     StreamPosition,
+    TokenExpiredError,
     UnrecoverablePosition,
     get_push,
 )
@@ -35,6 +37,8 @@ from asgi_push import (
 async def authenticate(connection: HTTPConnection) -> Credentials:
     if "authorization" not in connection.headers:
         raise AuthenticationError("no credentials")
+    if "old" in connection.headers["authorization"]:
+        raise TokenExpiredError("come with a new one")
     return Credentials("alice", info={"name": "Alice"}, channels=("news",), expires_at=2e9)
 
 
@@ -61,6 +65,8 @@ async def on_message(session: Session, data: str | bytes) -> None:
 
 
 async def on_rpc(session: Session, method: str, data: Any) -> Any:
+    if method != "echo":
+        raise RpcError(404, "no such method", temporary=False)
     return {"method": method, "data": data}
 
 

@@ -54,7 +54,6 @@ class ErrorCode:
     """Codes of errors that answer a command."""
 
     INTERNAL = (100, "internal server error", True)
-    UNAUTHORIZED = (101, "unauthorized", False)
     PERMISSION_DENIED = (103, "permission denied", False)
     METHOD_NOT_FOUND = (104, "method not found", False)
     ALREADY_SUBSCRIBED = (105, "already subscribed", False)

@@ -117,7 +117,8 @@ def _command(line: str) -> Command:
         return PONG
     if not method:
         raise Violation("no known command")
-    return Command(command_id, method, _fields(FIELDS[method], content[method] or {}), len(line))
+    fields = content[method]
+    return Command(command_id, method, _fields(FIELDS[method], {} if fields is None else fields), len(line))
 
 
 def _fields(fields: Mapping[str, Any], content: Any) -> dict[str, Any]:
