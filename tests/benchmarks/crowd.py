@@ -67,11 +67,12 @@ class Arrived:
 
 
 class Crowd:
-    """The connections to one server."""
+    """The connections to one server, or to the ``workers`` that serve what it publishes."""
 
-    def __init__(self, peer: Peer, server: Server, *, deflate: bool = False) -> None:
+    def __init__(self, peer: Peer, server: Server, *workers: Server, deflate: bool = False) -> None:
         self._peer = peer
         self._server = server
+        self._workers = workers or (server,)
         self._deflate = deflate
         self.sockets: list[socket.socket] = []
         self._connection: dict[int, int] = {}  # the number of a connection by its file descriptor
@@ -103,10 +104,11 @@ class Crowd:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((f"127.0.0.{2 + place // _PER_ADDRESS}", 0))
-        sock.connect(("127.0.0.1", self._server.port))
+        port = self._workers[place % len(self._workers)].port
+        sock.connect(("127.0.0.1", port))
         extensions = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if self._deflate else ""
         sock.sendall(
-            f"GET {self._peer.path.format(user=place)} HTTP/1.1\r\nHost: 127.0.0.1:{self._server.port}\r\n"
+            f"GET {self._peer.path.format(user=place)} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
             f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n".encode()
         )
@@ -132,13 +134,17 @@ class Crowd:
 
     def _settle(self) -> None:
         """Wait until the server has nothing more to do: handlers go on after the handshake."""
-        until, before = time.monotonic() + 20, self._server.cpu()
+        until, before = time.monotonic() + 20, self.cpu()
         while time.monotonic() < until:
             time.sleep(0.1)
-            now = self._server.cpu()
+            now = self.cpu()
             if now - before < 0.01:
                 return
             before = now
+
+    def cpu(self) -> float:
+        """Return the CPU seconds of those who serve."""
+        return sum(worker.cpu() for worker in self._workers)
 
     def receive(self, due: Due, seconds: float, *, note: bool = False) -> Arrived:
         """Take what is due until the load has answered and all is there; with less after ``seconds``, return too.
@@ -227,9 +233,9 @@ def _differences(expected: list[int | None], got: list[int | None]) -> str:
 
 
 @contextmanager
-def connected(peer: Peer, server: Server, count: int, *, deflate: bool = False) -> Iterator[Crowd]:
+def connected(peer: Peer, server: Server, count: int, *workers: Server, deflate: bool = False) -> Iterator[Crowd]:
     """Open ``count`` connections, and close them."""
-    crowd = Crowd(peer, server, deflate=deflate)
+    crowd = Crowd(peer, server, *workers, deflate=deflate)
     try:
         crowd.grow(count)
         yield crowd

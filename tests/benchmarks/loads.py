@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from .peers import Built
@@ -45,4 +46,23 @@ async def to_users(built: Built, first: int, rounds: int, users: int, size: int,
     return {"started": started, "published": rounds}
 
 
-LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {"burst": burst, "paced": paced, "to_users": to_users}
+async def publish(built: Built, first: int, size: int, tasks: int, seconds: float) -> dict[str, Any]:
+    """Publish as fast as it is taken, from so many tasks, each of which waits for one before it publishes the next."""
+    numbers, started = count(first), time.monotonic()
+
+    async def work() -> None:
+        while time.monotonic() < started + seconds:
+            await built.publish(publication(next(numbers), size))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(tasks):
+            group.create_task(work())
+    return {"published": next(numbers) - first, "seconds": time.monotonic() - started}
+
+
+LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+    "burst": burst,
+    "paced": paced,
+    "to_users": to_users,
+    "publish": publish,
+}

@@ -13,21 +13,21 @@ _STEP = 16  # how much longer a burst may be than the one before
 _MAX_STREAM = 64 * 1024 * 1024  # what is due and kept in memory, in bytes
 _LONG_ENOUGH = 0.7  # of the wanted seconds
 _BEATS = 400.0  # heartbeats a second: what 10,000 connections send that ping every 25 s
-_UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
+UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
 
 
 def burst(case: Case) -> Figures:
     """As fast as the server goes: messages delivered a second, and their cost."""
     with running(case) as run:
-        return _growing_burst(run, case.seconds)[1]
+        return growing_burst(run, case.seconds)[1]
 
 
-def _growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
+def growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
     """Burst ever longer, until one burst takes about so many seconds; all before it is warm-up."""
     count = _TICK
     most = _tens(_MAX_STREAM / run.case.size)
     while True:
-        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=_UNLIMITED)
+        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=UNLIMITED)
         elapsed = figures["seconds"]
         if not figures["complete"] or elapsed > _LONG_ENOUGH * seconds or count == most:
             return count, figures
@@ -76,7 +76,7 @@ def http(case: Case) -> Figures:
     """How long the wrapped application takes to answer, while nothing else happens and while a burst runs."""
     path = peers.load(case.peer).http
     with running(case) as run:
-        _, figures = _growing_burst(run, case.seconds / 4)
+        _, figures = growing_burst(run, case.seconds / 4)
         with probing(run.server.port, path, case.seconds) as probe:
             _, quiet = probe.latencies()
         # More than it can do: the burst ends by its time, which is after the probe's.

@@ -57,12 +57,12 @@ class Server:
 
 
 @contextmanager
-def start(peer: str) -> Iterator[Server]:
-    """Start a peer; it is killed at the end, as there is nothing in it that is worth a good-bye."""
+def start(peer: str, core: int = machine.SERVER_CORE) -> Iterator[Server]:
+    """Start a peer on a core; it is killed at the end, as there is nothing in it that is worth a good-bye."""
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.server", peer, str(theirs.fileno()), str(machine.SERVER_CORE)],
+            [sys.executable, "-m", f"{__package__}.server", peer, str(theirs.fileno()), str(core)],
             cwd=_ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

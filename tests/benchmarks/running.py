@@ -26,6 +26,7 @@ class Case:
     size: int = 128  # of a publication, in bytes of JSON
     rate: float = 30.0  # paced: publications a second
     seconds: float = 2.0  # how long to measure
+    workers: int = 1  # over Redis: who share the connections
     deflate: bool = False  # whether the client offers permessage-deflate
 
 

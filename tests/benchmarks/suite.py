@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import measures
+from . import measures, over_redis
 from .crowd import StreamError
 from .process import ServerFailed
 from .running import Case, Figures
@@ -16,6 +16,10 @@ _OURS = ("asgi_push", "asgi_push_ordinary")
 _SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
 _BY_HAND = ("connection_manager", "connection_manager_once", "starlette_loop")
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
+_OVER_REDIS = (
+    "asgi_push_redis", "asgi_push_redis_unkept", "channels_redis", "channels_redis_pubsub", "socketio_redis",
+    "litestar_redis", "litestar_redis_stream", "broadcaster_redis",
+)  # fmt: skip
 _EVERYBODY = (*_OURS, *_BY_HAND, *_LIBRARIES)
 
 
@@ -98,6 +102,28 @@ WORKLOADS = {
         (*_OURS, "connection_manager", "starlette_loop", "litestar"),
         ("p99_ms", "p50_ms", "idle_p99_ms"),
         **_once(Case("", seconds=3.0)),
+    ),
+    "redis_publish": Workload(
+        "Redis: publications a second to one channel by one process, one after the other and from 100 tasks, 128 bytes",
+        over_redis.publishing,
+        _OVER_REDIS,
+        ("sequential", "concurrent"),
+        **_once(Case("", seconds=2.0)),
+    ),
+    "redis_latency": Workload(
+        "Redis: 100 connections, 30 publications a second, 128 bytes",
+        over_redis.latency,
+        ("asgi_push", *_OVER_REDIS),
+        _PACED,
+        **_once(Case("", connections=100, seconds=5.0)),
+    ),
+    "redis_delivery": Workload(
+        "Redis: 1,000 connections to one worker, and to two; published by another process",
+        over_redis.delivery,
+        _OVER_REDIS,
+        ("rate_of_cpu", "rate"),
+        cases=tuple(Case("", workers=workers) for workers in (1, 2)),
+        quick=tuple(Case("", workers=workers, seconds=1.0) for workers in (1, 2)),
     ),
     "growth": Workload(
         "Growth: the burst with 100, 1,000 and 10,000 connections",

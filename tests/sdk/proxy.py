@@ -1,10 +1,11 @@
-"""A TCP proxy whose connections can be cut: with a reset, or without a word."""
+"""A TCP proxy whose connections can be cut, with a reset or without a word, and slowed down."""
 
 from __future__ import annotations
 
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,7 +15,8 @@ from tests.servers import HOST
 class Link:
     """One client's connection, and its other half to the server."""
 
-    def __init__(self, client: socket.socket, port: int) -> None:
+    def __init__(self, client: socket.socket, port: int, proxy: Proxy) -> None:
+        self._proxy = proxy
         self._client, self._server = client, socket.create_connection((HOST, port))
         self._silent = False
         self.threads = [
@@ -27,6 +29,7 @@ class Link:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
+                time.sleep(self._proxy.delay)
                 if not self._silent:
                     target.sendall(data)
         if not self._silent:
@@ -65,6 +68,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._links: list[Link] = []
         self._cut = False
+        self.delay = 0.0  # of each piece on its way, in seconds
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
@@ -81,7 +85,7 @@ class Proxy:
                     if self._cut:
                         client.close()
                     else:
-                        self._links.append(Link(client, self._server_port))
+                        self._links.append(Link(client, self._server_port, self))
 
     def cut(self) -> None:
         """Reset all connections, and take none until ``restore``."""

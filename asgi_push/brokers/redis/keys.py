@@ -1,5 +1,7 @@
 """The names of everything that is kept in Redis."""
 
+import hashlib
+
 
 class Keys:
     """Names below a prefix. Those of one channel share a hash tag, so that a cluster keeps them on one node.
@@ -16,6 +18,11 @@ class Keys:
         """Return the name of one thing that is kept of a channel."""
         # The dot is for names that begin with a brace: an empty tag is none.
         return f"{self._prefix}:{kind}:{{.{channel}}}"
+
+    def result(self, channel: str, idempotency_key: str) -> str:
+        """Return the name of what came of a publication; all ends are of one length, so that no two are the same."""
+        digest = hashlib.blake2b(idempotency_key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        return f"{self.key('result', channel)}:{digest}"
 
     def published(self, channel: str) -> bytes:
         """Return where a channel's publications are published to."""

@@ -9,6 +9,9 @@ from ...logs import logger, printable
 # Waits between two attempts to connect, in seconds; nobody waits for more than the last for a server that is back.
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
 
+# After so many seconds an outage is none that is over at once.
+_SHORT = 1.0
+
 
 class Outage:
     """What of one server's connections is down."""
@@ -20,6 +23,11 @@ class Outage:
 
     def __bool__(self) -> bool:
         return bool(self._down)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is down, and has been for longer than it takes to connect again."""
+        return bool(self._down) and time.monotonic() > self._since + _SHORT
 
     def began(self, what: str, error: BaseException) -> None:
         """One kind of connection is lost."""

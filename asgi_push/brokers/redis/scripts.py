@@ -46,6 +46,12 @@ if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[3]) then redis.call('PUBLISH'
 return 1
 """)
 
+# KEYS: hash. ARGV: milliseconds to keep it. Returns epoch and offset.
+LOOK = Script("""
+redis.call('PEXPIRE', KEYS[1], ARGV[1], 'GT')
+return redis.call('HMGET', KEYS[1], 'e', 's')
+""")
+
 # KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the offset to read after or, reversed, before (-1:
 # none), how many (-1: all), and 1 for reversed. Returns epoch, top offset, offset of the first that follows, and those.
 READ = Script("""

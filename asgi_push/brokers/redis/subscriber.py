@@ -49,25 +49,28 @@ class Subscriber:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def add(self, name: bytes) -> None:
-        """Hear a name, and return when all that is published from then on will be heard.
+    async def add(self, *names: bytes) -> None:
+        """Hear these names, and return when all that is published from then on will be heard.
 
         Raises:
             BrokerError: that could not be had in time; it stays wanted.
         """
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        self._unwanted.pop(name, None)
-        if name not in self._wanted:
-            self._wanted[name] = asyncio.get_running_loop().create_future()
-            self._asked.append(name)
-            self._work.set()
-        done = self._wanted[name]
-        if done is None:
+        waits = []
+        for name in names:
+            self._unwanted.pop(name, None)
+            if name not in self._wanted:
+                self._wanted[name] = asyncio.get_running_loop().create_future()
+                self._asked.append(name)
+                self._work.set()
+            if (done := self._wanted[name]) is not None:
+                waits.append(done)
+        if not waits:
             return
         try:
-            async with asyncio.timeout(0 if self._outage else _PATIENCE):
-                await asyncio.shield(done)
+            async with asyncio.timeout(0 if self._outage.lasting else _PATIENCE):
+                await asyncio.wait(waits)
         except TimeoutError as error:
             raise BrokerError("Redis: could not subscribe in time") from error
 

@@ -1,12 +1,16 @@
 """Who is measured. One module a peer; what it measures is imported in its ``build``, in the server process only."""
 
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+# What tells a server process of the Redis of the run.
+REDIS_VARIABLE = "BENCHMARK_REDIS"
 
 Publish = Callable[[Any], Awaitable[object]]
 Send = Callable[[str, Any], Awaitable[object]]
@@ -47,6 +51,11 @@ def compact(data: Any) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
+def redis_url() -> str:
+    """Return where the Redis of the run is; for the server process, which is told so by its environment."""
+    return os.environ[REDIS_VARIABLE]
+
+
 # Where each is found: module, attribute.
 PEERS = {
     "asgi_push": "ours.DIRECT",
@@ -65,6 +74,14 @@ PEERS = {
     "picows": "picows_server.PEER",
     "dict_lookup": "dict_lookup.PEER",
     "bare": "bare.PEER",
+    "asgi_push_redis": "ours.REDIS",
+    "asgi_push_redis_unkept": "ours.REDIS_UNKEPT",
+    "channels_redis": "django_channels.REDIS",
+    "channels_redis_pubsub": "django_channels.REDIS_PUBSUB",
+    "socketio_redis": "socketio_server.REDIS",
+    "litestar_redis": "litestar_channels.REDIS",
+    "litestar_redis_stream": "litestar_channels.REDIS_STREAM",
+    "broadcaster_redis": "broadcaster_memory.REDIS",
 }
 
 

@@ -1,20 +1,20 @@
-"""broadcaster: memory:// with the two tasks a connection that its README shows."""
+"""broadcaster: memory:// or redis:// with the two tasks a connection that its README shows."""
 
 import json
 from contextlib import asynccontextmanager
 from typing import Any
 
-from . import Built, Peer
+from . import Built, Peer, redis_url
 
 
-def _build() -> Built:
+def _build(url: str = "memory://") -> Built:
     import anyio
     from broadcaster import Broadcast
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
     from starlette.websockets import WebSocket
 
-    broadcast = Broadcast("memory://")
+    broadcast = Broadcast(url)
 
     async def receiver(websocket: WebSocket) -> None:
         async for _ in websocket.iter_text():
@@ -48,3 +48,4 @@ def _build() -> Built:
 
 
 PEER = Peer("broadcaster, memory://", _build)
+REDIS = Peer("broadcaster, Redis", lambda: _build(redis_url()))

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from ..publication import FIRST
-from . import Built, Peer, compact
+from . import Built, Peer, compact, redis_url
 
 
 def _build(**settings: Any) -> Built:
@@ -19,6 +19,10 @@ def _build(**settings: Any) -> Built:
 
     app.add_api_route("/health", health)
     return Built(PushMiddleware(app, push=push), publish=push.send_to_all, send=push.send_to_user)
+
+
+def _build_over_redis(**settings: Any) -> Built:
+    return _build(path="/ws", broker=redis_url(), **settings)
 
 
 def _sdk_text(data: Any) -> str:
@@ -45,3 +49,7 @@ SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_write
 DIRECT = Peer("asgi_push", partial(_build, path="/ws"), text=compact, compresses=False)
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(_build, path="/ws", direct_writes=False), text=compact)
 USERS = Peer("asgi_push, send_to_user", partial(_build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
+REDIS = Peer("asgi_push, Redis, history", _build_over_redis, text=compact, compresses=False)
+REDIS_UNKEPT = Peer(
+    "asgi_push, Redis, no history", partial(_build_over_redis, history_size=0), text=compact, compresses=False
+)

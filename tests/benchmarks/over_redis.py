@@ -1,0 +1,92 @@
+"""What is measured over Redis: publishing, delivery by several workers, and the time on the way.
+
+Redis runs on the load client's core, and is new for each case.
+"""
+
+import os
+import selectors
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.servers import run_redis
+
+from . import machine, measures, peers, process
+from .crowd import Crowd, connected
+from .process import Server
+from .running import Case, Figures, Run
+
+_TASKS = 100  # that publish concurrently
+_WARM_UP = 0.3  # in seconds
+
+
+@contextmanager
+def _redis() -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder, run_redis(Path(folder)) as server:
+        os.environ[peers.REDIS_VARIABLE] = server.redis
+        yield
+
+
+def publishing(case: Case) -> Figures:
+    """A process without clients publishes to one channel; in another process one client hears it, and reads all.
+
+    One after the other, and from many tasks.
+    """
+    with (
+        _redis(),
+        process.start(case.peer, machine.CLIENT_CORE) as other,
+        connected(peers.load(case.peer), other, 1) as crowd,
+        process.start(case.peer) as publisher,
+    ):
+        one_by_one, together = (_publish(case, publisher, crowd, tasks) for tasks in (1, _TASKS))
+    return {"sequential": one_by_one, "concurrent": together}
+
+
+def _publish(case: Case, publisher: Server, crowd: Crowd, tasks: int) -> float:
+    rate = 0.0
+    for seconds in (_WARM_UP, case.seconds):
+        publisher.command("publish", first=0, size=case.size, tasks=tasks, seconds=seconds)
+        _read_until(publisher, crowd)
+        reply = publisher.reply()
+        rate = reply["published"] / reply["seconds"]
+    return rate
+
+
+def _read_until(replied: Server, crowd: Crowd) -> None:
+    """Throw away what comes until there is a reply."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(replied, selectors.EVENT_READ)
+        for sock in crowd.sockets:
+            selector.register(sock, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is replied:
+                    return
+                key.fileobj.recv(256 * 1024)  # type: ignore[union-attr]
+
+
+def delivery(case: Case) -> Figures:
+    """A process without clients publishes, one after the other; one worker has all connections, or two half each.
+
+    On two cores, which Redis, the publisher and the load client share, two workers cannot have two whole cores: so what
+    counts is how many messages are delivered in a second of CPU time of the busier worker.
+    """
+    cores = (machine.SERVER_CORE, machine.CLIENT_CORE)
+    with ExitStack() as stack:
+        stack.enter_context(_redis())
+        publisher = stack.enter_context(process.start(case.peer, machine.CLIENT_CORE))
+        workers = [stack.enter_context(process.start(case.peer, core)) for core in cores[: case.workers]]
+        crowd = stack.enter_context(connected(peers.load(case.peer), publisher, case.connections, *workers))
+        run = Run(case, publisher, crowd)
+        count, _ = measures.growing_burst(run, case.seconds)
+        before = [worker.cpu() for worker in workers]
+        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=10, seconds=measures.UNLIMITED)
+        busiest = max(worker.cpu() - cpu for worker, cpu in zip(workers, before, strict=True))
+    return figures | {"rate_of_cpu": figures["messages"] / busiest}
+
+
+def latency(case: Case) -> Figures:
+    """One publication at a time, by the process that serves: the time from publish to arrival."""
+    with _redis():
+        return measures.paced(case)

@@ -1,0 +1,143 @@
+"""A Redis that is stopped, started, paused and cut off, and clusters of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis as Client
+
+from tests.asgi import PATIENCE
+from tests.servers import HOST, Server, free_port, run_redis
+
+# What makes Redis keep what it has answered for, whatever becomes of it.
+KEEPING = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+class FaultyRedis:
+    """One Redis at one port, whatever happens to it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://{HOST}:{self.port}"
+        self._folder = folder
+        self._options = options
+        self._stack = ExitStack()
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        """Start it, with the data that it kept."""
+        self._server = self._stack.enter_context(run_redis(self._folder, *self._options, port=self.port))
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGKILL)
+        self._stack.close()
+        self._server = None
+
+    def pause(self) -> None:
+        """It goes on to take connections, as far as the kernel does that, and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._server is not None:
+            self._server.process.send_signal(number)
+
+    def do(self, *command: Any) -> Any:
+        """Carry out a command."""
+        with Client(port=self.port) as client:
+            return client.execute_command(*command)
+
+    def kill_connections(self, kind: str) -> None:
+        """Close all connections that are ``normal``, or those that are subscribed, ``pubsub``."""
+        self.do("CLIENT", "KILL", "TYPE", kind)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self.kill()
+
+
+@contextmanager
+def faulty_redis(folder: Path, *options: str) -> Iterator[FaultyRedis]:
+    """A Redis that runs."""
+    redis = FaultyRedis(folder, *options)
+    try:
+        redis.start()
+        yield redis
+    finally:
+        redis.close()
+
+
+# How many hash slots there are, and how soon a cluster takes a node for dead, in milliseconds.
+_SLOTS = 16_384
+_NODE_TIMEOUT = "1000"
+
+
+class Cluster:
+    """Primaries that share all slots, and a replica of the first."""
+
+    def __init__(self, folder: Path, primaries: int, replicas: int) -> None:
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", _NODE_TIMEOUT]
+        self.nodes = []
+        for number in range(primaries + replicas):
+            place = folder / str(number)
+            place.mkdir()
+            self.nodes.append(FaultyRedis(place, *options, "--repl-diskless-sync-delay", "0"))
+        self.primaries, self.replicas = self.nodes[:primaries], self.nodes[primaries:]
+
+    @property
+    def url(self) -> str:
+        return self.primaries[-1].url
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        for number, node in enumerate(self.primaries):
+            first, after = (_SLOTS * place // len(self.primaries) for place in (number, number + 1))
+            node.do("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
+            node.do("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            node.do("CLUSTER", "MEET", HOST, self.nodes[0].port)
+        self.until(lambda: all(b"cluster_known_nodes:%d" % len(self.nodes) in self._info(node) for node in self.nodes))
+        first_id = self.nodes[0].do("CLUSTER", "MYID")
+        for replica in self.replicas:
+            replica.do("CLUSTER", "REPLICATE", first_id)
+        self.until(self.is_up)
+        self.until(lambda: all(node.do("INFO", "replication")["master_link_status"] == "up" for node in self.replicas))
+
+    def is_up(self) -> bool:
+        return all(b"cluster_state:ok" in self._info(node) for node in self.nodes)
+
+    def _info(self, node: FaultyRedis) -> bytes:
+        info: bytes = node.do("CLUSTER", "INFO")
+        return info
+
+    def until(self, happened: Any) -> None:
+        deadline = time.monotonic() + 3 * PATIENCE
+        while not happened():
+            assert time.monotonic() < deadline, "the cluster did not come up"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+
+
+@contextmanager
+def cluster(folder: Path, *, primaries: int = 3, replicas: int = 0) -> Iterator[Cluster]:
+    """A cluster that is up."""
+    nodes = Cluster(folder, primaries, replicas)
+    try:
+        nodes.start()
+        yield nodes
+    finally:
+        nodes.close()

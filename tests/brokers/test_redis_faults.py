@@ -1,0 +1,340 @@
+"""Redis goes away, comes back with its data or without, stops, slows down, loses messages: all is heard, or told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asgi_push import BrokerError, Publication
+from asgi_push.brokers import StreamOptions
+from asgi_push.brokers.redis import envelope, hearing, link, outage, server, subscriber
+from asgi_push.brokers.redis.broker import RedisBroker
+from asgi_push.brokers.redis.scripts import PUBLISH
+from tests.asgi import until
+from tests.brokers.contract import Process, publication
+from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
+from tests.sdk.proxy import proxy_for
+
+KEPT = StreamOptions(size=1000, ttl=60.0)
+FEW = StreamOptions(size=5, ttl=60.0)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes seconds takes tenths."""
+    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
+    monkeypatch.setattr(link, "_PATIENCE", 0.2)
+    for module in (server, link, subscriber):
+        monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
+    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
+    monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
+    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
+    monkeypatch.setattr(outage, "_SHORT", 0.3)
+    monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[FaultyRedis]:
+    with faulty_redis(tmp_path, *KEEPING) as redis:
+        yield redis
+
+
+class Station(Process):
+    """A process with a broker, which hears ``news``."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.broker = RedisBroker(url, "test")
+
+    async def numbers(self, *expected: int) -> None:
+        """These are the next that it hears, and nothing else has come."""
+        assert [(await self.next()).data for _ in expected] == list(expected)
+        await asyncio.sleep(0)
+        assert not self.publications.items
+
+
+@asynccontextmanager
+async def station(url: str, *, hears: bool = True) -> AsyncIterator[Station]:
+    process = Station(url)
+    await process.broker.start(process.receiver)
+    if hears:
+        await process.broker.join("news", kept=True)
+    try:
+        yield process
+    finally:
+        with anyio.fail_after(5):
+            await process.broker.stop()
+
+
+@pytest.fixture
+async def here(redis: FaultyRedis) -> AsyncIterator[Station]:
+    async with station(redis.url) as process:
+        yield process
+
+
+@pytest.fixture
+async def there(redis: FaultyRedis) -> AsyncIterator[Station]:
+    """Another process, which only publishes."""
+    async with station(redis.url, hears=False) as process:
+        yield process
+
+
+async def publish(process: Station, *numbers: int, stream: StreamOptions | None = KEPT) -> None:
+    for number in numbers:
+        await process.broker.publish(publication("news", number), stream)
+
+
+async def publish_surely(process: Station, *numbers: int) -> None:
+    """As a careful caller does: with a key by which it may try again."""
+    for number in numbers:
+        while True:
+            try:
+                await process.broker.publish(publication("news", number), KEPT, str(number))
+                break
+            except BrokerError:
+                await asyncio.sleep(0.01)
+
+
+# -- connections, and Redis itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_connections_that_are_killed(here: Station, there: Station, redis: FaultyRedis, kind: str) -> None:
+    """While publications come: each is heard once, in its place."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(publish_surely, there, *range(400))
+        for place in (50, 150, 250):
+            await until(lambda: len(here.publications.items) >= place)  # noqa: B023  # waited for here
+            redis.kill_connections(kind)
+    await here.numbers(*range(400))
+    assert here.told_of_loss == []
+
+
+async def test_redis_that_comes_back_with_its_data(here: Station, there: Station, redis: FaultyRedis) -> None:
+    """Who publishes meanwhile is told; then it goes on where it was."""
+    await publish(there, *range(10))
+    redis.kill()
+    for _ in range(3):
+        with pytest.raises(BrokerError):
+            await publish(there, -1)
+    redis.start()
+    await publish_surely(there, *range(10, 20))
+    await here.numbers(*range(20))
+    assert here.told_of_loss == []
+
+
+async def test_redis_that_comes_back_with_nothing(tmp_path: Path) -> None:
+    """Those who keep a position are told; all that is published in the new life is heard, though this comes late."""
+    with faulty_redis(tmp_path) as redis, proxy_for(redis.port) as proxy:
+        async with station(f"redis://127.0.0.1:{proxy.port}") as here, station(redis.url, hears=False) as there:
+            await publish(there, 1, 2)
+            await here.numbers(1, 2)
+            proxy.cut()
+            redis.kill()
+            redis.start()
+            await publish_surely(there, 3, 4, 5)
+            proxy.restore()
+            await here.numbers(3, 4, 5)
+            assert here.told_of_loss == ["news"]
+            await publish(there, 6)
+            await here.numbers(6)
+            assert here.told_of_loss == ["news"]
+
+
+async def test_a_loss_is_told_though_nothing_is_published(here: Station, there: Station, redis: FaultyRedis) -> None:
+    """What was published between the last that came and the loss, nobody knows."""
+    await publish(there, 1)
+    await here.numbers(1)
+    redis.do("FLUSHALL")
+    redis.kill_connections("pubsub")
+    await until(lambda: here.told_of_loss)
+    assert here.told_of_loss == ["news"]
+
+
+async def test_redis_that_is_not_there_yet(tmp_path: Path) -> None:
+    """A process starts all the same; what it wants to hear it hears once Redis is there."""
+    redis = FaultyRedis(tmp_path)
+    try:
+        async with station(redis.url, hears=False) as here:
+            for _ in range(2):
+                with pytest.raises(BrokerError), anyio.fail_after(3):
+                    await here.broker.join("news", kept=True)
+                with pytest.raises(BrokerError), anyio.fail_after(3):
+                    await here.broker.command(b"x")
+            assert not here.broker.connected
+            redis.start()
+            await until(lambda: here.broker.connected)
+            with anyio.fail_after(5):
+                await here.broker.join("news", kept=True)
+            await publish_surely(here, 1)
+            await here.numbers(1)
+    finally:
+        redis.close()
+
+
+async def test_an_outage_is_told_once(here: Station, redis: FaultyRedis, caplog: pytest.LogCaptureFixture) -> None:
+    """When it begins and when it is over, however often Redis is asked meanwhile."""
+    redis.kill()
+    for _ in range(20):
+        with pytest.raises(BrokerError):
+            await publish(here, -1)
+    redis.start()
+    await publish_surely(here, 1)
+    await here.numbers(1)
+    await until(lambda: "answers again" in caplog.text)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING], caplog.text
+
+
+# -- Redis that does not answer, or late ------------------------------------------------------------------------------
+
+
+async def test_redis_that_stops(here: Station, there: Station, redis: FaultyRedis) -> None:
+    """Each of many publishers is told within a bounded time, and nothing piles up; afterwards all goes on."""
+    await publish(there, *range(10))
+    redis.pause()
+    began, waits = time.monotonic(), []
+
+    async def one() -> None:
+        start = time.monotonic()
+        with pytest.raises(BrokerError):
+            await publish(there, -1)
+        waits.append(time.monotonic() - start)
+
+    while time.monotonic() - began < 2.0:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(one)
+            await asyncio.sleep(0.05)
+        assert not there.broker.link._waiting
+    # One round trip, and one attempt to connect; the rest is a slow machine.
+    assert max(waits) < 0.5 + 0.5 + 0.2 + 1.0
+    redis.resume()
+    await publish_surely(there, *range(10, 20))
+    # What was sent before the stop may have been done after it; it was not answered for.
+    heard = [item.data for item in await heard_up_to(here, 19)]
+    assert [number for number in heard if number >= 0] == list(range(20))
+    assert here.told_of_loss == []
+
+
+async def heard_up_to(process: Station, number: int) -> list[Publication]:
+    found = list[Publication]()
+    while not found or found[-1].data != number:
+        found.append(await process.next())
+    return found
+
+
+async def test_no_more_wait_than_may(there: Station, redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is told at once."""
+    monkeypatch.setattr(link, "_MAX_WAITING", 10)
+    redis.pause()
+    results = await asyncio.gather(*[publish(there, -1) for _ in range(100)], return_exceptions=True)
+    assert all(isinstance(result, BrokerError) for result in results)
+    assert sum("wait for Redis already" in str(result) for result in results) == 90
+    redis.resume()
+
+
+async def test_redis_that_is_slow(tmp_path: Path) -> None:
+    """Many publishers share a round trip, so that its time does not add up."""
+    with faulty_redis(tmp_path) as redis, proxy_for(redis.port) as proxy:
+        async with station(f"redis://127.0.0.1:{proxy.port}") as here:
+            await publish(here, 0)
+            proxy.delay = 0.05
+            began = time.monotonic()
+            await asyncio.gather(*[publish(here, number) for number in range(1, 300)])
+            # One by one it would be 30 s.
+            assert time.monotonic() - began < 10
+            assert sorted([(await here.next()).data for _ in range(300)]) == list(range(300))
+
+
+# -- messages that are lost on the way --------------------------------------------------------------------------------
+
+
+async def lose(process: Station, number: int, stream: StreamOptions = KEPT) -> None:
+    """Publish in a way in which the message never comes."""
+    keys = [process.broker.keys.key(kind, "news") for kind in ("position", "stream")]
+    body = envelope.body(publication("news", number))
+    await process.broker.link.run(PUBLISH, keys, "elsewhere", body, stream.size, 60_000, 60_000, "new", 0)
+
+
+async def test_a_lost_message_is_found_by_the_next(here: Station, there: Station) -> None:
+    """And comes before it."""
+    await publish(there, 1)
+    await lose(there, 2)
+    await lose(there, 3)
+    await publish(there, 4)
+    await here.numbers(1, 2, 3, 4)
+
+
+async def test_a_lost_message_is_found_without_another(
+    redis: FaultyRedis, there: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the check that comes now and then; the first of a stream, too."""
+    monkeypatch.setattr(hearing, "_CHECK_INTERVAL", 0.1)
+    async with station(redis.url) as here:
+        for number in range(3):
+            await lose(there, number)
+            await here.numbers(number)
+        assert here.told_of_loss == []
+
+
+async def test_more_is_lost_than_is_kept(here: Station, there: Station) -> None:
+    """Who keeps a position is told; the others get what is there."""
+    await publish(there, 1, stream=FEW)
+    for number in range(2, 12):
+        await lose(there, number, FEW)
+    await publish(there, 12, stream=FEW)
+    await here.numbers(1, 8, 9, 10, 11, 12)
+    assert here.told_of_loss == ["news"]
+
+
+async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:
+    """Redis drops its connection when too much waits in it; what it missed it gets when it has room again."""
+    with faulty_redis(tmp_path, "--client-output-buffer-limit", "pubsub 100kb 0 0") as redis:
+        async with station(redis.url) as here, station(redis.url, hears=False) as there:
+            free = anyio.Event()
+            object.__setattr__(here.receiver, "room", free.wait)
+            await asyncio.gather(
+                *[there.broker.publish(publication("news", str(number).ljust(10_000)), KEPT) for number in range(900)]
+            )
+            free.set()
+            assert sorted([int((await here.next()).data) for _ in range(900)]) == list(range(900))
+            assert here.told_of_loss == []
+
+
+# -- the rest ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_command_that_does_not_come_back(here: Station, redis: FaultyRedis) -> None:
+    """Is an error in a bounded time."""
+    redis.pause()
+    with pytest.raises(BrokerError), anyio.fail_after(5):
+        await here.broker.command(b"x")
+    redis.resume()
+    await until(lambda: here.broker.connected)
+    await here.broker.command(b"y")
+    heard = await here.next_command()
+    while heard != b"y":
+        assert heard == b"x"
+        heard = await here.next_command()
+
+
+async def test_the_stop_is_bounded(redis: FaultyRedis) -> None:
+    """Whatever Redis does; who waits is told."""
+    async with station(redis.url) as here:
+        redis.pause()
+        waiting = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
+        await asyncio.sleep(0.05)
+    assert all(isinstance(result, BrokerError) for result in await waiting)
+    redis.resume()
