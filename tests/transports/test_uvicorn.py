@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -113,3 +114,37 @@ def test_without_these_modules_nothing_is(monkeypatch: pytest.MonkeyPatch, name:
     protocol = make_protocol()
     monkeypatch.delitem(sys.modules, name)
     assert recognise(protocol.send) is None
+
+
+class Transport:
+    """One that holds some bytes already, although its socket would take more again."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.held = b"before"
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.connection if name == "socket" else None
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.held)
+
+    def write(self, data: bytes) -> None:
+        self.held += data
+
+
+def test_nothing_goes_around_what_a_transport_holds() -> None:
+    """The kernel may have room again before the event loop has seen it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        protocol = make_protocol()
+        protocol.transport = Transport(ours)
+        writer = DirectWriter(protocol)
+        assert writer.write(b"after")
+        assert protocol.transport.held == b"beforeafter"
+        protocol.transport.held = b""
+        assert writer.write(b"at once")
+        assert theirs.recv(100) == b"at once"
