@@ -65,7 +65,7 @@ def sessions(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(found)
         return
-    columns = ["client", "user", "protocol", "remote", "connected", "seen", "queued", "dropped"]
+    columns = ["client", "user", "protocol", "transport", "remote", "connected", "seen", "queued", "dropped"]
     rows = [[_plain(_cell(session[column])) for column in columns] for session in found["sessions"]]
     _print_table([[column.upper() for column in columns], *rows])
     if len(rows) < found["num_clients"]:

@@ -36,6 +36,7 @@ def _session(session: Session, now: float) -> dict[str, Any]:
         "client": session.id,
         "user": session.user,
         "protocol": session.protocol,
+        "transport": session.transport,
         "remote": None if session.remote is None else session.remote[0],
         "connected": round(now - session.connected_at, 3),
         "seen": round(now - session.last_seen, 3),

@@ -34,7 +34,7 @@ class Sigterm:
         self._came_at: float | None = None
         self._over = False  # it is no longer held back
         self._call_soon = _call_soon()
-        self._wakeups = None if on_trio() else _Wakeups.take()
+        self._wakeups = _Wakeups.take()
         self._before: Any = signal.signal(signal.SIGTERM, self._handle)
 
     @staticmethod
@@ -108,7 +108,9 @@ class _Wakeups:
 
     @classmethod
     def take(cls) -> "_Wakeups | None":
-        """Take them from the event loop, or return None where it does not ask for any."""
+        """Take them from the event loop, or return None where it has no handlers or does not ask for any."""
+        if on_trio() or sys.platform == "win32":
+            return None
         before = signal.set_wakeup_fd(-1)
         return None if before == -1 else cls(before)
 

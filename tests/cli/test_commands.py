@@ -66,10 +66,20 @@ def test_sessions(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
         until(lambda: len(state(server)["sessions"]) == 2)
         assert main(["sessions", "--url", url(server)]) == 0
         heading, *lines = capsys.readouterr().out.splitlines()
-        assert heading.split() == ["CLIENT", "USER", "PROTOCOL", "REMOTE", "CONNECTED", "SEEN", "QUEUED", "DROPPED"]
-        assert [line.split()[1:4] for line in lines] == [
-            ["21", "plain", HOST],
-            [r"\x1b[2J\x9b", "plain", HOST],
+        assert heading.split() == [
+            "CLIENT",
+            "USER",
+            "PROTOCOL",
+            "TRANSPORT",
+            "REMOTE",
+            "CONNECTED",
+            "SEEN",
+            "QUEUED",
+            "DROPPED",
+        ]
+        assert [line.split()[1:5] for line in lines] == [
+            ["21", "plain", "websocket", HOST],
+            [r"\x1b[2J\x9b", "plain", "websocket", HOST],
         ]
         assert main(["sessions", "--url", url(server), "--limit", "1"]) == 0
         assert "1 of 2 sessions" in capsys.readouterr().err

@@ -60,6 +60,7 @@ async def test_sessions_are_listed() -> None:
             "client": bob.id,
             "user": "bob",
             "protocol": "plain",
+            "transport": "websocket",
             "remote": "192.0.2.1",
             "channels": ["*", "#bob", "news"],
             "queued": 0,
