@@ -50,7 +50,7 @@ WORKLOADS = {
     "burst": Workload(
         "Burst: 1,000 connections, 10 publications a tick, 128 bytes",
         measures.burst,
-        (*_OURS, *_SDK, *_EVERYBODY[2:]),
+        (*_OURS, "asgi_push_metrics", *_SDK, *_EVERYBODY[2:]),
         _BURST,
         **_once(Case("", seconds=2.0)),
     ),

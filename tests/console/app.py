@@ -14,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
-from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
@@ -58,7 +57,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
             f"10.{chance.randrange(4)}.{chance.randrange(250)}.{chance.randrange(250)}",
             40_000 + number % 9,
         )
-        session.last_seen = time.monotonic() - chance.random() * 25
+        session.last_seen = max(now, time.monotonic() - chance.random() * 25)
         if sdk:
             session.heartbeat.round_trip = chance.lognormvariate(-3.4, 0.6)
         session.info = {"name": f"User {number}", "plan": chance.choice(["free", "team"])}
@@ -71,7 +70,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
 
 
 def app() -> ASGIApp:
-    """A server with a console; with MADE_UP sessions, and a day's ordinary traffic with BUSY=1."""
+    """A server with a console; MADE_UP says how many sessions it has, BUSY=1 gives them ordinary traffic."""
     push = Push(
         path="/ws/{user_id}",
         api_key=KEY,
@@ -87,8 +86,6 @@ def app() -> ASGIApp:
             made = await make_up(push.hub, int(os.environ.get("MADE_UP", "0")))
             if os.environ.get("BUSY"):
                 tasks.start_soon(_be_busy, push, made)
-            if os.environ.get("DOWN"):
-                MemoryBroker.connected = False
             yield
             tasks.cancel_scope.cancel()
             for session in made:

@@ -16,12 +16,13 @@ from tests.console.app import KEY
 
 DOCS = servers.ROOT / "docs" / "images" / "console.png"
 SIZES = {"wide": (1440, 960), "middle": (1024, 800), "phone": (390, 844)}
+IN_DOCS = (1200, 760)  # small enough for a picture of less than 150 kB
 SETTLED = 12_000  # milliseconds: long enough for charts to show something
 
 
 @contextmanager
 def console(browser: Browser, server: servers.Server, size: str, theme: str = "light") -> Iterator[Page]:
-    width, height = SIZES[size]
+    width, height = SIZES.get(size, IN_DOCS)
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
     page.on("pageerror", lambda error: print("page error:", error))
     page.on("console", lambda message: print("console:", message.text))
@@ -88,7 +89,8 @@ def take(folder: Path, browser: Browser) -> None:
                 page.keyboard.press("Escape")
                 page.keyboard.press("?")
                 page.screenshot(path=folder / f"keys-{size}-{theme}.png")
-    with servers.serve("tests.console.app:app", args=["--factory"], log_dir=folder, env=env | {"DOWN": "1"}) as server:
+    down = {"MADE_UP": "3", "ASGI_PUSH_BROKER": "redis://127.0.0.1:9"}
+    with servers.serve("tests.console.app:app", args=["--factory"], log_dir=folder, env=down) as server:
         for theme in ("light", "dark"):
             with console(browser, server, "wide", theme) as page:
                 enter(page)
@@ -100,7 +102,7 @@ def take_for_docs(folder: Path, browser: Browser) -> None:
     env = {"MADE_UP": "10000", "BUSY": "1"}
     with (
         servers.serve("tests.console.app:app", args=["--factory"], log_dir=folder, env=env) as server,
-        console(browser, server, "wide") as page,
+        console(browser, server, "docs") as page,
     ):
         enter(page)
         page.wait_for_timeout(100_000)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from asgi_push.console.login import COOKIE, Attempts, expiry, issue
 from tests import servers
 from tests.console.app import KEY
+from tests.metrics.test_numbers import of, parse
 from tests.servers import Server
 
 expect.set_options(timeout=20_000)
@@ -430,9 +432,26 @@ def test_server_restarts(serve: servers.Serve, page: Page) -> None:
         expect(page.locator("#fact-process")).not_to_have_text(first)
 
 
-def test_broker_down(serve: servers.Serve, page: Page) -> None:
-    """A broker that cannot be reached is said where nobody overlooks it."""
-    with serve_console(serve, DOWN="1") as server:
+def test_broker_down(serve: servers.Serve, page: Page, tmp_path: Path) -> None:
+    """A broker that cannot be reached is said where nobody overlooks it, and so is that nothing can be published."""
+    with (
+        servers.run_redis(tmp_path) as redis,
+        serve_console(serve, ASGI_PUSH_BROKER=redis.redis) as server,
+        connect(f"{server.ws}/ws/alice"),
+    ):
         enter(page, server)
+        expect(page.locator("#fact-broker")).to_have_text("redis://127.0.0.1")
+        expect(page.locator("#banner")).to_be_hidden()
+        redis.stop()
         expect(page.locator("#banner")).to_contain_text(re.compile(r"cannot be reached since \d\d:\d\d:\d\d"))
         expect(page.locator("#fact-broker")).to_have_attribute("data-state", "bad")
+        page.keyboard.press("p")
+        page.locator("#publish-channel").fill("news")
+        page.locator("#publish-send").click()
+        expect(page.locator("#publish-answer")).to_have_attribute("data-kind", "bad")
+        found = parse(httpx.get(f"{server.http}/push/metrics", headers={"X-API-Key": KEY}).text)
+        assert of(found, "broker_up") == 0
+        assert of(found, "broker_errors_total", operation="publish") >= 1
+        with servers.run_redis(tmp_path, port=redis.port):
+            page.keyboard.press("Escape")
+            expect(page.locator("#banner")).to_be_hidden()

@@ -25,6 +25,7 @@ from tests.asgi import pushing
 from tests.docs import (
     http_scenarios,
     migrating_scenarios,
+    operating_scenarios,
     publishing_scenarios,
     scenarios,
     sdk_scenarios,
@@ -40,6 +41,7 @@ ROOMS = (
     publishing_scenarios,
     migrating_scenarios,
     tutorial_scenarios,
+    operating_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN

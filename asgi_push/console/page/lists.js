@@ -114,7 +114,7 @@ export class Lists extends EventTarget {
     const by = list === "sessions" ? sort : order;
     for (const cell of $("head").querySelectorAll("th[data-sorts]")) {
       const mine = cell.dataset.sorts.split(" ").includes(by);
-      if (mine) cell.setAttribute("aria-sort", by === "oldest" || by === "name" || by === "user" ? "ascending" : "descending");
+      if (mine) cell.setAttribute("aria-sort", by === "newest" || by === "name" || by === "user" ? "ascending" : "descending");
       else cell.removeAttribute("aria-sort");
       cell.firstChild.title = mine && SORTED[by] ? `Sorted: ${SORTED[by]}` : "Sort by this";
     }

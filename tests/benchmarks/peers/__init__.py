@@ -59,6 +59,7 @@ def redis_url() -> str:
 # Where each is found: module, attribute.
 PEERS = {
     "asgi_push": "ours.DIRECT",
+    "asgi_push_metrics": "ours.METRICS",
     "asgi_push_ordinary": "ours.ORDINARY",
     "asgi_push_sdk": "ours.SDK",
     "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",

@@ -47,6 +47,7 @@ def _sdk(title: str, **settings: Any) -> Peer:
 SDK = _sdk("asgi_push, SDK protocol")
 SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_writes=False)
 DIRECT = Peer("asgi_push", partial(_build, path="/ws"), text=compact, compresses=False)
+METRICS = Peer("asgi_push, metrics=true", partial(_build, path="/ws", metrics=True), text=compact, compresses=False)
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(_build, path="/ws", direct_writes=False), text=compact)
 USERS = Peer("asgi_push, send_to_user", partial(_build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
 REDIS = Peer("asgi_push, Redis, history", _build_over_redis, text=compact, compresses=False)
