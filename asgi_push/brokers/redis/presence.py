@@ -53,6 +53,7 @@ class RedisPresence:
         self._changes: Changes = {}
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._replaced: list[str] = []
+        self._incomplete = False  # Redis does not know all who are here
 
     def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to note what happens."""
@@ -105,30 +106,31 @@ class RedisPresence:
             with suppress(TimeoutError):
                 async with asyncio.timeout(renew_at - time.monotonic()):
                     await self._changed.wait()
-            written = await self._write()
+            await self._write()
             await self._close_replaced()
             if time.monotonic() >= renew_at:
-                written = await self._renew()
+                await self._renew()
                 renew_at = time.monotonic() + _RENEW_EVERY
-            if not written:
+            if self._incomplete:
                 renew_at = min(renew_at, time.monotonic() + _RETRY_AFTER)
 
-    async def _write(self) -> bool:
-        """Write what has changed; False if that failed, which the next renewal makes good."""
+    async def _write(self) -> None:
+        """Write what has changed; if that fails, the next renewal comes soon and makes it good."""
         async with self._writing:
             changes, self._changes = self._changes, {}
             self._changed.clear()
             try:
-                return await self._call_all(self._calls(changes))
+                await self._call_all(self._calls(changes))
             except BaseException:  # stopped in the middle of it: stop() writes again what may not be written
                 for channel, sessions in changes.items():
                     self._changes[channel] = sessions | self._changes.get(channel, {})
                 raise
 
-    async def _renew(self) -> bool:
-        """Write all who are here; False if that failed."""
+    async def _renew(self) -> None:
+        """Write all who are here."""
         async with self._writing:
-            return await self._call_all(self._renewals())
+            self._incomplete = False
+            await self._call_all(self._renewals())
 
     def _calls(self, changes: Changes) -> Iterator[Awaitable[Any]]:
         for channel, sessions in changes.items():
@@ -152,16 +154,18 @@ class RedisPresence:
                 arguments += (session.id, self._entry(channel, session))
             yield self._call(UPDATE, channel, *arguments, *(session.id for session in gone))
 
-    async def _call_all(self, calls: Iterator[Awaitable[Any]]) -> bool:
+    async def _call_all(self, calls: Iterator[Awaitable[Any]]) -> None:
+        """Make calls, some at once, until one fails."""
         while batch := list(islice(calls, _CALLS)):
             answers = await asyncio.gather(*batch, return_exceptions=True)
             for failure in answers:
                 if isinstance(failure, BrokerError):
                     self._tell(failure)
-                    return False
+                    self._incomplete = True
+                    self._changed.set()
+                    return
                 if isinstance(failure, BaseException):
                     raise failure
-        return True
 
     async def _take_place(self, channel: str, session: Session) -> None:
         """Count a session that is here already; the oldest, if they are too many now, are to be closed."""
