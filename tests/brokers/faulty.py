@@ -79,23 +79,33 @@ def faulty_redis(folder: Path, *options: str) -> Iterator[FaultyRedis]:
 
 # How many hash slots there are, and how soon a cluster takes a node for dead, in milliseconds.
 _SLOTS = 16_384
-_NODE_TIMEOUT = "1000"
+_NODE_TIMEOUT = "500"
 
 
 class Cluster:
     """Primaries that share all slots, and a replica of the first."""
 
     def __init__(self, folder: Path, primaries: int, replicas: int) -> None:
-        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", _NODE_TIMEOUT]
-        self.nodes = []
+        options = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            _NODE_TIMEOUT,
+            "--repl-diskless-sync-delay",
+            "0",
+        ]
+        self.nodes, self._buses = list[FaultyRedis](), list[int]()
         for number in range(primaries + replicas):
             place = folder / str(number)
             place.mkdir()
-            self.nodes.append(FaultyRedis(place, *options, "--repl-diskless-sync-delay", "0"))
+            # Not 10,000 above the other port: there an outgoing connection may be.
+            bus = free_port()
+            self.nodes.append(FaultyRedis(place, *options, "--cluster-port", f"{bus}"))
+            self._buses.append(bus)
         self.primaries, self.replicas = self.nodes[:primaries], self.nodes[primaries:]
 
     @property
-    def url(self) -> str:
+    def redis(self) -> str:
         return self.primaries[-1].url
 
     def start(self) -> None:
@@ -106,13 +116,20 @@ class Cluster:
             node.do("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
             node.do("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            node.do("CLUSTER", "MEET", HOST, self.nodes[0].port)
+            node.do("CLUSTER", "MEET", HOST, self.nodes[0].port, self._buses[0])
         self.until(lambda: all(b"cluster_known_nodes:%d" % len(self.nodes) in self._info(node) for node in self.nodes))
         first_id = self.nodes[0].do("CLUSTER", "MYID")
         for replica in self.replicas:
             replica.do("CLUSTER", "REPLICATE", first_id)
         self.until(self.is_up)
         self.until(lambda: all(node.do("INFO", "replication")["master_link_status"] == "up" for node in self.replicas))
+
+    def replicated(self) -> None:
+        """Return when the first primary's replicas have what it has; what they have not is lost with it."""
+        written = self.primaries[0].do("INFO", "replication")["master_repl_offset"]
+        self.until(
+            lambda: all(node.do("INFO", "replication")["slave_repl_offset"] >= written for node in self.replicas)
+        )
 
     def is_up(self) -> bool:
         return all(b"cluster_state:ok" in self._info(node) for node in self.nodes)
@@ -126,6 +143,18 @@ class Cluster:
         while not happened():
             assert time.monotonic() < deadline, "the cluster did not come up"
             time.sleep(0.02)
+
+    def move_slots_of_second(self) -> None:
+        """All slots in which the second primary has anything go to the third."""
+        giver, taker = self.primaries[1:3]
+        ids = {node: node.do("CLUSTER", "MYID") for node in (giver, taker)}
+        for slot in {giver.do("CLUSTER", "KEYSLOT", key) for key in giver.do("KEYS", "*")}:
+            taker.do("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[giver])
+            giver.do("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[taker])
+            for key in giver.do("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+                giver.do("MIGRATE", HOST, taker.port, key, 0, 5000)
+            for node in (taker, giver):
+                node.do("CLUSTER", "SETSLOT", slot, "NODE", ids[taker])
 
     def close(self) -> None:
         for node in self.nodes:

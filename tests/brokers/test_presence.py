@@ -107,7 +107,6 @@ async def linked(redis: Server) -> AsyncIterator[Link]:
     link.start()
     yield link
     await link.stop()
-    await server.close()
 
 
 @pytest.fixture(params=["memory", "redis"])

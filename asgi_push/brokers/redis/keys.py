@@ -11,7 +11,7 @@ class Keys:
 
     def __init__(self, prefix: str, database: int) -> None:
         self._prefix = prefix
-        self._published = f"{prefix}:{database}:channel:"
+        self._published = f"{prefix}:{database}:channel:{{."
         self.commands = f"{prefix}:{database}:commands".encode()
 
     def key(self, kind: str, channel: str) -> str:
@@ -25,9 +25,9 @@ class Keys:
         return f"{self.key('result', channel)}:{digest}"
 
     def published(self, channel: str) -> bytes:
-        """Return where a channel's publications are published to."""
-        return (self._published + channel).encode()
+        """Return where a channel's publications are published to; one node of a cluster does it, in one order."""
+        return f"{self._published}{channel}}}".encode()
 
     def channel(self, published: bytes) -> str:
         """Return the channel of such a name."""
-        return published.decode()[len(self._published) :]
+        return published.decode()[len(self._published) : -1]

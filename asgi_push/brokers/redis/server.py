@@ -1,18 +1,29 @@
 """One Redis server, or a cluster, as redis-py speaks to it."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from redis import exceptions
 from redis.asyncio import ConnectionPool, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, ResponseError
 
 Command = tuple[bytes | str | int, ...]
 
 # What a TCP connection, TLS and authentication may take, in seconds.
 CONNECT_TIME = 3.0
+
+# What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
+# the cluster has not put another in its place.
+_NODE_TIME = 1.0
+
+# After these answers of a node another may be in its place.
+_NODE_GONE = (
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
+)  # fmt: skip
 
 
 class Wire(Protocol):
@@ -45,27 +56,42 @@ class Server:
             retry=Retry(NoBackoff(), 0),
             **self._options,
         )
+        self._nodes: list[ClusterNode] = []  # if it is a cluster
         self.name = "Redis at {host}:{port}".format_map({"host": "localhost", "port": 6379, **pool.connection_kwargs})
         self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def connection(self) -> AbstractConnection:
-        """Return a connection of its own, not connected yet."""
-        made: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # as some of redis-py
-        return made
+        """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
+        kwargs = dict(self._pool.connection_kwargs)
+        if self._nodes:
+            node = random.choice(self._nodes)  # noqa: S311  # spreads the load, and comes to another when one is gone
+            kwargs |= {"host": node.host, "port": node.port}
+        return self._pool.connection_class(**kwargs)
 
     async def wire(self) -> Wire:
         """Return what commands go through, alone or a cluster: the server says which it is."""
-        alone = AloneWire(self._pool)
-        await alone.open()
-        (info,) = await alone.execute([("INFO", "cluster")])
-        if b"cluster_enabled:1" not in info:
-            return alone
-        await alone.close()
-        return ClusterWire(self._url, self._options)
+        if not self._nodes:
+            alone = AloneWire(self._pool)
+            await alone.open()
+            (info,) = await alone.execute([("INFO", "cluster")])
+            if b"cluster_enabled:1" not in info:
+                return alone
+            await alone.close()
+        return ClusterWire(self._cluster, self._found)
 
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._pool.disconnect()
+    def _cluster(self) -> RedisCluster:
+        nodes = [ClusterNode(node.host, node.port) for node in self._nodes]
+        return RedisCluster.from_url(
+            self._url,
+            startup_nodes=nodes,
+            socket_timeout=_NODE_TIME,
+            socket_connect_timeout=_NODE_TIME,
+            retry=Retry(NoBackoff(), 0),
+            **self._options,
+        )
+
+    def _found(self, nodes: list[ClusterNode]) -> None:
+        self._nodes = nodes
 
 
 class AloneWire:
@@ -105,32 +131,46 @@ class AloneWire:
 async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
-    except ReadOnlyError:  # it is the primary no more: another server is, at the same address
+    except exceptions.ReadOnlyError:  # it is the primary no more: another server is, at the same address
         raise
-    except ResponseError as error:
+    except exceptions.ResponseError as error:
         return error
 
 
 class ClusterWire:
-    """A cluster: redis-py knows which node each command belongs to."""
+    """A cluster: redis-py knows which node each command belongs to, and where that is now."""
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
-        self._cluster = RedisCluster.from_url(
-            url, socket_timeout=CONNECT_TIME, socket_connect_timeout=CONNECT_TIME, **options
-        )
+    def __init__(self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]) -> None:
+        self._make = make
+        self._found = found  # told of the nodes
+        self._cluster: RedisCluster | None = None
 
     async def open(self) -> None:
         """Know the nodes."""
-        await self._cluster.initialize()
+        if self._cluster is None:
+            cluster = self._make()
+            await cluster.initialize()
+            self._cluster = cluster
+            self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send to each node what is its own."""
+        if self._cluster is None:
+            raise ConnectionError("not open")
         pipeline = self._cluster.pipeline()
         for command in commands:
             pipeline.execute_command(*command)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        try:
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            await self.close()
+            raise
+        if any(isinstance(answer, _NODE_GONE) for answer in answers):
+            await self.close()  # to ask who is there now
         return answers
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._cluster.aclose()
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            await cluster.aclose()
