@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +23,7 @@ from asgi_push.brokers.redis.server import Server as RedisServer
 from asgi_push.registry import Registry
 from asgi_push.session import Subscription
 from tests.asgi import PATIENCE, until
+from tests.brokers.faulty import cluster
 from tests.servers import Server
 
 
@@ -101,8 +103,8 @@ async def flush(redis: Server) -> None:
 
 
 @asynccontextmanager
-async def linked(redis: Server) -> AsyncIterator[Link]:
-    server = RedisServer(redis.redis)
+async def linked(redis: Server | str) -> AsyncIterator[Link]:
+    server = RedisServer(redis if isinstance(redis, str) else redis.redis)
     link = Link(server, Outage(server.name))
     link.start()
     yield link
@@ -312,6 +314,23 @@ async def test_clocks_may_differ(start: Start) -> None:
     other.enter("2", ago=3600.0)
     await until(lambda: other.evicted == ["1"])
     assert await other.members("#alice") == {"2"}
+
+
+async def test_over_a_cluster(tmp_path: Path, anyio_backend: str) -> None:
+    """Whichever node has a channel."""
+    if anyio_backend != "asyncio":
+        pytest.skip("redis-py needs asyncio")
+    settings = Settings(max_sessions_per_user=1)
+    with cluster(tmp_path) as nodes:
+        async with linked(nodes.url) as link, running(RedisPresence(link, Keys("test", 0), settings)) as process:
+            channels = [f"news:{number}" for number in range(20)]
+            sessions = [process.enter(channel, channel, channel) for channel in channels]
+            for number, channel in enumerate(channels):
+                assert await process.members(channel) == {channel}
+                assert await process.store.reserve(f"#{channel}", sessions[number])
+                assert not await process.store.reserve(f"#{channel}", sessions[number - 1])
+                assert await process.store.is_online(f"#{channel}")
+        assert all(node.do("DBSIZE") for node in nodes.nodes)
 
 
 async def until_answer(ask: Callable[[], Any], wanted: Any) -> None:
