@@ -189,3 +189,30 @@ class ServerHeartbeat:
         self._asked_at = now
         self.deadline = now + self._timeout
         return Beat.PING
+
+
+class UnansweredPings:
+    """The server sends pings that nobody can answer: they keep proxies from ending a stream that says nothing."""
+
+    __slots__ = ("_interval", "dead", "deadline")
+
+    round_trip: float | None = None
+
+    def __init__(self, interval: float, first: float) -> None:
+        self.dead = Disconnect.NO_PONG
+        self._interval = interval
+        self.deadline: float | None = first
+
+    def beat(self, now: float) -> bool:
+        """A pong came, which nobody asked for."""
+        return False
+
+    def heard(self, now: float) -> None:
+        """Something came."""
+
+    def check(self, now: float) -> Beat:
+        """Say what is due at ``now``."""
+        if self.deadline is None or now < self.deadline:
+            return Beat.NOTHING
+        self.deadline = now + self._interval
+        return Beat.PING

@@ -17,6 +17,7 @@ from .logs import logger
 from .push import Push
 from .sdk.serve import serve_sdk
 from .settings import Settings
+from .transports.sse import serve_sse
 from .transports.websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
     """Return the paths below ``http_path`` that are turned on; all others are the application's."""
     base = settings.http_path.rstrip("/")
     api = [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
+    events = [Path(base + "/events", serve_sse)] if settings.sse else []
     metrics = [Path(base + "/metrics", serve_metrics)] if settings.metrics else []
     pages = [Path(base + path, console.serve_page) for path in _CONSOLE] if console is not None else []
-    return [Path(base + "/health", serve_health), *api, *metrics, *pages]
+    return [Path(base + "/health", serve_health), *api, *events, *metrics, *pages]
 
 
 def _path_below_root(scope: Scope) -> str:

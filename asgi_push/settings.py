@@ -186,6 +186,7 @@ class Settings:
     history_ttl: float = _setting(300.0, _seconds(zero=True), "how long they are kept after the last; 0 = no history")
     drain_timeout: float = _setting(0.0, _seconds(zero=True), "how long a SIGTERM sends sessions away first; 0 = off")
     direct_writes: bool = _setting(True, _flag, "write to uvicorn's transport where nothing waits")
+    sse: bool = _setting(False, _flag, "server-sent events: GET {http_path}/events, for clients without WebSocket")
     metrics: bool = _setting(False, _flag, "GET {http_path}/metrics for Prometheus; with an api_key, for who has it")
     console: bool = _setting(False, _flag, "live console at {http_path}/console, for who has the api_key")
 

@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "history_ttl": ("0", 0.0, ["-1", "inf", "long"]),
     "drain_timeout": ("0", 0.0, ["-1", "inf", "long"]),
     "direct_writes": ("off", False, ["", "perhaps", None]),
+    "sse": ("on", True, ["", "perhaps", None]),
     "metrics": ("on", True, ["", "perhaps", None]),
     "console": ("on", True, ["", "perhaps", None]),
 }

@@ -34,12 +34,14 @@ class Item:
 class Batch:
     """Publications for the same sessions, in the order of their numbers."""
 
-    __slots__ = ("_frames", "_frames_codec", "_merged", "_stretch", "items")
+    __slots__ = ("_frames", "_frames_codec", "_merged", "_messages", "_messages_codec", "_stretch", "items")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
         self._frames_codec: Codec | None = None
         self._frames = b""
+        self._messages_codec: Codec | None = None
+        self._messages: list[WireMessage] = []
         self._merged: dict[Batch, Batch] | None = None
         self._stretch: Stretch | None = None
 
@@ -72,9 +74,12 @@ class Batch:
         return both
 
     def messages(self, codec: Codec) -> list[WireMessage]:
-        """Return the messages of a protocol that carry it."""
-        messages = [message for item in self.items if (message := item.message(codec)) is not None]
-        return messages if len(messages) < 2 else codec.join(messages)
+        """Return the messages of a protocol that carry it; the last protocol's are kept."""
+        if self._messages_codec is not codec:
+            messages = [message for item in self.items if (message := item.message(codec)) is not None]
+            self._messages = messages if len(messages) < 2 else codec.join(messages)
+            self._messages_codec = codec
+        return self._messages
 
     def frames(self, codec: Codec) -> bytes:
         """Return the frames of these messages in one piece; the last protocol's are kept."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..disconnect import Disconnect
 from ..errors import BrokerError
+from ..hub.tracking import go_live, new_subscription
 from ..logs import logger
 from ..messages import Payload, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode, Violation
@@ -15,7 +16,7 @@ from .channels import history, presence, presence_stats, publish, rpc, send
 from .connecting import connect, refresh
 from .context import Context
 from .errors import CommandError, Ended
-from .subscribing import announce, begin, go_live, new_subscription, since_request, sub_refresh, subscribe, unsubscribe
+from .subscribing import announce, begin, since_request, sub_refresh, subscribe, unsubscribe
 
 _UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}
 _INSUFFICIENT_STATE = {"code": 2500, "reason": "insufficient state"}
@@ -131,7 +132,7 @@ class SdkClient:
         if not context.connected:
             context.hub.call(context.session, self._subscribe_later, channel, data, since)
         elif (known := context.session.subscriptions.get(channel)) is None:
-            subscription = new_subscription(context, channel, server_side=True)
+            subscription = new_subscription(context.hub, channel, server_side=True)
             subscription.stays = True
             await self._subscribe(channel, subscription, data, since)
         elif isinstance(known, TrackedSubscription):
@@ -141,7 +142,7 @@ class SdkClient:
         self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
         if self._context.connected and channel not in session.subscriptions and session.state is State.OPEN:
-            await self._subscribe(channel, new_subscription(self._context, channel, server_side=True), data, since)
+            await self._subscribe(channel, new_subscription(self._context.hub, channel, server_side=True), data, since)
 
     async def _subscribe(
         self, channel: str, subscription: TrackedSubscription, data: Payload | None, since: StreamPosition | None
@@ -154,7 +155,7 @@ class SdkClient:
             return
         if subscription.active:  # it may have been taken out again meanwhile
             announce(context, channel, result | sparse(data=data))
-            go_live(context, channel)
+            go_live(context.hub, context.session, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
         """The application takes it out of a channel: now, and again after all that waits and might put it in."""

@@ -12,6 +12,7 @@ from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
 from ..hub.admission import Refused
+from ..hub.tracking import go_live, new_subscription
 from ..messages import Credentials
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
@@ -20,7 +21,7 @@ from ..session import State
 from ..transports.handshake import anonymous_allowed, objection, seconds_left, who
 from .context import Context
 from .errors import CommandError, Ended
-from .subscribing import begin, go_live, new_subscription, seconds_to_live
+from .subscribing import begin, seconds_to_live
 
 # What a client is told of the server's version; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
@@ -54,7 +55,7 @@ async def connect(context: Context, command: Command) -> None:
     context.send(context.codec.reply(command.id, "connect", _result(context, ttl, subs)))
     context.connected = True
     for channel in channels:
-        go_live(context, channel)
+        go_live(context.hub, context.session, channel)
     if hub.hooks.on_connect is not None:
         await context.tell(hub.hooks.on_connect)
 
@@ -73,7 +74,7 @@ def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[
 async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Any]) -> dict[str, Any]:
     subs = {}
     for channel in channels:
-        subscription = new_subscription(context, channel, server_side=True)
+        subscription = new_subscription(context.hub, channel, server_side=True)
         # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
         request = requests.get(channel)
         subs[channel] = await begin(context, channel, subscription, request and {**request, "flag": 0})

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..auth import SubscriptionToken, verify_subscription_token
-from ..brokers import Broker
 from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
-from ..hub.batch import Batch
+from ..hub.tracking import go_live, new_subscription, track
 from ..messages import StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode
 from ..protocols.centrifuge.commands import sparse
 from ..session import TrackedSubscription
-from ..stream import Recovery
 from .context import Context, channel_of
 from .errors import CommandError, Ended
 
@@ -38,7 +36,7 @@ async def subscribe(context: Context, command: Command) -> None:
     if allowed is None:
         await context.authorize(channel, "subscribe")
     ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
-    subscription = new_subscription(context, channel, server_side=False)
+    subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if allowed is None else allowed.info
     result = await begin(context, channel, subscription, command.params)
     if not subscription.active:  # more came meanwhile than is held back
@@ -46,7 +44,7 @@ async def subscribe(context: Context, command: Command) -> None:
     result |= sparse(expires=ttl is not None, ttl=ttl)
     context.send(context.codec.reply(command.id, "subscribe", result))
     context.expire_subscription(channel, ttl)
-    go_live(context, channel)
+    go_live(context.hub, context.session, channel)
 
 
 async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
@@ -66,15 +64,6 @@ async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
     return {}
 
 
-def new_subscription(context: Context, channel: str, *, server_side: bool) -> TrackedSubscription:
-    """Return a subscription that keeps what comes until it goes live."""
-    subscription = TrackedSubscription(context.hub.fanout.number)
-    subscription.buffer = []
-    subscription.server_side = server_side
-    subscription.join_leave = context.hub.namespaces.options(channel).join_leave
-    return subscription
-
-
 async def begin(
     context: Context, channel: str, subscription: TrackedSubscription, request: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -84,35 +73,21 @@ async def begin(
         CommandError: its position cannot be continued, and it wants that to be an error.
         BrokerError: the broker did not answer.
     """
-    hub = context.hub
-    try:
-        await hub.join(context.session, channel, subscription)
-        if hub.namespaces.stream(channel) is None:
-            return {}
-        return await _position(hub.broker, channel, subscription, request or {})
-    except BaseException:
-        hub.leave(context.session, channel)
-        raise
-
-
-async def _position(
-    broker: Broker, channel: str, subscription: TrackedSubscription, request: Mapping[str, Any]
-) -> dict[str, Any]:
-    recovering = bool(request.get("recover"))
-    if recovering:
+    since = None
+    if request and request.get("recover"):
         since = StreamPosition(max(0, request["offset"]), request["epoch"])
-        recovery = await broker.recover(channel, since)
-    else:
-        recovery = Recovery(False, [], (await broker.history(channel, 0, None, False)).position)
-    if recovering and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
+    recovery = await track(context.hub, context.session, channel, subscription, since)
+    if recovery is None:
+        return {}
+    if request and since is not None and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
+        context.hub.leave(context.session, channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
     top = recovery.position
-    subscription.positioned, subscription.offset, subscription.epoch = True, top.offset, top.epoch
     return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
         # The client counts on from its own offset as it takes the publications.
-        offset=since.offset if recovery.recovered else top.offset,
+        offset=since.offset if since is not None and recovery.recovered else top.offset,
         recovered=recovery.recovered,
-        was_recovering=recovering,
+        was_recovering=since is not None,
         publications=recovery.publications,
     )
 
@@ -129,17 +104,6 @@ def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:
     for publication in result.get("publications", ()):
         if (message := context.codec.encode(publication)) is not None:
             context.send(message)
-
-
-def go_live(context: Context, channel: str) -> None:
-    """Let publications through, those first that were held back: the client has been answered."""
-    subscription = context.session.subscriptions.get(channel)
-    if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
-        return
-    held_back, subscription.buffer = subscription.buffer, None
-    if held_back:
-        context.hub.fanout.serve(context.session, ((subscription, Batch(held_back)),))
-    context.hub.announce(context.session, channel, joined=True)
 
 
 def _check_token(context: Context, token: str, channel: str) -> SubscriptionToken:
