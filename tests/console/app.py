@@ -17,7 +17,7 @@ from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
 from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
-from asgi_push.protocols.centrifuge.json_codec import JsonCodec
+from asgi_push.protocols.centrifuge.json_codec import CODEC as SDK_JSON
 from asgi_push.protocols.wire import WireMessage
 from asgi_push.session import Session
 
@@ -50,7 +50,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
         now = time.monotonic() - (first + count - number) * 0.9
         sdk = chance.random() < 0.4
         beat: Heartbeat = ServerHeartbeat(3600, 8, time.monotonic(), 3600) if sdk else ClientHeartbeat(75)
-        codec: Any = JsonCodec() if sdk else plain.CODEC
+        codec: Any = SDK_JSON if sdk else plain.CODEC
         token = f"{chance.randrange(16**12):012x}"
         session = Session(token, f"{number}", Nowhere(), codec, hub, beat, now)
         session.remote = (

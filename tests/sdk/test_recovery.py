@@ -187,6 +187,14 @@ class RecoveryMachine(RuleBasedStateMachine):
             else:
                 connection.block()
 
+    @rule(which=clients, channel=channels, missed=st.integers(0, 7))
+    def miss(self, which: int, channel: str, missed: int) -> None:
+        """A client is away for some publications, of which the history has all, or not quite."""
+        self.cut(which, True)
+        self.publish(channel, missed)
+        self.settle()
+        self.connect_and_read(which)
+
     # -- the application --------------------------------------------------------------------------------------------
 
     @rule(user=st.sampled_from(USERS), channel=st.sampled_from(PUT_INTO))
@@ -204,8 +212,15 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.taken_out.add((user, channel))
             self.put_in = {(session, name) for session, name in self.put_in if (session.user, name) != (user, channel)}
 
-    @rule(which=clients, channel=channels, times=st.integers(1, 3), what=meanwhile, answers=st.integers(0, 9))
-    def meanwhile(self, which: int, channel: str, times: int, what: str, answers: int) -> None:
+    @rule(
+        which=clients,
+        channel=channels,
+        times=st.integers(1, 3),
+        what=meanwhile,
+        answers=st.integers(0, 9),
+        calm=st.booleans(),
+    )
+    def meanwhile(self, which: int, channel: str, times: int, what: str, answers: int, calm: bool) -> None:
         """While the broker is asked for the position of a subscription, something happens that changes it."""
         self.broker.slow = True
         if self.clients[which].connection is None:
@@ -234,6 +249,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         while self.broker.asked:
             self.answer()
         self.settle_and_read()
+        if calm:
+            self.calm_down()
 
     # -- the broker -------------------------------------------------------------------------------------------------
 
@@ -263,6 +280,17 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.hidden = True
         else:
             self.broker.arrive()
+
+    @rule(channel=channels, lost=st.integers(1, 2))
+    def lose(self, channel: str, lost: int) -> None:
+        """Publications are lost on their way, and the next one comes."""
+        self.deliver_late(False)
+        self.broker.late = True
+        self.publish(channel, lost)
+        self.settle()
+        self.broker.on_the_way.clear()
+        self.broker.late = False
+        self.publish_and_read(channel, 1)
 
     @rule(channel=channels, how=st.sampled_from(["time", "time", "expired", "removed", "restart"]))
     def forget(self, channel: str, how: str) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ...messages import Payload
-from ..wire import Codec, WireMessage
 
 # The fields of each command, with what stands for a field that is not there. None: a payload; a dict of its own is a
 # message; {str: ...} is a map. Fields that are not listed are ignored, as the protocol wants.
@@ -78,26 +77,6 @@ class Command:
 
 
 PONG = Command(0, "", {}, 0)
-
-
-class SdkCodec(Codec, Protocol):
-    """One encoding of the protocol. Bodies are dicts that may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
-
-    def decode(self, frame: str | bytes) -> list[Command]:
-        """Return the commands of a frame, in order, or raise Violation."""
-        ...
-
-    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
-        """Return the answer to a command."""
-        ...
-
-    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
-        """Return the error that answers a command: code, message, and whether trying again may help."""
-        ...
-
-    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
-        """Return a message that no command asked for."""
-        ...
 
 
 def sparse(**fields: Any) -> dict[str, Any]:

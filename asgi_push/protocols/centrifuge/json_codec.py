@@ -6,19 +6,16 @@ from typing import Any
 
 import orjson
 
-from ...disconnect import Disconnect
-from ...messages import ClientInfo, Notice, Payload, Publication
+from ...messages import ClientInfo, Payload, Publication
 from ..wire import WireMessage
+from .codec import SdkCodec
 from .commands import FIELDS, MAX_ID, PONG, Command, Violation, sparse
 
 _MAX_OFFSET = 2**64 - 1
 
 
-class JsonCodec:
+class JsonEncoding:
     """Speaks JSON in text messages."""
-
-    name = "centrifuge"
-    ping: WireMessage | None = WireMessage(b"{}", text=True)
 
     def decode(self, frame: str | bytes) -> list[Command]:
         """Return the commands of a frame, in order, or raise Violation."""
@@ -26,51 +23,18 @@ class JsonCodec:
         lines = text.removesuffix("\n").split("\n")
         return [_command(line) for line in lines]
 
-    def close_code(self, disconnect: Disconnect) -> int:
-        """Return the close code that says why a session ends: the protocol's own."""
-        return disconnect.code
+    def message(self, content: Mapping[str, Any]) -> WireMessage:
+        """Return the message with these fields."""
+        return WireMessage(dumps(content), text=True)
 
-    def encode(self, publication: Publication | Notice) -> WireMessage | None:
-        """Return the push that carries a publication or a notice."""
-        if isinstance(publication, Notice):
-            kind = "join" if publication.joined else "leave"
-            return self.push(publication.channel, kind, {"info": publication.info})
-        if not publication.channel:  # for this session alone
-            return self.push("", "message", {"data": publication.payload})
-        return self.push(publication.channel, "pub", _publication(publication))
-
-    def frame(self, publication: Publication) -> bytes:
-        """Return the frame of the push that carries a publication."""
-        return self.push(publication.channel, "pub", _publication(publication)).frame
-
-    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+    def join(self, messages: list[WireMessage]) -> WireMessage:
         """Return one message that holds them all."""
-        return [WireMessage(b"\n".join([message.data for message in messages]), text=True)]
-
-    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
-        """Return the answer to a command."""
-        return _message({"id": command_id, method: result})
-
-    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
-        """Return the error that answers a command."""
-        code, text, temporary = error
-        return _message({"id": command_id, "error": {"code": code, "message": text} | sparse(temporary=temporary)})
-
-    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
-        """Return a message that no command asked for."""
-        return _message({"push": sparse(channel=channel) | {kind: body}})
-
-
-CODEC = JsonCodec()
+        return WireMessage(b"\n".join([message.data for message in messages]), text=True)
 
 
 def dumps(content: Mapping[str, Any]) -> bytes:
     """Return JSON; what it holds may be ``Payload``, ``Publication`` and ``ClientInfo``."""
     return orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS)
-
-
-def _message(content: Mapping[str, Any]) -> WireMessage:
-    return WireMessage(dumps(content), text=True)
 
 
 def _default(value: Any) -> Any:
@@ -159,3 +123,6 @@ def _payload(name: str, value: Any) -> Payload:
 
 def _item(name: str, default: Any, value: Any) -> Any:
     return _fields(default, value) if isinstance(default, dict) else _value(name, default, value)
+
+
+CODEC = SdkCodec(JsonEncoding())

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
-from ...disconnect import Disconnect
-from ...messages import ClientInfo, Notice, Payload, Publication
+from ...messages import ClientInfo, Payload, Publication
 from ..wire import WireMessage
 from . import messages_pb2
+from .codec import SdkCodec
 from .commands import FIELDS, PONG, Command, Violation, sparse
 
 pb: Any = messages_pb2  # generated, without types
@@ -18,13 +18,8 @@ pb: Any = messages_pb2  # generated, without types
 _MAX_VARINT_BYTES = 5
 
 
-class ProtobufCodec:
+class ProtobufEncoding:
     """Speaks Protobuf in binary messages."""
-
-    name = "centrifuge"
-
-    def __init__(self) -> None:
-        self.ping: WireMessage | None = _message(pb.Reply())
 
     def decode(self, frame: str | bytes) -> list[Command]:
         """Return the commands of a frame, in order, or raise Violation."""
@@ -35,45 +30,14 @@ class ProtobufCodec:
             raise Violation("an empty frame")
         return commands
 
-    def close_code(self, disconnect: Disconnect) -> int:
-        """Return the close code that says why a session ends: the protocol's own."""
-        return disconnect.code
+    def message(self, content: Mapping[str, Any]) -> WireMessage:
+        """Return the message with these fields."""
+        data = _fill(pb.Reply(), content).SerializeToString()
+        return WireMessage(_varint(len(data)) + data, text=False)
 
-    def encode(self, publication: Publication | Notice) -> WireMessage | None:
-        """Return the push that carries a publication or a notice."""
-        if isinstance(publication, Notice):
-            kind = "join" if publication.joined else "leave"
-            return self.push(publication.channel, kind, {"info": publication.info})
-        if not publication.channel:  # for this session alone
-            return self.push("", "message", {"data": publication.payload})
-        return self.push(publication.channel, "pub", _publication(publication))
-
-    def frame(self, publication: Publication) -> bytes:
-        """Return the frame of the push that carries a publication."""
-        return self.push(publication.channel, "pub", _publication(publication)).frame
-
-    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+    def join(self, messages: list[WireMessage]) -> WireMessage:
         """Return one message that holds them all."""
-        return [WireMessage(b"".join([message.data for message in messages]), text=False)]
-
-    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
-        """Return the answer to a command."""
-        return _message(_fill(pb.Reply(), {"id": command_id, method: result}))
-
-    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
-        """Return the error that answers a command."""
-        code, text, temporary = error
-        body = {"code": code, "message": text, "temporary": temporary}
-        return _message(_fill(pb.Reply(), {"id": command_id, "error": body}))
-
-    def push(self, channel: str, kind: str, body: Mapping[str, Any]) -> WireMessage:
-        """Return a message that no command asked for."""
-        return _message(_fill(pb.Reply(), {"push": {"channel": channel, kind: body}}))
-
-
-def _message(reply: Message) -> WireMessage:
-    data = reply.SerializeToString()
-    return WireMessage(_varint(len(data)) + data, text=False)
+        return WireMessage(b"".join([message.data for message in messages]), text=False)
 
 
 def _varint(number: int) -> bytes:
@@ -157,6 +121,8 @@ def _fill(message: Any, content: Mapping[str, Any]) -> Any:
                 _fill(field.add(), _publication(item))
         elif isinstance(value, ClientInfo):
             _fill(field, _client_info(value))
+        elif isinstance(value, Publication):
+            _fill(field, _publication(value))
         else:
             setattr(message, name, _bytes(value) if isinstance(value, Payload) else value)
     return message
@@ -188,4 +154,4 @@ def _bytes(payload: Payload) -> bytes:
     return orjson.dumps(payload.data.decode()) if payload.kind == "text" else payload.data
 
 
-CODEC = ProtobufCodec()
+CODEC = SdkCodec(ProtobufEncoding())

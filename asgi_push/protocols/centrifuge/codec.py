@@ -1,0 +1,71 @@
+"""What the server says, whatever the encoding: replies, errors and pushes."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ...disconnect import Disconnect
+from ...messages import Notice, Publication
+from ..wire import WireMessage
+from .commands import Command, sparse
+
+
+class Encoding(Protocol):
+    """How messages are written and read; what is written may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
+
+    def decode(self, frame: str | bytes) -> list[Command]:
+        """Return the commands of a frame, in order, or raise Violation."""
+        ...
+
+    def message(self, content: Mapping[str, Any]) -> WireMessage:
+        """Return the message with these fields."""
+        ...
+
+    def join(self, messages: list[WireMessage]) -> WireMessage:
+        """Return one message that holds them all."""
+        ...
+
+
+class SdkCodec:
+    """Speaks the protocol in one encoding."""
+
+    name = "centrifuge"
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._message = encoding.message
+        self._join = encoding.join
+        self.decode = encoding.decode
+        self.ping: WireMessage | None = encoding.message({})
+
+    def close_code(self, disconnect: Disconnect) -> int:
+        """Return the close code that says why a session ends: the protocol's own."""
+        return disconnect.code
+
+    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+        """Return the push that carries a publication or a notice."""
+        if isinstance(publication, Notice):
+            kind = "join" if publication.joined else "leave"
+            return self.push(publication.channel, kind, {"info": publication.info})
+        if not publication.channel:  # for this session alone
+            return self.push("", "message", {"data": publication.payload})
+        return self.push(publication.channel, "pub", publication)
+
+    def frame(self, publication: Publication) -> bytes:
+        """Return the frame of the push that carries a publication."""
+        return self.push(publication.channel, "pub", publication).frame
+
+    def join(self, messages: list[WireMessage]) -> list[WireMessage]:
+        """Return one message that holds them all."""
+        return [self._join(messages)]
+
+    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
+        """Return the answer to a command."""
+        return self._message({"id": command_id, method: result})
+
+    def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
+        """Return the error that answers a command: code, message, and whether trying again may help."""
+        code, text, temporary = error
+        return self._message({"id": command_id, "error": {"code": code, "message": text} | sparse(temporary=temporary)})
+
+    def push(self, channel: str, kind: str, body: Mapping[str, Any] | Publication) -> WireMessage:
+        """Return a message that no command asked for."""
+        return self._message({"push": {"channel": channel, kind: body} if channel else {kind: body}})
