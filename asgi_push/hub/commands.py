@@ -1,7 +1,7 @@
 """What one process asks of all: end a user's sessions, or put them into a channel, wherever they are."""
 
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -13,7 +13,7 @@ from ..messages import Payload, StreamPosition
 from ..session import Session, user_channel
 from .hub import Hub
 
-Verb = Literal["disconnect", "expire", "subscribe", "unsubscribe"]
+Verb = Literal["disconnect", "evict", "expire", "subscribe", "unsubscribe"]
 
 
 def encode_command(verb: Verb, **arguments: Any) -> bytes:
@@ -23,11 +23,7 @@ def encode_command(verb: Verb, **arguments: Any) -> bytes:
 
 async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
     """Close sessions, in whichever process they are, for they are more than their user may have."""
-    reason = Disconnect.CONNECTION_LIMIT
-    for session_id in session_ids:
-        await hub.broker.command(
-            encode_command("disconnect", session=session_id, code=reason.code, reason=reason.reason)
-        )
+    await hub.broker.command(encode_command("evict", sessions=list(session_ids)))
 
 
 async def obey(hub: Hub, message: bytes) -> None:
@@ -44,8 +40,10 @@ async def obey(hub: Hub, message: bytes) -> None:
 async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
     if command["verb"] != "subscribe":
         await hub.fanout.settled()  # what was published before is for those who were there
-    for session in _meant(hub, command.get("user"), command.get("session"), command.get("keep", ())):
+    for session in _meant(hub, command):
         match command["verb"]:
+            case "evict":
+                hub.close(session, Disconnect.CONNECTION_LIMIT)
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
             case "subscribe" if command["channel"] in session.subscriptions or hub.has_room_for_channel(session):
@@ -64,9 +62,13 @@ def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPositio
     return None if data is None else encode(data), None if since is None else StreamPosition(**since)
 
 
-def _meant(hub: Hub, user: str | None, session_id: str | None, keep: Container[str]) -> list[Session]:
-    if session_id is None:
-        members = hub.registry.members(user_channel(user)) if user else ()
-        return [session for session in members if session.id not in keep]
-    session = hub.registry.get(session_id)
-    return [session] if session is not None and user in (None, session.user) and session_id not in keep else []
+def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Session]:
+    """Return the sessions here that a command names: several by their ids, one, or all of a user's."""
+    user, one = command.get("user"), command.get("session")
+    if one is None and user:
+        found = list(hub.registry.members(user_channel(user)))
+    else:
+        names = command.get("sessions", [one])
+        found = [session for name in names if (session := hub.registry.get(name)) is not None]
+    keep = command.get("keep", ())
+    return [session for session in found if user in (None, session.user) and session.id not in keep]

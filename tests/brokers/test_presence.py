@@ -23,7 +23,7 @@ from asgi_push.brokers.redis.server import Server as RedisServer
 from asgi_push.registry import Registry
 from asgi_push.session import Subscription
 from tests.asgi import PATIENCE, until
-from tests.brokers.faulty import cluster
+from tests.brokers.faulty import Cluster, cluster
 from tests.servers import Server
 
 
@@ -103,8 +103,8 @@ async def flush(redis: Server) -> None:
 
 
 @asynccontextmanager
-async def linked(redis: Server | str) -> AsyncIterator[Link]:
-    server = RedisServer(redis if isinstance(redis, str) else redis.redis)
+async def linked(redis: Server | Cluster) -> AsyncIterator[Link]:
+    server = RedisServer(redis.redis)
     link = Link(server, Outage(server.name))
     link.start()
     yield link
@@ -322,7 +322,7 @@ async def test_over_a_cluster(tmp_path: Path, anyio_backend: str) -> None:
         pytest.skip("redis-py needs asyncio")
     settings = Settings(max_sessions_per_user=1)
     with cluster(tmp_path) as nodes:
-        async with linked(nodes.url) as link, running(RedisPresence(link, Keys("test", 0), settings)) as process:
+        async with linked(nodes) as link, running(RedisPresence(link, Keys("test", 0), settings)) as process:
             channels = [f"news:{number}" for number in range(20)]
             sessions = [process.enter(channel, channel, channel) for channel in channels]
             for number, channel in enumerate(channels):

@@ -176,6 +176,8 @@ class RedisPresence:
 
     async def _close_replaced(self) -> None:
         replaced, self._replaced = self._replaced, []
+        if not replaced:
+            return
         try:
             await self._evict(replaced)
         except BrokerError as error:
