@@ -42,5 +42,5 @@ async def drain(hub: Hub, over: float) -> int:
             await anyio.sleep(_TICK)
     for session in hub.registry.sessions():  # one that was on its way in when this began
         hub.close(session, Disconnect.SHUTDOWN)
-    await hub.idle()
+    await hub.see_off()
     return len(sessions)

@@ -113,15 +113,19 @@ class Hub:
         self.fanout.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
-        await self.idle()
-        for session in list(self._closing):
-            session.carrier.stop(abort=True)
-        await self.idle()
+        await self.see_off()
+        await self._idle()
         await self._background.stop()
         if self.settings.metrics:
             self.numbers.close()
 
-    async def idle(self) -> None:
+    async def see_off(self) -> None:
+        """Wait for sessions that are closing, but not for ever: those that take no close frame are then dropped."""
+        await self._idle()
+        for session in list(self._closing):
+            session.carrier.stop(abort=True)
+
+    async def _idle(self) -> None:
         """Wait until no session is closing and no hook is running, but not for ever."""
         until = time.monotonic() + _SHUTDOWN_TIME
         while (self._closing or self._calls.running) and time.monotonic() < until:  # noqa: ASYNC110  # once, for two things

@@ -6,14 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.live.talking import PATIENCE, client, post, state, until
+from tests.live.talking import PATIENCE, client, post, raw, state, until
 from tests.servers import Serve, Server
 
 LONG = 3600.0  # a drain that nobody would wait for
@@ -109,6 +109,20 @@ def test_a_second_sigterm_goes_through(serve: Serve) -> None:
         until(ended)
         with pytest.raises(ConnectionClosed):
             websocket.recv(PATIENCE)
+
+
+def test_a_client_that_does_not_read_holds_nothing_up(serve: Serve) -> None:
+    """It gets a moment for its close frame and is dropped: the server would wait for it, and for so long."""
+    env = {"ASGI_PUSH_DRAIN_TIMEOUT": "0.1", "ASGI_PUSH_SEND_TIMEOUT": f"{LONG}"}
+    with serve("tests.live.app:app", env=env) as server, closing(raw(server, "11", buffer=4096)):
+
+        def stuck() -> bool:
+            post(server, "/send/11", "x" * 500_000)
+            return any(session["queued"] for session in state(server)["sessions"])
+
+        until(stuck)
+        server.process.terminate()
+        server.process.wait(3 * PATIENCE)
 
 
 def test_workers_drain_themselves(serve: Serve) -> None:
