@@ -13,21 +13,21 @@ _STEP = 16  # how much longer a burst may be than the one before
 _MAX_STREAM = 64 * 1024 * 1024  # what is due and kept in memory, in bytes
 _LONG_ENOUGH = 0.7  # of the wanted seconds
 _BEATS = 400.0  # heartbeats a second: what 10,000 connections send that ping every 25 s
-UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
+_UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
 
 
 def burst(case: Case) -> Figures:
     """As fast as the server goes: messages delivered a second, and their cost."""
     with running(case) as run:
-        return growing_burst(run, case.seconds)[1]
+        return _growing_burst(run, case.seconds)[1]
 
 
-def growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
+def _growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
     """Burst ever longer, until one burst takes about so many seconds; all before it is warm-up."""
     count = _TICK
     most = _tens(_MAX_STREAM / run.case.size)
     while True:
-        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=UNLIMITED)
+        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=_UNLIMITED)
         elapsed = figures["seconds"]
         if not figures["complete"] or elapsed > _LONG_ENOUGH * seconds or count == most:
             return count, figures
@@ -41,11 +41,16 @@ def _tens(count: float) -> int:
 def paced(case: Case) -> Figures:
     """One publication at a time: the cost of a message, and the time from publish to arrival."""
     with running(case) as run:
-        warm_up, count = max(2, int(case.rate / 3)), max(2, int(case.rate * case.seconds))
-        run.load("paced", run.due_to_all(warm_up), count=warm_up, rate=case.rate)
-        due = run.due_to_all(count)
-        arrived, figures = run.load("paced", due, count=count, rate=case.rate, note=True)
-        return figures | _latencies(arrived, due) | {"pace_kept": arrived.reply["published"] / count}
+        paced_load(run, 1 / 3)
+        return paced_load(run, case.seconds)
+
+
+def paced_load(run: Run, seconds: float) -> Figures:
+    """Publish one by one for so long."""
+    count = max(2, int(run.case.rate * seconds))
+    due = run.due_to_all(count)
+    arrived, figures = run.load("paced", due, count=count, rate=run.case.rate, note=True)
+    return figures | _latencies(arrived, due) | {"pace_kept": arrived.reply["published"] / count}
 
 
 def _latencies(arrived: Arrived, due: Due) -> Figures:
@@ -76,7 +81,7 @@ def http(case: Case) -> Figures:
     """How long the wrapped application takes to answer, while nothing else happens and while a burst runs."""
     path = peers.load(case.peer).http
     with running(case) as run:
-        _, figures = growing_burst(run, case.seconds / 4)
+        _, figures = _growing_burst(run, case.seconds / 4)
         with probing(run.server.port, path, case.seconds) as probe:
             _, quiet = probe.latencies()
         # More than it can do: the burst ends by its time, which is after the probe's.

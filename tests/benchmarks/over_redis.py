@@ -17,7 +17,7 @@ from .crowd import Crowd, connected
 from .process import Server
 from .running import Case, Figures, Run
 
-_TASKS = 100  # that publish concurrently
+_TASKS = 50  # that publish concurrently; redis-py allows 100 connections, and the peers want one a task
 _WARM_UP = 0.3  # in seconds
 
 
@@ -67,21 +67,20 @@ def _read_until(replied: Server, crowd: Crowd) -> None:
 
 
 def delivery(case: Case) -> Figures:
-    """A process without clients publishes, one after the other; one worker has all connections, or two half each.
+    """A process without clients publishes at a pace; one worker has all connections, or several share them.
 
-    On two cores, which Redis, the publisher and the load client share, two workers cannot have two whole cores: so what
-    counts is how many messages are delivered in a second of CPU time of the busier worker.
+    The load client, Redis, the publisher and the workers share two cores. So what counts is not how much comes through,
+    but how many messages are delivered in a second of CPU time of the busiest worker: what it could do with a core.
     """
-    cores = (machine.SERVER_CORE, machine.CLIENT_CORE)
     with ExitStack() as stack:
         stack.enter_context(_redis())
         publisher = stack.enter_context(process.start(case.peer, machine.CLIENT_CORE))
-        workers = [stack.enter_context(process.start(case.peer, core)) for core in cores[: case.workers]]
+        workers = [stack.enter_context(process.start(case.peer)) for _ in range(case.workers)]
         crowd = stack.enter_context(connected(peers.load(case.peer), publisher, case.connections, *workers))
         run = Run(case, publisher, crowd)
-        count, _ = measures.growing_burst(run, case.seconds)
+        measures.paced_load(run, case.seconds / 10)
         before = [worker.cpu() for worker in workers]
-        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=10, seconds=measures.UNLIMITED)
+        figures = measures.paced_load(run, case.seconds)
         busiest = max(worker.cpu() - cpu for worker, cpu in zip(workers, before, strict=True))
     return figures | {"rate_of_cpu": figures["messages"] / busiest}
 

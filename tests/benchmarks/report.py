@@ -14,7 +14,7 @@ COLUMNS = {
     "p99_ms": ("p99 ms", "{:.1f}"),
     "idle_p99_ms": ("idle p99 ms", "{:.1f}"),
     "sequential": ("one by one/s", "{:,.0f}"),
-    "concurrent": ("by 100/s", "{:,.0f}"),
+    "concurrent": ("by 50/s", "{:,.0f}"),
     "rate_of_cpu": ("per CPU s", "{:,.0f}"),
     "memory_kb": ("kB each", "{:.1f}"),
 }

@@ -40,6 +40,7 @@ def _once(case: Case, *, quick: Case | None = None) -> dict[str, tuple[Case, ...
 
 
 _BURST = ("rate", "cpu_us")
+_SHARED = ("rate_of_cpu", "p50_ms", "p99_ms")
 _PACED = ("cpu_us", "p50_ms", "p99_ms")
 
 # 8,000 connections get a few publications a second: about as many messages as 1,000 connections get at 30. At 30 no
@@ -104,7 +105,7 @@ WORKLOADS = {
         **_once(Case("", seconds=3.0)),
     ),
     "redis_publish": Workload(
-        "Redis: publications a second to one channel by one process, one after the other and from 100 tasks, 128 bytes",
+        "Redis: publications a second to one channel by one process, one after the other and from 50 tasks, 128 bytes",
         over_redis.publishing,
         _OVER_REDIS,
         ("sequential", "concurrent"),
@@ -117,13 +118,19 @@ WORKLOADS = {
         _PACED,
         **_once(Case("", connections=100, seconds=5.0)),
     ),
-    "redis_delivery": Workload(
-        "Redis: 1,000 connections to one worker, and to two; published by another process",
+    "redis_worker": Workload(
+        "Redis: 1,000 connections to one worker, 10 publications a second by another process, 128 bytes",
         over_redis.delivery,
         _OVER_REDIS,
-        ("rate_of_cpu", "rate"),
-        cases=tuple(Case("", workers=workers) for workers in (1, 2)),
-        quick=tuple(Case("", workers=workers, seconds=1.0) for workers in (1, 2)),
+        _SHARED,
+        **_once(Case("", rate=10.0, seconds=6.0)),
+    ),
+    "redis_workers": Workload(
+        "Redis: the same 1,000 connections to two workers",
+        over_redis.delivery,
+        _OVER_REDIS,
+        _SHARED,
+        **_once(Case("", workers=2, rate=10.0, seconds=6.0)),
     ),
     "growth": Workload(
         "Growth: the burst with 100, 1,000 and 10,000 connections",

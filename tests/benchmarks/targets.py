@@ -88,6 +88,15 @@ def _rate(workload: str, other: str, ours: str = "asgi_push") -> Compute:
     return _over(workload, "rate", ours, other)
 
 
+def _redis(figure: str) -> Compute:
+    return _over("redis_publish", figure, "asgi_push_redis", "channels_redis")
+
+
+def _two_workers(medians: Medians) -> float:
+    one, two = (medians[workload, "asgi_push_redis"]["rate_of_cpu"] for workload in ("redis_worker", "redis_workers"))
+    return two / one
+
+
 _WANTED = (
     _Wanted("burst: messages/s over ConnectionManager", _rate("burst", _MANAGER), at_least=20),
     _Wanted("burst: messages/s over the fastest other in pure Python", _over_fastest, at_least=10),
@@ -118,6 +127,9 @@ _WANTED = (
     _Wanted("send_to_user: CPU over a dict lookup", _cpu("users", "dict_lookup", "asgi_push_users"), at_most=1.1),
     _Wanted("idle: memory of a connection over a bare handler's", _more_memory, "kB", at_most=3),
     _Wanted("idle: CPU of a heartbeat over a bare handler's", _cpu("idle", "bare"), at_most=1.3),
+    _Wanted("Redis, history: publications/s over channels_redis", _redis("sequential"), at_least=2),
+    _Wanted("Redis, history: the same from 50 tasks", _redis("concurrent"), at_least=5),
+    _Wanted("Redis: messages per CPU second of the busier of two workers over one", _two_workers, at_least=1.6),
     _Wanted("HTTP p99 while a burst runs", _http_in_a_burst, "ms", at_most=_http_allowed),
 )
 

@@ -96,14 +96,13 @@ class Link:
                     await self._reconnect(error)
 
     async def _round_trip(self) -> None:
-        async with asyncio.timeout(CONNECT_TIME):
-            if self._wire is None:
-                self._wire = await self._server.wire()
-            await self._wire.open()
+        wire = self._wire
+        if wire is None or not wire.ready:
+            wire = await self._connect()
         together = [self._waiting.popleft() for _ in range(min(_MAX_TOGETHER, len(self._waiting)))]
         try:
             async with asyncio.timeout(_ROUND_TRIP):
-                answers = await self._wire.execute([command for command, _ in together])
+                answers = await wire.execute([command for command, _ in together])
         except BaseException as error:
             self._fail(together, error)  # some may have been done, so none is sent again
             raise
@@ -123,15 +122,21 @@ class Link:
                 self._waiting.clear()
             await asyncio.sleep(backoff)
             try:
-                async with asyncio.timeout(CONNECT_TIME):
-                    self._wire = await self._server.wire()
-                    await self._wire.open()
+                await self._connect()
             except Exception as error:  # noqa: BLE001  # as in _run
                 cause = error
             else:
                 break
         self._down_since = None
         self._outage.ended("commands")
+
+    async def _connect(self) -> Wire:
+        async with asyncio.timeout(CONNECT_TIME):
+            if self._wire is None:
+                self._wire = await self._server.wire()
+            if not self._wire.ready:
+                await self._wire.open()
+        return self._wire
 
     async def _disconnect(self) -> None:
         wire, self._wire = self._wire, None

@@ -1,6 +1,7 @@
 """One Redis server, or a cluster, as redis-py speaks to it."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ Command = tuple[bytes | str | int, ...]
 # What a TCP connection, TLS and authentication may take, in seconds.
 CONNECT_TIME = 3.0
 
+# A connection that was used so many seconds ago is taken for good; one that was idle for longer is looked at before.
+_FRESH = 0.5
+
 # What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
 # the cluster has not put another in its place.
 _NODE_TIME = 1.0
@@ -28,6 +32,11 @@ _NODE_GONE = (
 
 class Wire(Protocol):
     """Sends commands and brings their answers."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it needs no ``open``."""
+        ...
 
     async def open(self) -> None:
         """Be ready to send; raises where the server cannot be reached, and nothing was sent."""
@@ -100,32 +109,43 @@ class AloneWire:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: AbstractConnection | None = None
+        self._used_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a connection that was good a moment ago."""
+        return self._connection is not None and time.monotonic() < self._used_at + _FRESH
 
     async def open(self) -> None:
         """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
-        if self._connection is None:
-            self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        await self._release()
+        self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        self._used_at = time.monotonic()
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Write all, then read all."""
-        connection, self._connection = self._connection, None
+        connection = self._connection
         if connection is None:
             raise ConnectionError("not open")
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await _answer(connection) for _ in commands]
+            answers = [await _answer(connection) for _ in commands]
         except BaseException:
             await connection.disconnect(nowait=True)  # answers that nobody reads may still come on it
+            await self._release()
             raise
-        finally:
-            await self._pool.release(connection)
+        self._used_at = time.monotonic()
+        return answers
 
     async def close(self) -> None:
         """Let go of the connection."""
-        if self._connection is not None:
-            await self._pool.release(self._connection)
-            self._connection = None
+        await self._release()
         await self._pool.disconnect()
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
 
 
 async def _answer(connection: AbstractConnection) -> Any:
@@ -145,13 +165,17 @@ class ClusterWire:
         self._found = found  # told of the nodes
         self._cluster: RedisCluster | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the nodes are known."""
+        return self._cluster is not None
+
     async def open(self) -> None:
         """Know the nodes."""
-        if self._cluster is None:
-            cluster = self._make()
-            await cluster.initialize()
-            self._cluster = cluster
-            self._found(cluster.get_nodes())
+        cluster = self._make()
+        await cluster.initialize()
+        self._cluster = cluster
+        self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send to each node what is its own."""
