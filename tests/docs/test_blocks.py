@@ -44,7 +44,7 @@ ROOMS = (
     operating_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
-HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN
+HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN | tutorial_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
 
@@ -61,6 +61,7 @@ def test_step(step: Block, serve: servers.Serve, page: Page, tmp_path: Path) -> 
     assert step.step is not None
     write_project(step, tmp_path)
     for name, text in HIDDEN.get(step.step, {}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     env = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
     app = "app:app" if (tmp_path / "app.py").exists() else "tests.asgi:nothing"
@@ -162,8 +163,8 @@ def check_command(words: list[str]) -> None:
                 check_requirement(requirement)
         case ["npm", "install", *packages]:
             assert set(packages) <= PACKAGE_JSON["devDependencies"].keys()
-        case ["npx", "esbuild", *_]:
-            pass  # run by the tutorial's scenarios
+        case ["npx", "esbuild", *_] | ["npm", "run", "dev"] | ["npm", "create", *_] | ["cd", _]:
+            pass  # the scenarios do this, or what it does
         case ["uvicorn", *arguments]:
             from uvicorn.main import main as uvicorn
 

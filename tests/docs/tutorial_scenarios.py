@@ -1,4 +1,4 @@
-"""What must hold of the tutorial's project, step by step; see scenarios.py."""
+"""What must hold of the projects of the tutorial and of the Vue guide, step by step; see scenarios.py."""
 
 from __future__ import annotations
 
@@ -95,6 +95,13 @@ def redis_and_servers(stage: Stage, ports: Sequence[int], *args: str) -> Iterato
 Start = Callable[[], AbstractContextManager[servers.Server]]
 
 
+def requests_of(stage: Stage) -> list[str]:
+    """What the page asks for from now on; it grows."""
+    asked: list[str] = []
+    stage.page.on("request", lambda request: asked.append(request.url))
+    return asked
+
+
 def run_job(stage: Stage, url: str, place: str) -> None:
     """The job of the tutorial, which publishes without the database: who shows it cannot have fetched it."""
     text = (stage.folder / "job.py").read_text()
@@ -111,10 +118,11 @@ def tutorial_workers(stage: Stage) -> None:
         with start():
             opened(stage, "?parcel=7")
             stage.until(lambda: run_job(stage, url, "Milan") or lines(stage))
+        asked = requests_of(stage)
         run_job(stage, url, "Oslo")
         with start():
-            stage.until(lambda: lines(stage)[-1] == "Oslo")
-            assert lines(stage)[0] == "Milan", "it fetched the state"
+            stage.until(lambda: lines(stage) == ["Oslo"])
+            assert asked == [], "it fetched the state"
 
 
 def tutorial_proxy(stage: Stage) -> None:
@@ -127,8 +135,7 @@ def tutorial_proxy(stage: Stage) -> None:
             one.enter_context(start_one())
             other.enter_context(start_other())
             opened(stage, "?parcel=7")
-            asked: list[str] = []
-            stage.page.on("request", lambda request: asked.append(request.url))
+            asked = requests_of(stage)
             for server, start, place in ((one, start_one, "Lyon"), (other, start_other, "Turin")):
                 server.close()
                 stage.post(f"/parcels/7/move?place={place}")
@@ -151,6 +158,63 @@ def site(stage: Stage, port: int, ports: Sequence[int]) -> str:
     return changed(text, changes)
 
 
+# -- A Vue page -------------------------------------------------------------------------------------------------------
+
+INDEX = '<!doctype html><div id="app"></div><script type="module" src="/src/main.js"></script>'
+MAIN = 'import { createApp } from "vue"; import App from "./App.vue"; createApp(App).mount("#app");'
+TEMPLATE = {"page/index.html": INDEX, "page/src/main.js": MAIN, "page/package.json": '{"type": "module"}'}
+
+
+def vite(stage: Stage, *arguments: str) -> list[str]:
+    """The command that does this in the folder of the page."""
+    modules = install_modules()
+    folder = stage.folder / "page"
+    (folder / "node_modules").mkdir()
+    for module in modules.iterdir():
+        if module.name != ".vite":  # its cache, which is each page's own
+            (folder / "node_modules" / module.name).symlink_to(module)
+    command, *options = arguments
+    return [str(modules / ".bin" / "vite"), command, str(folder), *options]
+
+
+def says(stage: Stage, text: str) -> None:
+    stage.page.get_by_text(text, exact=True).wait_for()
+
+
+def vue_page(stage: Stage) -> None:
+    port, behind = servers.free_port(), servers.free_port()
+    config = stage.folder / "page" / "vite.config.js"
+    config.write_text(changed(config.read_text(), {"localhost:8000": f"{servers.HOST}:{behind}"}))
+    stage = replace(stage, server=replace(stage.server, port=behind))
+    env = {"PYTHONPATH": os.pathsep.join([str(servers.ROOT), str(stage.folder)])}
+    start = partial(servers.serve, "app:app", port=behind, env=env, log_dir=stage.folder)
+    command = vite(stage, "dev", "--host", servers.HOST, "--port", f"{port}", "--strictPort")
+    with servers.run_server("vite", command, port=port, log_path=stage.folder / "vite.log"):
+        with start():
+            stage.page.goto(f"http://{servers.HOST}:{port}/")
+            says(stage, "Order 7 is new.")
+            says(stage, "subscribed")
+            stage.post("/api/orders/7/shipped")
+            says(stage, "Order 7 is shipped.")
+        with start():
+            stage.post("/api/orders/7/delivered")
+            says(stage, "Order 7 is delivered.")
+            says(stage, "subscribed")
+            stage.post("/api/orders/7/paid")
+            says(stage, "Order 7 is paid.")
+
+
+def vue_built(stage: Stage) -> None:
+    subprocess.run(vite(stage, "build"), check=True, capture_output=True, timeout=60)
+    stage.page.goto(stage.server.http)
+    says(stage, "Order 7 is new.")
+    stage.post("/api/orders/7/shipped")
+    says(stage, "Order 7 is shipped.")
+
+
+# What a step needs that its page does not show.
+HIDDEN = {"vue_page": TEMPLATE, "vue_built": {**TEMPLATE, "page/dist/index.html": ""}}
+
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
-    name: function for name, function in list(globals().items()) if name.startswith("tutorial_")
+    name: function for name, function in list(globals().items()) if name.startswith(("tutorial_", "vue_"))
 }
