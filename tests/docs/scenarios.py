@@ -23,7 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests import servers
 
 BROWSER = Path(__file__).parent / "browser"
-PATIENCE = 15.0  # seconds after which something is not slow but wrong
+PATIENCE = 30.0  # seconds after which something is not slow but wrong
 
 
 @dataclass(frozen=True, slots=True)
