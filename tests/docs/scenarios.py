@@ -63,8 +63,10 @@ def install_modules() -> Path:
     """Return the folder of what the JavaScript of the documentation imports; installs that on first use."""
     modules, lock = BROWSER / "node_modules", BROWSER / "package-lock.json"
     installed = modules / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([servers.find_program("npm"), "ci"], cwd=BROWSER, check=True, capture_output=True, timeout=300)
+    with servers.alone(BROWSER):
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            npm = servers.find_program("npm")
+            subprocess.run([npm, "ci"], cwd=BROWSER, check=True, capture_output=True, timeout=300)
     return modules
 
 

@@ -74,11 +74,12 @@ def build(name: str) -> None:
     servers.find_program("npm")
     stamp, sources = folder / "node_modules" / ".built-from", hash_of_sources(folder)
     made = folder / ("dist" if "build" in line.build else "node_modules")
-    if made.is_dir() and stamp.is_file() and stamp.read_text() == sources:
-        return
-    done = subprocess.run(["bash", "-c", line.build], check=False, cwd=servers.ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f"{line.build} failed:\n{done.stdout}{done.stderr}"
-    stamp.write_text(sources)
+    with servers.alone(folder):
+        if made.is_dir() and stamp.is_file() and stamp.read_text() == sources:
+            return
+        done = subprocess.run(["bash", "-c", line.build], check=False, cwd=servers.ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line.build} failed:\n{done.stdout}{done.stderr}"
+        stamp.write_text(sources)
 
 
 def hash_of_sources(folder: Path) -> str:

@@ -253,13 +253,14 @@ def install() -> Path:
     servers.find_program("node")
     npm, folder = servers.find_program("npm"), HERE / "node_modules"
     stamp, wanted = folder / ".installed-from", hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return folder
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, check=False, cwd=HERE, capture_output=True, text=True)
-    if done.returncode:
-        servers.unavailable(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    stamp.write_text(wanted)
+    with servers.alone(HERE):
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return folder
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, check=False, cwd=HERE, capture_output=True, text=True)
+        if done.returncode:
+            servers.unavailable(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        stamp.write_text(wanted)
     return folder
 
 
