@@ -153,8 +153,12 @@ class Push:
         self.blocking.stop()
 
     def drain_at_sigterm(self) -> None:
-        """For what serves requests: have a SIGTERM drain first, if ``drain_timeout`` says so; see ``drain``."""
-        if self.settings.drain_timeout:
+        """For what serves requests: have a SIGTERM drain first, over ``drain_timeout``; see ``drain``.
+
+        It is asked for by that setting, and by event streams: uvicorn and granian wait for responses that are under
+        way, and one that never ends would hold up their end for ever.
+        """
+        if self.settings.drain_timeout or self.settings.sse:
             self._home.drain_at_sigterm(self.settings.drain_timeout)
 
     def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:

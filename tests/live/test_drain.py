@@ -125,6 +125,23 @@ def test_a_client_that_does_not_read_holds_nothing_up(serve: Serve) -> None:
         server.process.wait(3 * PATIENCE)
 
 
+@pytest.mark.parametrize("over", [0.0, 0.2])
+@pytest.mark.parametrize("kind", ["uvicorn-sansio", "granian", "daphne"])
+def test_event_streams_end(serve: Serve, kind: str, over: float) -> None:
+    """Also without a time for it, as servers wait for a response that is under way; with when to come back."""
+    env = {"ASGI_PUSH_DRAIN_TIMEOUT": f"{over}", "ASGI_PUSH_SSE": "true"}
+    with (
+        serve("tests.live.app:app", kind=kind, env=env) as server,
+        httpx.stream("GET", server.http + "/push/events", timeout=PATIENCE) as stream,
+    ):
+        lines = stream.iter_lines()
+        next(lines)
+        until(lambda: state(server)["sessions"])
+        server.process.terminate()
+        assert list(filter(None, lines))[-1].startswith("retry: ")
+        server.process.wait(PATIENCE)
+
+
 def test_workers_drain_themselves(serve: Serve) -> None:
     """The supervisor passes the signal on; each worker sends its own sessions away."""
     with draining_server(serve, "uvicorn-sansio", 0.5, ["--workers", "2"]) as server, ExitStack() as stack:
