@@ -28,13 +28,14 @@ _TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
 async def subscribe(context: Context, command: Command) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
     channel, token = channel_of(command), command.params["token"]
+    allowed = _check_token(context, token, channel) if token else None
+    if allowed is None:
+        await context.authorize(channel, "subscribe")
+    # While authorize took its time the application may have put it there.
     if channel in context.session.subscriptions:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
     if not context.hub.has_room_for_channel(context.session):
         raise CommandError(ErrorCode.LIMIT_EXCEEDED)
-    allowed = _check_token(context, token, channel) if token else None
-    if allowed is None:
-        await context.authorize(channel, "subscribe")
     ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if allowed is None else allowed.info

@@ -236,6 +236,22 @@ async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         assert home.push.hub.turns._locks == {}
 
 
+async def test_the_application_comes_first(encoding: str) -> None:
+    """A client that the application puts into a channel while authorize decides on it is in it once."""
+
+    async def authorize(session: Session, channel: str, action: str) -> bool:
+        await home.push.subscribe("ann", channel)
+        return True
+
+    async with house(encoding, authenticate=ann, authorize=authorize) as home:
+        peer = await home.peer()
+        assert "subscribe" in (await peer.ask("subscribe", channel="a"))["push"]
+        assert (await peer.hear())["error"]["code"] == 105
+        await home.push.publish("a", 1)
+        assert (await peer.hear())["push"]["pub"]
+        assert (await peer.ask("unsubscribe", channel="b"))["id"] == 9
+
+
 async def test_an_unsubscribe_that_waits_does_not_undo_what_came_after_it(encoding: str) -> None:
     """In a hook the application may take a session out of a channel and put it back."""
 
