@@ -21,9 +21,10 @@ from tests.console.app import KEY
 from tests.metrics.test_numbers import of, parse
 from tests.servers import Server
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=20_000)  # in milliseconds
 
 PATH = "/push/console"
+PATIENCE = 20.0  # seconds after which something is not slow but wrong
 
 
 def serve_console(serve: servers.Serve, **env: str) -> Any:
@@ -145,7 +146,7 @@ def test_feed_is_only_for_who_logged_in(server: Server) -> None:
     """Without a good cookie, or from another page than the console's own, there is no feed, and nothing can be done."""
     value = log_in(server).cookies[COOKIE]
     with open_feed(server, value, server.http) as feed:
-        assert "process" in str(feed.recv())
+        assert "process" in str(feed.recv(PATIENCE))
     until, random, signature = value.split(".")
     forged = [f"{int(until) + 1}.{random}.{signature}", f"{until}.x.{signature}", f"{until}.{random}.", "", "x.y.z"]
     expired = issue(KEY, 0.0)
@@ -167,7 +168,7 @@ def test_feed_reaches_nobody_else(server: Server, page: Page) -> None:
         expect(rows(page)).to_have_count(1)
         expect(page.locator("#fact-uptime")).not_to_have_text(page.locator("#fact-uptime").text_content() or "")
         alice.send("ping")
-        assert alice.recv() == "pong", "nothing came before it"
+        assert alice.recv(PATIENCE) == "pong", "nothing came before it"
         answer = httpx.post(f"{server.http}/push/api/info", json={}, headers={"X-API-Key": KEY}).json()
         assert answer["result"]["nodes"][0]["num_clients"] == 1
         page.get_by_role("button", name="Publish", exact=True).first.click()
@@ -360,7 +361,7 @@ def test_disconnect(server: Server, page: Page) -> None:
         expect(button).to_have_text("Sure?")
         button.click()
         with pytest.raises(ConnectionClosed) as closed:
-            kate.recv()
+            kate.recv(PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 3503
         expect(rows(page)).to_have_count(1)
@@ -371,7 +372,7 @@ def test_disconnect(server: Server, page: Page) -> None:
             page.get_by_role("button", name="Disconnect them all?").click()
             for client in (john, second):
                 with pytest.raises(ConnectionClosed):
-                    client.recv()
+                    client.recv(PATIENCE)
             expect(page.locator("#session-gone")).to_be_visible()
 
 
@@ -390,7 +391,7 @@ def test_publish(server: Server, page: Page) -> None:
             page.get_by_label(kind, exact=True).check()
             page.locator("#publish-send").click()
             expect(page.locator("#publish-answer")).to_contain_text("to 1 session")
-            assert lisa.recv() == arrives
+            assert lisa.recv(PATIENCE) == arrives
             page.locator("#publish-channel").fill("#lisa")
         page.get_by_label("JSON", exact=True).check()
         page.locator("#publish-send").click()
@@ -409,7 +410,7 @@ def test_drain(serve: servers.Serve, page: Page) -> None:
         expect(page.locator("#drain-answer")).to_have_text("Drained: 3 sessions sent away")
         for client in mine:
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv()
+                client.recv(PATIENCE)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
         page.keyboard.press("Escape")

@@ -17,7 +17,7 @@ from asgi_push.console.sampling import Sampler
 from asgi_push.console.wishes import Action, Unclear, View, read
 from asgi_push.metrics.counters import Counters
 from asgi_push.sendqueue import SendQueue
-from tests.asgi import pushing
+from tests.asgi import PATIENCE, pushing
 from tests.console.app import make_up
 
 
@@ -166,7 +166,8 @@ async def test_sampling_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         one = feed.Feed(push.hub)
         one._sampling = True
         began = time.monotonic()
-        await one._keep_sampling()
+        with anyio.fail_after(PATIENCE):
+            await one._keep_sampling()
         assert time.monotonic() > began
         assert (one._sampling, len(one._samples)) == (False, 0)
 
