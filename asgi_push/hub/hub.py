@@ -396,6 +396,7 @@ class Hub:
         if not session.begin_closing(disconnect):
             return False
         self._closing.add(session)
+        self._writers.say_room(session)
         self.registry.remove(session)
         if session.entered:
             self.counters.sessions[session.protocol, session.transport] -= 1

@@ -122,7 +122,7 @@ class Writers:
         finally:
             writer.session = writer.queue = None
             session.drained()
-            self._say_room(session)
+            self.say_room(session)
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
         send, now = session.carrier.send, time.monotonic()
@@ -130,7 +130,7 @@ class Writers:
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
                 if self._awaited and not session.queue.half_full:
-                    self._say_room(session)
+                    self.say_room(session)
                 await send(message)
                 now = time.monotonic()
                 if now > writer.until:
@@ -148,7 +148,8 @@ class Writers:
         while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
             await self._awaited.setdefault(session, anyio.Event()).wait()
 
-    def _say_room(self, session: Session) -> None:
+    def say_room(self, session: Session) -> None:
+        """Let those go who wait for a session's room: there is some, or it will not be needed."""
         if (awaited := self._awaited.pop(session, None)) is not None:
             awaited.set()
 

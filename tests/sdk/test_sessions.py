@@ -328,21 +328,24 @@ async def test_much_that_was_missed_is_no_overflow(encoding: str) -> None:
             assert len((await peer.hear())["subscribe"]["publications"]) == 10
 
 
-async def test_who_does_not_read_its_answers_is_let_go(encoding: str) -> None:
-    """What it asked for is not carried out meanwhile."""
+async def test_who_does_not_read_its_answers_gets_no_more(encoding: str) -> None:
+    """What it asked for is not carried out until it does; and not at all if it is closed before."""
     asked: list[str] = []
 
     def on_rpc(session: Session, method: str, data: Any) -> str:
         asked.append(method)
         return "x" * 1000
 
-    async with house(encoding, on_rpc=on_rpc, queue_bytes=10_000, send_timeout=0.2) as home:
+    async with house(encoding, authenticate=ann, on_rpc=on_rpc, queue_bytes=10_000) as home:
         peer = await home.peer()
         peer.client.block()
         peer.say(*[{"id": number, "rpc": {"method": "a"}} for number in range(1, 50)])
-        await asgi.until(lambda: not home.push.sessions())
-        peer.client.unblock()
+        await asgi.until(lambda: home.push.hub._writers._awaited)
         assert 5 <= len(asked) < 10
+        await home.push.disconnect("ann")
+        await asgi.until(lambda: not home.push.hub._calls.running)
+        assert len(asked) < 10
+        peer.client.unblock()
 
 
 # -- both encodings ----------------------------------------------------------------------------------------------------
