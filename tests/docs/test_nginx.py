@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ async def greet(session: Session) -> None:
     await session.send({"remote": session.remote})
 
 
-app = PushMiddleware(Starlette(), Push(on_connect=greet, everybody=False))
+app = PushMiddleware(Starlette(), Push(on_connect=greet, everybody=False, sse=True))
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,21 @@ def test_heartbeats_outlive_the_read_timeout(nginx: Start, certificate: Path) ->
         plain.send("ping")
         assert plain.recv(PATIENCE) == "pong"
         assert sdk.recv(PATIENCE) == "{}"
+
+
+def test_events_are_not_kept(nginx: Start, certificate: Path) -> None:
+    """A stream of events comes through as it is written, and its heartbeats outlive the read timeout."""
+    context = ssl.create_default_context(cafile=str(certificate.with_name("certificate.pem")))
+    with nginx(SITE) as server:
+        connection = HTTPSConnection(servers.HOST, server.port, context=context, timeout=PATIENCE)
+        with closing(connection):
+            connection.request("GET", "/push/events")
+            response = connection.getresponse()
+            lines = (line.strip() for line in iter(response.readline, b""))
+            assert next(line for line in lines if b"remote" in line).startswith(b"data:")
+            begin = time.monotonic()
+            while time.monotonic() < begin + READ_TIMEOUT + 2 * HEARTBEAT:
+                assert next(line for line in lines if line.startswith(b":"))
 
 
 def closed(socket: ClientConnection, timeout: float) -> bool:
