@@ -102,7 +102,7 @@ class Broker(Protocol):
         ...
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """A session of this process came into the channel: what is published after this returns will be delivered.
+        """A session of this process comes into the channel: what is published after this returns will be delivered.
 
         ``kept`` says whether the channel has a stream. After a BrokerError the channel stays wanted, and is delivered
         as soon as it can be.
@@ -110,7 +110,10 @@ class Broker(Protocol):
         ...
 
     def leave(self, channel: str) -> None:
-        """The channel's last session here is gone; at once, as it is told when nothing can be waited for."""
+        """The channel's last session here is gone; at once, as it is told when nothing can be waited for.
+
+        A session that comes soon after finds the channel still joined.
+        """
         ...
 
 

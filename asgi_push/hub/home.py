@@ -85,8 +85,8 @@ class Home:
         hub = self._hub = self._make()
         hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
         try:
-            await hub.start()
             await hub.broker.start(Receiver(hub.deliver, partial(obey, hub), hub.lost, hub.fanout.room))
+            await hub.start()
         except Exception:
             self._starts = 1
             await self.stop()

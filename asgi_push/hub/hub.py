@@ -150,6 +150,13 @@ class Hub:
         """Give the place of a session that never came to others; one that has none is no error."""
         self._admission.release(session)
 
+    async def prepare(self, session: Session, channels: Iterable[str]) -> None:
+        """Hear the channels of a session that is on its way: from its first moment on it misses nothing."""
+        for channel in (*self.own_channels(session), *channels):
+            await self._hear(channel)
+            if not self.registry.members(channel):
+                self.broker.leave(channel)  # for a while it is heard all the same
+
     async def open(self, session: Session, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
         own = Subscription(self.fanout.number)  # one for all the channels that it never leaves

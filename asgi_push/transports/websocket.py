@@ -125,14 +125,17 @@ async def serve_websocket(
     except Refusal as refusal:
         await refuse(scope, send, refusal)
         return
-    if await _accept(hub, session, carrier, chosen_subprotocol(scope)):
+    if await _accept(hub, session, carrier, channels, chosen_subprotocol(scope)):
         await run_session(hub, session, carrier, receive, partial(_take, hub), channels)
 
 
-async def _accept(hub: Hub, session: Session, carrier: WebSocketCarrier, subprotocol: str | None) -> bool:
+async def _accept(
+    hub: Hub, session: Session, carrier: WebSocketCarrier, channels: Sequence[str], subprotocol: str | None
+) -> bool:
     """Accept a session that was admitted; False, and its place is free, if it cannot stay."""
     accepted = False
     try:
+        await hub.prepare(session, channels)
         await carrier.accept(subprotocol, direct=hub.settings.direct_writes)
         accepted = hub.accepting
         if not accepted:  # the shutdown began meanwhile

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
-from typing import Any
 
 import httpx
-import orjson
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from asgi_push import Push
+from tests.live.crowd import CHANNEL, SdkClient, tasks_of, until
 from tests.servers import HOST, Serve, Server, free_port
 
 CLIENTS = 500
 DRAIN = 3.0  # seconds
-CHANNEL = "news"
 APP = "tests.live.app:app"
-PATIENCE = 60.0
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -83,59 +77,6 @@ class Balancer:
             target.close()
 
 
-class Client:
-    """What an SDK does: it comes back after a moment, and recovers from where it was."""
-
-    def __init__(self, url: str, came_back: list[float]) -> None:
-        self.offset = 0
-        self.wrong: list[Any] = []
-        self.subscribed = asyncio.Event()
-        self._url = url
-        self._came_back = came_back  # when any of them tried to
-        self._epoch = ""
-
-    async def run(self) -> None:
-        while True:
-            with suppress(OSError, ConnectionClosed, InvalidHandshake):
-                async with connect(self._url, compression=None, ping_interval=None, open_timeout=PATIENCE) as websocket:
-                    await self._talk(websocket)
-            await asyncio.sleep(random.uniform(0.1, 0.5))
-            self._came_back.append(time.monotonic())
-
-    async def _talk(self, websocket: ClientConnection) -> None:
-        request: dict[str, Any] = {"channel": CHANNEL}
-        if self._epoch:
-            request |= {"recover": True, "offset": self.offset, "epoch": self._epoch}
-        commands = {"id": 1, "connect": {}}, {"id": 2, "subscribe": request}
-        await websocket.send(b"\n".join(map(orjson.dumps, commands)).decode())
-        try:
-            async for frame in websocket:
-                for line in frame.splitlines():
-                    self._take(orjson.loads(line))
-        finally:
-            closed = websocket.close_code, websocket.close_reason
-            if closed not in ((3001, "shutdown"), (None, None)):
-                self.wrong.append(closed)
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if "error" in message:
-            self.wrong.append(message)
-        if (reply := message.get("subscribe")) is not None:
-            if self._epoch and not reply.get("recovered"):
-                self.wrong.append(message)
-            self.offset, self._epoch = self.offset or reply.get("offset", 0), reply["epoch"]
-            for publication in reply.get("publications", ()):
-                self._count(publication)
-            self.subscribed.set()
-        if (push := message.get("push", {})).get("channel") == CHANNEL:
-            self._count(push["pub"])
-
-    def _count(self, publication: dict[str, Any]) -> None:
-        self.offset += 1
-        if publication["offset"] != self.offset:
-            self.wrong.append(publication)
-
-
 def most_in_a_second(times: list[float]) -> int:
     """The most that fall into any one second."""
     times = sorted(times)
@@ -149,7 +90,7 @@ async def test_nothing_is_lost_and_nobody_storms(serve: Serve, redis: Server) ->
     env = {"ASGI_PUSH_BROKER": redis.redis, "ASGI_PUSH_DRAIN_TIMEOUT": f"{DRAIN}"}
     balancer = Balancer([free_port(), free_port()])
     came_back: list[float] = []
-    clients = [Client(f"ws://{HOST}:{balancer.port}/connection/websocket", came_back) for _ in range(CLIENTS)]
+    clients = [SdkClient(f"ws://{HOST}:{balancer.port}/connection/websocket", came_back) for _ in range(CLIENTS)]
     with ExitStack() as stack:
         running = [stack.enter_context(serve(APP, port=port, env=env)) for port in balancer.ports]
         async with balancer.running(), Push(broker=redis.redis) as push, tasks_of(clients):
@@ -168,23 +109,6 @@ async def test_nothing_is_lost_and_nobody_storms(serve: Serve, redis: Server) ->
             last = (await push.history(CHANNEL, limit=1, reverse=True)).position.offset
             await until(lambda: all(client.offset == last for client in clients) or any(c.wrong for c in clients))
             assert [wrong for client in clients for wrong in client.wrong] == []
-
-
-@asynccontextmanager
-async def tasks_of(clients: list[Client]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(client.run()) for client in clients]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not happened():  # noqa: ASYNC110  # there is no event for everything
-            await asyncio.sleep(0.02)
 
 
 async def publish(push: Push) -> None:

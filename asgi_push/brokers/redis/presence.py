@@ -61,6 +61,8 @@ class RedisPresence:
 
     async def stop(self) -> None:
         """Write who has left, if Redis answers."""
+        if not self._changes:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIME):
                 await self._write()

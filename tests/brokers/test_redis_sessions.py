@@ -1,0 +1,187 @@
+"""Sessions whose Redis is not there: what is local works, and the rest comes back by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsError
+from asgi_push.brokers.redis import link, outage, server, subscriber
+from tests import asgi
+from tests.asgi import Client, until
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+
+SDK = "/connection/websocket"
+NAMESPACES = {"live": ChannelOptions(history_size=0)}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes seconds takes tenths."""
+    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
+    monkeypatch.setattr(link, "_PATIENCE", 0.2)
+    for module in (server, link, subscriber):
+        monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
+    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
+    monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
+    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
+    monkeypatch.setattr(outage, "_SHORT", 0.3)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[FaultyRedis]:
+    with faulty_redis(tmp_path) as redis:
+        yield redis
+
+
+async def published(push: Push, channel: str, data: Any) -> None:
+    """Publish as soon as that is possible."""
+    with anyio.fail_after(asgi.PATIENCE):
+        while True:
+            try:
+                await push.publish(channel, data)
+                return
+            except BrokerError:
+                await anyio.sleep(0.02)
+
+
+async def connected(client: Client, *subscribe: str) -> dict[str, Any]:
+    """Send connect and subscribe commands, and return the answers."""
+    commands: list[dict[str, Any]] = [{"id": 1, "connect": {}}]
+    commands += [{"id": number, "subscribe": {"channel": name}} for number, name in enumerate(subscribe, 2)]
+    for command in commands:
+        client.send(json.dumps(command))
+    return {str(answer["id"]): answer for answer in [json.loads(await client.receive()) for _ in commands]}
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+async def test_plain_sessions_without_redis(redis: FaultyRedis, how: str) -> None:
+    """They stay and come in, are answered heartbeats and what is sent to them alone; then they hear their channels."""
+    async with asgi.pushing(broker=redis.url) as (push, server):
+        before = await server.connect("/ws/ann")
+        await push.send_to_user("ann", "hello")
+        assert await before.receive() == "hello"
+        (redis.kill if how == "killed" else redis.pause)()
+        while push.hub.broker.connected:
+            with pytest.raises(BrokerError):
+                await push.send_to_user("ann", "lost")
+        during = await server.connect("/ws/bob")
+        for client in (before, during):
+            client.send("ping")
+            assert await client.receive() == "pong"
+        for session in push.sessions():
+            assert (await push.send_to_session(session.id, session.user)).receivers == 1
+        assert [await before.receive(), await during.receive()] == ["ann", "bob"]
+        (redis.start if how == "killed" else redis.resume)()
+        await until(lambda: push.hub.broker.connected)
+        await until(lambda: all(done is None for done in push.hub.broker._hearing._subscriber._wanted.values()))  # type: ignore[attr-defined]
+        for user, client in (("ann", before), ("bob", during)):
+            await published(push, f"#{user}", "back")
+            while (message := await client.receive()) != "back":
+                assert message == "lost"  # it was sent before the stop, and done after it
+
+
+async def test_sdk_clients_without_redis(redis: FaultyRedis) -> None:
+    """Those who come are told to come again; those who are there keep their places, and get all that came after."""
+    settings: Any = {"broker": redis.url, "authorize": lambda *_: True, "namespaces": NAMESPACES, "everybody": False}
+    async with asgi.pushing(**settings) as (push, server):
+        before = await server.connect(SDK)
+        assert (await connected(before, "news"))["2"]["subscribe"]["positioned"]
+        redis.kill()
+        while push.hub.broker.connected:
+            with pytest.raises(BrokerError):
+                await push.publish("news", 0)
+        during = await server.connect(SDK)
+        answers = await connected(during, "news", "live:1")
+        assert answers["1"]["connect"]
+        assert answers["2"]["error"] == {"code": 100, "message": "internal server error", "temporary": True}
+        redis.start()
+        await published(push, "news", 1)
+        gap = json.loads(await before.receive())  # it came back with nothing
+        assert gap["push"]["unsubscribe"]["code"] == 2500
+        for number, client in enumerate((before, during), 10):
+            client.send(json.dumps({"id": number, "subscribe": {"channel": "news"}}))
+            assert json.loads(await client.receive())["subscribe"]["positioned"]
+        await published(push, "news", 2)
+        for client in (before, during):
+            assert json.loads(await client.receive())["push"]["pub"]["data"] == 2
+
+
+async def test_a_user_without_redis_is_told_to_come_again(redis: FaultyRedis) -> None:
+    """As its own channel is kept."""
+    async with asgi.pushing(broker=redis.url) as (push, server):
+        redis.kill()
+        client = await server.connect(SDK)
+        client.send(json.dumps({"id": 1, "connect": {}}))
+        assert json.loads(await client.receive())["error"]["temporary"]
+        assert push.running
+
+
+async def test_a_process_that_only_publishes(redis: FaultyRedis) -> None:
+    """It hears nothing, and is no trouble to start and to stop while Redis is away."""
+    async with asgi.pushing(broker=redis.url) as (_, server):
+        client = await server.connect("/ws/ann")
+        async with Push(broker=redis.url) as push:
+            await push.send_to_user("ann", 1)
+            assert await client.receive() == "1"
+            heard = redis.do("PUBSUB", "NUMSUB", "asgi_push:0:channel:{.#ann}")
+            assert heard[-1] == 1
+            await push.disconnect("ann")
+            assert (await client.receive_close()).reason == Disconnect.FORCE.reason
+        redis.kill()
+        async with Push(broker=redis.url) as push:
+            with pytest.raises(BrokerError):
+                await push.send_to_user("ann", 2)
+
+
+async def test_two_applications_in_one_redis(redis: FaultyRedis) -> None:
+    """Another prefix, or another database, is another world; names with braces are names like others."""
+    worlds = {"broker": redis.url}, {"broker": redis.url, "redis_prefix": "other"}, {"broker": redis.url + "/1"}
+    channels = ["news", "{", "}", "{}", "{a}b", "}{", "#{.x}", "\u00e9"]
+    async with (
+        asgi.pushing(**worlds[0], authorize=lambda *_: True) as one,
+        asgi.pushing(**worlds[1], authorize=lambda *_: True) as two,
+        asgi.pushing(**worlds[2], authorize=lambda *_: True) as three,
+    ):
+        for number, (push, server) in enumerate((one, two, three)):
+            client = await server.connect("/ws/ann")
+            for channel in channels:
+                await push.subscribe("ann", channel) if channel[0] != "#" else None
+            for place, channel in enumerate(channels):
+                result = await push.publish(channel, [number, place])
+                assert result.position
+                assert result.position.offset == 1
+            for place, channel in enumerate(channels):
+                if channel[0] != "#":
+                    assert json.loads(await client.receive()) == [number, place]
+                assert [item.data for item in (await push.history(channel)).publications] == [[number, place]]
+    assert {key.partition(b":")[0] for key in redis.do("KEYS", "*")} == {b"asgi_push", b"other"}
+
+
+def test_settings_of_redis() -> None:
+    """What would break a cluster's hash tags is refused, and a password is not shown."""
+    for prefix in ("", "a{b", "a}b"):
+        with pytest.raises(SettingsError, match="redis_prefix"):
+            Push(redis_prefix=prefix)
+    assert "secret" not in repr(Push(broker="redis://user:secret@localhost:1/2").settings)
+
+
+def test_trio_is_told() -> None:
+    """At the start, and in plain words."""
+
+    async def start() -> None:
+        async with Push(broker="redis://localhost:1"):
+            pass
+
+    with pytest.raises(BrokerError, match="asyncio"):
+        anyio.run(start, backend="trio")
