@@ -80,10 +80,11 @@ async def test_it_is_nobody() -> None:
         assert push.sessions() == []
         assert (await push.send_to_all("x")).receivers == 0
         assert sum(push.hub.counters.connects.values()) == 0
-        await server.connect("/ws/alice")
         console.close()
         await console.ended()
-        assert len(called) == 1
+        await server.connect("/ws/alice")
+        await until(lambda: called)
+        assert len(called) == 1, "for alice"
 
 
 async def test_acts() -> None:
