@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import machine, plot, report, suite, targets
+from . import machine, page, report, suite, targets
 from .peers import PEERS
 
 _RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -26,7 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="of which the medians are taken (3, with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures go (%(default)s)")
-    parser.add_argument("--svg", type=Path, help="where a plot of them goes, such as docs/performance.svg")
+    parser.add_argument("--docs", action="store_true", help="write them into docs/performance.md, with their plot")
     return parser.parse_args()
 
 
@@ -59,9 +59,9 @@ def main() -> None:
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\nThe figures are in {arguments.json}.")
-    if arguments.svg:
-        arguments.svg.write_text(plot.svg(results))
-        print(f"The plot is in {arguments.svg}.")
+    if arguments.docs:
+        page.write(results)
+        print(f"The page is {page.PAGE}.")
     if any(row.error for row in rows):
         raise SystemExit(1)
 

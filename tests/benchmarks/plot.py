@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from .peers import load
-
 _WIDTH = 840
 _LABEL = 345  # where the bars begin
 _VALUE = 96  # room behind the longest bar
@@ -82,7 +80,7 @@ def _panel(panel: _Panel, rows: Sequence[Mapping[str, Any]], y: int) -> Iterator
 def _bar(row: Mapping[str, Any], value: float, longest: float, written: str, y: int) -> Iterable[str]:
     ours = " ours" if row["peer"].startswith("asgi_push") else ""
     width = max(1.0, min(1.0, value / longest) * (_WIDTH - _LABEL - _VALUE))
-    label, text = escape(load(row["peer"]).title), escape(written.format(value))
+    label, text = escape(row["title"]), escape(written.format(value))
     yield f'<text class="label{ours}" x="{_LABEL - 8}" y="{y + 11}" text-anchor="end">{label}</text>'
     yield f'<rect class="bar{ours}" x="{_LABEL}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
     if value > longest:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import measures, over_redis
+from . import measures, over_redis, peers
 from .crowd import StreamError
 from .process import ServerFailed
 from .running import Case, Figures
@@ -159,7 +159,8 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         case = self.case
-        about = {"workload": self.workload, "peer": case.peer, "connections": case.connections, "size": case.size}
+        about = {"workload": self.workload, "peer": case.peer, "title": peers.load(case.peer).title}
+        about |= {"connections": case.connections, "size": case.size}
         return about | {"median": self.median, "runs": self.runs} | ({"error": self.error} if self.error else {})
 
 

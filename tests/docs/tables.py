@@ -13,6 +13,7 @@ from asgi_push import Disconnect, Settings
 from asgi_push.cli import main
 from asgi_push.http.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
+from tests.benchmarks import page
 from tests.docs import docstrings
 from tests.docs.blocks import DOCS
 
@@ -89,6 +90,7 @@ def with_helps(path: Path) -> str:
 MADE = dict.fromkeys(TABLES, with_table) | {
     DOCS / "reference" / "api.md": docstrings.with_docstrings,
     DOCS / "reference" / "cli.md": with_helps,
+    page.PAGE: page.with_figures,
 }
 
 if __name__ == "__main__":
