@@ -6,8 +6,9 @@ import orjson
 
 from .messages import Payload
 
-# Keys that are no str become one, as in json.dumps; numpy arrays are lists to a browser.
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+# numpy arrays are lists to a browser; keys that are no str become one, as in json.dumps, which to look for takes time.
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+_ANY_KEYS = orjson.OPT_NON_STR_KEYS | _NUMPY
 
 _BYTES = (bytes, bytearray, memoryview)  # a tuple, as bytes | bytearray would be made anew for every publication
 
@@ -25,7 +26,14 @@ def encode(data: Any) -> Payload:
     if isinstance(data, str):
         return Payload("text", _utf8(str(data)))
     try:
-        return Payload("json", orjson.dumps(data, option=_OPTIONS))
+        return Payload("json", orjson.dumps(data, option=_NUMPY))
+    except orjson.JSONEncodeError:
+        return _encode_any_keys(data)
+
+
+def _encode_any_keys(data: Any) -> Payload:
+    try:
+        return Payload("json", orjson.dumps(data, option=_ANY_KEYS))
     except orjson.JSONEncodeError as error:
         raise ValueError(f"data: {error}") from error
 
