@@ -6,9 +6,8 @@ import orjson
 
 from .messages import Payload
 
-# numpy arrays are lists to a browser; keys that are no str become one, as in json.dumps, which to look for takes time.
-_NUMPY = orjson.OPT_SERIALIZE_NUMPY
-_ANY_KEYS = orjson.OPT_NON_STR_KEYS | _NUMPY
+# Keys that are no str become one, as in json.dumps; numpy arrays are lists to a browser.
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 _BYTES = (bytes, bytearray, memoryview)  # a tuple, as bytes | bytearray would be made anew for every publication
 
@@ -26,14 +25,7 @@ def encode(data: Any) -> Payload:
     if isinstance(data, str):
         return Payload("text", _utf8(str(data)))
     try:
-        return Payload("json", orjson.dumps(data, option=_NUMPY))
-    except orjson.JSONEncodeError:
-        return _encode_any_keys(data)
-
-
-def _encode_any_keys(data: Any) -> Payload:
-    try:
-        return Payload("json", orjson.dumps(data, option=_ANY_KEYS))
+        return Payload("json", orjson.dumps(data, option=_OPTIONS))
     except orjson.JSONEncodeError as error:
         raise ValueError(f"data: {error}") from error
 
