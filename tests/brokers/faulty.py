@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis as Client
 
+from asgi_push.brokers.redis import hearing, link, outage, server, subscriber
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -52,10 +54,19 @@ class FaultyRedis:
         if self._server is not None:
             self._server.process.send_signal(number)
 
+    def client(self) -> Client:
+        """A connection of one's own."""
+        return Client(port=self.port)
+
     def do(self, *command: Any) -> Any:
         """Carry out a command."""
-        with Client(port=self.port) as client:
+        with self.client() as client:
             return client.execute_command(*command)
+
+    def client_list(self, kind: str) -> Any:
+        """Who is connected, by the kind of connection."""
+        with self.client() as client:
+            return client.client_list(kind)
 
     def kill_connections(self, kind: str) -> None:
         """Close all connections that are ``normal``, or those that are subscribed, ``pubsub``."""
@@ -64,6 +75,19 @@ class FaultyRedis:
     def close(self) -> None:
         if self._server is not None:
             self.kill()
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes a broker seconds takes it tenths."""
+    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
+    monkeypatch.setattr(link, "_PATIENCE", 0.2)
+    for module in (server, link, subscriber):
+        monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
+    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
+    monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
+    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
+    monkeypatch.setattr(outage, "_SHORT", 0.3)
+    monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)
 
 
 @contextmanager

@@ -14,12 +14,12 @@ import pytest
 
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import envelope, hearing, link, outage, server, subscriber
+from asgi_push.brokers.redis import envelope, hearing, link
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import until
 from tests.brokers.contract import Process, publication
-from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
+from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.sdk.proxy import proxy_for
 
 KEPT = StreamOptions(size=1000, ttl=60.0)
@@ -32,17 +32,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes seconds takes tenths."""
-    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
-    monkeypatch.setattr(link, "_PATIENCE", 0.2)
-    for module in (server, link, subscriber):
-        monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
-    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
-    monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
-    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
-    monkeypatch.setattr(outage, "_SHORT", 0.3)
-    monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
 
 
 @pytest.fixture
@@ -338,3 +329,40 @@ async def test_the_stop_is_bounded(redis: FaultyRedis) -> None:
         await asyncio.sleep(0.05)
     assert all(isinstance(result, BrokerError) for result in await waiting)
     redis.resume()
+
+
+async def test_commands_that_are_lost_on_the_way(redis: FaultyRedis, there: Station) -> None:
+    """A process whose connection was lost obeys what it missed, in its order."""
+    with proxy_for(redis.port) as proxy:
+        async with station(f"redis://127.0.0.1:{proxy.port}") as here:
+            await there.broker.command(b"1")
+            assert await here.next_command() == b"1"
+            proxy.cut()
+            for number in (b"2", b"3"):
+                await there.broker.command(number)
+            proxy.restore()
+            assert [await here.next_command(), await here.next_command()] == [b"2", b"3"]
+            await there.broker.command(b"4")
+            assert await here.next_command() == b"4"
+
+
+async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Station) -> None:
+    """To whom it is delivered may depend on it."""
+    obeying, obeyed = anyio.Event(), anyio.Event()
+
+    async def obey(message: bytes) -> None:
+        obeying.set()
+        await here.broker.join("more", kept=True)  # which waits for Redis
+        await obeyed.wait()
+
+    await here.broker._hearing._orders.stop()
+    here.broker._hearing._orders.start(obey)
+    await there.broker.command(b"x")
+    await obeying.wait()
+    await publish(there, 1, 2)
+    await there.broker.publish(publication("more", 3), KEPT)
+    with anyio.move_on_after(0.1):
+        await here.next()
+        pytest.fail("it came before")
+    obeyed.set()
+    assert sorted([(await here.next()).data for _ in range(3)]) == [1, 2, 3]

@@ -11,10 +11,9 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsError
-from asgi_push.brokers.redis import link, outage, server, subscriber
 from tests import asgi
 from tests.asgi import Client, until
-from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
 
 SDK = "/connection/websocket"
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
@@ -26,16 +25,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes seconds takes tenths."""
-    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
-    monkeypatch.setattr(link, "_PATIENCE", 0.2)
-    for module in (server, link, subscriber):
-        monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
-    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
-    monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
-    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
-    monkeypatch.setattr(outage, "_SHORT", 0.3)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class RedisBroker:
         self.keys = Keys(prefix, server.database)
         self.link = Link(server, self._outage)
         self._streams = Streams(self.link, self.keys)
-        self._hearing = Hearing(server, self._outage, self.keys, self.link, self._streams)
+        self._hearing = Hearing(server, self._outage, self.keys, self._streams)
 
     @property
     def connected(self) -> bool:
@@ -64,11 +64,15 @@ class RedisBroker:
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
-        return await self._streams.history(channel, limit, since, reverse)
+        history = await self._streams.history(channel, limit, since, reverse)
+        self._hearing.learn(channel, history.position)
+        return history
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
-        return await self._streams.recover(channel, since)
+        recovery = await self._streams.recover(channel, since)
+        self._hearing.learn(channel, recovery.position)
+        return recovery
 
     async def remove_history(self, channel: str) -> None:
         """Forget what a channel keeps."""

@@ -6,13 +6,12 @@ from itertools import count
 
 from ...errors import BrokerError
 from ...logs import logger
-from ...messages import Publication
-from .. import Receiver
+from ...messages import Notice, Payload, Publication, StreamPosition
+from .. import Receiver, StreamOptions
 from . import envelope
 from .feed import Feed
 from .keys import Keys
-from .link import Link
-from .orders import Orders
+from .orders import COMMANDS, Orders
 from .outage import Outage
 from .server import Server
 from .streams import Streams
@@ -24,16 +23,18 @@ _CHECK_INTERVAL = 25.0
 _MAX_CHECKED = 200
 _CHECK_AGAIN = 0.5
 
+# For how long a process whose connection was lost obeys what it missed: later its sessions have found out themselves.
+_COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
+
 
 class Hearing:
     """Delivers what is published in one Redis, once and in order, whatever becomes of the connection."""
 
-    def __init__(self, server: Server, outage: Outage, keys: Keys, link: Link, streams: Streams) -> None:
+    def __init__(self, server: Server, outage: Outage, keys: Keys, streams: Streams) -> None:
         self._keys = keys
-        self._link = link
         self._streams = streams
-        self._orders = Orders(keys.commands, self._heard)
-        self._subscriber = Subscriber(server, outage, self._orders.take, self._subscribed, self._forgotten)
+        self._orders = Orders(self._deliver)
+        self._subscriber = Subscriber(server, outage, self._heard, self._subscribed, self._forgotten)
         self._feeds: dict[str, Feed] = {}
         self._to_check: set[str] = set()
         self._check = asyncio.Event()
@@ -59,22 +60,33 @@ class Hearing:
         self._feeds.clear()
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """Hear a channel; what is lost on the way is found where it is kept."""
-        feed = self._feeds.get(channel)
-        if kept and feed is None:
-            feed = self._feeds[channel] = Feed()
-        subscribed = self._subscriber.add(self._keys.commands, self._keys.published(channel))
-        if feed is None or feed.position is not None:
+        """Hear a channel, and commands; what is lost on the way is found where it is kept."""
+        channels = {COMMANDS, channel}
+        beginning = []
+        for name in channels if kept else (COMMANDS,):
+            feed = self._feeds.setdefault(name, Feed())
+            if feed.position is None:
+                beginning.append(self._begin(name, feed))
+        subscribed = self._subscriber.add(*map(self._keys.published, channels))
+        if not beginning:
             await subscribed
             return
         # What is published between the two may be taken for missed and come, too: it has not joined yet.
-        failures = await asyncio.gather(subscribed, self._begin(channel, feed), return_exceptions=True)
-        for failure in failures:
+        for failure in await asyncio.gather(subscribed, *beginning, return_exceptions=True):
             if failure is not None:
                 raise failure
 
     async def _begin(self, channel: str, feed: Feed) -> None:
         feed.begin(await self._streams.look(channel))
+
+    def learn(self, channel: str, position: StreamPosition) -> None:
+        """A session was told a position: of a stream that had not begun when it was looked at, this is the first."""
+        feed = self._feeds.get(channel)
+        if feed is not None and feed.position is not None and not feed.position.epoch:
+            if position.offset:
+                self._want_check(channel)
+            else:
+                feed.position = position
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
@@ -82,10 +94,11 @@ class Hearing:
 
     async def command(self, message: bytes) -> None:
         """Publish a command; return when this process has obeyed it."""
-        await self._subscriber.add(self._keys.commands)
+        await self.join(COMMANDS, kept=True)
         name = f"{self._id}.{next(self._numbers)}".encode()
         with self._orders.expected(name) as obeyed:
-            await self._link.call("PUBLISH", self._keys.commands, name + b"\n" + message)
+            payload = Payload("binary", name + b"\n" + message)
+            await self._streams.publish(Publication(COMMANDS, payload), _COMMANDS_KEPT, None)
             await obeyed()
 
     async def _heard(self, name: bytes, message: bytes) -> None:
@@ -93,18 +106,20 @@ class Hearing:
         item = envelope.parse(channel, message)
         feed = self._feeds.get(channel) if item.offset else None
         if feed is None or not isinstance(item, Publication) or feed.take(item):
-            await self._receiver.room()
-            self._receiver.deliver(item)
+            await self._orders.take(item)
         elif feed.catching_up:
             self._want_check(channel)
 
+    async def _deliver(self, item: Publication | Notice) -> None:
+        await self._receiver.room()
+        self._receiver.deliver(item)
+
     def _subscribed(self, name: bytes) -> None:
-        if name != self._keys.commands and (channel := self._keys.channel(name)) in self._feeds:
+        if (channel := self._keys.channel(name)) in self._feeds:
             self._want_check(channel)
 
     def _forgotten(self, name: bytes) -> None:
-        if name != self._keys.commands:
-            self._feeds.pop(self._keys.channel(name), None)
+        self._feeds.pop(self._keys.channel(name), None)
 
     # -- what was lost on the way -----------------------------------------------------------------------------------
 
@@ -144,12 +159,13 @@ class Hearing:
         if since is None or not feed.behind(top):
             return
         ready, lost = feed.resume(since, await self._streams.missed(channel, since))
-        if lost:
+        if lost and channel == COMMANDS:
+            logger.warning("commands of other processes were lost, as Redis lost them or was away for too long")
+        elif lost:
             self._receiver.lost(channel)
         while ready:
             for publication in ready:
-                await self._receiver.room()
-                self._receiver.deliver(publication)
+                await self._orders.take(publication)
             ready = feed.release()
         if feed.catching_up:
             self._want_check(channel)

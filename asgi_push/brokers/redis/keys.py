@@ -12,7 +12,6 @@ class Keys:
     def __init__(self, prefix: str, database: int) -> None:
         self._prefix = prefix
         self._published = f"{prefix}:{database}:channel:{{."
-        self.commands = f"{prefix}:{database}:commands".encode()
 
     def key(self, kind: str, channel: str) -> str:
         """Return the name of one thing that is kept of a channel."""

@@ -6,13 +6,18 @@ from contextlib import contextmanager
 
 from ...errors import BrokerError
 from ...logs import logger
+from ...messages import Notice, Publication
 from .. import Obey
+
+# Commands are published like everything else, to the channel that no application can name.
+COMMANDS = ""
 
 # What may wait for a command to be obeyed; then Redis waits, too. What obeying one may take, in seconds.
 _MAX_WAITING = 10_000
 _TIME = 5.0
 
-Heard = Callable[[bytes, bytes], Awaitable[None]]
+Item = Publication | Notice
+Deliver = Callable[[Item], Awaitable[None]]
 
 
 class Orders:
@@ -21,10 +26,9 @@ class Orders:
     They are obeyed in a task of its own: to subscribe sessions is to wait for what is read from Redis.
     """
 
-    def __init__(self, commands: bytes, heard: Heard) -> None:
-        self._commands = commands  # where they are published
-        self._heard = heard
-        self._waiting: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue(_MAX_WAITING)
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._waiting: asyncio.Queue[Item] = asyncio.Queue(_MAX_WAITING)
         self._expected: dict[bytes, asyncio.Future[None]] = {}
         self._unfinished = 0
         self._task: asyncio.Task[None] | None = None
@@ -34,20 +38,24 @@ class Orders:
         self._task = asyncio.create_task(self._run(obey))
 
     async def stop(self) -> None:
-        """End; what waits is neither obeyed nor heard any more."""
+        """End; what waits is neither obeyed nor delivered any more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         self._waiting, self._unfinished = asyncio.Queue(_MAX_WAITING), 0
+        for done in self._expected.values():
+            if not done.done():
+                done.set_exception(BrokerError("the broker was stopped"))
+                done.exception()  # taken, should nobody wait for it yet
 
-    async def take(self, name: bytes, message: bytes) -> None:
-        """Something came: it is heard now, unless it is a command or comes after one."""
-        if not self._unfinished and name != self._commands:
-            await self._heard(name, message)
+    async def take(self, item: Item) -> None:
+        """Something came: it is delivered now, unless it is a command or comes after one."""
+        if not self._unfinished and item.channel != COMMANDS:
+            await self._deliver(item)
             return
         self._unfinished += 1
-        await self._waiting.put((name, message))
+        await self._waiting.put(item)
 
     @contextmanager
     def expected(self, name: bytes) -> Iterator[Callable[[], Awaitable[None]]]:
@@ -69,17 +77,18 @@ class Orders:
             yield obeyed
         finally:
             del self._expected[name]
+            done.cancel()
 
     async def _run(self, obey: Obey) -> None:
         while True:
-            name, message = await self._waiting.get()
+            item = await self._waiting.get()
             try:
-                if name == self._commands:
-                    await self._obey(obey, *message.split(b"\n", 1))
+                if isinstance(item, Publication) and item.channel == COMMANDS:
+                    await self._obey(obey, *item.payload.data.split(b"\n", 1))
                 else:
-                    await self._heard(name, message)
+                    await self._deliver(item)
             except Exception:  # noqa: BLE001  # one that fails must not keep the others waiting
-                logger.exception("a message from Redis failed")
+                logger.exception("a command failed")
             finally:
                 self._unfinished -= 1
 
