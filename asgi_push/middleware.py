@@ -8,16 +8,13 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import SettingsError
-from .http.api import serve_api
 from .http.health import serve_health
-from .http.metrics import serve_metrics
 from .hub.tasks import in_event_loop
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
 from .sdk.serve import serve_sdk
 from .settings import Settings
-from .transports.sse import serve_sse
 from .transports.websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -168,13 +165,27 @@ def _make_console() -> "Console":
 
 
 def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
-    """Return the paths below ``http_path`` that are turned on; all others are the application's."""
+    """Return the paths below ``http_path`` that are turned on; all others are the application's.
+
+    What serves them is imported here: who turns nothing on does not wait for it.
+    """
     base = settings.http_path.rstrip("/")
-    api = [Path(base + "/api/{method}", serve_api)] if settings.api_key else []
-    events = [Path(base + "/events", serve_sse)] if settings.sse else []
-    metrics = [Path(base + "/metrics", serve_metrics)] if settings.metrics else []
-    pages = [Path(base + path, console.serve_page) for path in _CONSOLE] if console is not None else []
-    return [Path(base + "/health", serve_health), *api, *events, *metrics, *pages]
+    paths = [Path(base + "/health", serve_health)]
+    if settings.api_key:
+        from .http.api import serve_api  # noqa: PLC0415
+
+        paths.append(Path(base + "/api/{method}", serve_api))
+    if settings.sse:
+        from .transports.sse import serve_sse  # noqa: PLC0415
+
+        paths.append(Path(base + "/events", serve_sse))
+    if settings.metrics:
+        from .http.metrics import serve_metrics  # noqa: PLC0415
+
+        paths.append(Path(base + "/metrics", serve_metrics))
+    if console is not None:
+        paths += [Path(base + path, console.serve_page) for path in _CONSOLE]
+    return paths
 
 
 def _path_below_root(scope: Scope) -> str:

@@ -50,7 +50,7 @@ def test_wheel_holds_the_package(wheel: Path) -> None:
         names = set(archive.namelist())
     held = {name for name in names if ".dist-info/" not in name}
     assert held == files_below("asgi_push")
-    assert {"asgi_push/py.typed", "asgi_push/demo/page/index.html"} <= held
+    assert {"asgi_push/py.typed", "asgi_push/demo/page/index.html", "asgi_push/console/page/index.html"} <= held
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
@@ -125,6 +125,7 @@ WANTS = {
     "redis": "Push(broker='redis://localhost')",
 }
 OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "websockets"}
+ON_USE = {f"asgi_push.{name}" for name in ("brokers.redis", "cli", "console", "demo", "http.api", "transports.sse")}
 
 
 def requirements(extra: str = "") -> Iterator[Requirement]:
@@ -168,13 +169,13 @@ def link(names: Iterable[str], folder: Path) -> None:
 
 
 def test_import_brings_nothing_optional(minimal: tuple[Path, Path]) -> None:
-    """The package imports without any extra; and where all are installed it still imports none of them."""
+    """The package imports without any extra; with all of them it imports none, nor what a setting turns on."""
     python, _ = minimal
     done = run(python, "-c", "import asgi_push; print(asgi_push.__version__)")
     assert done.returncode == 0, done.stderr
     done = run(Path(sys.executable), "-c", "import asgi_push, sys; print(*sys.modules)", PYTHONPATH=str(ROOT))
     assert "asgi_push" in done.stdout.split()
-    assert OPTIONAL & set(done.stdout.split()) == set()
+    assert (OPTIONAL | ON_USE) & set(done.stdout.split()) == set()
 
 
 @pytest.mark.parametrize("extra", WANTS)
