@@ -176,9 +176,9 @@ def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
 
         paths.append(Path(base + "/api/{method}", serve_api))
     if settings.sse:
-        from .transports.sse import serve_sse  # noqa: PLC0415
+        from .sse.serve import serve_events  # noqa: PLC0415
 
-        paths.append(Path(base + "/events", serve_sse))
+        paths.append(Path(base + "/events", serve_events))
     if settings.metrics:
         from .http.metrics import serve_metrics  # noqa: PLC0415
 

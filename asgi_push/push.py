@@ -161,6 +161,10 @@ class Push:
         if self.settings.drain_timeout or self.settings.sse:
             self._home.drain_at_sigterm(self.settings.drain_timeout)
 
+    def end_streams_at_sigint(self) -> None:
+        """For what serves event streams: end them at Ctrl+C, at which uvicorn would wait for them."""
+        self._home.end_streams_at_sigint()
+
     def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._home.run_from_thread(getattr(self, verb), *args, **kwargs)
 

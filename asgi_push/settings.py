@@ -167,7 +167,7 @@ class Settings:
     token_query: str = _setting("", _text, "query parameter that may carry the token; empty = none, as URLs are logged")
     anonymous: bool | None = _setting(None, _optional_flag, "whether a connection without a user is taken; by default "
                                       "true, and false once a token or authenticate is set")  # fmt: skip
-    ping_interval: float = _setting(25.0, _seconds(), "SDK: how often the server pings; at least 1 is told to clients")
+    ping_interval: float = _setting(25.0, _seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more")
     pong_timeout: float = _setting(8.0, _seconds(), "SDK: how long a client may take to answer a ping")
     # 75: above 60, because browsers throttle the timers of background tabs to one a minute.
     idle_timeout: float = _setting(75.0, _seconds(), "plain: a client that ever sent a heartbeat is dead after this")

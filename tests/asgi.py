@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_push import Push, PushMiddleware
 from asgi_push.hub import hub, timer, writers
 from asgi_push.sdk import client as sdk_client
-from asgi_push.transports import websocket
+from asgi_push.transports import handshake
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
 PATIENCE = 10.0
@@ -350,11 +350,14 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 0.0
-        for module in (hub, timer, writers, websocket, sdk_client):
+        for module in (hub, timer, writers, handshake, sdk_client):
             monkeypatch.setattr(module, "time", self)
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead
+
+    def time(self) -> float:
+        return time.time() + self.ahead
 
     async def advance(self, push: Push, seconds: float) -> None:
         """Let so much time pass, and the hub's timer do what is due by then."""

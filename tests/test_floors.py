@@ -22,7 +22,7 @@ FLOORS = [
     {"blocking"},
     {"push"},  # face
     {"transports"},  # carriers
-    {"sdk"},
+    {"sdk", "sse"},
     {"http"},
     {"console"},
     {"lifespan"},

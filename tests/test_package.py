@@ -125,7 +125,7 @@ WANTS = {
     "redis": "Push(broker='redis://localhost')",
 }
 OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "websockets"}
-ON_USE = {f"asgi_push.{name}" for name in ("brokers.redis", "cli", "console", "demo", "http.api", "transports.sse")}
+ON_USE = {f"asgi_push.{name}" for name in ("brokers.redis", "cli", "console", "demo", "http.api", "sse")}
 
 
 def requirements(extra: str = "") -> Iterator[Requirement]:

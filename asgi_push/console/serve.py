@@ -24,8 +24,8 @@ from ..logs import RateLimit, logger, printable
 from ..protocols import plain
 from ..push import Push
 from ..session import Session
-from ..transports.handshake import Refusal, refuse
-from ..transports.websocket import WebSocketCarrier, remote, run_session, too_large
+from ..transports.handshake import Refusal, refuse, remote
+from ..transports.websocket import WebSocketCarrier, run_session, too_large
 from .acting import act
 from .feed import MAX_WATCHERS, Feed, Watcher, send
 from .files import HEADERS, document, file

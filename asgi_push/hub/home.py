@@ -18,6 +18,7 @@ from .commands import evict, obey
 from .drain import drain
 from .forks import leave_alone, when_forked
 from .hub import Hub
+from .sigint import Sigint
 from .sigterm import Sigterm
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Home:
         self._started = anyio.Event()
         self._stopped: anyio.Event | None = None  # while it stops
         self._sigterm: Sigterm | None = None
+        self._sigint: Sigint | None = None
 
     @property
     def running(self) -> bool:
@@ -80,7 +82,7 @@ class Home:
             self.require_running()
             return
         self._starts = 1  # those of an event loop that ended without a stop are owed nothing
-        self._release_sigterm()
+        self._release_signals()
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
         hub = self._hub = self._make()
         hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
@@ -100,7 +102,7 @@ class Home:
         if self._starts > 0 or self._hub is None or self._stopped is not None:
             return
         self._stopped = anyio.Event()
-        self._release_sigterm()
+        self._release_signals()
         try:
             await self._hub.stop()  # until it returns hooks may publish, and who connects is sent away
             await self._hub.presence.stop()
@@ -115,6 +117,9 @@ class Home:
         if self._hub is not None:
             leave_alone(self._hub)
             self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
+        if self._sigint is not None:
+            self._sigint.release()
+            self._sigint = None
         if self._sigterm is not None:
             self._sigterm.forget()
             leave_alone(self._sigterm)
@@ -127,7 +132,17 @@ class Home:
             self._sigterm = Sigterm()
             hub.spawn(_drain_first, hub, self._sigterm, over)
 
-    def _release_sigterm(self) -> None:
+    def end_streams_at_sigint(self) -> None:
+        """Have event streams end at a SIGINT; once is enough, and more is no error."""
+        hub = self.hub_here()
+        if self._sigint is None and hub is not None and Sigint.possible():
+            self._sigint = Sigint()
+            hub.spawn(_end_streams, hub, self._sigint)
+
+    def _release_signals(self) -> None:
+        if self._sigint is not None:
+            self._sigint.release()
+            self._sigint = None
         if self._sigterm is not None:
             self._sigterm.release()
             self._sigterm = None
@@ -144,6 +159,11 @@ class Home:
         if self._thread in (_NO_THREAD, threading.get_ident()):
             return await verb(*args, **kwargs)
         return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
+
+
+async def _end_streams(hub: Hub, sigint: Sigint) -> None:
+    await sigint.came.wait()
+    hub.end_streams()
 
 
 async def _drain_first(hub: Hub, sigterm: Sigterm, over: float) -> None:

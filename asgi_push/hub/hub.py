@@ -363,6 +363,13 @@ class Hub:
         self._timer.cancel(session)  # an earlier one of its heartbeat must not cut it short
         self._timer.schedule(session, time.monotonic() + patience)
 
+    def end_streams(self) -> None:
+        """The server shuts down: close what it would wait for, and let nobody in who would be closed at once."""
+        self.accepting = False
+        for session in self.registry.sessions():
+            if session.transport == "sse":
+                self.close(session, Disconnect.SHUTDOWN)
+
     def expire(self, session: Session, seconds: float | None) -> None:
         """Have a session end so many seconds from now, at once with none left, or with None not for its age."""
         if seconds is not None and seconds <= 0:

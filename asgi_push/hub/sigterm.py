@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from .tasks import Signal, on_trio
+from .tasks import Signal, call_soon, on_trio
 
 # Within so many seconds a second SIGTERM is the first one, come by another way: a service manager signals all processes
 # of a service, and the server's supervisor passes its own on to its workers.
@@ -33,7 +33,7 @@ class Sigterm:
         self.came = Signal()
         self._came_at: float | None = None
         self._over = False  # it is no longer held back
-        self._call_soon = _call_soon()
+        self._call_soon = call_soon()
         self._wakeups = _Wakeups.take()
         self._before: Any = signal.signal(signal.SIGTERM, self._handle)
 
@@ -131,11 +131,3 @@ class _Wakeups:
     def forget(self) -> None:
         """Leave the sockets to the process that they belong to."""
         signal.set_wakeup_fd(self._before)
-
-
-def _call_soon() -> Callable[[Callable[[], None]], Any]:
-    """Return what runs a function on this event loop, and may be called by a signal's handler."""
-    if on_trio():
-        run: Callable[[Callable[[], None]], Any] = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
-        return run
-    return asyncio.get_running_loop().call_soon_threadsafe

@@ -35,6 +35,14 @@ def in_event_loop() -> bool:
     return True
 
 
+def call_soon() -> Callable[[Callable[[], None]], Any]:
+    """Return what runs a function on this event loop, and may be called by a signal's handler."""
+    if on_trio():
+        run: Callable[[Callable[[], None]], Any] = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
+        return run
+    return asyncio.get_running_loop().call_soon_threadsafe
+
+
 class Background:
     """A task group in a task of its own.
 

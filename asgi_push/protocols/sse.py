@@ -1,121 +1,215 @@
-"""Server-sent events, for ``new EventSource(url)``: one event a publication, whose id says where the client stands.
+"""Server-sent events: for ``new EventSource(url)``, where a WebSocket cannot be had or is not needed.
 
-A str comes as it is (EventSource ends all lines in a line feed), bytes as base64 in an event of type ``binary``,
-anything else as JSON. An id holds the places of all the stream's channels, joined by commas: for each a short hash of
-its name, the offset and the epoch. It needs no signature: which channels a client may have is decided anew whenever it
-comes, and of those it may ask for any place, as clients of the SDK protocol may.
+One event a publication: a str as it is, other data as JSON, bytes in base64 as an event ``binary``. Each event's id
+says how far the stream is in all of its channels, and a browser sends the last one back when it reconnects.
 """
 
 import base64
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
+from urllib.parse import quote, unquote
+
+import orjson
 
 from ..disconnect import Disconnect
-from ..messages import Notice, Publication, StreamPosition
+from ..messages import Notice, Payload, Publication, StreamPosition
 from .wire import WireMessage
 
-# The longest id that is read, in bytes: 130 places of 40 bytes.
+# Where a stream's own places go in an event that all streams share. No UTF-8 text holds this byte (RFC 3629).
+_MARK = b"\xff"
+
+# A place in an id: a digest of the channel's name, so that long names make no long ids and appear in no log, the offset
+# and the epoch; without these two where the channel keeps no history, and with a "!" alone where it was left. What
+# comes later in an id holds.
+_DIGEST = 6  # bytes, which are 8 characters
+_NAME = 8
+_PLACE = re.compile(r"([\w-]{8})(?:(!)|\.(\d{1,18})\.([\w%.~-]+))?", re.ASCII)
+_LEFT = b"!"
+
+# The id that tells a browser, which cannot be told otherwise, to stay away: it is sent back, and answered with 204
+# (HTML, section 9.2.3), after which an EventSource does not come again.
+STAY_AWAY = "-"
+
+# More of an id is not read, in bytes: room for 128 channels.
 _MAX_ID = 8192
 
 
-class Event:
-    """One event without its id; ``channel`` and ``place`` are what it changes in the id, None for nothing."""
+class Event(WireMessage):
+    """One event or several, and the place that is reached with it."""
 
-    __slots__ = ("body", "channel", "place")
+    __slots__ = ("lines", "place")
 
-    def __init__(self, body: bytes, channel: str | None = None, place: bytes | None = None) -> None:
-        self.body = body
-        self.channel = channel
+    def __init__(self, lines: bytes, places: Iterable[bytes] = (), place: bytes = b"") -> None:
+        self.lines = lines
         self.place = place
+        known = b",".join(places) or place
+        super().__init__(lines + (b"id: " + _MARK + b"," + known + b"\n\n" if known else b"\n"), text=True)
+
+    @property
+    def frame(self) -> bytes:
+        """The event itself: a stream has no frames."""
+        return self.data
 
 
-class Events(WireMessage):
-    """Some events in order."""
+class Places:
+    """How far one stream is in its channels, in the form of its events' ids."""
 
-    __slots__ = ("events",)
+    __slots__ = ("_id", "_places")
 
-    def __init__(self, events: list[Event]) -> None:
-        super().__init__(b"".join([event.body for event in events]), text=True)
-        self.events = events
+    def __init__(self) -> None:
+        self._places: dict[bytes, bytes] = {}
+        self._id = b""
+
+    def stamp(self, events: bytes) -> bytes:
+        """Return events with this stream's ids."""
+        return events.replace(_MARK, self._id) if self._id else events.replace(_MARK + b",", b"")
+
+    def advance(self, events: bytes) -> None:
+        """These events, not stamped, are on their way."""
+        at = events.rfind(_MARK)
+        if at < 0:
+            return
+        for place in events[at + 2 : events.index(b"\n", at)].split(b","):
+            if place.endswith(_LEFT):
+                self._places.pop(place[:_NAME], None)
+            else:
+                self._places[place[:_NAME]] = place
+        self._id = b",".join(self._places.values())
+
+
+def _digest(channel: str) -> bytes:
+    return base64.urlsafe_b64encode(hashlib.blake2b(channel.encode(), digest_size=_DIGEST).digest())
+
+
+def place(channel: str, position: StreamPosition | None) -> bytes:
+    """Return what an id says of a channel; without a position that the channel keeps no history."""
+    if position is None:
+        return _digest(channel)
+    return b"%b.%d.%b" % (_digest(channel), position.offset, quote(position.epoch, safe="").encode())
+
+
+class LastId:
+    """What the id that a client sends back says of channels.
+
+    It is not signed. A place counts only for a channel that this very connection may be in, so an id that somebody
+    made up, or has from somebody else, opens no channel; and the most that it can ask of its own channels is what they
+    keep, as any SDK client can. So it needs no secret, and works with every process of a deployment.
+    """
+
+    __slots__ = ("_broken", "_places")
+
+    def __init__(self, text: str) -> None:
+        self._places: dict[bytes, StreamPosition | None] = {}
+        self._broken = len(text) > _MAX_ID or not all(map(self._read, filter(None, text.split(","))))
+
+    def _read(self, text: str) -> bool:
+        found = _PLACE.fullmatch(text)
+        if found is None:
+            return False
+        name, left, offset, epoch = found.groups()
+        if left:
+            self._places.pop(name.encode(), None)
+        else:
+            self._places[name.encode()] = None if offset is None else StreamPosition(int(offset), unquote(epoch))
+        return True
+
+    def knows(self, channel: str) -> bool:
+        """Whether the stream that it is of was in a channel; one that cannot be read may have been in any."""
+        return self._broken or _digest(channel) in self._places
+
+    def position(self, channel: str) -> StreamPosition | None:
+        """Return how far that stream was in a channel, or None."""
+        return None if self._broken else self._places.get(_digest(channel))
 
 
 class SseCodec:
-    """How publications look as events."""
+    """One event a publication; a bare EventSource is not told the channel, as a plain WebSocket is not."""
 
     name = "sse"
-    ping = Events([Event(b":\n\n")])  # a comment, which clients pass over
+    # A comment, which no page is told of.
+    ping = Event(b":\n")
 
     def close_code(self, disconnect: Disconnect) -> int:
-        """Return the code itself: a stream has none of its own."""
+        """Return the code that says why a stream ends."""
         return disconnect.code
 
-    def encode(self, publication: Publication | Notice) -> Events | None:
-        """Return the event that carries a publication; of who comes and goes nothing is told."""
-        if isinstance(publication, Notice):
-            return None
-        payload = publication.payload
-        if payload.kind == "binary":
-            body = b"event: binary\ndata: %b\n\n" % base64.b64encode(payload.data)
-        else:
-            body = data_lines(payload.data) + b"\n"
-        if not publication.offset:
-            return Events([Event(body)])
+    def encode(self, publication: Publication | Notice) -> Event | None:
+        """Return the event that carries a publication; of who comes and goes a page is not told."""
+        return None if isinstance(publication, Notice) else self._event(publication)
+
+    def _event(self, publication: Publication) -> Event:
+        lines = _payload_lines(publication.payload)
+        if not publication.offset:  # it is in no stream, so the places stay as they are
+            return Event(lines)
         position = StreamPosition(publication.offset, publication.epoch)
-        return Events([Event(body, publication.channel, place(publication.channel, position))])
+        return Event(lines, place=place(publication.channel, position))
 
     def frame(self, publication: Publication) -> bytes:
-        """Return nothing: an event is never written without the id, which each session has its own of."""
-        return b""
+        """Return the event that carries a publication."""
+        return self._event(publication).data
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
-        """Return all events as one message."""
-        return [Events([event for message in messages if isinstance(message, Events) for event in message.events])]
+        """Return them in one piece."""
+        return [_whole(_in_turn(messages, ()))]
+
+    def start(self, retry: int, places: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]) -> Event:
+        """Return what a stream begins with, or goes on with when it comes into another channel.
+
+        Args:
+            retry: after how many milliseconds the browser is to come back when it is cut off; 0 = as told before.
+            places: what its ids say of each channel.
+            gaps: the channels in which something may be missing.
+            missed: the events of the publications that the client has missed.
+        """
+        lines = (b"retry: %d\n" % retry if retry else b"") + (_named("gap", {"channels": gaps}) if gaps else b"")
+        return _whole([Event(lines, places).data, *_in_turn(missed, places)])
+
+    def left(self, channel: str) -> Event:
+        """Return what a stream is sent when the application takes it out of a channel: its ids forget it."""
+        return Event(b"", [_digest(channel) + _LEFT])
+
+    def end(self, disconnect: Disconnect, retry: int) -> Event:
+        """Return what a stream ends with: why, and when to come back, or that the browser is to stay away."""
+        reason = {"code": self.close_code(disconnect), "reason": disconnect.reason}
+        then = b"retry: %d\n" % retry if disconnect.reconnect else b"id: %b\n" % STAY_AWAY.encode()
+        return Event(_named("disconnect", reason) + then)
 
 
-CODEC = SseCodec()
+def _in_turn(messages: list[WireMessage], places: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield events of one piece: the id of each has the places of those before it, as the mark stands for none."""
+    known = {known_place[:_NAME]: known_place for known_place in places}
+    for event in cast(list[Event], messages):
+        if event.place:
+            known[event.place[:_NAME]] = event.place
+            yield Event(event.lines, known.values()).data
+        else:
+            yield event.data
 
 
-def data_lines(data: bytes) -> bytes:
-    """Return text as the data of an event, one line after the other."""
+def _whole(parts: Iterable[bytes]) -> Event:
+    whole = Event(b"")
+    whole.data = b"".join(parts)
+    whole.size = len(whole.data)
+    return whole
+
+
+def _named(name: str, data: Mapping[str, object]) -> bytes:
+    return b"event: %b\ndata: %b\n" % (name.encode(), orjson.dumps(data))
+
+
+def _payload_lines(payload: Payload) -> bytes:
+    data = payload.data
+    if payload.kind == "binary":
+        return b"event: binary\ndata: " + base64.b64encode(data) + b"\n"
+    if _MARK in data:  # no text, which a client published; a browser would read it like this
+        data = data.decode(errors="replace").encode()
     if b"\n" not in data and b"\r" not in data:
-        return b"data: %b\n" % data
+        return b"data: " + data + b"\n"
+    # All three ends of a line end one here (HTML, section 9.2.5); a browser joins the lines by "\n".
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"".join([b"data: %b\n" % line for line in lines])
 
 
-def told(name: str, about: Mapping[str, object]) -> bytes:
-    """Return an event of the server's own, with JSON."""
-    return f"event: {name}\ndata: {json.dumps(about)}\n\n".encode()
-
-
-def retry(seconds: float) -> bytes:
-    """Return what tells a client how long to wait before it comes back."""
-    return b"retry: %d\n\n" % round(seconds * 1000)
-
-
-def place(channel: str, position: StreamPosition) -> bytes:
-    """Return a channel's part of an id."""
-    return f"{_name(channel)}.{position.offset}.{position.epoch}".encode()
-
-
-def id_line(places: Iterable[bytes]) -> bytes:
-    """Return the line that names a client's place in all channels."""
-    return b"id: %b\n" % b",".join(places)
-
-
-def positions(last_event_id: str, channels: Iterable[str]) -> dict[str, StreamPosition]:
-    """Return the places in these channels that an id names; what is wrong with it is as if it were not there."""
-    known = {_name(channel): channel for channel in channels}
-    found = {}
-    for part in last_event_id[:_MAX_ID].split(","):
-        name, _, rest = part.partition(".")
-        offset, _, epoch = rest.partition(".")
-        if name in known and offset.isascii() and offset.isdecimal() and len(offset) < 16:
-            found[known[name]] = StreamPosition(int(offset), epoch)
-    return found
-
-
-def _name(channel: str) -> str:
-    """Return a short name without commas and dots; two channels with one would be told of a gap, by their epochs."""
-    return base64.urlsafe_b64encode(hashlib.blake2b(channel.encode(), digest_size=6).digest()).decode()
+CODEC = SseCodec()

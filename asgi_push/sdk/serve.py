@@ -18,8 +18,8 @@ from ..protocols.centrifuge import SdkCodec
 from ..protocols.centrifuge.json_codec import CODEC as JSON
 from ..push import Push
 from ..session import Session
-from ..transports.handshake import Refusal, check_origin, refuse
-from ..transports.websocket import WebSocketCarrier, remote, run_session, too_large
+from ..transports.handshake import Refusal, check_origin, refuse, remote
+from ..transports.websocket import WebSocketCarrier, run_session, too_large
 from .client import SdkClient
 from .context import Context
 

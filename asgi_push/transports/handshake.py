@@ -1,5 +1,6 @@
 """What must be true before a connection is accepted: where it comes from, who it is, what it may have."""
 
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +10,16 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope, Send
 
 from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
-from ..errors import AuthenticationError
+from ..errors import AuthenticationError, NotRunningError
+from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
 from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
+from ..protocols import Codec
 from ..push import Push
-from ..session import EVERYBODY, Session, check_channel, is_channel, user_channel
+from ..session import EVERYBODY, Carrier, Session, check_channel, is_channel, user_channel
 
 # A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
 _HANDSHAKE_TIME = 10.0
@@ -41,17 +44,26 @@ class Refusal(Exception):
         super().__init__(reason)
         self.status = status
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer that say when to come back, if that makes sense."""
+        return {"retry-after": _RETRY_AFTER} if self.status in (429, 503) else {}
+
+    def log(self, scope: Scope) -> None:
+        """Say it in the log, unless much the same was said just now."""
+        held_back = _refusals.allow(str(self.status), time.monotonic())
+        if held_back is not None:
+            what = "a WebSocket" if scope["type"] == "websocket" else "an event stream"
+            message = "refused %s from %s: %d %s (and %d more since the last such line)"
+            logger.info(message, what, scope.get("client"), self.status, printable(str(self)), held_back)
+
 
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     """Answer the handshake with an HTTP status where the server can, else close, which servers turn into a 403."""
     reason = str(refusal)
-    held_back = _refusals.allow(str(refusal.status), time.monotonic())
-    if held_back is not None:
-        message = "refused a WebSocket from %s: %d %s (and %d more since the last such line)"
-        logger.info(message, scope.get("client"), refusal.status, printable(reason), held_back)
+    refusal.log(scope)
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    if refusal.status in (429, 503):
-        headers.append((b"retry-after", _RETRY_AFTER.encode()))
+    headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
     try:
         if "websocket.http.response" in (scope.get("extensions") or {}):
             await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
@@ -66,6 +78,37 @@ def chosen_subprotocol(scope: Scope) -> str | None:
     """Return the first subprotocol that carries no token: a browser that offers any wants one of them back."""
     offered = scope.get("subprotocols") or ()
     return next((item for item in offered if not item.startswith(BEARER_SUBPROTOCOL)), None)
+
+
+async def let_in(
+    push: Push, scope: Scope, path_params: Mapping[str, Any], carrier: Carrier, codec: Codec, heartbeat: Heartbeat
+) -> tuple[Hub, Session, list[str]]:
+    """Return the session that a connection may have, for which the hub keeps a place, and its channels.
+
+    Raises:
+        Refusal: it may have none.
+    """
+    try:
+        hub = push.hub
+    except NotRunningError as error:
+        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
+        raise Refusal(503, "push runs on another event loop") from None
+    credentials = await identify(push, scope, path_params)
+    now = time.monotonic()
+    session = Session(secrets.token_urlsafe(12), credentials.user, carrier, codec, hub, heartbeat, now)
+    session.path_params = path_params
+    session.remote = remote(scope)
+    session.info = credentials.info
+    left = seconds_left(credentials)
+    session.expires_at = None if left is None else now + left
+    channels = await wanted_channels(push, scope, session, credentials)
+    await admit(hub, session)
+    return hub, session, channels
+
+
+def remote(scope: Scope) -> tuple[str, int] | None:
+    """Return the peer as the server saw it."""
+    return tuple(scope["client"]) if scope.get("client") else None
 
 
 async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> Credentials:

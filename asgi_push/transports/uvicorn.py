@@ -1,15 +1,18 @@
 """Direct writes: the one module that knows uvicorn's insides.
 
 ``send`` of uvicorn's own WebSocket protocol (``--ws websockets-sansio``, the default where websockets is installed) is
-a bound method of the protocol object, which has the transport. Frames that are ready go straight to that transport.
-Where anything about it is not as known here, ``recognise`` returns None and the ordinary path serves.
+a bound method of the protocol object, which has the transport; that of both its HTTP protocols is one of the response.
+What is ready goes straight to that transport. Where anything about it is not as known here, ``recognise`` and
+``recognise_stream`` return None and the ordinary path serves.
 """
 
 import asyncio
 import os
 import sys
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
+
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from ..hub.hub import Hub
 from ..session import Session
@@ -19,16 +22,16 @@ _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 # What is used of the protocol object; all of it is there from uvicorn 0.35 to 0.54, and is looked for at each accept.
 _NEEDED = ("transport", "conn", "writable", "handshake_complete", "close_sent", "disconnected")
 
+# The same of its two HTTP protocols.
+_HTTPTOOLS, _H11 = "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl"
+_NEEDED_OF_RESPONSES = ("transport", "flow", "scope", "response_started", "response_complete")
+
 # What a transport may hold besides one write, in bytes: asyncio's own high-water mark, above which uvicorn pauses.
 _HIGH_WATER = 64 * 1024
 
 
-class DirectWriter:
-    """Writes frames to the transport of one connection.
-
-    They are never compressed, which is legal on a connection that negotiated permessage-deflate: a message without
-    RSV1 is an uncompressed one and leaves the compressor's window alone (RFC 7692, section 6).
-    """
+class _Writer:
+    """Writes to the transport of one connection, past what serves it."""
 
     __slots__ = ("_fd", "_protocol", "_transport", "hub", "session")
 
@@ -39,12 +42,8 @@ class DirectWriter:
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
 
-    def write(self, frames: bytes) -> bool:
-        """Write whole frames now; False, and nothing written, after a close or while the transport is full."""
+    def _put(self, frames: bytes) -> bool:
         transport = self._transport
-        # Whatever ends a connection in uvicorn does one of the two before it lets go of the loop.
-        if self._protocol.close_sent or transport.is_closing():
-            return False
         waiting = transport.get_write_buffer_size()
         if waiting and waiting + len(frames) > _HIGH_WATER:
             return False
@@ -65,14 +64,47 @@ class DirectWriter:
         if self.hub is not None and self.session is not None and self._transport.get_write_buffer_size() > _HIGH_WATER:
             self.hub.behind(self.session)
 
+    def abort(self) -> None:
+        """Drop the connection and what waits in its transport."""
+        self._transport.abort()
+
+
+class DirectWriter(_Writer):
+    """Writes frames of a WebSocket.
+
+    They are never compressed, which is legal on a connection that negotiated permessage-deflate: a message without
+    RSV1 is an uncompressed one and leaves the compressor's window alone (RFC 7692, section 6).
+    """
+
+    __slots__ = ()
+
+    def write(self, frames: bytes) -> bool:
+        """Write whole frames now; False, and nothing written, after a close or while the transport is full."""
+        # Whatever ends a connection in uvicorn does one of the two before it lets go of the loop.
+        return not (self._protocol.close_sent or self._transport.is_closing()) and self._put(frames)
+
     async def flush(self) -> None:
         """Wait until the transport can take more."""
         if self._transport.get_write_buffer_size() > _HIGH_WATER:
             await self._protocol.writable.wait()
 
-    def abort(self) -> None:
-        """Drop the connection and what waits in its transport."""
-        self._transport.abort()
+
+class StreamWriter(_Writer):
+    """Writes parts of a response's body, each as one chunk (RFC 9112, section 7.1)."""
+
+    __slots__ = ()
+
+    def write(self, body: bytes) -> bool:
+        """Write a part now; False, and nothing written, after the end or while the transport is full."""
+        if self._protocol.response_complete or self._transport.is_closing():
+            return False
+        # One without any bytes would be the end of the body.
+        return not body or self._put(b"%x\r\n%b\r\n" % (len(body), body))
+
+    async def flush(self) -> None:
+        """Wait until the transport can take more."""
+        if self._transport.get_write_buffer_size() > _HIGH_WATER:
+            await self._protocol.flow.drain()
 
 
 def _socket_of(transport: Any) -> int:
@@ -105,3 +137,48 @@ def _only_deflate(conn: Any) -> bool:
     """Whether no extension is in use under which a plain frame would mean something else."""
     extensions = getattr(conn, "extensions", None)
     return extensions is not None and all(type(item).__name__ == "PerMessageDeflate" for item in extensions)
+
+
+def recognise_stream(send: Any) -> StreamWriter | None:
+    """Return how to write directly to the response behind a ``send`` that has started it, or None."""
+    send = _behind_starlette(send)
+    if type(send) is not MethodType or send.__name__ != "send":
+        return None
+    response: Any = send.__self__
+    if any(not hasattr(response, name) for name in _NEEDED_OF_RESPONSES) or not hasattr(response.flow, "drain"):
+        return None
+    if not response.response_started or response.response_complete or response.scope["method"] != "GET":
+        return None
+    chunked = _is_chunked_by_httptools(response) or _is_chunked_by_h11(response)
+    return StreamWriter(response) if chunked else None
+
+
+def _is_chunked_by_httptools(response: Any) -> bool:
+    module = sys.modules.get(_HTTPTOOLS)
+    return (
+        module is not None
+        and type(response) is module.RequestResponseCycle
+        and getattr(response, "chunked_encoding", None) is True
+    )
+
+
+def _is_chunked_by_h11(response: Any) -> bool:
+    """Whether a body without a length is sent in chunks; h11's state stays the same from its first to its last part."""
+    module, h11 = sys.modules.get(_H11), sys.modules.get("h11")
+    if module is None or h11 is None or type(response) is not module.RequestResponseCycle:
+        return False
+    conn = getattr(response, "conn", None)
+    # It is how h11 frames what has no length for a client that knows chunks (RFC 9112, section 6.1).
+    return getattr(conn, "our_state", None) is h11.SEND_BODY and getattr(conn, "their_http_version", b"") == b"1.1"
+
+
+def _behind_starlette(send: Any) -> Any:
+    """Return what Starlette's outermost middleware passes all messages on to: once started it does nothing else.
+
+    Applications that add this middleware by ``add_middleware`` have that one around it.
+    """
+    if type(send) is FunctionType and send.__code__ in ServerErrorMiddleware.__call__.__code__.co_consts:
+        cells = dict(zip(send.__code__.co_freevars, send.__closure__ or (), strict=True))
+        if "send" in cells:
+            return cells["send"].cell_contents
+    return send

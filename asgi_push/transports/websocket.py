@@ -1,7 +1,5 @@
 """A session over an ASGI WebSocket: from the handshake to the end, on any server."""
 
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,14 +8,13 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from ..disconnect import Disconnect
-from ..errors import NotRunningError
 from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub
 from ..logs import logger, printable
 from ..protocols import Codec, WireMessage, plain
 from ..push import Push
 from ..session import Session, State
-from .handshake import Refusal, admit, chosen_subprotocol, identify, refuse, seconds_left, wanted_channels
+from .handshake import Refusal, chosen_subprotocol, let_in, refuse
 from .interrupt import make_interrupt
 from .uvicorn import DirectWriter, recognise
 
@@ -121,7 +118,8 @@ async def serve_websocket(
         return
     carrier = WebSocketCarrier(scope, send, plain.CODEC)
     try:
-        hub, session, channels = await _admit(push, scope, carrier, path_params)
+        heartbeat = ClientHeartbeat(push.settings.idle_timeout)
+        hub, session, channels = await let_in(push, scope, path_params, carrier, plain.CODEC, heartbeat)
     except Refusal as refusal:
         await refuse(scope, send, refusal)
         return
@@ -146,34 +144,6 @@ async def _accept(
         if not accepted:
             hub.release(session)
     return accepted
-
-
-async def _admit(
-    push: Push, scope: Scope, carrier: WebSocketCarrier, path_params: Mapping[str, Any]
-) -> tuple[Hub, Session, list[str]]:
-    """Return the session that a connection may have, for which a place is kept, and its channels; or raise Refusal."""
-    try:
-        hub, settings = push.hub, push.settings
-    except NotRunningError as error:
-        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
-        raise Refusal(503, "push runs on another event loop") from None
-    credentials = await identify(push, scope, path_params)
-    now = time.monotonic()
-    heartbeat = ClientHeartbeat(settings.idle_timeout)
-    session = Session(secrets.token_urlsafe(12), credentials.user, carrier, plain.CODEC, hub, heartbeat, now)
-    session.path_params = path_params
-    session.remote = remote(scope)
-    session.info = credentials.info
-    left = seconds_left(credentials)
-    session.expires_at = None if left is None else now + left
-    channels = await wanted_channels(push, scope, session, credentials)
-    await admit(hub, session)
-    return hub, session, channels
-
-
-def remote(scope: Scope) -> tuple[str, int] | None:
-    """Return the peer as the server saw it."""
-    return tuple(scope["client"]) if scope.get("client") else None
 
 
 async def run_session(

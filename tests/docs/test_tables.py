@@ -71,7 +71,8 @@ PUBLIC = {
     "Session": {"id", "user", "channels", "info", "path_params", "remote", "protocol", "connected_at", "last_seen"}
     | {"dropped", "disconnect", "send", "close"},
 }
-INNER = {"authenticate", "authorize", "drain_at_sigterm", "hub", "run_from_thread"}  # of Push, for carriers
+# of Push, for carriers
+INNER = {"authenticate", "authorize", "drain_at_sigterm", "end_streams_at_sigint", "hub", "run_from_thread"}
 
 
 def test_api_is_complete() -> None:

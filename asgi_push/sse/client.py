@@ -1,0 +1,110 @@
+"""One EventSource: where its stream begins, and what the application does to it later."""
+
+from collections.abc import Iterable
+
+from ..disconnect import Disconnect
+from ..errors import BrokerError
+from ..hub.hub import Hub
+from ..hub.tracking import go_live, new_subscription, track
+from ..messages import Payload, StreamPosition
+from ..protocols import WireMessage
+from ..protocols.sse import CODEC, LastId, place
+from ..session import Session, TrackedSubscription
+from ..stream import Recovery
+from .carrier import retry
+
+
+class EventClient:
+    """The other end of an event stream, which keeps a position in each of its channels."""
+
+    __slots__ = ("_connected", "_hub", "_last", "_session")
+
+    def __init__(self, hub: Hub, session: Session, last: LastId) -> None:
+        self._hub = hub
+        self._session = session
+        self._last = last
+        self._connected = False
+
+    async def open(self, session: Session, channels: Iterable[str]) -> None:
+        """Begin the stream: where its channels are, or where the client was in them, and what it missed since."""
+        places, gaps, missed = [], [], []
+        try:
+            for channel in channels:
+                since = self._last.position(channel)
+                recovery = await self._begin(channel, since)
+                places.append(_place(channel, since, recovery))
+                if recovery is not None and recovery.recovered:
+                    missed += _events(recovery)
+                elif self._last.knows(channel):
+                    gaps.append(channel)
+        except BrokerError:
+            self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
+            return
+        self._hub.send_wire(session, CODEC.start(retry(), places, gaps, missed))
+        self._connected = True
+        for channel in channels:
+            go_live(self._hub, session, channel)
+
+    async def _begin(self, channel: str, since: StreamPosition | None) -> Recovery | None:
+        subscription = new_subscription(self._hub, channel, server_side=True)
+        subscription.join_leave = False  # of who comes and goes a page is not told
+        return await track(self._hub, self._session, channel, subscription, since)
+
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
+        """A subscription cannot be continued: the browser comes back with the position that it has."""
+        self._hub.close(self._session, Disconnect.INSUFFICIENT_STATE)
+
+    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+        """The application puts it into a channel; of ``data`` a page is not told."""
+        if self._connected:
+            await self._subscribe(self._session, channel, since)
+        else:
+            self._hub.call(self._session, self._subscribe, channel, since)
+
+    async def _subscribe(self, session: Session, channel: str, since: StreamPosition | None) -> None:
+        if not self._connected or channel in session.subscriptions:
+            return
+        try:
+            recovery = await self._begin(channel, since)
+        except BrokerError:
+            self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
+            return
+        if channel in session.subscriptions:  # it may have been taken out again meanwhile
+            recovered = recovery is not None and recovery.recovered
+            missed = _events(recovery) if recovery is not None and recovered else []
+            gaps = [channel] if since is not None and not recovered else []
+            self._hub.send_wire(session, CODEC.start(0, [_place(channel, since, recovery)], gaps, missed))
+            go_live(self._hub, session, channel)
+
+    def unsubscribe_by_server(self, channel: str) -> None:
+        """The application takes it out of a channel."""
+        if self._connected:
+            self._unsubscribe(channel)
+        else:
+            self._hub.call(self._session, self._unsubscribe_later, channel)
+
+    async def _unsubscribe_later(self, session: Session, channel: str) -> None:
+        self._unsubscribe(channel)
+
+    def _unsubscribe(self, channel: str) -> None:
+        if channel in self._session.subscriptions:
+            self._hub.leave(self._session, channel)
+            self._hub.send_wire(self._session, CODEC.left(channel))
+
+    def next_deadline(self) -> float | None:
+        """Nothing of it ever ends by itself."""
+        return None
+
+    def check(self, now: float) -> None:
+        """Nothing is due."""
+
+
+def _place(channel: str, since: StreamPosition | None, recovery: Recovery | None) -> bytes:
+    """Return where a stream is in a channel before the events of what was missed."""
+    if recovery is None:
+        return place(channel, None)
+    return place(channel, since if since is not None and recovery.recovered else recovery.position)
+
+
+def _events(recovery: Recovery) -> list[WireMessage]:
+    return [event for item in recovery.publications if (event := CODEC.encode(item)) is not None]
