@@ -130,7 +130,7 @@ class Cluster:
 
     @property
     def redis(self) -> str:
-        return self.primaries[-1].url
+        return self.primaries[0].url
 
     def start(self) -> None:
         for node in self.nodes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,9 +22,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path, replicas=1) as nodes:
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster"), replicas=1) as nodes:
         yield nodes
 
 
@@ -37,6 +36,20 @@ async def publish_surely(broker: RedisBroker, channel: str, *numbers: int) -> No
                 break
             except BrokerError:
                 await asyncio.sleep(0.02)
+
+
+async def test_names_that_look_like_hash_tags(nodes: Cluster) -> None:
+    """All that belongs to one channel is on one node, whatever its name."""
+    process, broker = Process(), RedisBroker(nodes.redis, "test")
+    await broker.start(process.receiver)
+    for channel in ("{", "}", "{}", "}{", "{a}b", "}:x", "#{u}"):
+        await broker.join(channel, kept=True)
+        for key in ("key", "key", "other}{"):
+            await broker.publish(publication(channel, key), KEPT, key)
+        heard = [await process.next(), await process.next()]
+        assert [(item.channel, item.data) for item in heard] == [(channel, "key"), (channel, "other}{")]
+        assert (await broker.history(channel, 0, None, reverse=False)).position.offset == 2
+    await broker.stop()
 
 
 async def test_nodes_that_die_and_slots_that_move(nodes: Cluster) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import envelope, hearing, link
+from asgi_push.brokers.redis import envelope, hearing, link, server
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import until
@@ -188,6 +188,52 @@ async def test_an_outage_is_told_once(here: Station, redis: FaultyRedis, caplog:
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING], caplog.text
 
 
+async def test_a_connection_that_was_closed_while_idle(
+    there: Station, redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Redis does after its `timeout`: nobody is told of that, it is made anew. And scripts are sent again."""
+    await publish(there, 1)
+    monkeypatch.setattr(server, "_FRESH", 0.0)
+    redis.kill_connections("normal")
+    redis.do("SCRIPT", "FLUSH")
+    await asyncio.sleep(0)
+    await publish(there, 2)
+    assert (await there.broker.history("news", 0, None, reverse=False)).position.offset == 2
+
+
+async def test_a_connection_that_carries_nothing_any_more(tmp_path: Path) -> None:
+    """And of which nobody says that it is over, as behind a firewall that has forgotten it: it is found by silence."""
+    with faulty_redis(tmp_path) as redis, proxy_for(redis.port) as proxy:
+        async with station(f"redis://127.0.0.1:{proxy.port}") as here, station(redis.url, hears=False) as there:
+            proxy.silence()
+            await publish(there, 1, 2)
+            await here.numbers(1, 2)
+
+
+async def test_another_server_takes_over(tmp_path: Path) -> None:
+    """At the same address: the one that may not write any more is left, and what it had goes on there."""
+    folders = tmp_path / "old", tmp_path / "new"
+    for folder in folders:
+        folder.mkdir()
+    with (
+        faulty_redis(folders[0]) as old,
+        faulty_redis(folders[1], "--replicaof", f"127.0.0.1 {old.port}") as new,
+        proxy_for(old.port) as proxy,
+    ):
+        async with station(f"redis://127.0.0.1:{proxy.port}") as here:
+            await publish(here, 1, 2)
+            await until(lambda: new.do("EXISTS", "test:position:{.news}"))
+            await until(lambda: new.do("HGET", "test:position:{.news}", "s") == b"2")
+            proxy.server_port = new.port
+            new.do("REPLICAOF", "NO", "ONE")
+            old.do("REPLICAOF", "127.0.0.1", new.port)
+            with pytest.raises(BrokerError):
+                await publish(here, -1)
+            await publish_surely(here, 3, 4)
+            await here.numbers(1, 2, 3, 4)
+            assert here.told_of_loss == []
+
+
 # -- Redis that does not answer, or late ------------------------------------------------------------------------------
 
 
@@ -299,6 +345,7 @@ async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:
             await asyncio.gather(
                 *[there.broker.publish(publication("news", str(number).ljust(10_000)), KEPT) for number in range(900)]
             )
+            assert not here.publications.items
             free.set()
             assert sorted([int((await here.next()).data) for _ in range(900)]) == list(range(900))
             assert here.told_of_loss == []
@@ -321,13 +368,15 @@ async def test_a_command_that_does_not_come_back(here: Station, redis: FaultyRed
         heard = await here.next_command()
 
 
-async def test_the_stop_is_bounded(redis: FaultyRedis) -> None:
-    """Whatever Redis does; who waits is told."""
+async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Redis does; whose round trip is under way is told, and so is who waits for the next."""
+    monkeypatch.setattr(link, "_MAX_TOGETHER", 5)
     async with station(redis.url) as here:
         redis.pause()
-        waiting = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
-        await asyncio.sleep(0.05)
-    assert all(isinstance(result, BrokerError) for result in await waiting)
+        results = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
+        await until(lambda: len(here.broker.link._waiting) == 5)
+    with anyio.fail_after(5):
+        assert all(isinstance(result, BrokerError) for result in await results)
     redis.resume()
 
 

@@ -144,8 +144,9 @@ async def test_two_applications_in_one_redis(redis: FaultyRedis) -> None:
         asgi.pushing(**worlds[1], authorize=lambda *_: True) as two,
         asgi.pushing(**worlds[2], authorize=lambda *_: True) as three,
     ):
-        for number, (push, server) in enumerate((one, two, three)):
-            client = await server.connect("/ws/ann")
+        pages = [await server.connect("/ws/ann") for _, server in (one, two, three)]
+        for number, (push, _) in enumerate((one, two, three)):
+            client = pages[number]
             for channel in channels:
                 await push.subscribe("ann", channel) if channel[0] != "#" else None
             for place, channel in enumerate(channels):
@@ -156,6 +157,9 @@ async def test_two_applications_in_one_redis(redis: FaultyRedis) -> None:
                 if channel[0] != "#":
                     assert json.loads(await client.receive()) == [number, place]
                 assert [item.data for item in (await push.history(channel)).publications] == [[number, place]]
+        await push.send_to_user("ann", "last")  # in the world that was last
+        assert await client.receive() == "last"
+        assert [page.waiting for page in pages] == [[]] * 3
     assert {key.partition(b":")[0] for key in redis.do("KEYS", "*")} == {b"asgi_push", b"other"}
 
 

@@ -63,7 +63,7 @@ class Proxy:
     """Takes connections for a server; each of them can be cut."""
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
+        self.server_port = port
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
         self._links: list[Link] = []
@@ -85,7 +85,7 @@ class Proxy:
                     if self._cut:
                         client.close()
                     else:
-                        self._links.append(Link(client, self._server_port, self))
+                        self._links.append(Link(client, self.server_port, self))
 
     def cut(self) -> None:
         """Reset all connections, and take none until ``restore``."""

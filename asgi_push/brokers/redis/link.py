@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 from ...errors import BrokerError
 from .outage import Outage, backoffs
 from .scripts import Script
-from .server import CONNECT_TIME, Command, Server, Wire
+from .server import CONNECT_TIME, NODE_GONE, Command, Server, Wire
 
 # What a round trip may take, in seconds; Redis answers in less than a millisecond.
 _ROUND_TRIP = 3.0
@@ -106,9 +106,18 @@ class Link:
         except BaseException as error:
             self._fail(together, error)  # some may have been done, so none is sent again
             raise
+        self._note(answers)
         for (_, future), answer in zip(together, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+
+    def _note(self, answers: Sequence[Any]) -> None:
+        """Tell of a node of a cluster that does not answer, and that all do again."""
+        gone = next((answer for answer in answers if isinstance(answer, NODE_GONE)), None)
+        if gone is not None:
+            self._outage.began("a node", gone)
+        else:
+            self._outage.ended("a node")
 
     async def _reconnect(self, cause: BaseException) -> None:
         """Return when the server answers again."""

@@ -1,5 +1,6 @@
 """One Redis server, or a cluster, as redis-py speaks to it."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +25,11 @@ _FRESH = 0.5
 # the cluster has not put another in its place.
 _NODE_TIME = 1.0
 
+# How often it is asked who is in a cluster while a node does not answer, in seconds.
+_LOOK_EVERY = 0.2
+
 # After these answers of a node another may be in its place.
-_NODE_GONE = (
+NODE_GONE = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
 )  # fmt: skip
 
@@ -164,6 +168,7 @@ class ClusterWire:
         self._make = make
         self._found = found  # told of the nodes
         self._cluster: RedisCluster | None = None
+        self._looked_at = 0.0
 
     @property
     def ready(self) -> bool:
@@ -181,20 +186,43 @@ class ClusterWire:
         """Send to each node what is its own."""
         if self._cluster is None:
             raise ConnectionError("not open")
-        pipeline = self._cluster.pipeline()
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        except BaseException:
-            await self.close()
-            raise
-        if any(isinstance(answer, _NODE_GONE) for answer in answers):
+        cluster, by_node = self._cluster, dict[Any, list[int]]()
+        for place, command in enumerate(commands):
+            by_node.setdefault(cluster.get_node_from_key(_key(command)), []).append(place)  # type: ignore[arg-type]
+        answers: list[Any] = [None] * len(commands)
+        found = await asyncio.gather(
+            *[_pipeline(cluster, [commands[place] for place in places]) for places in by_node.values()]
+        )
+        for places, of_one in zip(by_node.values(), found, strict=True):
+            for place, answer in zip(places, of_one, strict=True):
+                answers[place] = answer
+        if (
+            any(isinstance(answer, NODE_GONE) for answer in answers)
+            and time.monotonic() > self._looked_at + _LOOK_EVERY
+        ):
             await self.close()  # to ask who is there now
         return answers
 
     async def close(self) -> None:
         """Let go of the connections."""
+        self._looked_at = time.monotonic()
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             await cluster.aclose()
+
+
+def _key(command: Command) -> bytes | str | int:
+    """Return what decides to which node a command belongs."""
+    return command[3] if command[0] in ("EVALSHA", "EVAL") else command[1]
+
+
+async def _pipeline(cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
+    """Return the answers of one node, or why there are none, for each command; the other nodes have no part in that."""
+    pipeline = cluster.pipeline()
+    for command in commands:
+        pipeline.execute_command(*command)
+    try:
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    except (exceptions.RedisError, OSError) as error:
+        return [error] * len(commands)
+    return answers
