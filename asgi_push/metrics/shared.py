@@ -5,6 +5,7 @@ meet. As there, the directory is to be emptied before the processes start.
 """
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,7 +40,7 @@ class SharedNumbers:
     def write(self, numbers: Snapshot, *, alive: bool = True) -> None:
         """Write this process's numbers, the last ones with ``alive=False``; a reader sees the old or the new file."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
+        new = self._path.with_suffix(f".{threading.get_ident()}.new")  # the loop writes, and whoever is scraped does
         new.write_bytes(orjson.dumps({"pid": os.getpid(), "alive": alive, "numbers": dump(numbers)}))
         new.replace(self._path)
 
