@@ -175,7 +175,7 @@ class Fanout:
                     await self._hand_out(self._take())
                 finally:
                     self._settle(number)
-                await self._writers.relief()
+                await self._relief()
             finally:
                 self._idle = True
 
@@ -184,11 +184,29 @@ class Fanout:
         pending, self._pending = self._pending, {}
         self._waiting = self._waiting_bytes = 0
         self._served.clear()
+        self._let_in()
+        return pending
+
+    def _let_in(self) -> None:
+        """Let the publishers go on."""
         if self.full:
             self.full = False
             room, self._room = self._room, anyio.Event()
             room.set()
-        return pending
+
+    async def _relief(self) -> None:
+        """Wait for the writers and for healthy sessions, and hold the publishers meanwhile.
+
+        They would publish in each of the turns that the writers give to others, and fill the queues of sessions that
+        take all that they are sent.
+        """
+        if self._writers.behind:
+            self.full = True
+            try:
+                await self._writers.caught_up()
+            finally:
+                self._let_in()
+        await self._writers.relief()
 
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
         if not pending:  # all were written to at once

@@ -19,7 +19,7 @@ from ..session import Session, State
 # Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
 _KEPT = 8
 
-# How long a writer may hold the loop before others get their turn, in seconds.
+# How long all writers together may hold the loop before others get their turn, in seconds.
 _HOLD = 0.004
 
 # A session whose current send has waited this long, in seconds, is slow: publishers wait for it no more.
@@ -30,16 +30,15 @@ _MAX_RELIEF = 1.0
 
 
 class Writer:
-    """One task that sends: the session it is at, until when it may hold the loop, and the scope that ends it."""
+    """One task that sends: the session it is at, and the scope that ends it."""
 
-    __slots__ = ("queue", "scope", "session", "until", "wake")
+    __slots__ = ("queue", "scope", "session", "wake")
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.wake = anyio.Event()
         self.session: Session | None = None
         self.queue: SendQueue[WireMessage] | None = None  # the session's, which forgets it when its peer leaves
-        self.until = 0.0
 
 
 class Writers:
@@ -64,12 +63,18 @@ class Writers:
         self._parked: list[Writer] = []
         self._working: set[Writer] = set()
         self._coming = False  # a writer was woken and has not yet come to the ready sessions
+        self._until = 0.0  # when the writers' time in this turn of the loop is over
+        self._rest = anyio.Lock(fast_acquire=True)  # of those whose time is over one goes on in a turn, the first first
+        self._resting = 0  # how many these are
+        self._readied = self._begun = 0  # sessions that were ready, and those of them that a writer has come to
+        self._caught_up: tuple[int, anyio.Event] | None = None  # who waits for how many to be begun
         self._pressed: dict[Session, None] = {}
         self._awaited: dict[Session, anyio.Event] = {}  # those whose room somebody waits for
 
     def ready(self, session: Session) -> None:
         """A session has begun to have something queued."""
         self._ready.append(session)
+        self._readied += 1
         self._call_writer()
 
     @property
@@ -100,11 +105,15 @@ class Writers:
 
     async def _serve(self, writer: Writer) -> None:
         self._coming = False
-        writer.until = time.monotonic() + _HOLD
+        if self._resting:  # who rests goes on with the ready sessions, and calls the next one then
+            return
         self._working.add(writer)
         try:
+            if time.monotonic() > self._until:
+                await self._next_turn()
             while self._ready and not writer.scope.cancel_called:
                 session = self._ready.popleft()
+                self._say_begun()
                 if self._ready:
                     self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
                 await self._drain(writer, session)
@@ -133,15 +142,52 @@ class Writers:
                     self.say_room(session)
                 await send(message)
                 now = time.monotonic()
-                if now > writer.until:
-                    await anyio.lowlevel.checkpoint()
-                    writer.until = time.monotonic() + _HOLD
+                if now > self._until:
+                    session.queue.sending_since = None  # it is not the peer that it waits for
+                    now = await self._next_turn()
+                    self._watch(writer, now + self._send_timeout)
+                    if session.queue is None:
+                        return
             await session.carrier.flush()
             if session.queue.empty:
                 break
         if session.state is State.CLOSING and session.disconnect is not None:
             await session.carrier.close(session.disconnect)
             session.carrier.stop()
+
+    async def _next_turn(self) -> float:
+        """Let all others have their turn, once for all writers, and return when it was over.
+
+        Were each writer's time its own, every one that is woken would hold the loop for as long again.
+        """
+        self._resting += 1
+        try:
+            async with self._rest:
+                if time.monotonic() > self._until:
+                    await anyio.lowlevel.checkpoint()
+                    self._until = time.monotonic() + _HOLD
+        finally:
+            self._resting -= 1
+        if self._ready:
+            self._call_writer()  # one that came meanwhile has left again
+        return time.monotonic()
+
+    @property
+    def behind(self) -> bool:
+        """Whether there are sessions that no writer has come to."""
+        return self._begun < self._readied
+
+    async def caught_up(self) -> None:
+        """Wait until a writer has come to each session that is ready now; those that come later do not count."""
+        if self.behind:
+            self._caught_up = self._readied, anyio.Event()
+            await self._caught_up[1].wait()
+
+    def _say_begun(self) -> None:
+        self._begun += 1
+        if self._caught_up is not None and self._begun >= self._caught_up[0]:
+            self._caught_up[1].set()
+            self._caught_up = None
 
     async def room(self, session: Session) -> None:
         """Wait until the queue of a session is less than half full, or the session has ended."""

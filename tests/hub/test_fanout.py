@@ -155,3 +155,18 @@ async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch
         assert await late.receive() == "after"
         for client in clients:
             assert [await client.receive(), await client.receive()] == ["before", "after"]
+
+
+async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transport has room and nothing is queued for it; but what was published before is still on its way."""
+    monkeypatch.setattr(fanout, "_HOLD", -1.0)
+    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(20)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        await push.send_to_all("first")
+        while not carriers[0].writes:
+            await anyio.lowlevel.checkpoint()
+        assert not carriers[-1].writes
+        await push.send_to_user("19", "second")
+        assert [await clients[-1].receive(), await clients[-1].receive()] == ["first", "second"]

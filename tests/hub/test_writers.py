@@ -1,0 +1,54 @@
+"""The ordinary path: many sends, and the event loop belongs to others too."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from asgi_push.hub import writers
+from tests.asgi import Client, pushing
+
+
+def arrived(clients: list[Client]) -> int:
+    return sum(len(client.waiting) for client in clients)
+
+
+async def test_all_writers_together_have_one_time_in_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them wait to go on: also those whose sends had to wait and could go on all at once."""
+    monkeypatch.setattr(writers, "_HOLD", -1.0)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(30)]
+        stuck = clients[:10]
+        for client in stuck:
+            client.block()
+        await push.send_to_all(0)
+        for client in stuck:
+            await client.blocked()
+        for number in range(1, 5):
+            await push.send_to_all(number)
+        for client in stuck:
+            client.unblock()
+        await anyio.lowlevel.checkpoint()  # those ten sends are the server's
+        before, most = arrived(clients), 0
+        while before < 150:
+            await anyio.lowlevel.checkpoint()
+            now = arrived(clients)
+            before, most = now, max(most, now - before)
+        assert most <= 12
+        for client in clients:
+            assert [await client.receive() for _ in range(5)] == [str(number) for number in range(5)]
+
+
+async def test_publishers_wait_for_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turns that writers leave to others are not there to fill the queues of sessions that take all they get."""
+    monkeypatch.setattr(writers, "_HOLD", -1.0)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(30)]
+        longest = 0
+        for number in range(60):
+            await push.send_to_all(number)
+            longest = max([longest, *(len(session.queue) for session in push.sessions() if session.queue is not None)])
+            await anyio.lowlevel.checkpoint()
+        for client in clients:
+            assert [await client.receive() for _ in range(60)] == [str(number) for number in range(60)]
+        assert longest < 10
