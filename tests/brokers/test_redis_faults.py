@@ -372,6 +372,7 @@ async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.Monke
     """Whatever Redis does; whose round trip is under way is told, and so is who waits for the next."""
     monkeypatch.setattr(link, "_MAX_TOGETHER", 5)
     async with station(redis.url) as here:
+        await publish(here, 0)
         redis.pause()
         results = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
         await until(lambda: len(here.broker.link._waiting) == 5)
