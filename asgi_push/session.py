@@ -163,8 +163,8 @@ class Session:
     Attributes:
         id: unique, random; a client cannot choose it.
         user: who it is; empty for an anonymous one.
-        protocol: "plain" or "centrifuge".
-        transport: "websocket".
+        protocol: "plain", "centrifuge" or "sse".
+        transport: "websocket" or "sse".
         channels: the names of its channels, ``#<user>`` and ``*`` among them.
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.

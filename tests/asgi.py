@@ -84,12 +84,17 @@ class Client:
 
     def close(self, code: int = 1001, reason: str = "") -> None:
         """Close, or vanish in a way that the server sees."""
-        self._in.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._in.put({"type": f"{self.scope['type']}.disconnect", "code": code, "reason": reason})
+
+    async def message(self) -> Message:
+        """Return the next that the application sends, as it is in ASGI."""
+        with anyio.fail_after(PATIENCE):
+            message: Message = await self._out.get()
+        return message
 
     async def receive(self) -> str | bytes:
         """Return the next message; Closed if it is the application's close."""
-        with anyio.fail_after(PATIENCE):
-            message = await self._out.get()
+        message = await self.message()
         if message["type"] == "websocket.close":
             raise Closed(message["code"], message.get("reason", ""))
         data: str | bytes = message["text"] if "text" in message else message["bytes"]

@@ -58,8 +58,9 @@ class EventCarrier:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         if self.hub is not None and self.hub.settings.direct_writes:
             self._direct = recognise_stream(self._send)
-        if self._direct is not None:
+        if self._direct is not None and self.hub is not None:
             self._direct.hub, self._direct.session = self.hub, self._session
+            self._direct.limit_silence(self.hub.settings.send_timeout)
 
     def write(self, frames: bytes) -> bool:
         """Write whole events now; False, and nothing done, where that cannot be."""

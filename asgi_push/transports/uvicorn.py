@@ -8,11 +8,10 @@ What is ready goes straight to that transport. Where anything about it is not as
 
 import asyncio
 import os
+import socket
 import sys
 from types import FunctionType, MethodType
 from typing import Any
-
-from starlette.middleware.errors import ServerErrorMiddleware
 
 from ..hub.hub import Hub
 from ..session import Session
@@ -101,6 +100,21 @@ class StreamWriter(_Writer):
         # One without any bytes would be the end of the body.
         return not body or self._put(b"%x\r\n%b\r\n" % (len(body), body))
 
+    def limit_silence(self, seconds: float) -> None:
+        """Have the connection end when nothing that was sent is acknowledged for so long, where that can be (Linux).
+
+        Without it the kernel goes on trying for a quarter of an hour (tcp_retries2), and nothing else finds a peer
+        that has vanished and is never heard.
+        """
+        peer = self._transport.get_extra_info("socket")
+        if (
+            peer is not None
+            and peer.family in (socket.AF_INET, socket.AF_INET6)
+            and hasattr(socket, "TCP_USER_TIMEOUT")
+        ):
+            milliseconds = min(round(seconds * 1000), 2**31 - 1)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
     async def flush(self) -> None:
         """Wait until the transport can take more."""
         if self._transport.get_write_buffer_size() > _HIGH_WATER:
@@ -111,8 +125,8 @@ def _socket_of(transport: Any) -> int:
     """Return the file descriptor that takes a transport's bytes as they are, or -1: under TLS there is none."""
     if os.name != "posix" or transport.get_extra_info("sslcontext") is not None:
         return -1
-    socket = transport.get_extra_info("socket")
-    return -1 if socket is None else int(socket.fileno())
+    peer = transport.get_extra_info("socket")
+    return -1 if peer is None else int(peer.fileno())
 
 
 def recognise(send: Any) -> DirectWriter | None:
@@ -177,7 +191,10 @@ def _behind_starlette(send: Any) -> Any:
 
     Applications that add this middleware by ``add_middleware`` have that one around it.
     """
-    if type(send) is FunctionType and send.__code__ in ServerErrorMiddleware.__call__.__code__.co_consts:
+    module = sys.modules.get("starlette.middleware.errors")
+    if module is None or type(send) is not FunctionType:
+        return send
+    if send.__code__ in module.ServerErrorMiddleware.__call__.__code__.co_consts:
         cells = dict(zip(send.__code__.co_freevars, send.__closure__ or (), strict=True))
         if "send" in cells:
             return cells["send"].cell_contents

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
+from tests.live.other_host import ip, other_host
 from tests.live.talking import PATIENCE, client, ended, frame, online, post, raw, reset, state, until
-from tests.servers import KINDS, Serve, find_program, unavailable
+from tests.servers import KINDS, Serve, find_program
 
 MIB = 1024 * 1024
 
@@ -62,31 +62,6 @@ def test_a_stopped_peer_runs_into_the_send_timeout(serve: Serve, kind: str) -> N
             frozen.kill()
 
 
-def _ip(*words: str) -> None:
-    subprocess.run([find_program("ip"), *words], check=True, capture_output=True)
-
-
-@contextmanager
-def _other_host() -> Iterator[tuple[str, str]]:
-    """Another host: a network namespace with a link of its own; its name, and this host's address there."""
-    name = f"push{os.getpid() % 10_000}"
-    if os.geteuid() != 0:
-        unavailable("network namespaces want root")
-    try:
-        _ip("netns", "add", name)
-    except subprocess.CalledProcessError as error:
-        unavailable(f"no network namespaces here: {error.stderr.decode()}")
-    try:
-        _ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
-        _ip("addr", "add", "10.231.77.1/30", "dev", f"{name}a")
-        _ip("link", "set", f"{name}a", "up")
-        _ip("-n", name, "addr", "add", "10.231.77.2/30", "dev", f"{name}b")
-        _ip("-n", name, "link", "set", f"{name}b", "up")
-        yield name, "10.231.77.1"
-    finally:
-        _ip("netns", "del", name)
-
-
 _HEARTBEATS = """
 import sys, threading, time
 from websockets.sync.client import connect
@@ -104,7 +79,7 @@ def test_a_peer_that_vanishes_is_found(serve: Serve) -> None:
     """Its link goes down, without a FIN: who sent heartbeats is gone within idle_timeout; who never did is left."""
     env = {"ASGI_PUSH_IDLE_TIMEOUT": "2", "ASGI_PUSH_ALLOWED_ORIGINS": "*"}
     with (
-        _other_host() as (name, address),
+        other_host() as (name, address),
         serve("tests.live.app:app", env=env, args=["--host", "0.0.0.0"]) as server,
     ):
         command = [
@@ -121,7 +96,7 @@ def test_a_peer_that_vanishes_is_found(serve: Serve) -> None:
             try:
                 assert peer.stdout is not None
                 assert peer.stdout.readline() == b"pong\n"
-                _ip("link", "set", f"{name}a", "down")
+                ip("link", "set", f"{name}a", "down")
                 assert ended(server, "loud")["reason"] == "no heartbeat"
                 assert online(server, "silent")
             finally:
