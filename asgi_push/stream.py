@@ -142,7 +142,7 @@ class Streams:
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> Stream:
         """Add a publication to its channel's stream, and return that."""
-        stream = self.get(publication.channel)
+        stream = self._streams.get(publication.channel) or self.get(publication.channel)
         before = stream.bytes
         stream.append(publication, now, size, ttl)
         self._bytes += stream.bytes - before

@@ -51,15 +51,11 @@ class Background:
     """
 
     def __init__(self) -> None:
+        self.running = False  # whether tasks can be started
         self._group: TaskGroup | None = None
         self._started = anyio.Event()
         self._finished = anyio.Event()
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether tasks can be started."""
-        return self._group is not None
 
     async def start(self) -> None:
         """Start the root on the event loop that runs now."""
@@ -74,10 +70,11 @@ class Background:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
+                self.running = True
                 self._started.set()
                 await anyio.sleep_forever()
         finally:
-            self._group = None
+            self._group, self.running = None, False
             self._finished.set()
 
     def spawn(self, task: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:

@@ -12,16 +12,18 @@ _TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
 _SHORT_TEXT = [bytes((_TEXT, size)) for size in range(126)]
 _SHORT_BINARY = [bytes((_BINARY, size)) for size in range(126)]
 
+# What the headers of longer ones begin with.
+_LONG_TEXT, _LONG_BINARY = bytes((_TEXT, 126)), bytes((_BINARY, 126))
+
 
 def frame(data: bytes, *, text: bool) -> bytes:
     """Return the one unmasked WebSocket frame that carries a message from the server (RFC 6455, section 5.2)."""
     size = len(data)
     if size < 126:
         return (_SHORT_TEXT if text else _SHORT_BINARY)[size] + data
-    head = _TEXT if text else _BINARY
     if size < 65_536:
-        return struct.pack("!BBH", head, 126, size) + data
-    return struct.pack("!BBQ", head, 127, size) + data
+        return (_LONG_TEXT if text else _LONG_BINARY) + size.to_bytes(2, "big") + data
+    return struct.pack("!BBQ", _TEXT if text else _BINARY, 127, size) + data
 
 
 class WireMessage:
