@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from redis import Redis as Client
 
@@ -44,7 +45,10 @@ class FaultyRedis:
 
     def pause(self) -> None:
         """It goes on to take connections, as far as the kernel does that, and answers nothing."""
+        assert self._server is not None
         self._signal(signal.SIGSTOP)
+        while psutil.Process(self._server.process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.001)  # it may be in the middle of something
 
     def resume(self) -> None:
         """It goes on."""

@@ -17,7 +17,7 @@ from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis import envelope, hearing, link, server
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
-from tests.asgi import until
+from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.sdk.proxy import proxy_for
@@ -241,22 +241,11 @@ async def test_redis_that_stops(here: Station, there: Station, redis: FaultyRedi
     """Each of many publishers is told within a bounded time, and nothing piles up; afterwards all goes on."""
     await publish(there, *range(10))
     redis.pause()
-    began, waits = time.monotonic(), []
-
-    async def one() -> None:
-        start = time.monotonic()
-        with pytest.raises(BrokerError):
-            await publish(there, -1)
-        waits.append(time.monotonic() - start)
-
-    while time.monotonic() - began < 2.0:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(100):
-                tasks.start_soon(one)
-            await asyncio.sleep(0.05)
+    for _ in range(10):
+        with anyio.fail_after(PATIENCE):
+            results = await asyncio.gather(*[publish(there, -1) for _ in range(100)], return_exceptions=True)
+        assert {type(result) for result in results} == {BrokerError}
         assert not there.broker.link._waiting
-    # One round trip, and one attempt to connect; the rest is a slow machine.
-    assert max(waits) < 0.5 + 0.5 + 0.2 + 1.0
     redis.resume()
     await publish_surely(there, *range(10, 20))
     # What was sent before the stop may have been done after it; it was not answered for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsErr
 from tests import asgi
 from tests.asgi import Client, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.servers import HOST, find_program, free_port, run_server
 
 SDK = "/connection/websocket"
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
@@ -161,6 +163,59 @@ async def test_two_applications_in_one_redis(redis: FaultyRedis) -> None:
         assert await client.receive() == "last"
         assert [page.waiting for page in pages] == [[]] * 3
     assert {key.partition(b":")[0] for key in redis.do("KEYS", "*")} == {b"asgi_push", b"other"}
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this host, signed by itself, in one file with its key."""
+    path = tmp_path / "certificate.pem"
+    make = [find_program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    about = ["-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:{HOST}"]
+    made = subprocess.run([*make, *about, "-keyout", "-", "-out", "-"], check=True, capture_output=True)
+    path.write_bytes(made.stdout)
+    return path
+
+
+async def test_tls_and_access_rules(tmp_path: Path, certificate: Path) -> None:
+    """A user who may do what this library needs, below its prefix, and no more; over TLS, with an authority of one's
+    own."""
+    rules = [
+        "~shop:*",
+        "&shop:*",
+        "+@connection",
+        "+@pubsub",
+        "+@scripting",
+        "+@read",
+        "+@write",
+        "-@dangerous",
+        "+info",
+    ]
+    options = [
+        "--port",
+        "0",
+        "--tls-port",
+        f"{(port := free_port())}",
+        "--bind",
+        HOST,
+        "--save",
+        "",
+        "--dir",
+        f"{tmp_path}",
+    ]
+    options += ["--tls-auth-clients", "no", "--tls-cert-file", f"{certificate}", "--tls-key-file", f"{certificate}"]
+    command = [find_program("redis-server"), *options, "--user", "shop", "on", ">secret/@:", *rules]
+    with run_server("redis", command, port=port, log_path=tmp_path / "log"):
+        url = f"rediss://shop:secret%2F%40%3A@{HOST}:{port}/3?ssl_ca_certs={certificate}"
+        async with asgi.pushing(broker=url, redis_prefix="shop") as (push, server):
+            client = await server.connect("/ws/ann")
+            assert (await push.send_to_user("ann", "hello")).position
+            assert await client.receive() == "hello"
+            assert await push.is_online("ann")
+            await push.disconnect("ann")
+            await client.receive_close()
+        async with asgi.pushing(broker=url, redis_prefix="other") as (push, _):
+            with pytest.raises(BrokerError, match="ermission"):
+                await push.send_to_user("ann", "hello")
 
 
 def test_settings_of_redis() -> None:
