@@ -29,6 +29,7 @@ from tests.docs import (
     publishing_scenarios,
     scenarios,
     sdk_scenarios,
+    sse_scenarios,
     tutorial_scenarios,
 )
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
@@ -37,6 +38,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = (
     scenarios,
     sdk_scenarios,
+    sse_scenarios,
     http_scenarios,
     publishing_scenarios,
     migrating_scenarios,
