@@ -2,41 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.sdk import clients, published_suite
+from tests.sdk import clients
 from tests.sdk.clients import KINDS, Client, Desk, PageDriver
 from tests.servers import Serve, Server
 
 APP = "tests.sdk.apps:client_app"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in the background is waited for last."""
-    items.sort(key=lambda item: "suite" in getattr(item, "fixturenames", ()))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _start_early(request: pytest.FixtureRequest) -> None:
-    """The published suite mostly waits: it does that beside the other tests."""
-    if any("suite" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        with suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):  # it is told to who waits for it
-            request.getfixturevalue("suite")
-
-
-@pytest.fixture(scope="session")
-def suite(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[published_suite.Suite]:
-    published_suite.check_port()
-    with (
-        serve("tests.sdk.apps:suite_app", port=published_suite.PORT),
-        published_suite.running(tmp_path_factory.mktemp("published-suite")) as run,
-    ):
-        yield run
 
 
 @pytest.fixture(scope="session")

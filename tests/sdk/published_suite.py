@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -79,11 +80,13 @@ def running(log_dir: Path) -> Iterator[Suite]:
         process.wait()
 
 
-def check_port() -> None:
-    """Fail if something else listens where the suite wants its server."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+def wait_for_port() -> None:
+    """Return once nothing listens where the suite wants its server: another run of these tests ends with it."""
+    deadline = time.monotonic() + _TIMEOUT
+    while time.monotonic() < deadline:
+        with socket.socket() as sock, suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((servers.HOST, PORT))
-        except OSError:
-            pytest.fail(f"port {PORT} is taken, and the suite knows no other: stop what listens there", pytrace=False)
+            return
+        time.sleep(0.1)
+    pytest.fail(f"port {PORT} is taken, and the suite knows no other: stop what listens there", pytrace=False)

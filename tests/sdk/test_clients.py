@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +13,30 @@ import httpx
 import pytest
 
 from tests.examples.running import connect
+from tests.sdk import published_suite
 from tests.sdk.clients import KINDS, OrderFailed, token
 from tests.sdk.conftest import OpenClient
 from tests.servers import Serve, Server
 
 VALUES: list[Any] = ["text", 7, None, True, [1, {"a": "汉字 🐑"}], {"two\nlines": "<b>&</b>"}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _start_early(request: pytest.FixtureRequest) -> None:
+    """The published suite mostly waits: it does that beside the other tests of this file, in whose process it is."""
+    if any("suite" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        with suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):  # it is told to who waits for it
+            request.getfixturevalue("suite")
+
+
+@pytest.fixture(scope="module")
+def suite(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[published_suite.Suite]:
+    published_suite.wait_for_port()
+    with (
+        serve("tests.sdk.apps:suite_app", port=published_suite.PORT),
+        published_suite.running(tmp_path_factory.mktemp("published-suite")) as run,
+    ):
+        yield run
 
 
 @pytest.fixture
@@ -260,3 +281,9 @@ def test_sent_away_it_does_as_the_code_says(
     else:
         ended = client.wait("disconnected")
         assert (ended["code"], ended["reason"]) == (code, "as it was told")
+
+
+def test_the_published_suite_passes_whole(suite: published_suite.Suite) -> None:
+    """The Python SDK's own tests, unmodified, in JSON and in Protobuf, pass on this server as on their authors'."""
+    code, log = suite.wait()
+    assert code == 0, log[-5000:]
