@@ -76,16 +76,14 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-async def start(redis: Server, anyio_backend: str) -> AsyncIterator[Start]:
-    async with sharing(redis, anyio_backend) as start:
+async def start(redis: Server) -> AsyncIterator[Start]:
+    async with sharing(redis) as start:
         yield start
 
 
 @asynccontextmanager
-async def sharing(redis: Server, anyio_backend: str) -> AsyncIterator[Start]:
+async def sharing(redis: Server) -> AsyncIterator[Start]:
     """Start processes that share a Redis, which is empty."""
-    if anyio_backend != "asyncio":
-        pytest.skip("redis-py needs asyncio")
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Process:
@@ -111,13 +109,25 @@ async def linked(redis: Server | Cluster) -> AsyncIterator[Link]:
     await link.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def process(request: pytest.FixtureRequest, redis: Server, anyio_backend: str) -> AsyncIterator[Process]:
-    if request.param == "memory":
+@pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The loop that a kind of store is for; redis-py needs asyncio."""
+    name = str(request.getfixturevalue("kind")) if "kind" in request.fixturenames else "asyncio"
+    return name.rpartition("-")[2]
+
+
+@pytest.fixture
+async def process(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Process]:
+    if kind.startswith("memory"):
         async with running(MemoryPresence()) as process:
             yield process
     else:
-        async with sharing(redis, anyio_backend) as start:
+        async with sharing(request.getfixturevalue("redis")) as start:
             yield await start()
 
 
@@ -316,10 +326,8 @@ async def test_clocks_may_differ(start: Start) -> None:
     assert await other.members("#alice") == {"2"}
 
 
-async def test_over_a_cluster(tmp_path: Path, anyio_backend: str) -> None:
+async def test_over_a_cluster(tmp_path: Path) -> None:
     """Whichever node has a channel."""
-    if anyio_backend != "asyncio":
-        pytest.skip("redis-py needs asyncio")
     settings = Settings(max_sessions_per_user=1)
     with cluster(tmp_path) as nodes:
         async with linked(nodes) as link, running(RedisPresence(link, Keys("test", 0), settings)) as process:

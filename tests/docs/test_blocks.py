@@ -212,5 +212,9 @@ def test_nginx(block: Block) -> None:
 
 @pytest.mark.parametrize("block", without_mark("text"), ids=str)
 def test_text(block: Block) -> None:
-    """Text is no code: the tree of exceptions and the help of commands, which test_tables.py compares."""
-    assert block.text.startswith(("PushError", "usage: asgi-push "))
+    """Text is no code: the tree of exceptions and the help of commands, which test_tables.py compares, and an event
+    stream, whose lines are such as the protocol has."""
+    if block.text.startswith("retry: "):
+        assert all(re.fullmatch(r"(retry|id|event|data): \S.*|", line) for line in block.text.splitlines())
+    else:
+        assert block.text.startswith(("PushError", "usage: asgi-push "))

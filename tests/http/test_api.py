@@ -259,6 +259,8 @@ async def test_any_fields_are_answered(method: str, fields: dict[str, object], p
     """Alone and in a batch any fields have an answer, and never that of a failure in here."""
     async with api() as caller:
         await caller.server.connect("/ws/alice")
+        if method == "drain":
+            fields = {"over": 0.0} | fields  # or it takes its time
         for path, body in ((method, fields), ("batch", {"commands": [{method: fields}] * 2, "parallel": parallel})):
             try:
                 response = await caller.http.post(f"/push/api/{path}", json=body)
