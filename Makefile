@@ -14,7 +14,7 @@ demo: .venv/.demo ## try it in a browser; needs Python 3.11+ and nothing else
 
 test: .venv/.test ## run every test, setting up what they need; ARGS="-k name" goes to pytest
 	@bash tests/setup.sh
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 lint: .venv/.test ## check style and formatting
 	@$(BIN)/ruff check .
