@@ -27,6 +27,14 @@ _QUIET = 0.5  # after so long without a byte what is missing is missing, in seco
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: close with RST, which leaves no TIME_WAIT
 
 
+_UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+_DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+_EVENTS = "Accept: text/event-stream\r\n"
+
+
 class StreamError(Exception):
     """A connection got something else than what was due."""
 
@@ -106,12 +114,9 @@ class Crowd:
         sock.bind((f"127.0.0.{2 + place // _PER_ADDRESS}", 0))
         port = self._workers[place % len(self._workers)].port
         sock.connect(("127.0.0.1", port))
-        extensions = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if self._deflate else ""
-        sock.sendall(
-            f"GET {self._peer.path.format(user=place)} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-            f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n".encode()
-        )
+        path = self._peer.path.format(user=place)
+        headers = _EVENTS if self._peer.events else _UPGRADE + (_DEFLATE if self._deflate else "")
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n".encode())
         return sock
 
     def _greet(self, sock: socket.socket) -> None:
@@ -120,6 +125,9 @@ class Crowd:
         while b"\r\n\r\n" not in data:
             data += sock.recv(4096) or self._refused(data)
         head, _, data = data.partition(b"\r\n\r\n")
+        if self._peer.events:
+            self._greet_events(sock, head, data)
+            return
         if b" 101 " not in head.partition(b"\r\n")[0] or (b"permessage-deflate" in head) is not self._deflate:
             self._refused(head)
         if self._peer.hello:
@@ -128,6 +136,13 @@ class Crowd:
             data += sock.recv(4096) or self._refused(data)
         if len(list(frames.payloads(data))) != self._peer.greetings:
             raise StreamError(f"unexpected greeting: {data!r}")
+
+    def _greet_events(self, sock: socket.socket, head: bytes, data: bytes) -> None:
+        """Read what a stream begins with: one event, in one chunk of HTTP."""
+        if b" 200 " not in head.partition(b"\r\n")[0]:
+            self._refused(head)
+        while not data.endswith(b"\n\n\r\n"):
+            data += sock.recv(4096) or self._refused(data)
 
     def _refused(self, data: bytes) -> bytes:
         raise StreamError(f"the handshake failed: {data!r}\n{self._server.log()}")
@@ -154,7 +169,7 @@ class Crowd:
         at = dict.fromkeys(self._connection, 0)
         streams = {fd: due.streams[place] for fd, place in self._connection.items()}
         read = {sock.fileno(): sock.recv_into for sock in self.sockets}
-        lines = {fd: frames.Lines() for fd in self._connection} if self._peer.joins else {}
+        readers = {fd: self._peer.reader() for fd in self._connection} if self._peer.reader else {}
         buffer = bytearray(_CHUNK)
         view, control, poll, now = memoryview(buffer), self._server.fileno(), self._epoll.poll, time.monotonic
         arrived = Arrived({}, 0, -1, 0.0)
@@ -167,8 +182,8 @@ class Crowd:
                     continue
                 size = read[fd](buffer)
                 place, chunk = at[fd], view[:size]
-                if lines and size:
-                    chunk = memoryview(lines[fd].feed(bytes(chunk)))
+                if readers and size:
+                    chunk = memoryview(readers[fd].feed(bytes(chunk)))
                 if not size or not streams[fd].startswith(chunk, place):
                     self._explain(fd, streams[fd], place, bytes(chunk), due)
                 size = len(chunk)

@@ -1,5 +1,6 @@
-"""WebSocket frames (RFC 6455, section 5.2), as bytes."""
+"""WebSocket frames (RFC 6455, section 5.2), and events, as bytes."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 _TEXT = 0x81  # the last frame of a message, opcode 1
 _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
 _MASKED = 0x80
+
+_DATA = re.compile(rb"^data: (.*\n)", re.MULTILINE)
 
 
 def text_frame(payload: bytes, flags: int = _TEXT) -> bytes:
@@ -61,6 +64,21 @@ class Lines:
             self._missing -= len(part)
             found.append(part if self._missing else part + b"\n")
         return b"".join(found)
+
+
+class Events:
+    """Takes an event stream apart, as it comes: what its events carry, each ended by a newline.
+
+    The chunks of HTTP around them need no look: each has whole events, and its size stands in a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""  # of a line
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new."""
+        whole, end, self._rest = (self._rest + chunk).rpartition(b"\n")
+        return b"".join(_DATA.findall(whole + end))
 
 
 def _head(data: bytes, at: int) -> tuple[int, int] | None:

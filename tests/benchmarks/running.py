@@ -80,7 +80,7 @@ class Run:
 
 def _framing(case: Case, peer: peers.Peer) -> Callable[[bytes], bytes]:
     """Return what makes of a message what the client compares."""
-    if peer.joins:
+    if peer.reader:
         return lambda payload: payload + b"\n"
     return Deflate() if case.deflate and peer.compresses else text_frame
 

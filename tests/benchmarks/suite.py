@@ -13,6 +13,7 @@ from .process import ServerFailed
 from .running import Case, Figures
 
 _OURS = ("asgi_push", "asgi_push_ordinary")
+_SSE = ("asgi_push_sse", "asgi_push_sse_ordinary")
 _SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
 _BY_HAND = ("connection_manager", "connection_manager_once", "starlette_loop")
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
@@ -51,14 +52,14 @@ WORKLOADS = {
     "burst": Workload(
         "Burst: 1,000 connections, 10 publications a tick, 128 bytes",
         measures.burst,
-        (*_OURS, "asgi_push_metrics", *_SDK, *_EVERYBODY[2:]),
+        (*_OURS, "asgi_push_metrics", *_SDK, *_SSE, *_EVERYBODY[2:]),
         _BURST,
         **_once(Case("", seconds=2.0)),
     ),
     "paced": Workload(
         "Paced: 1,000 connections, 30 publications a second, 128 bytes",
         measures.paced,
-        _EVERYBODY,
+        (*_OURS, *_SSE, *_EVERYBODY[2:]),
         _PACED,
         **_once(Case("", seconds=5.0)),
     ),

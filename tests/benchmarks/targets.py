@@ -119,6 +119,8 @@ _WANTED = (
         _rate("burst", "asgi_push", "asgi_push_metrics"),
         at_least=0.95,
     ),
+    _Wanted("burst, event streams: messages/s over ConnectionManager", _rate("burst", _MANAGER, "asgi_push_sse")),
+    _Wanted("paced, event streams: CPU over WebSockets", _cpu("paced", "asgi_push", "asgi_push_sse")),
     _Wanted("4 KiB burst: messages/s over ConnectionManager", _rate("large", _MANAGER)),
     _Wanted("paced: CPU over ConnectionManager", _cpu("paced", _MANAGER), at_most=0.55),
     _Wanted("paced: CPU over websockets.broadcast", _cpu("paced", "websockets"), at_most=0.8),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from ..frames import Events, Lines
+
 # What tells a server process of the Redis of the run.
 REDIS_VARIABLE = "BENCHMARK_REDIS"
 
@@ -42,7 +44,8 @@ class Peer:
     greetings: int = 0  # messages that the server opens with
     compresses: bool = True  # where the client offers to
     pure: bool = True  # Python, as far as fan-out is concerned
-    joins: bool = False  # several publications in one message, parted by newlines
+    reader: Callable[[], Lines | Events] | None = None  # takes apart what cannot be told in advance as it is sent
+    events: bool = False  # an event stream, no WebSocket
     http: str = "/health"  # where the application answers while it pushes
 
 
@@ -63,6 +66,8 @@ PEERS = {
     "asgi_push_ordinary": "ours.ORDINARY",
     "asgi_push_sdk": "ours.SDK",
     "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",
+    "asgi_push_sse": "ours.SSE",
+    "asgi_push_sse_ordinary": "ours.SSE_ORDINARY",
     "asgi_push_users": "ours.USERS",
     "connection_manager": "connection_manager.ENCODE_EACH",
     "connection_manager_once": "connection_manager.ENCODE_ONCE",

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from ..frames import Events, Lines
 from ..publication import FIRST
 from . import Built, Peer, compact, redis_url
 
@@ -40,12 +41,19 @@ def _sdk(title: str, **settings: Any) -> Peer:
         hello='{"id":1,"connect":{}}',
         greetings=1,
         compresses=False,
-        joins=True,
+        reader=Lines,
     )
+
+
+def _sse(title: str, **settings: Any) -> Peer:
+    build = partial(_build, sse=True, ping_interval=3600, **settings)
+    return Peer(title, build, text=compact, path="/push/events", compresses=False, reader=Events, events=True)
 
 
 SDK = _sdk("asgi_push, SDK protocol")
 SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_writes=False)
+SSE = _sse("asgi_push, event streams")
+SSE_ORDINARY = _sse("asgi_push, event streams, direct_writes=false", direct_writes=False)
 DIRECT = Peer("asgi_push", partial(_build, path="/ws"), text=compact, compresses=False)
 METRICS = Peer("asgi_push, metrics=true", partial(_build, path="/ws", metrics=True), text=compact, compresses=False)
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(_build, path="/ws", direct_writes=False), text=compact)
