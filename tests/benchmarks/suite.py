@@ -19,7 +19,7 @@ _BY_HAND = ("connection_manager", "connection_manager_once", "starlette_loop")
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
 _OVER_REDIS = (
     "asgi_push_redis", "asgi_push_redis_unkept", "channels_redis", "channels_redis_pubsub", "socketio_redis",
-    "litestar_redis", "litestar_redis_stream", "broadcaster_redis",
+    "litestar_redis", "litestar_redis_stream",
 )  # fmt: skip
 _EVERYBODY = (*_OURS, *_BY_HAND, *_LIBRARIES)
 
@@ -108,7 +108,8 @@ WORKLOADS = {
     "redis_publish": Workload(
         "Redis: publications a second to one channel by one process, one after the other and from 50 tasks, 128 bytes",
         over_redis.publishing,
-        _OVER_REDIS,
+        # broadcaster 0.3.1 only publishes here: of subscribers who come while it subscribes in Redis it loses some, or all.
+        (*_OVER_REDIS, "broadcaster_redis"),
         ("sequential", "concurrent"),
         **_once(Case("", seconds=2.0)),
     ),
