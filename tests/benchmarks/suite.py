@@ -108,7 +108,7 @@ WORKLOADS = {
     "redis_publish": Workload(
         "Redis: publications a second to one channel by one process, one after the other and from 50 tasks, 128 bytes",
         over_redis.publishing,
-        # broadcaster 0.3.1 only publishes here: of subscribers who come while it subscribes in Redis it loses some, or all.
+        # broadcaster 0.3.1 only publishes: it loses subscribers who come while it subscribes in Redis.
         (*_OVER_REDIS, "broadcaster_redis"),
         ("sequential", "concurrent"),
         **_once(Case("", seconds=2.0)),
