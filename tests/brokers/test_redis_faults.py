@@ -325,6 +325,23 @@ async def test_more_is_lost_than_is_kept(here: Station, there: Station) -> None:
     assert here.told_of_loss == ["news"]
 
 
+async def test_what_somebody_else_put_there(
+    here: Station, there: Station, redis: FaultyRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out, said once, and is a gap where it took a place; nothing else is disturbed."""
+    await publish(there, 1)
+    await here.numbers(1)
+    for rubbish in ("", "rubbish", "0::", "x::j0:1", "0::z0:1", "0::j9:1", '0::j2:[]1', '0::j11:{"info":{}}1'):
+        assert redis.do("PUBLISH", there.broker.keys.published("news"), rubbish) == 1
+    redis.do("HINCRBY", there.broker.keys.key("position", "news"), "s", 1)
+    redis.do("RPUSH", there.broker.keys.key("stream", "news"), "rubbish")
+    await publish(there, 3)
+    await here.numbers(3)
+    assert here.told_of_loss == ["news"]
+    assert [item.data for item in (await there.broker.history("news", -1, None, False)).publications] == [1, 3]
+    assert len(caplog.records) == 1
+
+
 async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:
     """Redis drops its connection when too much waits in it; what it missed it gets when it has room again."""
     with faulty_redis(tmp_path, "--client-output-buffer-limit", "pubsub 100kb 0 0") as redis:

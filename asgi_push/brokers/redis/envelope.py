@@ -4,16 +4,21 @@ A message is ``offset:epoch:body``. A body is a letter for its kind, the length 
 mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
 """
 
+import time
 from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
 
+from ...logs import RateLimit, logger, printable
 from ...messages import ClientInfo, Kind, Notice, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
 _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.items()}
 _JOINED, _LEFT = b"+", b"-"
+
+# At most one line in so many seconds, of all that is no publication.
+_quiet = RateLimit(10.0)
 
 # In no stream.
 _NOWHERE = b"0::"
@@ -39,14 +44,30 @@ def notice(told: Notice) -> bytes:
     return b"%b%b%d:%b" % (_NOWHERE, _JOINED if told.joined else _LEFT, len(beside), beside)
 
 
-def parse(channel: str, message: bytes) -> Publication | Notice:
-    """Return what a message is."""
-    offset, epoch, rest = message.split(b":", 2)
-    return parse_body(channel, rest, int(offset), epoch.decode())
+def parse(channel: str, message: bytes) -> Publication | Notice | None:
+    """Return what a message is; None, and a line in the log, if somebody else put it there."""
+    try:
+        offset, epoch, rest = message.split(b":", 2)
+        return _parse_body(channel, rest, int(offset), epoch.decode())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return _foreign(channel)
 
 
-def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice:
-    """Return what a body is, at its place."""
+def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice | None:
+    """Return what a body is, at its place; None as ``parse`` does."""
+    try:
+        return _parse_body(channel, kept, offset, epoch)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return _foreign(channel)
+
+
+def _foreign(channel: str) -> None:
+    if (held_back := _quiet.allow("", time.monotonic())) is not None:
+        message = "in Redis there is something in channel %s that is no publication (and %d more since the last such line)"
+        logger.error(message, printable(channel), held_back)
+
+
+def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice:
     colon = kept.index(b":")
     start = colon + 1 + int(kept[1:colon])
     beside: dict[str, Any] = orjson.loads(kept[colon + 1 : start]) if start > colon + 1 else {}

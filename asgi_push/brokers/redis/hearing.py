@@ -104,6 +104,8 @@ class Hearing:
     async def _heard(self, name: bytes, message: bytes) -> None:
         channel = self._keys.channel(name)
         item = envelope.parse(channel, message)
+        if item is None:
+            return
         feed = self._feeds.get(channel) if item.offset else None
         if feed is None or not isinstance(item, Publication) or feed.take(item):
             await self._orders.take(item)
