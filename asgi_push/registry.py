@@ -24,11 +24,13 @@ class Registry(Generic[S, V]):
     sessions and for a hundred thousand. ``V`` is what is kept for one session in one channel.
     """
 
-    __slots__ = ("_channels", "_sessions")
+    __slots__ = ("_channels", "_sessions", "derived")
 
     def __init__(self) -> None:
         self._sessions: dict[str, S] = {}
         self._channels: dict[str, dict[S, V]] = {}
+        # What somebody has made of a channel's members, to be used until they change.
+        self.derived: dict[str, object] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -52,11 +54,15 @@ class Registry(Generic[S, V]):
     def join(self, session: S, channel: str, value: V) -> None:
         """Put a session in a channel."""
         self._channels.setdefault(channel, {})[session] = value
+        self.derived.pop(channel, None)
 
     def leave(self, session: S, channel: str) -> bool:
         """Take a session out of a channel; return whether it was the channel's last."""
         members = self._channels.get(channel)
-        if members is None or members.pop(session, None) is None or members:
+        if members is None or members.pop(session, None) is None:
+            return False
+        self.derived.pop(channel, None)
+        if members:
             return False
         del self._channels[channel]
         return True

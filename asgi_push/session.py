@@ -92,7 +92,11 @@ class Carrier(Protocol):
         ...
 
     def write(self, frames: bytes) -> bool:
-        """Send ready frames at once; False, and nothing done, where that cannot be now."""
+        """Send ready frames at once; False, and nothing done, where that cannot be now, and while it is held."""
+        ...
+
+    def hold(self, held: bool) -> None:
+        """Have ``write`` refuse, as something waits that comes first; or no more."""
         ...
 
     async def send(self, message: WireMessage) -> None:
@@ -279,11 +283,17 @@ class Session:
         self.disconnect = disconnect
         return True
 
+    def line_up(self, queue: SendQueue[WireMessage]) -> None:
+        """From now on what is sent waits in a queue."""
+        self.queue = queue
+        self.carrier.hold(True)
+
     def drained(self) -> None:
         """Nothing waits any more."""
         if self.queue is not None:
             self._dropped += self.queue.dropped
             self.queue = None
+        self.carrier.hold(self.state is not State.OPEN)
 
     def next_deadline(self) -> float | None:
         """Return when this session next wants to be looked at, or None."""

@@ -279,12 +279,12 @@ class Hub:
 
     def send_urgent(self, session: Session, message: WireMessage) -> None:
         """Send a message ahead of whatever waits."""
-        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(message.frame)):
+        if session.state is State.OPEN and not session.carrier.write(message.frame):
             self.fanout.open_queue(session).put_urgent(message)
 
     def send_wire(self, session: Session, message: WireMessage) -> None:
         """Send a message of the session's protocol after what is queued."""
-        if session.state is State.OPEN and (session.queue is not None or not session.carrier.write(message.frame)):
+        if session.state is State.OPEN and not session.carrier.write(message.frame):
             self.fanout.queue(session, [message])
 
     def message(self, session: Session, data: str | bytes) -> None:

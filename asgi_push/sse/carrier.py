@@ -33,7 +33,7 @@ class EventCarrier:
     It starts with the first event: when a page sees its stream open, its session is in all its channels.
     """
 
-    __slots__ = ("_direct", "_headers", "_places", "_send", "_session", "hub", "interrupt")
+    __slots__ = ("_direct", "_headers", "_held", "_places", "_send", "_session", "hub", "interrupt")
 
     transport = "sse"
 
@@ -42,6 +42,7 @@ class EventCarrier:
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
         self._places = Places()
         self._direct: StreamWriter | None = None
+        self._held = False
         self._session: Session | None = None
         self.hub: Hub | None = None
         self.interrupt = make_interrupt()
@@ -59,7 +60,7 @@ class EventCarrier:
         if self.hub is not None and self.hub.settings.direct_writes:
             self._direct = recognise_stream(self._send)
         if self._direct is not None and self.hub is not None:
-            self._direct.hub, self._direct.session = self.hub, self._session
+            self._direct.hub, self._direct.session, self._direct.held = self.hub, self._session, self._held
             self._direct.limit_silence(self.hub.settings.send_timeout)
 
     def write(self, frames: bytes) -> bool:
@@ -68,6 +69,12 @@ class EventCarrier:
             return False
         self._places.advance(frames)
         return True
+
+    def hold(self, held: bool) -> None:
+        """Have ``write`` refuse, as something waits that comes first; or no more."""
+        self._held = held
+        if self._direct is not None:
+            self._direct.held = held
 
     async def send(self, message: WireMessage) -> None:
         """Send events the way of ASGI."""

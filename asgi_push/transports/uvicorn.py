@@ -32,11 +32,12 @@ _HIGH_WATER = 64 * 1024
 class _Writer:
     """Writes to the transport of one connection, past what serves it."""
 
-    __slots__ = ("_fd", "_protocol", "_transport", "hub", "session")
+    __slots__ = ("_fd", "_protocol", "_transport", "held", "hub", "session")
 
     def __init__(self, protocol: Any) -> None:
         self.hub: Hub | None = None  # told when the transport has to keep more than it should of what was written ...
         self.session: Session | None = None  # ... to this session
+        self.held = False  # whether something waits that comes first
         self._protocol = protocol
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
@@ -78,9 +79,9 @@ class DirectWriter(_Writer):
     __slots__ = ()
 
     def write(self, frames: bytes) -> bool:
-        """Write whole frames now; False, and nothing written, after a close or while the transport is full."""
+        """Write whole frames now; False, and nothing written, when held, after a close, or with a full transport."""
         # Whatever ends a connection in uvicorn does one of the two before it lets go of the loop.
-        return not (self._protocol.close_sent or self._transport.is_closing()) and self._put(frames)
+        return not (self.held or self._protocol.close_sent or self._transport.is_closing()) and self._put(frames)
 
     async def flush(self) -> None:
         """Wait until the transport can take more."""
@@ -94,8 +95,8 @@ class StreamWriter(_Writer):
     __slots__ = ()
 
     def write(self, body: bytes) -> bool:
-        """Write a part now; False, and nothing written, after the end or while the transport is full."""
-        if self._protocol.response_complete or self._transport.is_closing():
+        """Write a part now; False, and nothing written, when held, after the end, or with a full transport."""
+        if self.held or self._protocol.response_complete or self._transport.is_closing():
             return False
         # One without any bytes would be the end of the body.
         return not body or self._put(b"%x\r\n%b\r\n" % (len(body), body))

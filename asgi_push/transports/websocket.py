@@ -63,6 +63,11 @@ class WebSocketCarrier:
         if self._direct is not None:
             self._direct.hub, self._direct.session = hub, session
 
+    def hold(self, held: bool) -> None:
+        """Have ``write`` refuse, as something waits that comes first; or no more."""
+        if self._direct is not None:
+            self._direct.held = held
+
     async def flush(self) -> None:
         """Wait until the peer has taken enough of what was written for there to be room; only then is it in time."""
         if self._direct is not None:

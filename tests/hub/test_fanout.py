@@ -12,6 +12,7 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from asgi_push import Push, PushMiddleware
 from asgi_push.hub import fanout
+from asgi_push.session import State
 from tests.asgi import Client, nothing, pushing, serve
 
 
@@ -23,11 +24,12 @@ class DirectCarrier:
         self.full = False
         self._client = client
         self._reader = FrameProtocol(client=True, extensions=[])
-        carrier: Any = push.sessions(user)[0].carrier
+        self._session = push.sessions(user)[0]
+        carrier: Any = self._session.carrier
         carrier.write = self.write
 
     def write(self, frames: bytes) -> bool:
-        if self.full:
+        if self.full or self._session.queue is not None or self._session.state is not State.OPEN:
             return False
         self.writes.append(frames)
         self._reader.receive_bytes(frames)

@@ -50,7 +50,8 @@ def parse(channel: str, message: bytes) -> Publication | Notice | None:
         offset, epoch, rest = message.split(b":", 2)
         return _parse_body(channel, rest, int(offset), epoch.decode())
     except (ValueError, LookupError, TypeError, AttributeError):
-        return _foreign(channel)
+        _say_foreign(channel)
+        return None
 
 
 def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice | None:
@@ -58,12 +59,15 @@ def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicatio
     try:
         return _parse_body(channel, kept, offset, epoch)
     except (ValueError, LookupError, TypeError, AttributeError):
-        return _foreign(channel)
+        _say_foreign(channel)
+        return None
 
 
-def _foreign(channel: str) -> None:
+def _say_foreign(channel: str) -> None:
     if (held_back := _quiet.allow("", time.monotonic())) is not None:
-        message = "in Redis there is something in channel %s that is no publication (and %d more since the last such line)"
+        message = (
+            "in Redis there is something in channel %s that is no publication (and %d more since the last such line)"
+        )
         logger.error(message, printable(channel), held_back)
 
 
