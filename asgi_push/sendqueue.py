@@ -1,10 +1,14 @@
 """What waits to be sent to one session, or for its hooks: bounded by messages and by bytes."""
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 from .messages import SlowConsumer
+
+_SIZE = attrgetter("size")
 
 # Answers to heartbeats that may wait ahead of the queue; a client that sends more than it reads gets no more answers.
 MAX_URGENT = 16
@@ -77,6 +81,15 @@ class SendQueue(Generic[M]):
         self._messages.append(message)
         self.bytes += message.size
         return Put.QUEUED
+
+    def put_all(self, messages: Sequence[M]) -> bool:
+        """Add messages at the end if there is room for all of them; else add none and return False."""
+        size = sum(map(_SIZE, messages))
+        if len(self) + len(messages) > self._max_messages or self.bytes + size > self._max_bytes:
+            return False
+        self._messages.extend(messages)
+        self.bytes += size
+        return True
 
     def _fits(self, message: M) -> bool:
         held = len(self)

@@ -19,7 +19,7 @@ from tests import servers
 from tests.docs.blocks import ROOT, STEPS, write_project
 from tests.docs.scenarios import SHIPPED, Stage
 
-BUILT = {"build", "dist", "node_modules", "__pycache__"}  # folders that no package holds
+BUILT = {"results", "build", "dist", "node_modules", "__pycache__"}  # folders that no package holds
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,15 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.queue.put(message) is Put.QUEUED
             self.waiting.append(message)
 
+    @rule(sizes=st.lists(st.integers(0, 30), max_size=4))
+    def put_all(self, sizes: list[int]) -> None:
+        messages = [Message(size) for size in sizes]
+        held = [*self.waiting, *self.sending, *messages]
+        fit = len(held) <= self.max_messages and sum(item.size for item in held) <= self.max_bytes
+        assert self.queue.put_all(messages) is fit
+        if fit:
+            self.waiting.extend(messages)
+
     @rule(size=st.integers(0, 60))
     def put_urgent(self, size: int) -> None:
         message = Message(size)

@@ -308,15 +308,21 @@ class Fanout:
     def queue(self, session: Session, messages: list[WireMessage]) -> None:
         """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""
         queue = self.open_queue(session)
+        if not queue.put_all(messages) and not self._put_each(session, queue, messages):
+            return
+        if queue.half_full:
+            self._writers.press(session)
+
+    def _put_each(self, session: Session, queue: SendQueue[WireMessage], messages: list[WireMessage]) -> bool:
+        """Queue what the policy lets in; False if the session was closed as it has no room."""
         dropped = queue.dropped
         for message in messages:
             if queue.put(message) is Put.OVERFLOW:
                 self._close(session, Disconnect.SLOW)
-                return
+                return False
         if queue.dropped > dropped:
             self._counters.drops[self._settings.slow_consumer] += queue.dropped - dropped
-        if queue.half_full:
-            self._writers.press(session)
+        return True
 
     def open_queue(self, session: Session) -> SendQueue[WireMessage]:
         """Return a session's queue; one that is new is put before the writers."""
@@ -324,7 +330,7 @@ class Fanout:
             settings = self._settings
             # A client that keeps positions must not lose a message unknown to it.
             policy = settings.slow_consumer if session.client is None else "disconnect"
-            queue = SendQueue[WireMessage](settings.queue_messages, settings.queue_bytes, policy)
+            queue: SendQueue[WireMessage] = SendQueue(settings.queue_messages, settings.queue_bytes, policy)
             session.line_up(queue)
             self._writers.ready(session)
             return queue

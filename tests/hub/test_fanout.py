@@ -141,6 +141,40 @@ async def test_a_run_gives_others_their_turn(monkeypatch: pytest.MonkeyPatch) ->
         assert not carriers[-1].writes
 
 
+async def test_many_come_and_go() -> None:
+    """A channel of many, whose members are gone through in a kept list: who is in it gets what is published."""
+    async with pushing() as (push, server):
+        clients = {str(number): await server.connect(f"/ws/{number}") for number in range(20)}
+        carriers = {user: DirectCarrier(push, user, client) for user, client in clients.items()}
+        told: dict[str, list[str]] = {user: [] for user in clients}
+        inside: set[str] = set()
+        for step in range(40):
+            user = str(step % 20)
+            await (push.unsubscribe(user, "news") if user in inside else push.subscribe(user, "news"))
+            inside ^= {user}
+            for name in inside:
+                told[name].append(str(step))
+            await push.publish("news", step)
+        for user, client in clients.items():
+            assert [await client.receive() for _ in told[user]] == told[user]
+            assert not client.waiting
+            assert carriers[user].writes
+
+
+async def test_what_waits_for_one_of_many_comes_first() -> None:
+    """A member whose transport was full gets what is published later after what waits for it."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(20)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        for number in range(3):
+            carriers[7].full = number == 0
+            clients[7].block()
+            await push.send_to_all(number)
+            assert await clients[8].receive() == str(number)
+        clients[7].unblock()
+        assert [await clients[7].receive() for _ in range(3)] == ["0", "1", "2"]
+
+
 async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """And all that is published from then on."""
     monkeypatch.setattr(fanout, "_HOLD", -1.0)
