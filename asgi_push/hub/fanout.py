@@ -235,14 +235,14 @@ class Fanout:
     async def _hand_out_one(self, target: str | Session, batch: Batch, turn: Turn) -> None:
         """Hand one channel's batch to its members, or what was sent to one session."""
         audience = audience_of(self._registry, target) if isinstance(target, str) else None
-        if audience is None or audience.newest >= batch.items[0].number or not batch.all_publications:
+        if audience is None or audience.newest >= batch.items[0].number:
             members = self._members(target)
             self._counters.deliveries += len(batch.items) * len(members)
             await self._serve_each(list(members.items()), batch, turn)
             return
         self._counters.deliveries += len(batch.items) * audience.size
-        if audience.codec is not None:
-            await self._write_to_each(audience, batch, batch.frames(audience.codec), turn)
+        if audience.codec is not None and (frames := batch.frames(audience.codec)):
+            await self._write_to_each(audience, batch, frames, turn)
         await self._serve_each(audience.others, batch, turn)
 
     async def _write_to_each(self, audience: Audience, batch: Batch, frames: bytes, turn: Turn) -> None:

@@ -202,12 +202,20 @@ async def test_a_connection_that_was_closed_while_idle(
 
 
 async def test_a_connection_that_carries_nothing_any_more(tmp_path: Path) -> None:
-    """And of which nobody says that it is over, as behind a firewall that has forgotten it: it is found by silence."""
+    """And of which nobody says that it is over, as behind a firewall that has forgotten it: it is found by silence.
+
+    What is not kept no other check would find.
+    """
     with faulty_redis(tmp_path) as redis, proxy_for(redis.port) as proxy:
         async with station(f"redis://127.0.0.1:{proxy.port}") as here, station(redis.url, hears=False) as there:
             proxy.silence()
             await publish(there, 1, 2)
             await here.numbers(1, 2)
+            with anyio.fail_after(PATIENCE):
+                while not here.publications.items:
+                    await publish(there, 3, stream=None)
+                    await asyncio.sleep(0.01)
+            assert (await here.next()).data == 3
 
 
 async def test_another_server_takes_over(tmp_path: Path) -> None:

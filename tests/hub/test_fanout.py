@@ -12,7 +12,6 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from asgi_push import Push, PushMiddleware
 from asgi_push.hub import fanout
-from asgi_push.session import State
 from tests.asgi import Client, nothing, pushing, serve
 
 
@@ -24,12 +23,12 @@ class DirectCarrier:
         self.full = False
         self._client = client
         self._reader = FrameProtocol(client=True, extensions=[])
-        self._session = push.sessions(user)[0]
-        carrier: Any = self._session.carrier
-        carrier.write = self.write
+        self.held = False
+        carrier: Any = push.sessions(user)[0].carrier
+        carrier._direct, carrier.write = self, self.write
 
     def write(self, frames: bytes) -> bool:
-        if self.full or self._session.queue is not None or self._session.state is not State.OPEN:
+        if self.full or self.held:
             return False
         self.writes.append(frames)
         self._reader.receive_bytes(frames)
@@ -37,6 +36,12 @@ class DirectCarrier:
             kind = "text" if item.opcode is Opcode.TEXT else "bytes"
             self._client._out.put({"type": "websocket.send", kind: item.payload})
         return True
+
+    async def flush(self) -> None:
+        """It keeps nothing."""
+
+    def abort(self) -> None:
+        """There is no connection."""
 
 
 async def test_what_comes_in_one_tick_is_one_write() -> None:

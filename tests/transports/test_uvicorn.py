@@ -148,3 +148,18 @@ def test_nothing_goes_around_what_a_transport_holds() -> None:
         protocol.transport.held = b""
         assert writer.write(b"at once")
         assert theirs.recv(100) == b"at once"
+
+
+def test_nothing_is_written_while_it_is_held() -> None:
+    """What waits in the session's queue comes first, although the transport would take more."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        protocol = make_protocol()
+        protocol.transport = Transport(ours)
+        protocol.transport.held = b""
+        writer = DirectWriter(protocol)
+        writer.held = True
+        assert not writer.write(b"too early")
+        writer.held = False
+        assert writer.write(b"now")
+        assert theirs.recv(100) == b"now"

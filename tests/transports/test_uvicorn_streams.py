@@ -188,3 +188,14 @@ def test_nothing_is_written_where_it_must_not(response: Any, change: Callable[[A
     change(response)
     assert not writer.write(b"x")
     assert response.transport.written == b""
+
+
+def test_nothing_is_written_while_it_is_held(response: Any) -> None:
+    """What waits in the session's queue comes first."""
+    writer = recognise_stream(response.send)
+    assert writer is not None
+    writer.held = True
+    assert not writer.write(b"too early")
+    writer.held = False
+    assert writer.write(b"now")
+    assert response.transport.written == b"3\r\nnow\r\n"
