@@ -149,7 +149,8 @@ class Fanout:
 
         The first one of a tick goes this way, which is half the cost; more for the same session wait, and are joined.
         """
-        if self._pending or not self._idle or session in self._served:
+        # With something queued no write is tried: it would be refused, and the frame built for nothing.
+        if self._pending or not self._idle or session in self._served or session.queue is not None:
             return False
         try:
             if type(subscription) is not Subscription or not session.carrier.write(session.codec.frame(publication)):
@@ -238,12 +239,12 @@ class Fanout:
         if audience is None or audience.newest >= batch.items[0].number:
             members = self._members(target)
             self._counters.deliveries += len(batch.items) * len(members)
-            await self._serve_each(list(members.items()), batch, turn)
+            await self._serve_each(list(members), list(members.values()), batch, turn)
             return
         self._counters.deliveries += len(batch.items) * audience.size
         if audience.codec is not None and (frames := batch.frames(audience.codec)):
             await self._write_to_each(audience, batch, frames, turn)
-        await self._serve_each(audience.others, batch, turn)
+        await self._serve_each(audience.others, audience.other_subscriptions, batch, turn)
 
     async def _write_to_each(self, audience: Audience, batch: Batch, frames: bytes, turn: Turn) -> None:
         """Write to those who need no more than that: what a server does most, so every look-up counts here.
@@ -262,9 +263,9 @@ class Fanout:
                     self._failed(sessions[place])
 
     async def _serve_each(
-        self, members: Sequence[tuple[Session, Subscription | None]], batch: Batch, turn: Turn
+        self, sessions: Sequence[Session], subscriptions: Sequence[Subscription | None], batch: Batch, turn: Turn
     ) -> None:
-        for session, subscription in members:
+        for session, subscription in zip(sessions, subscriptions, strict=True):
             if turn.over():
                 await turn.next()
             self.serve(session, ((subscription, batch),))

@@ -48,10 +48,11 @@ def parse(channel: str, message: bytes) -> Publication | Notice | None:
     """Return what a message is; None, and a line in the log, if somebody else put it there."""
     try:
         offset, epoch, rest = message.split(b":", 2)
-        return _parse_body(channel, rest, int(offset), epoch.decode())
-    except (ValueError, LookupError, TypeError, AttributeError):
+        place = int(offset), epoch.decode()
+    except ValueError:
         _say_foreign(channel)
         return None
+    return parse_body(channel, rest, *place)
 
 
 def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice | None:
