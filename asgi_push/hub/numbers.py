@@ -28,6 +28,7 @@ class Numbers:
         self._writers = writers
         self._broker = broker
         self._shared = SharedNumbers.find(name)
+        self._taken = 0  # how many snapshots for the others were taken
 
     def here(self) -> Counters:
         """Return the numbers of this process as they are now."""
@@ -39,11 +40,10 @@ class Numbers:
 
     async def everywhere(self) -> Snapshot:
         """Return the sum over all processes that share a directory; without one, the numbers of this process."""
-        numbers = snapshot(self.here())
         if self._shared is None:
-            return numbers
+            return snapshot(self.here())
         # This process's own go there first: who asks it next, by another process, gets none that are older.
-        await call_hook(self._shared.write, numbers)
+        await call_hook(self._shared.write, *self._take())
         return await call_hook(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
 
     async def share(self) -> None:
@@ -52,10 +52,14 @@ class Numbers:
             await anyio.sleep_forever()
             return
         while True:
-            await call_hook(self._shared.write, snapshot(self.here()))
+            await call_hook(self._shared.write, *self._take())
             await anyio.sleep(INTERVAL)
 
     def close(self) -> None:
         """Write the last numbers: what was counted stays in the sums."""
         if self._shared is not None:
-            self._shared.write(snapshot(self.here()), alive=False)
+            self._shared.write(*self._take(), alive=False)
+
+    def _take(self) -> tuple[Snapshot, int]:
+        self._taken += 1
+        return snapshot(self.here()), self._taken

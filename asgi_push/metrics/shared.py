@@ -30,6 +30,8 @@ class SharedNumbers:
         self._folder = folder
         self._quiet = RateLimit(60.0)
         self._path = folder / f"asgi_push_{os.getpid()}_{name}.json"
+        self._lock = threading.Lock()
+        self._newest = 0
 
     @classmethod
     def find(cls, name: str) -> "SharedNumbers | None":
@@ -37,12 +39,20 @@ class SharedNumbers:
         folder = os.environ.get(VARIABLE)
         return cls(Path(folder), name) if folder else None
 
-    def write(self, numbers: Snapshot, *, alive: bool = True) -> None:
-        """Write this process's numbers, the last ones with ``alive=False``; a reader sees the old or the new file."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(f".{threading.get_ident()}.new")  # the loop writes, and whoever is scraped does
-        new.write_bytes(orjson.dumps({"pid": os.getpid(), "alive": alive, "numbers": dump(numbers)}))
-        new.replace(self._path)
+    def write(self, numbers: Snapshot, place: int, *, alive: bool = True) -> None:
+        """Write this process's numbers, the last ones with ``alive=False``; a reader sees the old or the new file.
+
+        ``place`` is that of the numbers in the order in which they were taken. Threads write them, and one that comes
+        late must not put older numbers over newer ones: a counter that goes back looks like a restart.
+        """
+        with self._lock:
+            if place < self._newest:
+                return
+            self._newest = place
+            self._folder.mkdir(parents=True, exist_ok=True)
+            new = self._path.with_suffix(".new")
+            new.write_bytes(orjson.dumps({"pid": os.getpid(), "alive": alive, "numbers": dump(numbers)}))
+            new.replace(self._path)
 
     def read(self) -> Snapshot:
         """Return the sum of all files."""

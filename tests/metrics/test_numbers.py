@@ -330,6 +330,14 @@ async def test_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: p
     assert left["sessions"]["plain", "websocket"] == 100, "what stops has no sessions any more"
 
 
+def test_a_late_thread_writes_nothing_older(tmp_path: Path) -> None:
+    """What was counted first and is written last does not come over what was counted later."""
+    ours = SharedNumbers(tmp_path, "ours")
+    ours.write(snapshot(counted(2, 1, 0.1)), 2)
+    ours.write(snapshot(counted(1, 1, 0.1)), 1)
+    assert ours.read()["deliveries"] == {(): 2}
+
+
 async def test_shared_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process writes its numbers by itself, for those that are asked."""
     monkeypatch.setattr("asgi_push.hub.numbers.INTERVAL", 0.01)
