@@ -99,6 +99,16 @@ async def test_publications_go_on() -> None:
         assert len(heard[0]) < len(heard[-1])
 
 
+async def test_what_was_published_before_is_delivered() -> None:
+    """Who is closed in the same tick gets it all the same."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/u{number}") for number in range(4)]
+        for number in range(3):
+            await push.send_to_all(number)
+        await push.drain(0)
+        assert [(await client.receive_to_close())[0] for client in clients] == [["0", "1", "2"]] * 4
+
+
 async def test_clients_that_do_not_read_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """They get a moment to take their close frame; then they are dropped, so that the server need not wait for them."""
     monkeypatch.setattr(hub, "_SHUTDOWN_TIME", 0.05)
