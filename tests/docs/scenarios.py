@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,16 @@ BROWSER = Path(__file__).parent / "browser"
 PATIENCE = 30.0  # seconds after which something is not slow but wrong
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stage:
     server: servers.Server
-    page: Page
+    open_page: Callable[[], Page]
     folder: Path
+
+    @cached_property
+    def page(self) -> Page:
+        """The browser's page, for those who look at it."""
+        return self.open_page()
 
     def post(self, path: str, **headers: str) -> object:
         """POST to the application; return its JSON."""

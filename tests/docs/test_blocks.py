@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def without_mark(*languages: str) -> list[Block]:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_step(step: Block, serve: servers.Serve, page: Page, tmp_path: Path) -> None:
+def test_step(step: Block, serve: servers.Serve, open_page: Callable[[], Page], tmp_path: Path) -> None:
     """A project does what its page says, on a real server and in a real browser; so do the commands below it."""
     assert step.step is not None
     write_project(step, tmp_path)
@@ -68,7 +68,7 @@ def test_step(step: Block, serve: servers.Serve, page: Page, tmp_path: Path) -> 
     env = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
     app = "app:app" if (tmp_path / "app.py").exists() else "tests.asgi:nothing"
     with serve(app, env=env) as server:
-        SCENARIOS[step.step](scenarios.Stage(server, page, tmp_path))
+        SCENARIOS[step.step](scenarios.Stage(server, open_page, tmp_path))
         for command, output in commands_after(step):
             printed = run_curl(command.text, server)
             assert output is None or json.loads(printed) == json.loads(output.text)

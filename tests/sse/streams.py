@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.live.talking import PATIENCE, until
+from tests.live.talking import PLAIN, until
 from tests.servers import Server
 from tests.sse.reading import Event, Reader
 
@@ -46,7 +46,7 @@ class Stream:
 def stream(server: Server, query: str, last_id: str = "", headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
     """Open a stream, and wait until its session is in all its channels."""
     sent = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {}), **(headers or {})}
-    with httpx.stream("GET", f"{server.http}/push/events?{query}", headers=sent, timeout=PATIENCE) as response:
+    with httpx.stream("GET", f"{server.http}/push/events?{query}", headers=sent, **PLAIN) as response:
         response.raise_for_status()
         opened = Stream(response)
         opened.begun()
@@ -55,12 +55,12 @@ def stream(server: Server, query: str, last_id: str = "", headers: Mapping[str, 
 
 def refused(server: Server, query: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """The whole answer to a request for a stream."""
-    return httpx.get(f"{server.http}/push/events?{query}", headers=headers, timeout=PATIENCE)
+    return httpx.get(f"{server.http}/push/events?{query}", headers=headers, **PLAIN)
 
 
 def call(server: Server, path: str, data: Any = None, method: str = "POST") -> None:
     """Have the application do something."""
-    httpx.request(method, server.http + path, json=data, timeout=PATIENCE).raise_for_status()
+    httpx.request(method, server.http + path, json=data, **PLAIN).raise_for_status()
 
 
 def publish(server: Server, channel: str, count: int = 1, start: int = 0) -> list[str]:
@@ -71,7 +71,7 @@ def publish(server: Server, channel: str, count: int = 1, start: int = 0) -> lis
 
 def state(server: Server) -> Any:
     """What the application tells of itself."""
-    return httpx.get(server.http + "/state", timeout=PATIENCE).raise_for_status().json()
+    return httpx.get(server.http + "/state", **PLAIN).raise_for_status().json()
 
 
 def sessions(server: Server, user: str) -> list[dict[str, Any]]:
@@ -80,6 +80,12 @@ def sessions(server: Server, user: str) -> list[dict[str, Any]]:
 
 
 def ended(server: Server, user: str) -> list[int]:
-    """Wait until a user has no session, and return the codes of why they ended."""
-    until(lambda: not sessions(server, user))
-    return [event["code"] for event in state(server)["ended"] if event["user"] == user]
+    """Wait until a user has no session, and return the codes of why they ended, which is told right after."""
+
+    def codes() -> list[int]:
+        now = state(server)
+        if any(session["user"] == user for session in now["sessions"]):
+            return []
+        return [event["code"] for event in now["ended"] if event["user"] == user]
+
+    return list(until(codes))
