@@ -56,6 +56,7 @@ class Balancer:
                 await asyncio.sleep(0.1)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await until(lambda: self.healthy)  # on a slow machine none may have answered in time
         self.healthy.append(port := self.healthy.pop(0))
         try:
             to_reader, to_writer = await asyncio.open_connection(HOST, port)
