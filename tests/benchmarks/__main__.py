@@ -1,4 +1,4 @@
-"""This library beside others, on this machine, in one run: Linux with two cores; some 25 minutes, --quick four."""
+"""This library beside others, on this machine, in one run: Linux with two cores; about an hour, --quick four minutes."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def _arguments() -> argparse.Namespace:
     workloads = list(suite.WORKLOADS)
     parser.add_argument("--workloads", type=_names(workloads), default=workloads, help=f"some of {','.join(workloads)}")
     parser.add_argument("--peers", type=_names(list(PEERS)), default=[], help=f"only these of {','.join(PEERS)}")
-    parser.add_argument("--runs", type=int, help="of which the medians are taken (3, with --quick 1)")
+    parser.add_argument("--runs", type=int, help="of which the medians are taken (5, with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures go (%(default)s)")
     parser.add_argument("--docs", action="store_true", help="write them into docs/performance.md, with their plot")
@@ -47,7 +47,7 @@ def main() -> None:
     about = machine.describe(_PACKAGES) | {"date": time.strftime("%Y-%m-%d"), "quick": arguments.quick}
     machine.raise_file_limit()
     machine.pin(machine.CLIENT_CORE)
-    runs = arguments.runs or (1 if arguments.quick else 3)
+    runs = arguments.runs or (1 if arguments.quick else 5)
     rows = suite.run(arguments.workloads, frozenset(arguments.peers), runs, quick=arguments.quick)
     found = targets.ratios(rows)
     print(report.text(rows, found))
