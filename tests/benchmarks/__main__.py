@@ -1,4 +1,4 @@
-"""This library beside others, on this machine, in one run: Linux with two cores; about an hour, --quick four minutes."""
+"""This library beside others, on this machine, in one run: Linux with two cores; an hour, --quick five minutes."""
 
 import argparse
 import json
