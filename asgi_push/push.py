@@ -89,23 +89,24 @@ class Push:
         self.authenticate = authenticate
         self.authorize = authorize
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
-        self._counters = Counters()
         self._namespaces = Namespaces(self.settings, namespaces or {})
-        self._choose_broker()
+        self._choose_broker(Counters())
         self._home = Home(self._make_hub)
         self.blocking = Blocking(self._run_named, LoopThread(self._home))
 
-    def _choose_broker(self) -> None:
+    def _choose_broker(self, counters: Counters) -> None:
         self._broker: Broker
         self._presence: PresenceStore
         self._broker, self._presence = _make_broker(self.settings)
         if self.settings.metrics or self.settings.console:
-            self._broker = MeasuredBroker(self._broker, self._counters)
+            self._broker = MeasuredBroker(self._broker, counters)
 
     def _make_hub(self) -> Hub:
-        if not isinstance(self._presence, MemoryPresence):
-            self._choose_broker()  # a connection belongs to one event loop, and this may be another one
-        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, self._counters)
+        # All anew at each start: what is in memory ends with the application's life, even if the event loop ended
+        # without a stop, and a connection belongs to one event loop.
+        counters = Counters()
+        self._choose_broker(counters)
+        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters)
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:

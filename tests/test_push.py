@@ -519,17 +519,6 @@ async def test_who_connects_during_the_stop_is_refused() -> None:
         await push.start()
 
 
-async def test_the_memory_outlives_a_restart() -> None:
-    """The history of the memory broker stays for as long as the Push does."""
-    push = Push()
-    async with push:
-        first = await push.publish("news", 1)
-    async with push:
-        second = await push.publish("news", 2)
-    assert first.position
-    assert second.position == StreamPosition(2, first.position.epoch)
-
-
 async def test_stop_closes_the_sessions() -> None:
     """They get what waits and then 1012, which brings them back to the next process."""
     async with pushing() as (push, server):

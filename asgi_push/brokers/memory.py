@@ -28,7 +28,7 @@ class MemoryBroker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._streams = Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)
+        self._streams = _new_streams()
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()
         self._deliver: Deliver = _nobody
         self._obey: Obey = _nothing
@@ -38,8 +38,10 @@ class MemoryBroker:
         self._deliver, self._obey = receiver.deliver, receiver.obey
 
     async def stop(self) -> None:
-        """End; the history stays for as long as this object lives."""
+        """End, and forget the histories and the idempotency keys: nobody comes back for them."""
         self._deliver, self._obey = _nobody, _nothing
+        self._streams = _new_streams()
+        self._results.clear()
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
@@ -130,6 +132,10 @@ class MemoryPresence:
     async def is_online(self, channel: str) -> bool:
         """Whether any session is in a user's channel."""
         return bool(self._registry.members(channel))
+
+
+def _new_streams() -> Streams:
+    return Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)
 
 
 def _nobody(publication: Publication | Notice) -> int:

@@ -72,16 +72,17 @@ class Home:
 
     async def start(self) -> None:
         """Make a hub on the event loop that runs now; where there is one, only count."""
-        if self._stopped is not None and self._thread == threading.get_ident():
+        here = self._token == current_token()  # and not one that this thread ran before, which may have been cut off
+        if self._stopped is not None and here:
             await self._stopped.wait()
         self._starts += 1
         if self.running:
             return
-        if self._thread == threading.get_ident() and not self._started.is_set():
+        if here and not self._started.is_set():
             await self._started.wait()  # somebody else is at it on this loop
             self.require_running()
             return
-        self._starts = 1  # those of an event loop that ended without a stop are owed nothing
+        self._starts, self._stopped = 1, None  # those of an event loop that ended without a stop are owed nothing
         self._release_signals()
         self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
         hub = self._hub = self._make()
@@ -101,16 +102,17 @@ class Home:
         self._starts -= 1
         if self._starts > 0 or self._hub is None or self._stopped is not None:
             return
-        self._stopped = anyio.Event()
+        stopped = self._stopped = anyio.Event()
+        hub = self._hub
         self._release_signals()
         try:
-            await self._hub.stop()  # until it returns hooks may publish, and who connects is sent away
-            await self._hub.presence.stop()
-            await self._hub.broker.stop()
+            await hub.stop()  # until it returns hooks may publish, and who connects is sent away
+            await hub.presence.stop()
+            await hub.broker.stop()
         finally:
-            self._hub, self._thread, self._starts = None, _NO_THREAD, 0
-            self._stopped.set()
-            self._stopped = None
+            if self._hub is hub:  # and no other, if this event loop was cut off meanwhile
+                self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
+            stopped.set()
 
     def forget(self) -> None:
         """Be as new in a process that was forked from the one in which there is a hub."""

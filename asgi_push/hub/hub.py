@@ -75,7 +75,6 @@ class Hub:
         self.presence = presence
         self.namespaces = namespaces
         self.counters = counters
-        counters.sessions.clear()  # those of an event loop that ended without a stop
         self._background = Background()
         self.spawn = self._background.spawn
         self.turns = Turns()

@@ -51,30 +51,35 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self.running = False  # whether tasks can be started
         self._group: TaskGroup | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # trio ends its tasks with the loop, always
         self._started = anyio.Event()
         self._finished = anyio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether tasks can be started; not on an event loop that was left behind, closed or not."""
+        return self._group is not None and (self._loop is None or self._loop.is_running())
 
     async def start(self) -> None:
         """Start the root on the event loop that runs now."""
         if on_trio():
             sys.modules["trio"].lowlevel.spawn_system_task(self._root, context=contextvars.Context())
         else:
+            self._loop = asyncio.get_running_loop()
             # The reference keeps the task from being collected; a fresh context keeps one request's out of it.
-            self._task = asyncio.get_running_loop().create_task(self._root(), context=contextvars.Context())
+            self._task = self._loop.create_task(self._root(), context=contextvars.Context())
         await self._started.wait()
 
     async def _root(self) -> None:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                self.running = True
                 self._started.set()
                 await anyio.sleep_forever()
         finally:
-            self._group, self.running = None, False
+            self._group = None
             self._finished.set()
 
     def spawn(self, task: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
