@@ -302,9 +302,9 @@ class Push:
         registry = self._home.registry
         if registry is None:
             return []
-        if channel is not None:
-            return [session for session in registry.members(channel) if user in (None, session.user)]
-        return registry.sessions() if user is None else list(registry.members(user_channel(user)))
+        if user is not None:
+            return [session for session in registry.sessions_of(user) if channel is None or channel in session.channels]
+        return registry.sessions() if channel is None else list(registry.members(channel))
 
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session, in whichever process.
@@ -315,10 +315,10 @@ class Push:
             ValueError: the user cannot be used.
             BrokerError: none is in this process, and the broker did not answer.
         """
-        return await self._home.call(self._is_online, _user_channel(user))
+        return await self._home.call(self._is_online, checked_user(user))
 
-    async def _is_online(self, channel: str) -> bool:
-        return bool(self.hub.registry.members(channel)) or await self.hub.presence.is_online(channel)
+    async def _is_online(self, user: str) -> bool:
+        return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(user_channel(user))
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in a channel, by session id, in whichever process; see ``is_online``.

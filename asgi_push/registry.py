@@ -1,14 +1,14 @@
-"""Who is here: sessions by id, and the members of each channel."""
+"""Who is here: sessions by id and by user, and the members of each channel."""
 
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
 
 class Member(Protocol):
-    """What the registry needs of a session: an id, and a place for its own channels."""
+    """What the registry needs of a session: its id, and its user, empty for an anonymous one."""
 
-    @property
-    def id(self) -> str: ...
+    id: str
+    user: str
 
 
 S = TypeVar("S", bound=Member)
@@ -22,12 +22,15 @@ class Registry(Generic[S, V]):
 
     Each session is one key of one dictionary per channel, so that adding, removing and finding cost the same for ten
     sessions and for a hundred thousand. ``V`` is what is kept for one session in one channel.
+
+    Whose a session is, is no matter of channels: those come and go as clients ask, a user stays for a session's life.
     """
 
-    __slots__ = ("_channels", "_sessions", "derived")
+    __slots__ = ("_channels", "_sessions", "_users", "derived")
 
     def __init__(self) -> None:
         self._sessions: dict[str, S] = {}
+        self._users: dict[str, dict[S, None]] = {}  # in a dict, which keeps their order
         self._channels: dict[str, dict[S, V]] = {}
         # What somebody has made of a channel's members, to be used until they change.
         self.derived: dict[str, object] = {}
@@ -36,12 +39,19 @@ class Registry(Generic[S, V]):
         return len(self._sessions)
 
     def add(self, session: S) -> None:
-        """Add a session that is in no channel yet."""
+        """Add a session, whose user is known and stays."""
         self._sessions[session.id] = session
+        if session.user:
+            self._users.setdefault(session.user, {})[session] = None
 
     def remove(self, session: S) -> None:
         """Remove a session; it leaves its channels by ``leave``."""
         self._sessions.pop(session.id, None)
+        of_user = self._users.get(session.user)
+        if of_user is not None:
+            of_user.pop(session, None)
+            if not of_user:
+                del self._users[session.user]
 
     def get(self, session_id: str) -> S | None:
         """Return the session with this id, or None."""
@@ -50,6 +60,14 @@ class Registry(Generic[S, V]):
     def sessions(self) -> list[S]:
         """Return all sessions, the oldest first."""
         return list(self._sessions.values())
+
+    def sessions_of(self, user: str) -> list[S]:
+        """Return the sessions of a user, the oldest first; anonymous ones are nobody's."""
+        return list(self._users.get(user, ()))
+
+    def users(self) -> list[str]:
+        """Return all users who have sessions."""
+        return list(self._users)
 
     def join(self, session: S, channel: str, value: V) -> None:
         """Put a session in a channel."""

@@ -22,6 +22,11 @@ def user_channel(user: str) -> str:
     return USER_PREFIX + user
 
 
+def user_of(channel: str) -> str | None:
+    """Return whose channel this is, None where it is no user's."""
+    return channel[len(USER_PREFIX) :] if channel.startswith(USER_PREFIX) else None
+
+
 def is_channel(name: object) -> bool:
     """Whether this can be a channel's name."""
     if not isinstance(name, str):

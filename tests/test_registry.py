@@ -9,11 +9,12 @@ from asgi_push.registry import Registry
 
 
 class Member:
-    def __init__(self, member_id: str) -> None:
+    def __init__(self, member_id: str, user: str = "") -> None:
         self.id = member_id
+        self.user = user
 
 
-MEMBERS = [Member(str(number)) for number in range(4)]
+MEMBERS = [Member(str(number), user) for number, user in enumerate(("alice", "alice", "bob", ""))]
 members, channels = st.sampled_from(MEMBERS), st.sampled_from("abc")
 
 
@@ -53,6 +54,10 @@ class RegistryMachine(RuleBasedStateMachine):
         assert len(self.registry) == len(self.here)
         assert all(self.registry.get(member.id) is self.here.get(member.id) for member in MEMBERS)
         assert sorted(self.registry.channels()) == sorted(name for name, joined in self.joined.items() if joined)
+        for user in ("alice", "bob"):
+            assert set(self.registry.sessions_of(user)) == {one for one in self.here.values() if one.user == user}
+        assert self.registry.sessions_of("") == []
+        assert set(self.registry.users()) == {one.user for one in self.here.values() if one.user}
         for channel, joined in self.joined.items():
             assert list(self.registry.members(channel).items()) == list(joined.items())
 
@@ -64,6 +69,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 self.registry.leave(member, channel)
         assert not self.registry.sessions()
         assert not self.registry.channels()
+        assert not self.registry.users()
 
 
 TestRegistry = RegistryMachine.TestCase
@@ -72,7 +78,11 @@ TestRegistry = RegistryMachine.TestCase
 def test_two_sessions_of_one_user_are_two() -> None:
     """One tab that goes leaves the other where it is."""
     registry: Registry[Member, None] = Registry()
-    first, second = Member("1"), Member("2")
+    first, second = Member("1", "alice"), Member("2", "alice")
+    registry.add(first)
+    registry.add(second)
+    registry.remove(first)
+    assert registry.sessions_of("alice") == [second]
     registry.join(first, "#alice", None)
     registry.join(second, "#alice", None)
     registry.leave(first, "#alice")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
 from ..registry import Registry
-from ..session import Session, Subscription
+from ..session import Session, Subscription, user_of
 from ..stream import Recovery
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
@@ -129,8 +129,17 @@ class Evict(Protocol):
     async def __call__(self, session_ids: Iterable[str]) -> None: ...
 
 
+def present(registry: Registry[Session, Subscription], channel: str) -> list[Session]:
+    """Return who is in a channel here: in a user's, all sessions of the user, whatever they are subscribed to."""
+    user = user_of(channel)
+    return list(registry.members(channel)) if user is None else registry.sessions_of(user)
+
+
 class PresenceStore(Protocol):
-    """Knows who is in a channel, over all processes; a user who has sessions is in the channel ``#<user>``.
+    """Knows who is in a channel, over all processes.
+
+    In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to their last: clients may
+    leave that channel, and others may be given it, but neither makes anybody another one's session.
 
     It is told of this process's sessions as they come and go; those of a process that was killed are gone within 60
     seconds. Every async method may raise BrokerError, within a bounded time.

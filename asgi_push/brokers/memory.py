@@ -11,7 +11,7 @@ from ..messages import ClientInfo, History, Notice, Publication, PublishResult, 
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
-from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, Receiver, StreamOptions, Watched
+from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -127,11 +127,11 @@ class MemoryPresence:
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in a channel, by session id."""
-        return {session.id: session.describe(channel) for session in self._registry.members(channel)}
+        return {session.id: session.describe(channel) for session in present(self._registry, channel)}
 
     async def is_online(self, channel: str) -> bool:
         """Whether any session is in a user's channel."""
-        return bool(self._registry.members(channel))
+        return bool(present(self._registry, channel))
 
 
 def _new_streams() -> Streams:

@@ -30,7 +30,8 @@ class Admission:
         self._settings = settings
         self._registry = registry
         self._presence = presence
-        self._coming: Registry[Session, bool] = Registry()
+        self._coming: set[Session] = set()
+        self._coming_of: dict[str, set[Session]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
 
     async def admit(self, session: Session) -> None:
@@ -39,12 +40,12 @@ class Admission:
         limit = self._settings.max_sessions_per_user
         if not session.user or not limit or self._settings.when_exceeded == "replace":
             return
-        channel = user_channel(session.user)
+        coming = self._coming_of.setdefault(session.user, set())
         try:
-            if len(self._registry.members(channel)) + len(self._coming.members(channel)) >= limit:
+            if len(self._registry.sessions_of(session.user)) + len(coming) >= limit:
                 raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
-            self._coming.join(session, channel, value=True)
-            if not await self._reserve(channel, session):
+            coming.add(session)
+            if not await self._reserve(user_channel(session.user), session):
                 raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
         except BaseException:
             self.release(session)
@@ -52,7 +53,7 @@ class Admission:
 
     def _keep_place(self, session: Session) -> None:
         most = self._settings.max_sessions
-        if self._coming.get(session.id) is not None:
+        if session in self._coming:
             return
         if most and len(self._registry) + len(self._coming) >= most:
             raise Refused(503, "too many sessions", Disconnect(Disconnect.OVERLOADED.code, "too many sessions"))
@@ -68,23 +69,33 @@ class Admission:
                 logger.warning(message, error, held_back)
             return True
 
-    def came(self, session: Session) -> None:
-        """A session is in the registry now."""
-        self._coming.remove(session)
-
-    def joined(self, session: Session, channel: str) -> list[Session]:
-        """A session is in a channel now; return those whose places it takes, if the channel is its user's."""
-        self._coming.leave(session, channel)
+    def came(self, session: Session) -> list[Session]:
+        """A session is in the registry now; return those of its user whose places it takes."""
+        self._forget(session)
+        if session.user:
+            self._presence.entered(user_channel(session.user), session)
         limit = self._settings.max_sessions_per_user
-        if not limit or self._settings.when_exceeded != "replace" or channel != user_channel(session.user):
+        if not limit or self._settings.when_exceeded != "replace":
             return []
-        members = self._registry.members(channel)
-        return list(members)[: len(members) - limit] if len(members) > limit else []
+        sessions = self._registry.sessions_of(session.user)
+        return sessions[: max(0, len(sessions) - limit)]
+
+    def went(self, session: Session) -> None:
+        """A session that came is in the registry no more."""
+        if session.user:
+            self._presence.left(user_channel(session.user), session)
 
     def release(self, session: Session) -> None:
         """A session does not come, or has gone: its place is free again; twice is no error."""
-        self._coming.remove(session)
-        channel = user_channel(session.user)
-        if session in self._coming.members(channel):
-            self._coming.leave(session, channel)
-            self._presence.left(channel, session)
+        if self._forget(session):
+            self._presence.left(user_channel(session.user), session)
+
+    def _forget(self, session: Session) -> bool:
+        """A session is not on its way any more; return whether it was counted among its user's."""
+        self._coming.discard(session)
+        coming = self._coming_of.get(session.user, set())
+        counted = session in coming
+        coming.discard(session)
+        if not coming:
+            self._coming_of.pop(session.user, None)
+        return counted

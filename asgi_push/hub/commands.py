@@ -10,7 +10,7 @@ from ..disconnect import Disconnect
 from ..encoding import encode
 from ..logs import logger
 from ..messages import Payload, StreamPosition
-from ..session import Session, user_channel
+from ..session import Session
 from .hub import Hub
 
 Verb = Literal["disconnect", "evict", "expire", "subscribe", "unsubscribe"]
@@ -66,7 +66,7 @@ def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Session]:
     """Return the sessions here that a command names: several by their ids, one, or all of a user's."""
     user, one = command.get("user"), command.get("session")
     if one is None and user:
-        found = list(hub.registry.members(user_channel(user)))
+        found = hub.registry.sessions_of(user)
     else:
         names = command.get("sessions", [one])
         found = [session for name in names if (session := hub.registry.get(name)) is not None]

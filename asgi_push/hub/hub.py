@@ -18,7 +18,7 @@ from ..messages import Notice, Payload, Publication, StreamPosition
 from ..metrics.counters import Counters
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..session import EVERYBODY, USER_PREFIX, Session, State, Subscription, TrackedSubscription, user_channel
+from ..session import EVERYBODY, Session, State, Subscription, TrackedSubscription, user_channel, user_of
 from ..settings import Settings
 from .admission import Admission, Refused
 from .fanout import Fanout
@@ -187,7 +187,8 @@ class Hub:
         kind = session.protocol, session.transport
         self.counters.connects[kind] += 1
         self.counters.sessions[kind] += 1
-        self._admission.came(session)
+        for replaced in self._admission.came(session):
+            self.close(replaced, Disconnect.CONNECTION_LIMIT)
         self.look_after(session)
 
     async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
@@ -206,9 +207,8 @@ class Hub:
             return False
         session.subscriptions[channel] = subscription
         self.registry.join(session, channel, subscription)
-        self.presence.entered(channel, session)
-        for replaced in self._admission.joined(session, channel):
-            self.close(replaced, Disconnect.CONNECTION_LIMIT)
+        if user_of(channel) is None:  # who is in a user's follows the sessions' lives
+            self.presence.entered(channel, session)
         return True
 
     async def subscribe(
@@ -247,7 +247,8 @@ class Hub:
 
     def _leave_channel(self, session: Session, channel: str, subscription: Subscription) -> None:
         subscription.active = False
-        self.presence.left(channel, session)
+        if user_of(channel) is None:
+            self.presence.left(channel, session)
         if self.registry.leave(session, channel):
             self.broker.leave(channel)
         if self.namespaces.join_leave:
@@ -260,7 +261,7 @@ class Hub:
 
     def watched(self, channel: str) -> bool:
         """Whether it is to be known, over all processes, who is in a channel."""
-        return channel.startswith(USER_PREFIX) or self.namespaces.options(channel).presence
+        return user_of(channel) is not None or self.namespaces.options(channel).presence
 
     # -- what clients do --------------------------------------------------------------------------------------------
 
@@ -414,6 +415,7 @@ class Hub:
         if session.entered:
             self.counters.sessions[session.protocol, session.transport] -= 1
             self.counters.disconnects[disconnect.label] += 1
+            self._admission.went(session)
         for channel, subscription in session.subscriptions.items():
             self._leave_channel(session, channel, subscription)
         return True

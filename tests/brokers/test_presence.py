@@ -42,20 +42,23 @@ class Process:
     def enter(self, name: str, user: str = "alice", channel: str = "", info: Any = None, ago: float = 0.0) -> Session:
         session = Session(name, user, *[None] * 4, time.monotonic() - ago)  # type: ignore[arg-type]  # needs no peer
         session.info = info
-        self.join(session, channel or f"#{user}")
+        self.registry.add(session)
+        self.store.entered(f"#{user}", session)
+        if channel:
+            self.join(session, channel)
         return session
 
     def join(self, session: Session, channel: str) -> None:
         session.subscriptions[channel] = Subscription(0)
-        self.registry.add(session)
         self.registry.join(session, channel, session.subscriptions[channel])
         self.store.entered(channel, session)
 
     def leave(self, session: Session) -> None:
+        self.registry.remove(session)
+        self.store.left(f"#{session.user}", session)
         for channel in session.subscriptions:
             self.store.left(channel, session)
             self.registry.leave(session, channel)
-        self.registry.remove(session)
 
     async def members(self, channel: str) -> set[str]:
         return set(await self.store.members(channel))
@@ -142,12 +145,14 @@ async def test_who_is_here_is_known(process: Process) -> None:
         "2": ClientInfo("bob", "2"),
     }
     assert await process.store.is_online("#alice")
-    assert not await process.store.is_online("#bob")
+    assert not await process.store.is_online("#carol")
     process.leave(first)
     assert await process.members("news") == {"2"}
     assert not await process.store.is_online("#alice")
+    assert await process.store.is_online("#bob")
     process.leave(second)
     assert await process.members("news") == set()
+    assert not await process.store.is_online("#bob")
 
 
 async def test_all_processes_know(start: Start) -> None:
@@ -235,7 +240,7 @@ async def test_what_redis_forgets_is_written_again(start: Start, redis: Server) 
     """By the next renewal."""
     one, other = await start(), await start()
     one.enter("1", info=1)
-    one.enter("2", channel="news")
+    one.enter("2", "bob", "news")
     await until_answer(lambda: other.members("news"), {"2"})
     await flush(redis)
     await until_answer(lambda: other.members("news"), {"2"})

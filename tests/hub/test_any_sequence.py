@@ -137,9 +137,10 @@ def check_empty(hub: Hub) -> None:
     check(hub)
     assert not hub.registry.sessions()
     assert not hub.registry.channels()
+    assert not hub.registry.users()
     assert not hub._closing
-    assert not hub._admission._coming.sessions()
-    assert not hub._admission._coming.channels()
+    assert not hub._admission._coming
+    assert not hub._admission._coming_of
     assert not [item for item in hub._timer._deadlines._when if isinstance(item, Session)]
     assert not hub.fanout._pending
     assert not hub._writers._ready

@@ -13,9 +13,9 @@ from ...errors import BrokerError
 from ...logs import RateLimit, logger
 from ...messages import ClientInfo
 from ...registry import Registry
-from ...session import USER_PREFIX, Session, Subscription
+from ...session import USER_PREFIX, Session, Subscription, user_channel, user_of
 from ...settings import Settings
-from .. import Evict, Watched
+from .. import Evict, Watched, present
 from .keys import Keys
 from .link import Link
 from .presence_scripts import ADMIT, MEMBERS, ONLINE, UPDATE
@@ -144,9 +144,10 @@ class RedisPresence:
             yield from self._updates(channel, came, left)
 
     def _renewals(self) -> Iterator[Awaitable[Any]]:
-        for channel in self._registry.channels():
-            if self._watched(channel):
-                yield from self._updates(channel, list(self._registry.members(channel)), [])
+        channels = [channel for channel in self._registry.channels() if user_of(channel) is None]
+        channels += map(user_channel, self._registry.users())
+        for channel in filter(self._watched, channels):
+            yield from self._updates(channel, present(self._registry, channel), [])
 
     def _updates(self, channel: str, came: Sequence[Session], left: Sequence[Session]) -> Iterator[Awaitable[Any]]:
         for start in range(0, max(len(came), len(left)), _SESSIONS):

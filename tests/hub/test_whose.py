@@ -1,0 +1,107 @@
+"""Whose a session is does not depend on the channels that it is in, in one process and over several."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from asgi_push import ChannelOptions, Credentials, Disconnect, Push
+from tests.asgi import Server, pushing, until
+from tests.sdk.peers import Peer
+from tests.servers import Server as RedisServer
+
+PRESENCE = {"": ChannelOptions(presence=True)}
+
+
+def who(connection: HTTPConnection) -> Credentials:
+    """Bob is given alice's channel, too."""
+    user = connection.headers["x-user"]
+    return Credentials(user, channels=("#alice",) if user == "bob" else ())
+
+
+async def hidden(server: Server, user: str) -> Peer:
+    """Return an SDK client that has left its own user's channel."""
+    peer = Peer(await server.connect("/connection/websocket", headers={"x-user": user}), "json")
+    assert "connect" in await peer.ask("connect")
+    assert "unsubscribe" in await peer.ask("unsubscribe", channel=f"#{user}")
+    return peer
+
+
+@pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend(kind: str) -> str:
+    return kind.rpartition("-")[2]
+
+
+@asynccontextmanager
+async def processes(
+    kind: str, request: pytest.FixtureRequest, **options: Any
+) -> AsyncIterator[tuple[Push, Server, Push]]:
+    """A Push with its server, and one that asks: in another process, where they share a Redis."""
+    options |= {"authenticate": who, "namespaces": PRESENCE}
+    if kind.startswith("memory"):
+        async with pushing(**options) as (push, server):
+            yield push, server, push
+        return
+    redis: RedisServer = request.getfixturevalue("redis")
+    options |= {"broker": redis.redis, "redis_prefix": f"whose-{request.node.name}"}
+    async with pushing(**options) as (push, server), Push(**options) as other:
+        yield push, server, other
+
+
+async def test_a_session_that_left_its_users_channel_is_still_the_users(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """It is online, in presence, found by its user, reached by verbs, and its user's only one where one is allowed."""
+    async with processes(kind, request, max_sessions_per_user=1) as (push, server, other):
+        peer = await hidden(server, "alice")
+        (session,) = push.sessions()
+        assert push.sessions("alice") == [session]
+        assert push.sessions("alice", "*") == [session]
+        assert push.sessions("alice", "#alice") == []
+        assert await other.is_online("alice")
+        assert list(await other.presence("#alice")) == [session.id]
+        second = Peer(await server.connect("/connection/websocket", headers={"x-user": "alice"}), "json")
+        second.say({"id": 1, "connect": {}})
+        assert await second.closed() == Disconnect.CONNECTION_LIMIT.code
+        await other.subscribe("alice", "news")
+        assert "subscribe" in (await peer.hear())["push"]
+        await other.disconnect("alice")
+        assert await peer.closed() == Disconnect.FORCE.code
+        assert push.sessions() == []
+        assert not await other.is_online("alice")
+        assert not await other.presence("#alice")
+
+
+async def test_who_is_given_a_users_channel_is_not_the_user(kind: str, request: pytest.FixtureRequest) -> None:
+    """It gets what the user gets, and counts for nothing else of the user's."""
+    async with processes(kind, request, max_sessions_per_user=1, when_exceeded="replace") as (push, server, other):
+        bob = await server.connect("/ws/bob", headers={"x-user": "bob"})
+        await push.send_to_user("alice", "for alice")
+        assert await bob.receive() == "for alice"
+        assert not await other.is_online("alice")
+        assert not await other.presence("#alice")
+        await server.connect("/ws/alice", headers={"x-user": "alice"})
+        assert [session.user for session in push.sessions()] == ["bob", "alice"]
+        await other.disconnect("alice")
+        await until(lambda: [session.user for session in push.sessions()] == ["bob"])
+        assert await other.is_online("bob")
+
+
+async def test_replacing_finds_who_left_its_users_channel(kind: str, request: pytest.FixtureRequest) -> None:
+    """The user's oldest session goes, whatever it is subscribed to."""
+    async with processes(kind, request, max_sessions_per_user=1, when_exceeded="replace") as (push, server, other):
+        first = await hidden(server, "alice")
+        second = await hidden(server, "alice")
+        assert await first.closed() == Disconnect.CONNECTION_LIMIT.code
+        assert len(await other.presence("#alice")) == len(push.sessions("alice")) == 1
+        second.client.close()
+        await until(lambda: not push.sessions())
