@@ -31,3 +31,10 @@ class RateLimit:
             return None
         self._seen[key] = (now, 0)
         return held
+
+    def log(self, level: int, now: float, message: str, *args: object, exc_info: bool = False) -> None:
+        """Log a message, of which the format is the key, with the number of those held back; or hold it back."""
+        held_back = self.allow(message, now)
+        if held_back is not None:
+            whole = f"{message} (and %d more since the last such line)"
+            logger.log(level, whole, *args, held_back, exc_info=exc_info)

@@ -24,7 +24,8 @@ from ..logs import RateLimit, logger, printable
 from ..protocols import plain
 from ..push import Push
 from ..session import Session
-from ..transports.handshake import Refusal, refuse, remote
+from ..transports.handshake import remote
+from ..transports.refusal import Refusal, refuse
 from ..transports.websocket import WebSocketCarrier, run_session, too_large
 from .acting import act
 from .feed import MAX_WATCHERS, Feed, Watcher, send
@@ -110,7 +111,7 @@ class Console:
         try:
             hub, session = self._admit(push, scope, carrier := WebSocketCarrier(scope, send, plain.CODEC))
         except Refusal as refusal:
-            await refuse(scope, send, refusal)
+            await refuse(scope, receive, send, refusal)
             return
         try:
             await carrier.accept(None, direct=hub.settings.direct_writes)

@@ -15,12 +15,21 @@ _QUIET = 10.0
 
 
 class Refused(Exception):
-    """There is no room for a session; ``status`` and ``disconnect`` say why, before and after the accept."""
+    """There is no room for a session; ``status`` and ``disconnect`` say why, before and after the accept.
 
-    def __init__(self, status: int, reason: str, disconnect: Disconnect) -> None:
+    ``advice`` says what whoever runs the server can do about it, if anything.
+    """
+
+    def __init__(self, status: int, reason: str, disconnect: Disconnect, advice: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.disconnect = disconnect
+        self.advice = advice
+
+
+def _too_many_of_user() -> Refused:
+    advice = "raise max_sessions_per_user, or set when_exceeded=replace to have the oldest one go"
+    return Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT, advice)
 
 
 class Admission:
@@ -43,10 +52,10 @@ class Admission:
         coming = self._coming_of.setdefault(session.user, set())
         try:
             if len(self._registry.sessions_of(session.user)) + len(coming) >= limit:
-                raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
+                raise _too_many_of_user()
             coming.add(session)
             if not await self._reserve(user_channel(session.user), session):
-                raise Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT)
+                raise _too_many_of_user()
         except BaseException:
             self.release(session)
             raise
@@ -56,7 +65,8 @@ class Admission:
         if session in self._coming:
             return
         if most and len(self._registry) + len(self._coming) >= most:
-            raise Refused(503, "too many sessions", Disconnect(Disconnect.OVERLOADED.code, "too many sessions"))
+            disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions")
+            raise Refused(503, disconnect.reason, disconnect, "raise max_sessions, or run more processes")
         self._coming.add(session)
 
     async def _reserve(self, channel: str, session: Session) -> bool:

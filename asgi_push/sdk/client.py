@@ -12,6 +12,7 @@ from ..messages import Payload, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..session import Session, State, TrackedSubscription
+from ..transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connecting import connect, refresh
 from .context import Context
@@ -94,7 +95,7 @@ class SdkClient:
         except Violation as violation:
             self._punish(violation)
         except Ended as ended:
-            self._context.hub.close(session, ended.disconnect)
+            self._end(ended)
         except BrokerError:
             self._fail(command, ErrorCode.INTERNAL)
         except Exception:  # noqa: BLE001  # code of the application
@@ -103,6 +104,13 @@ class SdkClient:
         else:
             if result is not None:
                 self._context.send(self._context.codec.reply(command.id, command.method, result))
+
+    def _end(self, ended: Ended) -> None:
+        context, told = self._context, ended.disconnect
+        if not context.connected:
+            advice = ended.advice or OTHER_CREDENTIALS
+            Refusal(told.code, told.reason, advice).log(context.connection.scope)
+        context.hub.close(context.session, told)
 
     def _fail(self, command: Command, error: tuple[int, str, bool]) -> None:
         self._refused = command.method == "connect"

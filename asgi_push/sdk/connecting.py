@@ -34,14 +34,14 @@ async def connect(context: Context, command: Command) -> None:
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:
-        raise Ended(Disconnect.CHANNEL_LIMIT)
+        raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
     if session.state is not State.OPEN:  # it gave its place back when it ended
         return
     session.user, session.info = credentials.user, credentials.info
     try:
         await hub.admit(session)
     except Refused as refused:
-        raise Ended(refused.disconnect) from None
+        raise Ended(refused.disconnect, refused.advice) from None
     if session.state is not State.OPEN:
         return
     hub.enter(session)

@@ -12,8 +12,9 @@ class CommandError(Exception):
 
 
 class Ended(Exception):
-    """The connection is closed, for this reason."""
+    """The connection is closed, for this reason; ``advice`` is for whoever runs the server."""
 
-    def __init__(self, disconnect: Disconnect) -> None:
+    def __init__(self, disconnect: Disconnect, advice: str = "") -> None:
         super().__init__(disconnect.reason)
         self.disconnect = disconnect
+        self.advice = advice

@@ -18,7 +18,8 @@ from ..protocols.centrifuge import SdkCodec
 from ..protocols.centrifuge.json_codec import CODEC as JSON
 from ..push import Push
 from ..session import Session
-from ..transports.handshake import Refusal, check_origin, refuse, remote
+from ..transports.handshake import check_origin, remote
+from ..transports.refusal import Refusal, not_running, refuse
 from ..transports.websocket import WebSocketCarrier, run_session, too_large
 from .client import SdkClient
 from .context import Context
@@ -47,10 +48,12 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
         try:
             await hub.admit(session)
         except Refused as refused:
-            await carrier.send_close(refused.disconnect)
+            told = refused.disconnect
+            Refusal(told.code, told.reason, refused.advice).log(scope)
+            await carrier.send_close(told)
             return
     except Refusal as refusal:
-        await refuse(scope, send, refusal)
+        await refuse(scope, receive, send, refusal)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
@@ -63,8 +66,7 @@ def _make_session(
     try:
         hub, now = push.hub, time.monotonic()
     except NotRunningError as error:
-        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
-        raise Refusal(503, "push runs on another event loop") from None
+        raise not_running(error) from None
     session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
     session.path_params = path_params
     session.remote = remote(scope)
@@ -97,7 +99,7 @@ def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
         try:
             from ..protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
         except ImportError:
-            logger.error('a client asked for Protobuf, which needs pip install "asgi-push[protobuf]"')
-            raise Refusal(501, "Protobuf is not installed here") from None
+            advice = 'pip install "asgi-push[protobuf]"'
+            raise Refusal(501, "Protobuf is not installed here", advice) from None
         return PROTOBUF, _PROTOBUF if _PROTOBUF in offered else None
     return JSON, _JSON if _JSON in offered else None

@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from ..auth import origin_allowed
-from ..transports.handshake import Refusal
+from ..transports.refusal import Refusal
 
 # What a fetch() that stands in for an EventSource sends beside the headers that need no permission.
 _ALLOWED_HEADERS = "authorization, cache-control, last-event-id"
@@ -24,7 +24,8 @@ def check_site(allowed_origins: str, connection: HTTPConnection) -> None:
     site = connection.headers.get("sec-fetch-site", "same-origin")
     foreign = site not in ("same-origin", "none") and "origin" not in connection.headers
     if foreign and "*" not in [item.strip() for item in allowed_origins.split(",")]:
-        raise Refusal(403, "this origin is not allowed")
+        advice = "put the page's origin into allowed_origins if its pages may connect"
+        raise Refusal(403, "this origin is not allowed", advice)
 
 
 def cors_headers(allowed_origins: str, connection: HTTPConnection) -> dict[str, str]:

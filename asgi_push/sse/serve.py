@@ -16,7 +16,8 @@ from ..logs import logger, printable
 from ..protocols.sse import CODEC, STAY_AWAY, LastId
 from ..push import Push
 from ..session import Session
-from ..transports.handshake import Refusal, let_in
+from ..transports.handshake import let_in
+from ..transports.refusal import Refusal
 from .carrier import EventCarrier, retry
 from .client import EventClient
 from .cors import check_site, cors_headers, preflight

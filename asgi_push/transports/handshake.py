@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 from starlette.requests import HTTPConnection
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
 from ..errors import AuthenticationError, NotRunningError
@@ -15,63 +15,25 @@ from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
-from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
 from ..protocols import Codec
 from ..push import Push
-from ..session import EVERYBODY, Carrier, Session, check_channel, is_channel, user_channel
+from ..session import EVERYBODY, USER_PREFIX, Carrier, Session, check_channel, is_channel, user_channel
+from .refusal import OTHER_CREDENTIALS, Refusal, hook_failed, not_running, warn
 
 # A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
 _HANDSHAKE_TIME = 10.0
 
-# What a refused client is asked to wait, in seconds, where it honours that.
-_RETRY_AFTER = "5"
+# What whoever runs the server can do about a refusal.
+_MISSING = "let the client send credentials, or set anonymous=true if it may come without"
+_EXPIRED = "the client must come with new ones; if they are new, see what the clocks say"
+_IMPOSSIBLE = "correct what authenticate or the token says, or the path that the client uses"
+_TOO_SLOW = "have %s answer within 10 s"
 
 
 def seconds_left(credentials: Credentials) -> float | None:
     """Return how long the credentials are still good, or None for ever."""
     return None if credentials.expires_at is None else credentials.expires_at - time.time()
-
-
-# One line a second for each status: clients that are refused come again, all of them.
-_refusals = RateLimit(1.0)
-
-
-class Refusal(Exception):
-    """The connection is not accepted; ``status`` is the HTTP status that says why."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Those of the answer that say when to come back, if that makes sense."""
-        return {"retry-after": _RETRY_AFTER} if self.status in (429, 503) else {}
-
-    def log(self, scope: Scope) -> None:
-        """Say it in the log, unless much the same was said just now."""
-        held_back = _refusals.allow(str(self.status), time.monotonic())
-        if held_back is not None:
-            what = "a WebSocket" if scope["type"] == "websocket" else "an event stream"
-            message = "refused %s from %s: %d %s (and %d more since the last such line)"
-            logger.info(message, what, scope.get("client"), self.status, printable(str(self)), held_back)
-
-
-async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Answer the handshake with an HTTP status where the server can, else close, which servers turn into a 403."""
-    reason = str(refusal)
-    refusal.log(scope)
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-    try:
-        if "websocket.http.response" in (scope.get("extensions") or {}):
-            await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-            await send({"type": "websocket.http.response.body", "body": reason.encode()})
-        else:
-            await send({"type": "websocket.close", "code": 1008})
-    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
-        logger.debug("a client left before it was refused: %s", printable(error))
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:
@@ -91,8 +53,7 @@ async def let_in(
     try:
         hub = push.hub
     except NotRunningError as error:
-        logger.error("%s; a test client must be entered: with TestClient(app) as client", error)
-        raise Refusal(503, "push runs on another event loop") from None
+        raise not_running(error) from None
     credentials = await identify(push, scope, path_params)
     now = time.monotonic()
     session = Session(secrets.token_urlsafe(12), credentials.user, carrier, codec, hub, heartbeat, now)
@@ -124,11 +85,11 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     try:
         credentials = await who(push, connection)
     except AuthenticationError as error:
-        raise Refusal(401, str(error) or "not authenticated") from None
+        raise Refusal(401, str(error) or "not authenticated", OTHER_CREDENTIALS) from None
     except TimeoutError:
-        raise Refusal(503, "authentication took too long") from None
+        raise Refusal(503, "authentication took too long", _TOO_SLOW % "authenticate") from None
     except Exception:  # noqa: BLE001  # code of the application
-        logger.exception("authenticate failed")
+        hook_failed("authenticate")
         raise Refusal(500, "authentication failed") from None
     _check(push, credentials, path_params)
     return credentials
@@ -138,17 +99,18 @@ def check_origin(push: Push, connection: HTTPConnection) -> None:
     """Raise Refusal if the page that opens the WebSocket may not do so."""
     scheme = connection.scope.get("scheme", "ws")
     if not origin_allowed(push.settings.allowed_origins, scheme, connection.headers):
-        raise Refusal(403, "this origin is not allowed")
+        advice = "put %s into allowed_origins if its pages may connect"
+        raise Refusal(403, "this origin is not allowed", advice, connection.headers.get("origin", ""))
 
 
 def _check(push: Push, credentials: Credentials, path_params: Mapping[str, Any]) -> None:
     if not credentials.user and not anonymous_allowed(push):
-        raise Refusal(401, "credentials are missing")
+        raise Refusal(401, "credentials are missing", _MISSING)
     left = seconds_left(credentials)
     if left is not None and not left > 0:  # NaN is over too
-        raise Refusal(401, "the credentials have expired")
+        raise Refusal(401, "the credentials have expired", _EXPIRED)
     if problem := objection(credentials, path_params):
-        raise Refusal(403, problem)
+        raise Refusal(403, problem, _IMPOSSIBLE)
 
 
 def objection(credentials: Credentials, path_params: Mapping[str, Any]) -> str:
@@ -168,7 +130,7 @@ async def admit(hub: Hub, session: Session) -> None:
     try:
         await hub.admit(session)
     except Refused as refused:
-        raise Refusal(refused.status, str(refused)) from None
+        raise Refusal(refused.status, str(refused), refused.advice) from None
 
 
 def anonymous_allowed(push: Push) -> bool:
@@ -228,25 +190,33 @@ async def wanted_channels(push: Push, connection_scope: Scope, session: Session,
     asked = HTTPConnection(connection_scope).query_params.get("channels", "")
     wanted = dict.fromkeys([*credentials.channels, *filter(None, asked.split(","))])
     if len(wanted) > push.settings.max_channels:
-        raise Refusal(403, f"more than {push.settings.max_channels} channels")
+        advice = "let the client ask for fewer, or raise max_channels"
+        raise Refusal(403, f"more than {push.settings.max_channels} channels", advice)
     given = list(dict.fromkeys(credentials.channels))
     try:
         asked_for = [check_channel(channel) for channel in wanted if channel not in given]
     except ValueError as error:
-        raise Refusal(403, str(error)) from None
+        raise Refusal(403, str(error), "correct the ?channels= of the client's address") from None
     return given + [channel for channel in asked_for if await _may_subscribe(push, session, channel)]
 
 
 async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
     if channel in (EVERYBODY, user_channel(session.user)):
         return True
-    if push.authorize is None or channel.startswith("#"):
+    if channel.startswith(USER_PREFIX):
+        warn("%s is another user's own channel, so ?channels= cannot have it: correct the page", channel)
+        return False
+    if push.authorize is None:
+        warn("nobody can have %s by ?channels=, as there is no authorize: give Push one", channel)
         return False
     try:
         with anyio.fail_after(_HANDSHAKE_TIME):
-            return bool(await call_hook(push.authorize, session, channel, "subscribe"))
+            allowed = bool(await call_hook(push.authorize, session, channel, "subscribe"))
     except TimeoutError:
-        raise Refusal(503, "authorization took too long") from None
+        raise Refusal(503, "authorization took too long", _TOO_SLOW % "authorize") from None
     except Exception:  # noqa: BLE001  # code of the application
-        logger.exception("authorize failed")
+        hook_failed("authorize")
         raise Refusal(500, "authorization failed") from None
+    if not allowed:
+        warn("authorize refused %s, which a client asked for by ?channels=: it hears nothing of it", channel)
+    return allowed

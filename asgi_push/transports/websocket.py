@@ -14,8 +14,9 @@ from ..logs import logger, printable
 from ..protocols import Codec, WireMessage, plain
 from ..push import Push
 from ..session import Session, State
-from .handshake import Refusal, chosen_subprotocol, let_in, refuse
+from .handshake import chosen_subprotocol, let_in
 from .interrupt import make_interrupt
+from .refusal import Refusal, refuse
 from .uvicorn import DirectWriter, recognise
 
 Take = Callable[[Session, str | bytes], None]
@@ -126,7 +127,7 @@ async def serve_websocket(
         heartbeat = ClientHeartbeat(push.settings.idle_timeout)
         hub, session, channels = await let_in(push, scope, path_params, carrier, plain.CODEC, heartbeat)
     except Refusal as refusal:
-        await refuse(scope, send, refusal)
+        await refuse(scope, receive, send, refusal)
         return
     if await _accept(hub, session, carrier, channels, chosen_subprotocol(scope)):
         await run_session(hub, session, carrier, receive, partial(_take, hub), channels)

@@ -14,7 +14,7 @@ from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
 from asgi_push import AuthenticationError, Credentials, Disconnect, Push, PushMiddleware, Session
-from asgi_push.transports import handshake
+from asgi_push.transports import handshake, refusal
 from tests.asgi import Clock, Refused, nothing, pushing, serve, until
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -514,7 +514,7 @@ async def test_a_client_that_left_before_its_accept_is_no_session(failing: bool)
 async def test_the_log_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> None:
     """What a client wrote is one escaped line in it."""
     caplog.set_level(logging.DEBUG, "asgi_push")
-    handshake._refusals._seen.clear()
+    refusal._refusals._seen.clear()
 
     def authenticate(connection: HTTPConnection) -> str:
         raise AuthenticationError(f"no {connection.query_params['name']}")
@@ -529,7 +529,7 @@ async def test_the_log_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> Non
 async def test_refusals_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Clients that are refused come again: a line a second says how many there were."""
     caplog.set_level(logging.INFO, "asgi_push")
-    handshake._refusals._seen.clear()
+    refusal._refusals._seen.clear()
     async with pushing(path="/ws", anonymous=False) as (_, server):
         for _ in range(50):
             with pytest.raises(Refused):
