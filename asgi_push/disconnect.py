@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .names import plain
+
 # A close frame carries at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
 MAX_REASON_BYTES = 123
 
@@ -73,19 +75,15 @@ class Disconnect:
         return self.code < 3500 or 4000 <= self.code < 4500 or self.code >= 5000
 
     def checked(self) -> "Disconnect":
-        """Return self if a close frame can carry it, else raise ValueError that says why not."""
+        """Return it, of plain values, if a close frame can carry it, else raise ValueError that says why not."""
+        if not isinstance(self.code, int) or isinstance(self.code, bool):  # type: ignore[redundant-expr]  # callers are not all type-checked
+            raise ValueError(f"disconnect: the code must be a whole number, not {self.code!r:.80}")
         if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
             raise ValueError(f"disconnect: code {self.code} cannot be sent; use 4000-4999 for your own")
-        if not 0 < _size(self.reason) <= MAX_REASON_BYTES:
+        reason = plain(self.reason)
+        if not reason or len(reason.encode()) > MAX_REASON_BYTES:
             raise ValueError(f"disconnect: the reason must be 1 to {MAX_REASON_BYTES} bytes of UTF-8")
-        return self
-
-
-def _size(reason: str) -> int:
-    try:
-        return len(reason.encode())
-    except UnicodeEncodeError:  # a lone surrogate
-        return 0
+        return self if (type(self.code), type(self.reason)) == (int, str) else Disconnect(int(self.code), reason)
 
 
 Disconnect.SHUTDOWN = Disconnect(3001, "shutdown")

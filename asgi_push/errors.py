@@ -10,6 +10,8 @@ PushError
  +-- BrokerError
 """
 
+from .names import check_text
+
 
 class PushError(Exception):
     """The root of everything that this package raises on purpose, but for a plain ValueError or TypeError."""
@@ -48,14 +50,12 @@ class RpcError(PushError):
     """
 
     def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
-        if not 400 <= code < 2000:
-            raise ValueError(f"code: must be 400 to 1999, not {code!r}")
-        if not message:
-            raise ValueError("message: must not be empty")
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.temporary = temporary
+        if not isinstance(code, int) or isinstance(code, bool) or not 400 <= code < 2000:  # type: ignore[redundant-expr]  # callers are not all type-checked
+            raise ValueError(f"code: must be 400 to 1999, not {code!r:.80}")
+        self.code = int(code)
+        self.message = check_text("message", message)
+        self.temporary = bool(temporary)
+        super().__init__(self.message)
 
 
 class BrokerError(PushError):

@@ -33,7 +33,19 @@ from .messages import (
 )
 from .metrics.counters import Counters
 from .metrics.exposition import require_prometheus
-from .session import EVERYBODY, MAX_CHANNEL_BYTES, USER_PREFIX, Session, check_channel, is_channel, user_channel
+from .names import (
+    EVERYBODY,
+    check_channel,
+    check_own_channel,
+    check_position,
+    check_several,
+    check_tags,
+    check_text,
+    check_user,
+    check_user_channel,
+    user_channel,
+)
+from .session import Session
 from .settings import Settings
 
 Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
@@ -185,13 +197,11 @@ class Push:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._publish(_user_channel(user), data)
+        return await self._publish(check_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
         """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
-        if isinstance(users, str):
-            raise ValueError("users: must be several ids, not one str; send_to_user sends to one")
-        channels = [_user_channel(user) for user in users]
+        channels = [check_user_channel(user) for user in check_several("users", users)]
         return await self._home.call(self._publish_to, channels, data)
 
     async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
@@ -208,7 +218,7 @@ class Push:
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
-        return await self._home.call(self._send_to_session, session_id, data)
+        return await self._home.call(self._send_to_session, check_text("session_id", session_id), data)
 
     async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
         session = self.hub.registry.get(session_id)
@@ -241,7 +251,12 @@ class Push:
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._publish(check_channel(channel), data, tags, idempotency_key)
+        name = check_channel(channel)
+        if tags is not None:
+            tags = check_tags(tags)
+        if idempotency_key is not None:
+            idempotency_key = check_text("idempotency_key", idempotency_key)
+        return await self._publish(name, data, tags, idempotency_key)
 
     def _publish(
         self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
@@ -286,11 +301,12 @@ class Push:
             UnrecoverablePosition: ``since`` is of another life of the stream.
             BrokerError: the broker did not answer.
         """
-        check_channel(channel)
-        if limit < 0:
-            raise ValueError(f"limit: must be at least 0, not {limit}")
+        name = check_channel(channel)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]  # callers are not all type-checked
+            raise ValueError(f"limit: must be a whole number of at least 0, not {limit!r:.80}")
+        place = None if since is None else StreamPosition(*check_position(since))
         self._home.require_running()
-        return await self._home.call(self._broker.history, channel, limit or -1, since, reverse)
+        return await self._home.call(self._broker.history, name, limit or -1, place, reverse)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
@@ -299,6 +315,10 @@ class Push:
 
         Those of other processes are not among them: ``is_online`` and ``presence`` ask all.
         """
+        if user not in (None, ""):  # an anonymous one has no sessions that belong together
+            user = check_user(user)
+        if channel is not None:
+            channel = check_channel(channel)
         registry = self._home.registry
         if registry is None:
             return []
@@ -315,7 +335,7 @@ class Push:
             ValueError: the user cannot be used.
             BrokerError: none is in this process, and the broker did not answer.
         """
-        return await self._home.call(self._is_online, checked_user(user))
+        return await self._home.call(self._is_online, check_user(user))
 
     async def _is_online(self, user: str) -> bool:
         return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(user_channel(user))
@@ -327,10 +347,10 @@ class Push:
             ValueError: the channel cannot be used, or its namespace has no presence.
             BrokerError: the broker did not answer.
         """
-        return await self._home.call(self._members, channel)
+        return await self._home.call(self._members, check_channel(channel))
 
     async def _members(self, channel: str) -> dict[str, ClientInfo]:
-        if not self._namespaces.options(check_channel(channel)).presence:
+        if not self._namespaces.options(channel).presence:
             raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
         return await self.hub.presence.members(channel)
 
@@ -346,11 +366,11 @@ class Push:
         Raises:
             ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
         """
-        await self._command("subscribe", user=checked_user(user), channel=own_channel(channel))
+        await self._command("subscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def unsubscribe(self, user: str, channel: str) -> None:
         """Take all sessions of a user out of a channel. See ``subscribe``."""
-        await self._command("unsubscribe", user=checked_user(user), channel=own_channel(channel))
+        await self._command("unsubscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def disconnect(
         self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
@@ -366,8 +386,10 @@ class Push:
         if user is None and session is None:
             raise ValueError("user, session: one of them must be named")
         if user is not None:
-            checked_user(user)
-        disconnect.checked()
+            user = check_user(user)
+        if session is not None:
+            session = check_text("session", session)
+        disconnect = disconnect.checked()
         arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
         await self._command("disconnect", **arguments)
 
@@ -417,27 +439,6 @@ def _make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
     """Return how many sessions and users there are among these."""
     return PresenceStats(len(presence), len({info.user for info in presence.values()}))
-
-
-def _user_channel(user: str) -> str:
-    if type(user) is str and 0 < len(user) < MAX_CHANNEL_BYTES and user.isascii():  # nearly all, and quickly seen
-        return USER_PREFIX + user
-    if isinstance(user, str) and user and is_channel(channel := user_channel(user)):  # type: ignore[redundant-expr]  # callers are not all type-checked
-        return channel
-    raise ValueError(f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}")
-
-
-def checked_user(user: str) -> str:
-    """Return the id if it can be a user's, else raise ValueError."""
-    _user_channel(user)
-    return user
-
-
-def own_channel(channel: str) -> str:
-    """Return the name if it can be that of an application's own channel, else raise ValueError."""
-    if check_channel(channel) == EVERYBODY or channel.startswith(USER_PREFIX):
-        raise ValueError(f"channel: {channel!r:.80} belongs to everybody or to one user; name a channel of your own")
-    return channel
 
 
 def checked_over(seconds: Any) -> float:

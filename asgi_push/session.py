@@ -10,41 +10,6 @@ from .messages import ClientInfo, Payload, StreamPosition
 from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 
-EVERYBODY = "*"
-USER_PREFIX = "#"
-
-# Long enough for a UUID with a prefix and a name; bounds what one subscription can cost.
-MAX_CHANNEL_BYTES = 255
-
-
-def user_channel(user: str) -> str:
-    """Return the name of a user's own channel."""
-    return USER_PREFIX + user
-
-
-def user_of(channel: str) -> str | None:
-    """Return whose channel this is, None where it is no user's."""
-    return channel[len(USER_PREFIX) :] if channel.startswith(USER_PREFIX) else None
-
-
-def is_channel(name: object) -> bool:
-    """Whether this can be a channel's name."""
-    if not isinstance(name, str):
-        return False
-    if name.isascii():  # nearly all are, and need no encoding to be measured
-        return 0 < len(name) <= MAX_CHANNEL_BYTES
-    try:
-        return len(name.encode()) <= MAX_CHANNEL_BYTES
-    except UnicodeEncodeError:  # a lone surrogate, which neither JSON nor a broker can carry
-        return False
-
-
-def check_channel(channel: str) -> str:
-    """Return the name if it can be a channel's, else raise ValueError."""
-    if not is_channel(channel):
-        raise ValueError(f"channel: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}")
-    return channel
-
 
 class State(Enum):
     """Where a session stands; it only ever moves forward."""

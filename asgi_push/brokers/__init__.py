@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
+from ..names import user_of
 from ..registry import Registry
-from ..session import Session, Subscription, user_of
+from ..session import Session, Subscription
 from ..stream import Recovery
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.

@@ -13,7 +13,8 @@ import orjson
 from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..messages import Publication
-from ..session import USER_PREFIX, Session
+from ..names import USER_PREFIX
+from ..session import Session
 from .wishes import PAGE, View
 
 T = TypeVar("T")

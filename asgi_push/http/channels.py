@@ -6,13 +6,14 @@ from typing import Any
 
 import anyio.to_thread
 
+from ..names import check_channel
 from ..protocols.centrifuge import ErrorCode
 from ..push import Push
 from ..push import presence_stats as count
 from ..registry import Registry
 from ..sdk.channels import read_history, read_presence
 from ..sdk.errors import CommandError
-from ..session import Session, Subscription, check_channel
+from ..session import Session, Subscription
 from .glob import compile_glob
 
 Fields = Mapping[str, Any]

@@ -3,7 +3,7 @@
 import re
 from fnmatch import translate
 
-from ..session import MAX_CHANNEL_BYTES
+from ..names import MAX_CHANNEL_BYTES
 
 # What a pattern with braces may stand for: more is no question that a person asks.
 _MAX_ALTERNATIVES = 100

@@ -7,8 +7,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from ..names import check_channel
 from ..push import Push, checked_over
-from ..session import Session, check_channel
+from ..session import Session
 
 Fields = Mapping[str, Any]
 

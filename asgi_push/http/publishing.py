@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from ..messages import Payload, Publication
+from ..names import check_channel
 from ..protocols.centrifuge.commands import sparse
 from ..push import Push
-from ..session import check_channel
 from .answers import answer
 
 Fields = Mapping[str, Any]

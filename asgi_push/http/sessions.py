@@ -5,7 +5,8 @@ from typing import Any
 
 from ..disconnect import Disconnect
 from ..hub.commands import Verb, encode_command
-from ..push import Push, checked_user, own_channel
+from ..names import check_own_channel, check_user
+from ..push import Push
 
 Fields = Mapping[str, Any]
 
@@ -14,7 +15,7 @@ async def subscribe(push: Push, fields: Fields) -> Fields:
     """Put a user's sessions, or one of them, into a channel."""
     if fields["data"] is not None:
         push.hub.encode(fields["data"])  # here is who can be told that it is too large
-    channel = own_channel(fields["channel"])
+    channel = check_own_channel(fields["channel"])
     return await _command(
         push, "subscribe", fields, channel=channel, data=fields["data"], since=fields["recover_since"]
     )
@@ -22,7 +23,7 @@ async def subscribe(push: Push, fields: Fields) -> Fields:
 
 async def unsubscribe(push: Push, fields: Fields) -> Fields:
     """Take a user's sessions, or one of them, out of a channel."""
-    return await _command(push, "unsubscribe", fields, channel=own_channel(fields["channel"]))
+    return await _command(push, "unsubscribe", fields, channel=check_own_channel(fields["channel"]))
 
 
 async def disconnect(push: Push, fields: Fields) -> Fields:
@@ -40,6 +41,6 @@ async def refresh(push: Push, fields: Fields) -> Fields:
 
 async def _command(push: Push, verb: Verb, fields: Fields, **arguments: Any) -> Fields:
     one = fields["client"] or fields["session"] or None
-    message = encode_command(verb, user=checked_user(fields["user"]), session=one, **arguments)
+    message = encode_command(verb, user=check_user(fields["user"]), session=one, **arguments)
     await push.hub.broker.command(message)
     return {}

@@ -6,8 +6,9 @@ from ..brokers import PresenceStore
 from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..logs import RateLimit, logger
+from ..names import user_channel
 from ..registry import Registry
-from ..session import Session, Subscription, user_channel
+from ..session import Session, Subscription
 from ..settings import Settings
 
 # Seconds between two log lines that say the same.

@@ -16,9 +16,10 @@ from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
 from ..messages import Notice, Payload, Publication, StreamPosition
 from ..metrics.counters import Counters
+from ..names import EVERYBODY, user_channel, user_of
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..session import EVERYBODY, Session, State, Subscription, TrackedSubscription, user_channel, user_of
+from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .admission import Admission, Refused
 from .fanout import Fanout

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..brokers import StreamOptions
 from ..messages import ChannelOptions
-from ..session import EVERYBODY
+from ..names import EVERYBODY
 from ..settings import Settings
 
 # Everybody is told of nobody's coming and going: that would be as many messages as there are sessions, squared.

@@ -18,7 +18,7 @@ from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..push import Push
 from ..session import State
-from ..transports.handshake import anonymous_allowed, objection, seconds_left, who
+from ..transports.handshake import anonymous_allowed, seconds_left, usable, who
 from .context import Context
 from .errors import CommandError, Ended
 from .subscribing import begin, seconds_to_live
@@ -112,9 +112,10 @@ async def _credentials(context: Context, token: str) -> Credentials:
     if not credentials.user and not anonymous_allowed(push):
         nothing_said = push.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
-    if problem := objection(credentials, context.session.path_params):
-        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, problem))
-    return credentials
+    try:
+        return usable(credentials, context.session.path_params)
+    except ValueError as error:
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
 
 
 def _credentials_of_token(token: str, secret: str) -> Credentials:

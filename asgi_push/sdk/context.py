@@ -10,10 +10,11 @@ from ..disconnect import Disconnect
 from ..hub.hooks import Hook, call_hook
 from ..logs import logger
 from ..messages import Payload
+from ..names import EVERYBODY, USER_PREFIX, check_channel, user_channel
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
 from ..protocols.wire import WireMessage
 from ..push import Push
-from ..session import EVERYBODY, USER_PREFIX, Session, check_channel, user_channel
+from ..session import Session
 from .errors import CommandError, Ended
 
 # How long after the end of a token a client may come with a new one, in seconds.

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -16,9 +17,10 @@ from ..hub.admission import Refused
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
 from ..messages import Credentials
+from ..names import EVERYBODY, USER_PREFIX, check_channel, check_several, check_user, user_channel
 from ..protocols import Codec
 from ..push import Push
-from ..session import EVERYBODY, USER_PREFIX, Carrier, Session, check_channel, is_channel, user_channel
+from ..session import Carrier, Session
 from .refusal import OTHER_CREDENTIALS, Refusal, hook_failed, not_running, warn
 
 # A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
@@ -91,8 +93,7 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     except Exception:  # noqa: BLE001  # code of the application
         hook_failed("authenticate")
         raise Refusal(500, "authentication failed") from None
-    _check(push, credentials, path_params)
-    return credentials
+    return _checked(push, credentials, path_params)
 
 
 def check_origin(push: Push, connection: HTTPConnection) -> None:
@@ -103,26 +104,36 @@ def check_origin(push: Push, connection: HTTPConnection) -> None:
         raise Refusal(403, "this origin is not allowed", advice, connection.headers.get("origin", ""))
 
 
-def _check(push: Push, credentials: Credentials, path_params: Mapping[str, Any]) -> None:
+def _checked(push: Push, credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:
     if not credentials.user and not anonymous_allowed(push):
         raise Refusal(401, "credentials are missing", _MISSING)
     left = seconds_left(credentials)
     if left is not None and not left > 0:  # NaN is over too
         raise Refusal(401, "the credentials have expired", _EXPIRED)
-    if problem := objection(credentials, path_params):
-        raise Refusal(403, problem, _IMPOSSIBLE)
+    try:
+        return usable(credentials, path_params)
+    except ValueError as error:
+        raise Refusal(403, str(error), _IMPOSSIBLE) from None
 
 
-def objection(credentials: Credentials, path_params: Mapping[str, Any]) -> str:
-    """Return why credentials cannot be those of a connection with this path; empty if they can."""
-    if credentials.user and not is_channel(user_channel(credentials.user)):
-        return "the user's id cannot be a channel's name"
-    if not all(map(is_channel, credentials.channels)):
-        return "a channel of the credentials has a name that no channel can have"
+def usable(credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:
+    """Return credentials with names that are plain text.
+
+    Raises:
+        ValueError: a connection with this path cannot have them. The message is for its client: short, without values.
+    """
+    try:
+        user = "" if credentials.user in ("", None) else check_user(credentials.user)
+    except ValueError:
+        raise ValueError("the user's id cannot be a channel's name") from None
+    try:
+        channels = tuple(check_channel(channel) for channel in check_several("channels", credentials.channels))
+    except ValueError:
+        raise ValueError("a channel of the credentials has a name that no channel can have") from None
     claimed = path_params.get("user_id")
-    if claimed is not None and str(claimed) != credentials.user:
-        return "the user of the path is not the user of the credentials"
-    return ""
+    if claimed is not None and str(claimed) != user:
+        raise ValueError("the user of the path is not the user of the credentials")
+    return replace(credentials, user=user, channels=channels)
 
 
 async def admit(hub: Hub, session: Session) -> None:
@@ -175,7 +186,7 @@ def _scope_user(user: Any) -> str | None:
     for name in ("identity", "pk", "username", "display_name"):
         try:
             if found := getattr(user, name, None):
-                return str(found)
+                return found if isinstance(found, str) else str(found)
         except NotImplementedError:  # starlette's BaseUser has an identity that only some implement
             continue
     return None

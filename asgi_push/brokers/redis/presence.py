@@ -12,8 +12,9 @@ import orjson
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
 from ...messages import ClientInfo
+from ...names import USER_PREFIX, user_channel, user_of
 from ...registry import Registry
-from ...session import USER_PREFIX, Session, Subscription, user_channel, user_of
+from ...session import Session, Subscription
 from ...settings import Settings
 from .. import Evict, Watched, present
 from .keys import Keys
