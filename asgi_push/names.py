@@ -41,7 +41,9 @@ def check_text(name: str, value: object) -> str:
 
 
 def user_channel(user: str) -> str:
-    """Return the name of a user's own channel."""
+    """Return the name of a user's own channel; ValueError without a user, as nobody has none."""
+    if not user:
+        raise ValueError("user: must not be empty")
     return USER_PREFIX + user
 
 

@@ -10,7 +10,7 @@ from ..disconnect import Disconnect
 from ..hub.hooks import Hook, call_hook
 from ..logs import logger
 from ..messages import Payload
-from ..names import EVERYBODY, USER_PREFIX, check_channel, user_channel
+from ..names import USER_PREFIX, check_channel
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
 from ..protocols.wire import WireMessage
 from ..push import Push
@@ -46,7 +46,7 @@ class Context:
 
     async def authorize(self, channel: str, action: str) -> None:
         """Return if the client may do this; raise CommandError if not."""
-        if action != "publish" and channel in (EVERYBODY, user_channel(self.session.user)):
+        if action != "publish" and channel in self.hub.own_channels(self.session):
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's

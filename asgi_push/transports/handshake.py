@@ -17,7 +17,7 @@ from ..hub.admission import Refused
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
 from ..messages import Credentials
-from ..names import EVERYBODY, USER_PREFIX, check_channel, check_several, check_user, user_channel
+from ..names import USER_PREFIX, check_channel, check_several, check_user
 from ..protocols import Codec
 from ..push import Push
 from ..session import Carrier, Session
@@ -153,6 +153,8 @@ def anonymous_allowed(push: Push) -> bool:
 async def who(push: Push, connection: HTTPConnection) -> Credentials:
     """Return who a connection is, by the first of: ``authenticate``, the scope's user, a token, the path.
 
+    The path's word is taken only where nothing looked for a user: who was looked for and not found is anonymous.
+
     Raises:
         AuthenticationError: what it says of itself is wrong.
         TimeoutError: ``authenticate`` took too long; and whatever else it raised.
@@ -165,6 +167,8 @@ async def who(push: Push, connection: HTTPConnection) -> Credentials:
     if push.settings.token_secret is not None:
         token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
         return Credentials() if token is None else verify_token(token, push.settings.token_secret)
+    if "user" in connection.scope:  # an authentication middleware outside has found nobody
+        return Credentials()
     # Nothing else identifies users here: the path's word is taken, which start-up warned of.
     return Credentials(str(connection.path_params.get("user_id", "")))
 
@@ -181,7 +185,7 @@ def _scope_user(user: Any) -> str | None:
     """Return the id of whom an authentication middleware outside has found: Starlette's, Django's, or just a str."""
     if user is None or isinstance(user, str):
         return user or None
-    if not getattr(user, "is_authenticated", False):
+    if getattr(user, "is_authenticated", False) is not True:  # a method, which nobody called, would be true as well
         return None
     for name in ("identity", "pk", "username", "display_name"):
         try:
@@ -212,7 +216,7 @@ async def wanted_channels(push: Push, connection_scope: Scope, session: Session,
 
 
 async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
-    if channel in (EVERYBODY, user_channel(session.user)):
+    if channel in push.hub.own_channels(session):
         return True
     if channel.startswith(USER_PREFIX):
         warn("%s is another user's own channel, so ?channels= cannot have it: correct the page", channel)

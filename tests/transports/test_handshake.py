@@ -200,6 +200,33 @@ async def test_a_user_of_an_authentication_middleware(user: Any, known: str) -> 
     assert await admitted(scope={"user": user}) == (known, [])
 
 
+class NeverAsked:
+    pk = 7
+
+    def is_authenticated(self) -> bool:
+        return False
+
+
+NOBODY = [UnauthenticatedUser(), None, "", object(), Nobody(), NeverAsked()]
+
+
+@pytest.mark.parametrize("user", NOBODY)
+@pytest.mark.parametrize("options", [{}, {"anonymous": True}, {"token_secret": SECRET, "anonymous": True}])
+async def test_who_was_looked_for_and_not_found_is_not_who_the_path_says(user: Any, options: dict[str, Any]) -> None:
+    """An authentication middleware outside that found nobody leaves the path's word unverified, and so refused."""
+    answer = await refused("/ws/bob", path="/ws/{user_id}", scope={"user": user}, **options)
+    assert (answer.status, answer.body) == (403, "the user of the path is not the user of the credentials")
+    assert await admitted("/ws", scope={"user": user}, **options) == ("", [])
+
+
+async def test_a_token_speaks_for_whom_a_middleware_did_not_find() -> None:
+    """Where it is verified; and it must be the path's user, too."""
+    scope = {"user": UnauthenticatedUser(), "headers": {"authorization": f"Bearer {token()}"}}
+    options = {"path": "/ws/{user_id}", "token_secret": SECRET, "scope": scope}
+    assert await admitted("/ws/alice", **options) == ("alice", [])
+    assert (await refused("/ws/bob", **options)).status == 403
+
+
 async def test_a_found_user_goes_before_a_token() -> None:
     """And authenticate before both."""
     scope = {"user": "alice", "headers": {"authorization": f"Bearer {token(sub='bob')}"}}
@@ -440,6 +467,28 @@ async def test_channels_of_the_query(hook: Any) -> None:
 async def test_without_authorize_a_client_gets_none() -> None:
     """The default is no, but for a session's own channels."""
     assert await admitted("/ws/alice?channels=news,*,%23alice,%23bob", path="/ws/{user_id}") == ("alice", [])
+
+
+@pytest.mark.parametrize("everybody", [True, False])
+async def test_nobody_has_no_users_channel(everybody: bool) -> None:
+    """An anonymous session gets no ``#``, and ``*`` without being asked only where it is everybody's from the start."""
+    async with pushing(path="/ws", everybody=everybody) as (push, server):
+        await server.connect("/ws?channels=%23,*")
+        (session,) = push.sessions()
+        assert session.channels == (["*"] if everybody else [])
+        assert push.sessions("") == []
+        for verb in (push.send_to_user, push.subscribe):
+            with pytest.raises(ValueError, match="user"):
+                await verb("", "x")
+
+
+async def test_everybodys_channel_is_asked_for_where_it_is_not_given() -> None:
+    """With everybody off it is a channel like others."""
+    asked: list[str] = []
+    options = {"everybody": False, "authorize": lambda _, channel, __: asked.append(channel) or True}
+    async with pushing(path="/ws", **options) as (push, server):
+        await server.connect("/ws?channels=*,%23")
+        assert (push.sessions()[0].channels, asked) == (["*"], ["*"])
 
 
 async def test_nobody_gets_another_ones_channel() -> None:
