@@ -17,6 +17,7 @@ from .messages import SlowConsumer
 PREFIX: Final = "ASGI_PUSH_"
 _SECRETS = frozenset({"token_secret", "api_key"})
 _BROKER_SCHEMES = ("memory", "redis", "rediss")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
@@ -123,6 +124,14 @@ def _is_origin(text: str) -> bool:
     return text in ("same-host", "*") or bool(parts.scheme and parts.netloc and not parts.path)
 
 
+def _header_names(value: Any) -> str:
+    with suppress(TypeError):
+        text = value if isinstance(value, str) else ",".join(value)
+        if not text or all(_HEADER_NAME.fullmatch(item.strip()) for item in text.split(",")):
+            return text
+    raise ValueError("must be comma-separated names of headers, or empty")
+
+
 def _broker(value: Any) -> str:
     scheme, found, _ = _text(value).partition("://")
     if not found or scheme not in _BROKER_SCHEMES:
@@ -165,6 +174,9 @@ class Settings:
         None, _secret, "turns on the HTTP API, POST {http_path}/api/{method}, for who has it"
     )
     token_query: str = _setting("", _text, "query parameter that may carry the token; empty = none, as URLs are logged")
+    emulated_headers: str = _setting(
+        "Authorization", _header_names, "SDK: names of the headers that a connect command may hold; empty = none"
+    )
     anonymous: bool | None = _setting(None, _optional_flag, "whether a connection without a user is taken; by default "
                                       "true, and false once a token or authenticate is set")  # fmt: skip
     ping_interval: float = _setting(25.0, _seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more")
@@ -213,6 +225,10 @@ class Settings:
         """Return these settings with some changed; SettingsError as in ``load``."""
         _check_names(given)
         return replace(self, **given)
+
+    def emulates(self, header: str) -> bool:
+        """Whether an SDK client may say this header in its connect command."""
+        return header.lower() in [name.strip().lower() for name in self.emulated_headers.split(",")]
 
     def allows_anonymous(self, *, identified: bool) -> bool:
         """Whether a connection without a user is taken, given whether anything identifies users."""

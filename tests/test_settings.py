@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "api_key": (SECRET, SECRET, [5, ["a"]]),
     "token_cookie": ("jwt", "jwt", [5, None]),
     "token_query": ("jwt", "jwt", [5, None]),
+    "emulated_headers": ("Cookie, x-tenant", "Cookie, x-tenant", ["a b", "a,", "\n", "\u00e9", 5, [5], None]),
     "anonymous": ("false", False, ["perhaps", 7]),
     "ping_interval": ("1.5", 1.5, ["0", "inf", ""]),
     "pong_timeout": ("2", 2.0, ["0", "inf", ""]),

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -13,6 +14,7 @@ from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
 from ..hub.admission import Refused
 from ..hub.tracking import go_live, new_subscription
+from ..logs import RateLimit, logger, printable
 from ..messages import Credentials
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
@@ -26,11 +28,14 @@ from .subscribing import begin, seconds_to_live
 # What a client is told of the server's version; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
 
+# At most one line in so many seconds of headers that are left out.
+_quiet = RateLimit(10.0)
+
 
 async def connect(context: Context, command: Command) -> None:
     """Say who it is, and get its server-side subscriptions, each with what was missed."""
     session, hub = context.session, context.hub
-    token, context.headers = command.params["token"], command.params["headers"]
+    token, context.headers = command.params["token"], _emulated(context.push, command.params["headers"])
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:
@@ -136,11 +141,39 @@ async def _identified(push: Push, connection: HTTPConnection) -> Credentials:
         raise Ended(Disconnect.PERMISSION_DENIED) from None
 
 
-def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[str, str]) -> HTTPConnection:
-    """Return the connection with what its client could not send as headers: browsers set none on a WebSocket."""
+def _emulated(push: Push, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
+    """Return those of the headers in a connect command that ``emulated_headers`` names, as a server would give them.
+
+    The others are left out: a proxy cannot see into a WebSocket, and so cannot keep clients from saying what only it
+    may say, as who somebody is.
+
+    Raises:
+        Violation: a value is none that a header can have, whatever its name.
+    """
+    encoded = {name: _header_value(value) for name, value in headers.items()}
+    known = {name.lower().encode(): value for name, value in encoded.items() if push.settings.emulates(name)}
+    if len(known) < len(headers) and (held_back := _quiet.allow("", time.monotonic())) is not None:
+        message = "left out headers of an SDK client that emulated_headers does not name: %s (and %d more such clients)"
+        logger.info(message, printable(", ".join(headers)), held_back)
+    return known
+
+
+def _header_value(value: str) -> bytes:
+    if not any(character < " " or character == "\x7f" for character in value):
+        with suppress(UnicodeEncodeError):
+            return value.encode("latin-1")
+    raise Violation("a header has a value that no header can have")
+
+
+def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]) -> HTTPConnection:
+    """Return the connection with what its client could not send as headers: browsers set none on a WebSocket.
+
+    Raises:
+        Violation: no header can hold the token.
+    """
     own = {name for name, _ in connection.scope["headers"]}
-    added = {name.lower().encode("latin-1", "ignore"): value for name, value in emulated.items()}
+    added = dict(emulated)
     if token:
-        added.setdefault(b"authorization", f"Bearer {token}")
-    extra = [(name, value.encode("latin-1", "ignore")) for name, value in added.items() if name not in own]
+        added.setdefault(b"authorization", _header_value(f"Bearer {token}"))
+    extra = [(name, value) for name, value in added.items() if name not in own]
     return HTTPConnection({**connection.scope, "headers": [*connection.scope["headers"], *extra]})

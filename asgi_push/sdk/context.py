@@ -31,7 +31,7 @@ class Context:
         self.hub = push.hub
         self.session = session
         self.connection = connection
-        self.headers: Mapping[str, str] = {}  # those that its connect command emulates
+        self.headers: Mapping[bytes, bytes] = {}  # those that its connect command says, and may say
         self.connected = False
         self.expiring: dict[str, float] = {}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.authentication import SimpleUser, UnauthenticatedUser
+from starlette.requests import HTTPConnection
 
 from tests.asgi import Server, pushing
 from tests.sdk.clients import SDK_PATH
@@ -45,3 +46,70 @@ async def test_nobody_has_no_users_channel() -> None:
                 assert await client.error(method, channel=channel) == 103
             assert await client.error("publish", channel=channel, data=1) == 103
         assert push.sessions()[0].channels == []
+
+
+# -- headers that a connect command holds ------------------------------------------------------------------------------
+
+SAID = {
+    "X-Forwarded-User": "admin",
+    "Cookie": "a=b",
+    "X-Real-Ip": "1.2.3.4",
+    "Authorization": "Basic x",
+    "X-Tenant": "7",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ({}, ["authorization"]),
+        ({"emulated_headers": "X-Tenant, cookie"}, ["cookie", "x-tenant"]),
+        ({"emulated_headers": ""}, []),
+    ],
+)
+async def test_only_headers_that_are_named_are_taken(options: dict[str, Any], seen: list[str]) -> None:
+    """A proxy cannot see into a WebSocket: what only it may say is not taken from a client's own words."""
+    heard: list[dict[str, str]] = []
+
+    def authenticate(connection: HTTPConnection) -> str:
+        heard.append(dict(connection.headers))
+        return "11"
+
+    async with pushing(authenticate=authenticate, **options) as (_, server):
+        await peer(server, connect={"headers": SAID}, headers={"x-real-ip": "9.9.9.9"})
+    (headers,) = heard
+    assert headers.pop("x-real-ip") == "9.9.9.9"
+    assert sorted(headers.keys() & {name.lower() for name in SAID}) == seen
+
+
+async def test_a_header_of_the_handshake_wins() -> None:
+    """What the server, or the proxy, has seen cannot be said otherwise."""
+    async with pushing(authenticate=lambda connection: connection.headers["x-user"], emulated_headers="x-user") as (
+        push,
+        server,
+    ):
+        await peer(server, connect={"headers": {"X-User": "admin"}}, headers={"x-user": "11"})
+        assert [session.user for session in push.sessions()] == ["11"]
+
+
+BAD_VALUES = ["1\r\nx-forwarded-user: admin", "1\n", "\0", "\x1f", "\x7f", "\u0100"]
+
+
+@pytest.mark.parametrize("value", BAD_VALUES)
+@pytest.mark.parametrize("method", ["connect", "refresh"])
+async def test_what_no_header_can_hold_ends_it(value: str, method: str) -> None:
+    """In a header, named or not, and in a token that is handed on as one; the application never sees it."""
+    said: list[dict[str, Any]] = [{"token": value}]
+    said += [{"headers": {name: value}} for name in ("Authorization", "X-Other")] if method == "connect" else []
+    for fields in said:
+        heard: list[str] = []
+
+        def authenticate(connection: HTTPConnection, heard: list[str] = heard) -> str:
+            heard.append(connection.headers.get("authorization", ""))
+            return "11"
+
+        async with pushing(authenticate=authenticate) as (_, server):
+            client = await (stranger if method == "connect" else peer)(server)
+            client.say({"id": 2, method: fields})
+            assert await client.closed() == 3501
+        assert not any(heard)

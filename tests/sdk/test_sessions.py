@@ -78,7 +78,8 @@ async def test_authenticate_refreshes_a_token_of_its_own(clock: asgi.Clock, enco
             raise TokenExpiredError("over")
         return Credentials(user, expires_at=time.time() + float(seconds))
 
-    async with house(encoding, authenticate=authenticate, ping_interval=1000) as home:
+    options = {"authenticate": authenticate, "emulated_headers": "x-tenant", "ping_interval": 1000}
+    async with house(encoding, **options) as home:
         peer = await home.stranger()
         answer = (await peer.ask("connect", token="ann 60", headers={"X-Tenant": "7"}))["connect"]
         assert (answer["expires"], answer["ttl"]) == (True, 60)
