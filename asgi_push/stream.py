@@ -1,6 +1,6 @@
 """The history of one channel: a bounded stream of publications that a client can go on from."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +11,9 @@ from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPos
 # How often expired publications are looked for, in seconds, and in how many streams at a time: 10,000 streams a second,
 # for a thirtieth of a millisecond each time.
 _SWEEP_INTERVAL, _SWEEP_SIZE = 0.01, 100
+
+# What part of all bytes one stream may have: a busy channel never takes the place of all others.
+_SHARE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,22 @@ class Stream:
         payload, kept = publication.payload, self._kept
         kept.append((payload.kind, payload.data, publication.tags, publication.info))
         self.bytes += len(payload.data)
+        if publication.tags:
+            self.bytes += _size(publication.tags)
         while len(kept) > size:
-            self.bytes -= len(kept.popleft()[1])
+            self._drop_oldest()
         self.expires_at = now + ttl
+
+    def trim(self, max_bytes: int) -> None:
+        """Forget the oldest publications until those that are kept have at most so many bytes."""
+        while self.bytes > max_bytes:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, data, tags, _ = self._kept.popleft()
+        self.bytes -= len(data)
+        if tags:
+            self.bytes -= _size(tags)
 
     def expire(self, now: float) -> None:
         """Forget the publications if their time is over."""
@@ -111,22 +127,28 @@ class Stream:
         return Recovery(False, [], self.position)
 
 
+def _size(tags: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in tags.items())
+
+
 class Streams:
     """The streams of all channels, at most ``max_streams`` with at most ``max_bytes`` of publications together.
 
-    Above either bound the stream that has been idle for long goes, and with it its epoch, so that a client which wants
-    it back is told of the gap. ``new_epoch`` names a stream's life.
+    Above either bound the streams go that were longest neither published to nor read, and with them their epochs, so
+    that a client which wants one back is told of the gap. One stream has at most half of ``max_bytes``; above that its
+    own oldest publications go. ``new_epoch`` names a stream's life.
     """
 
-    __slots__ = ("_bytes", "_max_bytes", "_max_streams", "_new_epoch", "_streams", "_swept_at")
+    __slots__ = ("_bytes", "_max_bytes", "_max_streams", "_new_epoch", "_streams", "_swept_at", "_to_sweep")
 
     def __init__(self, new_epoch: Callable[[], str], max_streams: int, max_bytes: int) -> None:
         self._new_epoch = new_epoch
         self._max_streams = max_streams
         self._max_bytes = max_bytes
-        self._streams: dict[str, Stream] = {}  # in the order in which they were last looked at by _sweep
+        self._streams: OrderedDict[str, Stream] = OrderedDict()  # the one that was used last comes last
         self._bytes = 0
         self._swept_at = 0.0
+        self._to_sweep: list[str] = []
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -136,21 +158,25 @@ class Streams:
         stream = self._streams.get(channel)
         if stream is None:
             if len(self._streams) >= self._max_streams:
-                self._drop_oldest()
+                self._drop_unused()
             stream = self._streams[channel] = Stream(channel, self._new_epoch())
+        else:
+            self._streams.move_to_end(channel)
         return stream
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> Stream:
         """Add a publication to its channel's stream, and return that."""
-        stream = self._streams.get(publication.channel) or self.get(publication.channel)
+        stream = self.get(publication.channel)
         before = stream.bytes
         stream.append(publication, now, size, ttl)
+        if stream.bytes * _SHARE > self._max_bytes:
+            stream.trim(self._max_bytes // _SHARE)
         self._bytes += stream.bytes - before
         if now >= self._swept_at + _SWEEP_INTERVAL:
             self._swept_at = now
             self._sweep(now)
-        while self._bytes > self._max_bytes and len(self._streams) > 1:
-            self._drop_oldest()
+        while self._bytes > self._max_bytes:  # never the one of this publication, which is used last, and fits
+            self._drop_unused()
         return stream
 
     def history(self, channel: str, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
@@ -178,11 +204,13 @@ class Streams:
 
     def _sweep(self, now: float) -> None:
         """Look at the next few streams, in turn, and forget what has expired."""
-        for channel in list(islice(self._streams, _SWEEP_SIZE)):
-            stream = self._streams.pop(channel)
-            self._forget(stream, now)
-            self._streams[channel] = stream
+        if not self._to_sweep:
+            self._to_sweep = list(self._streams)
+        for channel in self._to_sweep[-_SWEEP_SIZE:]:
+            if (stream := self._streams.get(channel)) is not None:
+                self._forget(stream, now)
+        del self._to_sweep[-_SWEEP_SIZE:]
 
-    def _drop_oldest(self) -> None:
-        oldest = min(islice(self._streams, _SWEEP_SIZE), key=lambda channel: self._streams[channel].expires_at)
-        self._bytes -= self._streams.pop(oldest).bytes
+    def _drop_unused(self) -> None:
+        _, stream = self._streams.popitem(last=False)
+        self._bytes -= stream.bytes
