@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from asgi_push import Disconnect
-from asgi_push.protocols import plain
+from asgi_push.protocols import Codec, plain
+from asgi_push.protocols.centrifuge import json_codec, protobuf_codec
 
 NAMED = {name: value for name, value in vars(Disconnect).items() if isinstance(value, Disconnect)}
 SENT = {name: value for name, value in NAMED.items() if name != "CONNECTION_LOST"}  # nobody is left to be told
@@ -70,3 +71,9 @@ def test_an_application_may_use_any_other(code: int) -> None:
 def test_plain_clients_get_standard_codes(name: str, code: int) -> None:
     """A restart is 1012, overload 1013, an error 1011, too large 1009; what has no standard code keeps its own."""
     assert plain.CODEC.close_code(NAMED[name]) == code
+
+
+@pytest.mark.parametrize("codec", [plain.CODEC, json_codec.CODEC, protobuf_codec.CODEC], ids=["plain", "json", "pb"])
+def test_3000_is_never_sent(codec: Codec) -> None:
+    """It is what SDK clients call a close of their own."""
+    assert codec.close_code(Disconnect(3000, "as you like")) == 1000

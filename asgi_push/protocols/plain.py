@@ -8,7 +8,7 @@ import orjson
 
 from ..disconnect import Disconnect
 from ..messages import Notice, Payload, Publication
-from .wire import WireMessage, frame
+from .wire import WireMessage, frame, sent_code
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
 _MAX_HEARTBEAT = 1024
@@ -66,7 +66,7 @@ class PlainCodec:
 
     def close_code(self, disconnect: Disconnect) -> int:
         """Return the close code that says why a session ends."""
-        return _STANDARD_CODES.get(disconnect.code, disconnect.code)
+        return _STANDARD_CODES.get(disconnect.code, sent_code(disconnect))
 
     def encode(self, publication: Publication | Notice) -> WireMessage | None:
         """Return the message that carries a publication; of who comes and goes a plain client is not told."""

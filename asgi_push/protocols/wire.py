@@ -26,6 +26,11 @@ def frame(data: bytes, *, text: bool) -> bytes:
     return struct.pack("!BBQ", _TEXT if text else _BINARY, 127, size) + data
 
 
+def sent_code(disconnect: Disconnect) -> int:
+    """Return the code for a close frame: never 3000, by which SDK clients mean that they wished it themselves."""
+    return 1000 if disconnect.code == 3000 else disconnect.code
+
+
 class WireMessage:
     """One message to a client, shared by all who receive it; other forms of it are made on first need."""
 

@@ -13,11 +13,13 @@ from ..push import Push
 from ..push import presence_stats as count
 from .context import Context, channel_of, decoded
 from .errors import CommandError, Ended
+from .refused import check_publish
 
 
 async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     """Publish to a channel, as ``authorize`` allows."""
     channel, data, hub = channel_of(command), command.params["data"], context.hub
+    check_publish(command.params)
     await context.authorize(channel, "publish")
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)

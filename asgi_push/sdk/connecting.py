@@ -23,6 +23,7 @@ from ..session import State
 from ..transports.handshake import anonymous_allowed, seconds_left, usable, who
 from .context import Context
 from .errors import CommandError, Ended
+from .refused import check_subscribe
 from .subscribing import begin, seconds_to_live
 
 # What a client is told of the server's version; the protocol wants one that is not empty.
@@ -36,6 +37,8 @@ async def connect(context: Context, command: Command) -> None:
     """Say who it is, and get its server-side subscriptions, each with what was missed."""
     session, hub = context.session, context.hub
     token, context.headers = command.params["token"], _emulated(context.push, command.params["headers"])
+    for request in command.params["subs"].values():
+        check_subscribe(request)
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:

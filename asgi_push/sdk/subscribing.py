@@ -14,6 +14,7 @@ from ..protocols.centrifuge.commands import sparse
 from ..session import TrackedSubscription
 from .context import Context, channel_of
 from .errors import CommandError, Ended
+from .refused import check_subscribe, check_type
 
 # Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
 _FAIL_UNRECOVERABLE = 2
@@ -28,6 +29,7 @@ _TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
 async def subscribe(context: Context, command: Command) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
     channel, token = channel_of(command), command.params["token"]
+    check_subscribe(command.params)
     allowed = _check_token(context, token, channel) if token else None
     if allowed is None:
         await context.authorize(channel, "subscribe")
@@ -51,6 +53,7 @@ async def subscribe(context: Context, command: Command) -> None:
 async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
     """Go on in a channel with a new token."""
     channel, token = channel_of(command), command.params["token"]
+    check_type(command.params)
     subscription = context.session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.server_side or not token:
         raise CommandError(ErrorCode.BAD_REQUEST)

@@ -62,6 +62,7 @@ BAD_COMMANDS: dict[str, dict[str, Any]] = {
     "a pong that nobody asked for": {},
     "a command without id": {"publish": {"channel": "a"}},
     "refresh without a token": {"id": 2, "refresh": {}},
+    "deltas of an unknown kind": {"id": 2, "subscribe": {"channel": "a", "delta": "xdelta"}},
 } | {
     f"{method} without a channel": {"id": 2, method: {}}
     for method in ("subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "sub_refresh")
@@ -252,6 +253,13 @@ ERRORS: dict[str, tuple[str, dict[str, Any], int]] = {
     "no presence here": ("presence", {"channel": "hidden:a"}, 108),
     "nobody to count here": ("presence_stats", {"channel": "hidden:a"}, 108),
     "no calls here": ("rpc", {"method": "a"}, 108),
+    "a part of it by tags": ("subscribe", {"channel": "b", "tf": {"key": "lang", "cmp": "eq", "val": "de"}}, 107),
+    "a part of it by nothing": ("subscribe", {"channel": "b", "tf": {}}, 107),
+    "another type of subscription": ("subscribe", {"channel": "b", "type": 1}, 108),
+    "another type to go on with": ("sub_refresh", {"channel": "a", "token": "x", "type": 4}, 108),
+    "a key": ("publish", {"channel": "a", "data": "MQ==", "key": "k"}, 107),
+    "another type of publication": ("publish", {"channel": "a", "data": "MQ==", "type": 1}, 107),
+    "the end of a key": ("publish", {"channel": "a", "data": "MQ==", "removed": True}, 107),
     "another life": ("history", {"channel": "a", "since": {"offset": 1, "epoch": "x"}}, 112),
     "a position of another life": (
         "subscribe",
@@ -270,6 +278,31 @@ async def test_errors(method: str, fields: dict[str, Any], code: int, encoding: 
         assert "subscribe" in await peer.ask("subscribe", channel="a")
         assert await peer.error(method, **fields) == code
         assert "presence" in await peer.ask("presence", channel="a")
+
+
+REFUSED_SUBS: dict[str, tuple[dict[str, Any], int]] = {
+    "a part of it by tags": ({"tf": {"key": "lang", "cmp": "ex"}}, 107),
+    "another type of subscription": ({"type": 4}, 108),
+}
+
+
+@pytest.mark.parametrize(("request_", "code"), REFUSED_SUBS.values(), ids=REFUSED_SUBS)
+async def test_connect_with_a_subscription_that_cannot_be(request_: dict[str, Any], code: int, encoding: str) -> None:
+    """What a subscribe would be refused for is refused of those that connect goes on with."""
+    async with house(encoding) as home:
+        peer = await home.stranger()
+        assert await peer.error("connect", subs={"a": request_}) == code
+        assert home.push.sessions() == []
+
+
+async def test_fossil_deltas_may_be_asked_for(encoding: str) -> None:
+    """The answer does not agree on them, so the client gets every publication in full."""
+    async with house(encoding) as home:
+        peer = await home.peer()
+        answer = await peer.ask("subscribe", channel="live:a", delta="fossil")
+        assert "delta" not in answer["subscribe"]
+        await home.push.publish("live:a", {"n": 1})
+        assert (await peer.hear())["push"]["pub"]["data"] in ({"n": 1}, "eyJuIjoxfQ==")
 
 
 async def test_a_channel_too_many(encoding: str) -> None:
@@ -441,13 +474,18 @@ async def test_a_subscription_that_is_not_refreshed_ends(clock: asgi.Clock) -> N
 
 async def test_closes_by_the_application(encoding: str) -> None:
     """What the application closes with is what the client gets; what was published before comes first."""
-    for disconnect in (Disconnect.FORCE, Disconnect.FORCE_RECONNECT, Disconnect(4001, "go away")):
+    for disconnect, code in (
+        (Disconnect.FORCE, 3503),
+        (Disconnect.FORCE_RECONNECT, 3011),
+        (Disconnect(4001, "go away"), 4001),
+        (Disconnect(3000, "as the client wished"), 1000),
+    ):
         async with house(encoding, authenticate=lambda connection: "11") as home:
             peer = await home.peer()
             await home.push.send_to_user("11", 1)
             await home.push.disconnect("11", disconnect=disconnect)
             assert (await peer.hear())["push"]["channel"] == "#11"
-            assert await peer.closed() == disconnect.code
+            assert await peer.closed() == code
 
 
 async def test_a_shutdown_asks_them_to_come_back(encoding: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from ...disconnect import Disconnect
 from ...messages import Notice, Publication
-from ..wire import WireMessage
+from ..wire import WireMessage, sent_code
 from .commands import Command, sparse
 
 
@@ -38,7 +38,7 @@ class SdkCodec:
 
     def close_code(self, disconnect: Disconnect) -> int:
         """Return the close code that says why a session ends: the protocol's own."""
-        return disconnect.code
+        return sent_code(disconnect)
 
     def encode(self, publication: Publication | Notice) -> WireMessage | None:
         """Return the push that carries a publication or a notice."""

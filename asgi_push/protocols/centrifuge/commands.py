@@ -6,8 +6,12 @@ from typing import Any
 
 from ...messages import Payload
 
+# Stands for a field of which only that it is there is of interest; its value is True or False.
+ANY: Any = ...
+
 # The fields of each command, with what stands for a field that is not there. None: a payload; a dict of its own is a
-# message; {str: ...} is a map. Fields that are not listed are ignored, as the protocol wants.
+# message; {str: ...} is a map. Fields that are not listed are ignored, as the protocol wants. Some are listed only to
+# be refused (sdk/refused.py), as they change what a command means.
 _SUBSCRIBE: dict[str, Any] = {
     "channel": "",
     "token": "",
@@ -19,6 +23,9 @@ _SUBSCRIBE: dict[str, Any] = {
     "recoverable": False,
     "join_leave": False,
     "flag": 0,
+    "tf": ANY,
+    "type": 0,
+    "delta": "",
 }
 FIELDS: dict[str, dict[str, Any]] = {
     "connect": {
@@ -32,14 +39,14 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "subscribe": _SUBSCRIBE,
     "unsubscribe": {"channel": ""},
-    "publish": {"channel": "", "data": None},
+    "publish": {"channel": "", "data": None, "type": 0, "key": "", "removed": False},
     "presence": {"channel": ""},
     "presence_stats": {"channel": ""},
     "history": {"channel": "", "limit": 0, "since": {"offset": 0, "epoch": ""}, "reverse": False},
     "rpc": {"data": None, "method": ""},
     "send": {"data": None},
     "refresh": {"token": ""},
-    "sub_refresh": {"channel": "", "token": ""},
+    "sub_refresh": {"channel": "", "token": "", "type": 0},
 }
 
 MAX_ID = 2**32 - 1

@@ -9,7 +9,7 @@ import orjson
 from ...messages import ClientInfo, Payload, Publication
 from ..wire import WireMessage
 from .codec import SdkCodec
-from .commands import FIELDS, MAX_ID, PONG, Command, Violation, sparse
+from .commands import ANY, FIELDS, MAX_ID, PONG, Command, Violation, sparse
 
 _MAX_OFFSET = 2**64 - 1
 
@@ -93,6 +93,8 @@ def _fields(fields: Mapping[str, Any], content: Any) -> dict[str, Any]:
 
 
 def _absent(default: Any) -> Any:
+    if default is ANY:
+        return False
     if isinstance(default, dict):
         return {} if str in default else None
     return default
@@ -101,6 +103,8 @@ def _absent(default: Any) -> Any:
 def _value(name: str, default: Any, value: Any) -> Any:
     if default is None:
         return _payload(name, value)
+    if default is ANY:
+        return True
     if isinstance(default, dict):
         if str not in default:
             return _fields(default, value)

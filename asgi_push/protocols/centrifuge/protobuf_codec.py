@@ -10,7 +10,7 @@ from ...messages import ClientInfo, Payload, Publication
 from ..wire import WireMessage
 from . import messages_pb2
 from .codec import SdkCodec
-from .commands import FIELDS, PONG, Command, Violation, sparse
+from .commands import ANY, FIELDS, PONG, Command, Violation, sparse
 
 pb: Any = messages_pb2  # generated, without types
 
@@ -87,6 +87,8 @@ def _fields(fields: Mapping[str, Any], message: Any) -> dict[str, Any]:
 
 
 def _value(default: Any, message: Any, name: str) -> Any:
+    if default is ANY:
+        return message.HasField(name)
     value = getattr(message, name)
     if default is None:
         return _payload(value)
