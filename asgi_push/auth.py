@@ -10,11 +10,10 @@ from starlette.requests import HTTPConnection
 
 from .errors import AuthenticationError, SettingsError, TokenExpiredError
 from .messages import Credentials
+from .origins import ANY, DEFAULT_PORTS, SAME_HOST, browser_form, known_origins
 
 # A browser cannot set headers on a WebSocket; a subprotocol is what it can set. Ours is never echoed back.
 BEARER_SUBPROTOCOL = "bearer."
-
-_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 def origin_allowed(allowed_origins: str, scheme: str, headers: Mapping[str, str]) -> bool:
@@ -26,17 +25,24 @@ def origin_allowed(allowed_origins: str, scheme: str, headers: Mapping[str, str]
     origin = headers.get("origin")
     if origin is None:
         return True
-    allowed = [item.strip().lower() for item in allowed_origins.split(",")]
-    if "*" in allowed or origin.lower() in allowed:
+    allowed = known_origins(allowed_origins)
+    if ANY in allowed or _browser_form(origin) in allowed:
         return True
-    return "same-host" in allowed and _same_host(origin, scheme, headers.get("host", ""))
+    return SAME_HOST in allowed and _same_host(origin, scheme, headers.get("host", ""))
+
+
+def _browser_form(origin: str) -> str:
+    try:
+        return browser_form(origin)
+    except ValueError:  # no browser sent it
+        return origin
 
 
 def _same_host(origin: str, scheme: str, host: str) -> bool:
     try:
         theirs, ours = urlsplit(origin), urlsplit(f"{scheme}://{host}")
         # The scheme is not compared: behind a proxy that ends TLS the server does not know the page's.
-        default = _DEFAULT_PORTS.get(theirs.scheme)
+        default = DEFAULT_PORTS.get(theirs.scheme)
         return (
             default is not None
             and bool(theirs.hostname)

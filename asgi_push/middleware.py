@@ -70,7 +70,8 @@ class PushMiddleware:
             sdk = [Path(settings.centrifuge_path, serve_sdk)] if settings.centrifuge_path else []
             console = _make_console() if settings.console else None
             live = [Path(settings.http_path.rstrip("/") + "/console/live", console.serve_live)] if console else []
-            self._paths = {"websocket": [*live, plain, *sdk], "http": _http_paths(settings, console)}
+            fixed_first = sorted([*live, plain, *sdk], key=lambda item: bool(item.convertors))
+            self._paths = {"websocket": fixed_first, "http": _http_paths(settings, console)}
         except SettingsError as error:
             if not in_event_loop():
                 raise

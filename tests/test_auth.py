@@ -54,6 +54,17 @@ def test_same_host(origin: str, host: str, allowed: bool) -> None:
 @pytest.mark.parametrize(
     ("setting", "origin", "allowed"),
     [
+        ("https://example.org:443", "https://example.org", True),  # a browser leaves the default port out
+        ("http://example.org:80", "http://example.org", True),
+        ("https://example.org:80", "https://example.org", False),
+        ("https://example.org", "https://example.org:443", True),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example", True),  # and sends names in ASCII
+        ("https://B\u00dcCHER.example:8443", "https://xn--bcher-kva.example:8443", True),
+        ("HTTPS://Example.org", "https://example.org", True),
+        ("http://[::1]:5173", "http://[::1]:5173", True),
+        ("capacitor://localhost", "capacitor://localhost", True),
+        ("same-host", "same-host", False),
+        ("https://example.org", "https://example.org:x", False),
         ("https://a.example", "https://a.example", True),
         ("https://A.example , https://b.example", "https://a.EXAMPLE", True),
         ("https://a.example", "http://a.example", False),

@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "asgi_push"
 FLOORS = [
     {"names"},
     {"errors", "disconnect", "messages"},  # words
+    {"origins", "paths", "broker_url"},  # what settings may be
+    {"setting_values"},
     {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "encoding", "logs"},  # mechanisms
     {"protocols"},  # wire
     {"session"},
@@ -33,7 +35,7 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-PURE = set[str]().union(*FLOORS[:5])  # no loop, no socket, no clock: `now` is a parameter
+PURE = set[str]().union(*FLOORS[:7])  # no loop, no socket, no clock: `now` is a parameter
 IMPURE = {"anyio", "asyncio", "select", "socket", "ssl", "threading", "time", "trio", "uvicorn"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,26 +16,46 @@ from asgi_push.settings import describe
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
+# No client asks for these: parameters as other libraries write them, what servers decode, what is cut off.
+NO_PATHS = [
+    "/a b", "/a\n", "/a?x=1", "/a#b", "/caf%C3%A9", "/{user-id}", "/{user_id", "/{}", "/<user_id>", "/:user_id", "/a/*",
+    "//a", "/a//b", "/./a", "/a/..", "/a\\b", "\ud800",
+]  # fmt: skip
+NO_BROKERS = [
+    "memory://x", "memory:///", "redis://h:port", "redis://h:70000", "redis://h/one", "redis://h/1/2", "redis://h/-1",
+    "redis://h/0?db=1", "redis://h?db=one", "redis://h?db=1&db=2", "redis://h?protocol=3", "redis://h?protocol=2",
+    "redis://h?decode_responses=true", "redis://h?health_check_interval=5", "redis://h?socket_timeout=1",
+    "redis://h?family=0", "redis://h?ssl_ca_certs=/ca.pem", "rediss://h?ssl_cert_reqs=CERT_NONE", "redis://a,b:6379",
+    "rediss://h?ssl_min_version=TLS", "rediss://h?ssl_check_hostname=of", "rediss://h?ssl_ca_certs=", "redis://h/0 ",
+ "redis+sentinel://h", "unix:///x",
+]  # fmt: skip
+NO_ORIGINS = [
+    "https://*.a.example", "http://localhost:*", "https://a.example/", "https://a.example?", "https://a.example#",
+    "https://a@a.example", "https://a.example https://b.example", "https://a.example;https://b.example", "wss://a.example",
+    "https://:443", "https://a.example:99999", "https://a.example:x", "//a.example", "https:a.example", "null",
+    "https://fa\u00df.example", ["https://a.example", "b"], b"https://a.example", "Same-Host", "\ud800", "https://\ud800",
+]  # fmt: skip
+
 # (good, what becomes of it, bad ones); as keyword and, where it is a str, as environment variable.
 VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
-    "path": ("/push/{user_id}", "/push/{user_id}", ["", "ws", "/x/{a}/{a}", "/x/{a:no}", 5, None]),
-    "centrifuge_path": ("", "", ["sdk", "/x/{a}/{a}", 5, None]),
-    "http_path": ("/live/", "/live", ["", "push", "/{tenant}/push", 5, None]),
-    "broker": ("memory://", "memory://", ["", "memory", "gopher://x", 5]),
-    "redis_prefix": ("shop", "shop", ["", "a{b", 5]),
+    "path": ("/push/{user_id}", "/push/{user_id}", ["", "ws", "/x/{a}/{a}", "/x/{a:no}", 5, None, *NO_PATHS]),
+    "centrifuge_path": ("", "", ["sdk", "/x/{a}/{a}", 5, None, *NO_PATHS]),
+    "http_path": ("/live/", "/live", ["", "push", "/{tenant}/push", 5, None, *NO_PATHS]),
+    "broker": ("memory://", "memory://", ["", "memory", "gopher://x", 5, *NO_BROKERS]),
+    "redis_prefix": ("shop", "shop", ["", "a{b", 5, "\ud800"]),
     "allowed_origins": (
         "https://a.example, same-host",
         "https://a.example, same-host",
-        ["", "a.example", "https://a.example/path", "https://a.example,", "http://[", 5, [5]],
+        ["", "a.example", "https://a.example/path", "https://a.example,", "http://[", 5, [5], *NO_ORIGINS],
     ),
-    "token_secret": (SECRET, SECRET, [5, ["a"]]),
-    "api_key": (SECRET, SECRET, [5, ["a"]]),
-    "token_cookie": ("jwt", "jwt", [5, None]),
-    "token_query": ("jwt", "jwt", [5, None]),
+    "token_secret": (SECRET, SECRET, [5, ["a"], "-----BEGIN PUBLIC KEY-----\n"]),
+    "api_key": (SECRET, SECRET, [5, ["a"], "key\n", " key", "a\r\nb"]),
+    "token_cookie": ("jwt", "jwt", [5, None, "a b", "a;b", "a=b", "ä"]),
+    "token_query": ("jwt", "jwt", [5, None, "channels", "since"]),
     "emulated_headers": ("Cookie, x-tenant", "Cookie, x-tenant", ["a b", "a,", "\n", "\u00e9", 5, [5], None]),
     "anonymous": ("false", False, ["perhaps", 7]),
-    "ping_interval": ("1.5", 1.5, ["0", "inf", ""]),
-    "pong_timeout": ("2", 2.0, ["0", "inf", ""]),
+    "ping_interval": ("1.5", 1.5, ["0", "inf", "", "1e12"]),
+    "pong_timeout": ("2", 2.0, ["0", "inf", "", timedelta(seconds=2)]),
     "idle_timeout": ("90.5", 90.5, ["0", "-1", "inf", "nan", "soon", None, True, 10**400]),
     "pong": ("echo", "echo", ["", "PONG", 5]),
     "send_timeout": ("2", 2.0, ["0", "-1", "inf", "", None]),
@@ -47,7 +68,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "when_exceeded": ("replace", "replace", ["", "kick"]),
     "everybody": ("no", False, ["", "perhaps", None]),
     "max_channels": ("1", 1, ["0", "-1"]),
-    "history_size": ("0", 0, ["-1", "many"]),
+    "history_size": ("0", 0, ["-1", "many", 10**20]),
     "history_ttl": ("0", 0.0, ["-1", "inf", "long"]),
     "drain_timeout": ("0", 0.0, ["-1", "inf", "long"]),
     "direct_writes": ("off", False, ["", "perhaps", None]),
@@ -139,6 +160,82 @@ def test_an_unknown_keyword_is_an_error() -> None:
     """A mistyped keyword is refused, with the names that there are."""
     with pytest.raises(SettingsError, match=r"paths is no setting; there are .*\bpath\b"):
         Settings.load({}, paths="/x")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("origins", "allowed_origins"), ("pingInterval", "ping_interval"), ("max-sessions", "max_sessions"), ("x", None)],
+)
+def test_what_an_unknown_name_was_meant_to_be(name: str, meant: str | None) -> None:
+    """A keyword or a variable that is nearly a setting's is refused with that one's name."""
+    with pytest.raises(SettingsError) as keyword:
+        Settings.load({}, **{name: "x"})
+    with pytest.raises(SettingsError) as variable_of_it:
+        Settings.load({variable(name): "x"})
+    assert (f"did you mean {meant}?" in str(keyword.value)) is (meant is not None)
+    assert (f"did you mean {variable(meant or '')}?" in str(variable_of_it.value)) is (meant is not None)
+
+
+@pytest.mark.parametrize(
+    ("together", "named"),
+    [
+        ({"path": "/a", "centrifuge_path": "/a"}, "centrifuge_path"),
+        ({"path": "/a/{user_id}", "centrifuge_path": "/a/{room}"}, "centrifuge_path"),
+        ({"path": "/{all:path}", "centrifuge_path": "/a/{number:int}"}, "centrifuge_path"),
+        ({"path": "/push/console/live", "console": True}, "http_path"),
+        ({"path": "/console/live", "http_path": "/", "console": True}, "http_path"),
+        ({"history_size": 50, "history_ttl": 0}, "history_ttl"),
+    ],
+)
+def test_settings_that_cannot_work_together(together: dict[str, Any], named: str) -> None:
+    """Each of them is good alone; the error names one of them."""
+    for name, value in together.items():
+        Settings(**{name: value})
+    with pytest.raises(SettingsError, match=variable(named)):
+        Settings(**together)
+    with pytest.raises(SettingsError, match=variable(named)):
+        Settings().replaced(**together)
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        {"path": "/{all:path}"},  # the fixed ones are looked at first
+        {"path": "/connection/{user_id}"},
+        {"path": "/a/{user_id:int}", "centrifuge_path": "/a/{name:uuid}"},
+        {"path": "/push/console/live"},
+        {"history_ttl": 0},
+    ],
+)
+def test_settings_that_work_together(together: dict[str, Any]) -> None:
+    """What is only alike is taken."""
+    Settings(**together)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://", "redis://h", "redis://h:6379/", "redis://h/3", "redis://h?db=3", "redis://user:a%2Fb%23@[::1]:6379/3",
+        "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_ca_certs=/ca.pem", "rediss://h/1?ssl_min_version=771",
+    ],
+)  # fmt: skip
+def test_urls_of_brokers(url: str) -> None:
+    """What redis-py reads from a URL and nothing here relies on."""
+    assert Settings(broker=url).broker == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:a/hunter2@h", "redis://:a#hunter2@h", "redis://:a?hunter2@h", "redis://:hunter2\n@h",
+        "redis://h?password=hunter2", "rediss://h?ssl_password=hunter2&x=1",
+    ],
+)  # fmt: skip
+def test_a_password_that_spoils_its_url_is_not_shown(url: str) -> None:
+    """The error hides it, though it does not stand where a password should."""
+    with pytest.raises(SettingsError) as caught:
+        Settings(broker=url)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_push_takes_settings_and_single_fields(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,72 @@
+"""What a broker's URL may say. Pure: nothing is connected, and no client library is needed."""
+
+import re
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+SCHEMES = ("memory", "redis", "rediss")
+
+# Of what redis-py reads from a URL: the rest is set here, where it is known what is relied on, and a URL would win.
+_TLS_OPTIONS = frozenset(
+    {
+        "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
+        "ssl_ciphers", "ssl_exclude_verify_flags", "ssl_include_verify_flags", "ssl_keyfile", "ssl_min_version",
+        "ssl_password",
+    }
+)  # fmt: skip
+_CERT_REQS = ("none", "optional", "required")
+
+
+def check_broker_url(url: str) -> None:
+    """Raise ValueError that says what is wrong with a URL, if anything is."""
+    scheme, found, rest = url.partition("://")
+    if not found or scheme not in SCHEMES:
+        raise ValueError(f"must be a URL with one of the schemes {', '.join(SCHEMES)}")
+    if any(letter <= " " for letter in url):
+        raise ValueError("must not hold white space")
+    if scheme == "memory":
+        if rest:
+            raise ValueError("must be memory:// alone: it is this process")
+        return
+    parts = urlsplit(url)
+    _check_server(parts)
+    _check_options(scheme, parts)
+
+
+def masked(url: str) -> str:
+    """Return a URL without its passwords, also where it cannot be used as it was not escaped."""
+    return re.sub("(password=)[^&]*", r"\1********", re.sub("(?s)//.*@", "//********@", url))
+
+
+def _check_server(parts: SplitResult) -> None:
+    try:
+        parts.port  # noqa: B018  # it is read when it is asked for
+    except ValueError:
+        raise ValueError("must have a number as its port, and /, ? and # in a password as %2F, %3F and %23") from None
+    if parts.fragment or "," in (parts.hostname or ""):
+        raise ValueError("must name one server, and have no # that is not written as %23")
+    if not re.fullmatch(r"/?|/[0-9]+/?", unquote(parts.path), re.ASCII):
+        raise ValueError("must end with the number of the database, such as /0")
+
+
+def _check_options(scheme: str, parts: SplitResult) -> None:
+    names = set()
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in names:
+            raise ValueError(f"must not have the option {name} twice")
+        names.add(name)
+        if name in _TLS_OPTIONS and scheme != "rediss":
+            raise ValueError(f"must begin with rediss:// to have the option {name}")
+        if name not in _TLS_OPTIONS and name != "db":
+            raise ValueError(f"must not have the option {name!r:.40}: a URL may have db, and with rediss:// ssl_...")
+        if not _usable(name, value):
+            raise ValueError(f"must not have {value!r:.40} as {name}")
+    if "db" in names and parts.path.strip("/"):
+        raise ValueError("must name its database once: as /0 or as ?db=0")
+
+
+def _usable(name: str, value: str) -> bool:
+    if name in ("db", "ssl_min_version"):
+        return value.isascii() and value.isdigit()
+    if name == "ssl_check_hostname":  # redis-py takes any other word for yes
+        return value.lower() in ("true", "yes", "1", "false", "no", "0")
+    return value in _CERT_REQS if name == "ssl_cert_reqs" else bool(value)
