@@ -15,6 +15,10 @@ from .origins import ANY, DEFAULT_PORTS, SAME_HOST, browser_form, known_origins
 # A browser cannot set headers on a WebSocket; a subprotocol is what it can set. Ours is never echoed back.
 BEARER_SUBPROTOCOL = "bearer."
 
+# How far the clock of who makes tokens may be from this one, in seconds: more than any two that are set by a network
+# time server, less than anybody would notice at the end of a token.
+LEEWAY = 5.0
+
 
 def origin_allowed(allowed_origins: str, scheme: str, headers: Mapping[str, str]) -> bool:
     """Whether the page that opens the WebSocket may do so.
@@ -77,17 +81,21 @@ def require_jwt() -> None:
         raise SettingsError('token_secret needs PyJWT: pip install "asgi-push[jwt]"') from None
 
 
-def verify_token(token: str, secret: str) -> Credentials:
-    """Return who a JSON Web Token (HS256) names.
+def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") -> Credentials:
+    """Return who a JSON Web Token (HS256) names that is meant for a connection.
 
     Its claims: ``sub`` (the user; absent or empty for an anonymous one), ``exp``, ``expire_at`` (when the connection
-    ends, instead of ``exp``; 0 = never), ``info``, ``channels``, and ``subs``, whose keys are channels too.
+    ends, instead of ``exp``; 0 = never), ``info``, ``channels``, and ``subs``, whose keys are channels too. Clocks may
+    differ by ``LEEWAY``. ``audience`` and ``issuer`` are what ``aud`` must name and ``iss`` be; empty = anything.
 
     Raises:
-        TokenExpiredError: its time is over.
-        AuthenticationError: the signature or a claim is wrong; the message never holds the token.
+        TokenExpiredError: its time is over, or has not begun.
+        AuthenticationError: the signature or a claim is wrong, or it is meant for a subscription; the message never
+            holds the token.
     """
-    claims = _claims(token, secret)
+    claims = _claims(token, secret, audience, issuer)
+    if claims.get("channel") not in (None, ""):  # whoever may hear one channel may not hear all that its user may
+        raise AuthenticationError("token: it is meant for a subscription, as it names a channel")
     channels, subs = claims.get("channels") or [], claims.get("subs") or {}
     if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
         raise AuthenticationError("token: channels must be a list of strings")
@@ -106,30 +114,48 @@ class SubscriptionToken:
     expires_at: float | None
 
 
-def verify_subscription_token(token: str, secret: str) -> SubscriptionToken:
+def verify_subscription_token(token: str, secret: str, audience: str = "", issuer: str = "") -> SubscriptionToken:
     """Return what a subscription token allows; claims ``sub``, ``channel``, ``info``, ``exp`` and ``expire_at``.
 
+    A token that is meant for a connection names no channel: it allows none. The rest is as in ``verify_token``.
+
     Raises:
-        TokenExpiredError: its time is over.
+        TokenExpiredError: its time is over, or has not begun.
         AuthenticationError: the signature or a claim is wrong.
     """
-    claims = _claims(token, secret)
-    channel = claims.get("channel", "")
+    claims = _claims(token, secret, audience, issuer)
+    channel = claims.get("channel") or ""
     if not isinstance(channel, str):
         raise AuthenticationError("token: channel must be a string")
     return SubscriptionToken(claims.get("sub", ""), channel, claims.get("info"), _expiry(claims))
 
 
-def _claims(token: str, secret: str) -> Mapping[str, Any]:
+def _claims(token: str, secret: str, audience: str, issuer: str) -> dict[str, Any]:
     import jwt  # noqa: PLC0415  # optional: imported on use
 
     try:
-        # Whom else a token is for is no business of this server: there is no audience to compare with.
-        return jwt.decode(token, secret, algorithms=["HS256"], options={"verify_aud": False})
-    except jwt.ExpiredSignatureError as error:
-        raise TokenExpiredError(f"token: {error}") from None
+        return _decode(token, secret, audience, issuer, 0.0)
+    except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
+        late = isinstance(error, jwt.ExpiredSignatureError)
     except jwt.InvalidTokenError as error:
         raise AuthenticationError(f"token: {error}") from None
+    try:
+        claims = _decode(token, secret, audience, issuer, LEEWAY)
+    except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
+        raise TokenExpiredError(f"token: {error}") from None
+    if late:  # by our clock it is over, and by its maker's it may not be
+        claims.setdefault("expire_at", int(claims["exp"]) + LEEWAY)
+    return claims
+
+
+def _decode(token: str, secret: str, audience: str, issuer: str, leeway: float) -> dict[str, Any]:
+    import jwt  # noqa: PLC0415  # optional: imported on use
+
+    # Without an audience of our own, whom else a token is for is no business of this server.
+    options: Any = {"verify_aud": bool(audience)}
+    return jwt.decode(
+        token, secret, ["HS256"], options, audience=audience or None, issuer=issuer or None, leeway=leeway
+    )
 
 
 def _expiry(claims: Mapping[str, Any]) -> float | None:

@@ -26,7 +26,7 @@ class AuthenticationError(PushError):
 
 
 class TokenExpiredError(AuthenticationError):
-    """A token was good, and its time is over: a client should come with a new one."""
+    """A token is good but for its time, which is over or has not begun: a client should come with a new one."""
 
 
 class NotRunningError(PushError, RuntimeError):

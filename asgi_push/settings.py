@@ -46,6 +46,8 @@ class Settings:
     )
     allowed_origins: str = _setting("same-host", values.origins, "same-host, comma-separated origins, or *")
     token_secret: str | None = _setting(None, values.token_secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
+    token_audience: str = _setting("", values.text, "what the claim aud of a token must name; empty = anything")
+    token_issuer: str = _setting("", values.text, "what the claim iss of a token must be; empty = anything")
     token_cookie: str = _setting("token", values.cookie, "cookie that may carry the token; empty = none")
     api_key: str | None = _setting(
         None, values.api_key, "turns on the HTTP API, POST {http_path}/api/{method}, for who has it"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
-from asgi_push import AuthenticationError, SettingsError
-from asgi_push.auth import find_token, origin_allowed, require_jwt, verify_token
+from asgi_push import AuthenticationError, SettingsError, TokenExpiredError
+from asgi_push.auth import find_token, origin_allowed, require_jwt, verify_subscription_token, verify_token
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -162,6 +162,59 @@ def test_a_token_without_claims_is_anonymous() -> None:
     """No subject, no expiry: nobody, for ever."""
     credentials = verify_token(token(), SECRET)
     assert (credentials.user, credentials.expires_at, credentials.channels) == ("", None, ())
+
+
+@pytest.mark.parametrize("channel", ["news", "#alice", 5, True, ["news"]])
+def test_a_subscription_token_opens_no_connection(channel: Any) -> None:
+    """Whoever may hear one channel may not hear all that its user may; an empty name is none."""
+    with pytest.raises(AuthenticationError, match="meant for a subscription"):
+        verify_token(token(sub="alice", channel=channel), SECRET)
+    assert verify_token(token(sub="alice", channel=""), SECRET).user == "alice"
+    assert verify_token(token(sub="alice", channel=None), SECRET).user == "alice"
+
+
+def test_a_connection_token_names_no_channel() -> None:
+    """So it is none for any subscription."""
+    assert verify_subscription_token(token(sub="alice", channels=["news"]), SECRET).channel == ""
+    assert verify_subscription_token(token(sub="alice", channel="news"), SECRET).channel == "news"
+
+
+@pytest.mark.parametrize("verify", [verify_token, verify_subscription_token])
+@pytest.mark.parametrize(
+    ("claims", "wanted", "good"),
+    [
+        ({"aud": "push"}, {"audience": "push"}, True),
+        ({"aud": ["other", "push"]}, {"audience": "push"}, True),
+        ({"aud": "other"}, {"audience": "push"}, False),
+        ({}, {"audience": "push"}, False),
+        ({"aud": "other"}, {}, True),
+        ({"iss": "login"}, {"issuer": "login"}, True),
+        ({"iss": "other"}, {"issuer": "login"}, False),
+        ({}, {"issuer": "login"}, False),
+        ({"iss": "other"}, {}, True),
+        ({"iss": "login", "aud": "other"}, {"issuer": "login", "audience": "push"}, False),
+    ],
+)
+def test_audience_and_issuer(verify: Any, claims: dict[str, Any], wanted: dict[str, str], good: bool) -> None:
+    """Where they are set a token must name them, whatever it is meant for."""
+    signed = token(sub="alice", **claims)
+    if good:
+        assert verify(signed, SECRET, **wanted).user == "alice"
+    else:
+        with pytest.raises(AuthenticationError):
+            verify(signed, SECRET, **wanted)
+
+
+@pytest.mark.parametrize("verify", [verify_token, verify_subscription_token])
+@pytest.mark.parametrize(("claim", "sign"), [("iat", 1), ("nbf", 1), ("exp", -1)])
+def test_clocks_may_differ_by_seconds(verify: Any, claim: str, sign: int) -> None:
+    """A token of a clock that is a little off is good; one that is far off may be followed by one that is."""
+    now = int(time.time())
+    near = verify(token(sub="alice", **{claim: now + 2 * sign}), SECRET)
+    assert near.user == "alice"
+    assert near.expires_at is None or near.expires_at > now
+    with pytest.raises(TokenExpiredError):
+        verify(token(sub="alice", **{claim: now + 60 * sign}), SECRET)
 
 
 @pytest.mark.parametrize(

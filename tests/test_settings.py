@@ -50,6 +50,8 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     ),
     "token_secret": (SECRET, SECRET, [5, ["a"], "-----BEGIN PUBLIC KEY-----\n"]),
     "api_key": (SECRET, SECRET, [5, ["a"], "key\n", " key", "a\r\nb"]),
+    "token_audience": ("push", "push", [5, None]),
+    "token_issuer": ("https://login.example", "https://login.example", [5, None]),
     "token_cookie": ("jwt", "jwt", [5, None, "a b", "a;b", "a=b", "ä"]),
     "token_query": ("jwt", "jwt", [5, None, "channels", "since"]),
     "emulated_headers": ("Cookie, x-tenant", "Cookie, x-tenant", ["a b", "a,", "\n", "\u00e9", 5, [5], None]),

@@ -114,6 +114,8 @@ class SdkClient:
 
     def _fail(self, command: Command, error: tuple[int, str, bool]) -> None:
         self._refused = command.method == "connect"
+        if error == ErrorCode.TOKEN_EXPIRED and command.method in ("refresh", "sub_refresh"):
+            error = ErrorCode.REFRESH_EXPIRED
         if command.id:
             self._context.send(self._context.codec.error(command.id, error))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from ..auth import verify_token
 from ..disconnect import Disconnect
 from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
@@ -20,7 +19,7 @@ from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..push import Push
 from ..session import State
-from ..transports.handshake import anonymous_allowed, seconds_left, usable, who
+from ..transports.handshake import anonymous_allowed, credentials_of, seconds_left, usable, who
 from .context import Context
 from .errors import CommandError, Ended
 from .refused import check_subscribe
@@ -112,9 +111,9 @@ async def _credentials(context: Context, token: str) -> Credentials:
         CommandError: its token has expired.
         Ended: it is not let in.
     """
-    push, secret = context.push, context.push.settings.token_secret
-    if token and secret is not None:
-        credentials = _credentials_of_token(token, secret)
+    push = context.push
+    if token and push.settings.token_secret is not None:
+        credentials = _credentials_of_token(push, token)
     else:
         credentials = await _identified(push, _with_headers(context.connection, token, context.headers))
     if not credentials.user and not anonymous_allowed(push):
@@ -126,9 +125,9 @@ async def _credentials(context: Context, token: str) -> Credentials:
         raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
 
 
-def _credentials_of_token(token: str, secret: str) -> Credentials:
+def _credentials_of_token(push: Push, token: str) -> Credentials:
     try:
-        return verify_token(token, secret)
+        return credentials_of(push, token)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:

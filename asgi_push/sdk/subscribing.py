@@ -117,11 +117,11 @@ def _check_token(context: Context, token: str, channel: str) -> SubscriptionToke
         CommandError: it is not good, or not good any more.
         Ended: it is somebody else's.
     """
-    secret = context.push.settings.token_secret
-    if secret is None:
+    settings = context.push.settings
+    if settings.token_secret is None:
         raise CommandError(ErrorCode.PERMISSION_DENIED)
     try:
-        found = verify_subscription_token(token, secret)
+        found = verify_subscription_token(token, settings.token_secret, settings.token_audience, settings.token_issuer)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:

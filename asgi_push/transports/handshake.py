@@ -166,11 +166,17 @@ async def who(push: Push, connection: HTTPConnection) -> Credentials:
         return Credentials(user)
     if push.settings.token_secret is not None:
         token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
-        return Credentials() if token is None else verify_token(token, push.settings.token_secret)
+        return Credentials() if token is None else credentials_of(push, token)
     if "user" in connection.scope:  # an authentication middleware outside has found nobody
         return Credentials()
     # Nothing else identifies users here: the path's word is taken, which start-up warned of.
     return Credentials(str(connection.path_params.get("user_id", "")))
+
+
+def credentials_of(push: Push, token: str) -> Credentials:
+    """Return who a token names; raise as ``verify_token``."""
+    settings = push.settings
+    return verify_token(token, settings.token_secret or "", settings.token_audience, settings.token_issuer)
 
 
 def _as_credentials(answer: object) -> Credentials:

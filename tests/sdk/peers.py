@@ -61,7 +61,8 @@ class Peer:
         assert answer["id"] == 9
         error = answer["error"]
         assert error["message"]
-        assert error.get("temporary", False) is (error["code"] == 100)
+        again = error["code"] == 100 or (error["code"] == 109 and method.endswith("refresh"))
+        assert error.get("temporary", False) is again
         return int(error["code"])
 
     async def closed(self) -> int:

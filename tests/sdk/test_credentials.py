@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+from httpx import ASGITransport, AsyncClient
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
-from tests.asgi import Server, pushing
-from tests.sdk.clients import SDK_PATH
+from asgi_push import PushMiddleware
+from tests.asgi import Closed, Refused, Server, nothing, pushing
+from tests.sdk.apps import SECRET
+from tests.sdk.clients import SDK_PATH, token
 from tests.sdk.peers import NAMESPACES, Peer
 
 
@@ -113,3 +117,87 @@ async def test_what_no_header_can_hold_ends_it(value: str, method: str) -> None:
             client.say({"id": 2, method: fields})
             assert await client.closed() == 3501
         assert not any(heard)
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+# What does not allow to connect, and to subscribe to "secret"; and the code of the error or of the close.
+CONNECT: dict[str, tuple[dict[str, Any], int]] = {
+    "a token of a subscription": ({"channel": "secret"}, 3500),
+    "for somebody else": ({"aud": "other"}, 3500),
+    "by somebody else": ({"iss": "other"}, 3500),
+    "from the future": ({"iat": time.time() + 60}, 109),
+    "not yet": ({"nbf": time.time() + 60}, 109),
+    "no more": ({"exp": time.time() - 60}, 109),
+}
+SUBSCRIBE = {
+    **CONNECT,
+    "a token of a subscription": ({"channel": ""}, 3500),
+    "for somebody else": ({"aud": "other"}, 103),
+    "by somebody else": ({"iss": "other"}, 103),
+}
+CHECKED = {"token_secret": SECRET, "token_audience": "push", "token_issuer": "login", "namespaces": NAMESPACES}
+
+
+def signed(**claims: Any) -> str:
+    return token("11", **({"aud": "push", "iss": "login"} | claims))
+
+
+async def answer(client: Peer, method: str, **fields: Any) -> int:
+    """Return the code of the error, or of the close, that answers a command; 0 if it is carried out."""
+    try:
+        answer = await client.ask(method, **fields)
+    except Closed as closed:
+        return closed.code
+    return answer["error"]["code"] if "error" in answer else 0
+
+
+@pytest.mark.parametrize(("claims", "code"), CONNECT.values(), ids=CONNECT)
+async def test_what_does_not_open_a_connection(claims: dict[str, Any], code: int) -> None:
+    """Nor goes on with one: each token is for its own purpose, and an SDK that can fetch another one may do so."""
+    async with pushing(**CHECKED) as (push, server):
+        assert await answer(await stranger(server), "connect", token=signed(**claims)) == code
+        assert push.sessions() == []
+        client = await peer(server, connect={"token": signed()})
+        if code == 109:
+            assert await client.error("refresh", token=signed(**claims)) == code
+            assert await answer(client, "refresh", token=signed()) == 0
+        else:
+            assert await answer(client, "refresh", token=signed(**claims)) == code
+
+
+@pytest.mark.parametrize(("claims", "code"), SUBSCRIBE.values(), ids=SUBSCRIBE)
+async def test_what_does_not_open_a_channel(claims: dict[str, Any], code: int) -> None:
+    """Nor goes on with a subscription."""
+    good, bad = signed(channel="secret"), signed(**({"channel": "secret"} | claims))
+    async with pushing(**CHECKED) as (_, server):
+        for before, method in ((), "subscribe"), ((good,), "sub_refresh"):
+            client = await peer(server, connect={"token": signed()})
+            for given in before:
+                assert await answer(client, "subscribe", channel="secret", token=given) == 0
+            if code < 1000:
+                assert await client.error(method, channel="secret", token=bad) == code
+                assert await answer(client, method, channel="secret", token=good) == 0
+            else:
+                assert await answer(client, method, channel="secret", token=bad) == code
+
+
+@pytest.mark.parametrize("claims", [{"iat": 2}, {"nbf": 2}, {"exp": -2}])
+async def test_a_clock_that_is_a_little_off(claims: dict[str, int]) -> None:
+    """Is no reason to send anybody away: the token is good, for some seconds at least."""
+    at = {name: time.time() + seconds for name, seconds in claims.items()}
+    async with pushing(**CHECKED) as (_, server):
+        client = await peer(server, connect={"token": signed(**at)})
+        assert await answer(client, "refresh", token=signed(**at)) == 0
+        assert await answer(client, "subscribe", channel="secret", token=signed(channel="secret", **at)) == 0
+
+
+async def test_a_subscription_token_opens_no_plain_session() -> None:
+    """Neither a WebSocket nor an event stream."""
+    bearer = {"authorization": f"Bearer {signed(channel='news')}"}
+    async with pushing(path="/ws", sse=True, anonymous=True, **CHECKED) as (push, server):
+        with pytest.raises(Refused) as caught:
+            await server.connect("/ws", headers=bearer)
+        assert caught.value.status == 401
+        async with AsyncClient(transport=ASGITransport(PushMiddleware(nothing, push)), base_url="http://h") as client:
+            assert (await client.get("/push/events", headers=bearer)).status_code == 401

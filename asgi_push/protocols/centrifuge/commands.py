@@ -67,6 +67,9 @@ class ErrorCode:
     BAD_REQUEST = (107, "bad request", False)
     NOT_AVAILABLE = (108, "not available", False)
     TOKEN_EXPIRED = (109, "token expired", False)
+    # To connect and to subscribe the SDKs come with another token after the above. At a refresh they end it all for an
+    # error that is not temporary, and fetch another token after one that is.
+    REFRESH_EXPIRED = (109, "token expired", True)
     UNRECOVERABLE_POSITION = (112, "unrecoverable position", False)
 
 
