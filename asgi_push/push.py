@@ -12,6 +12,7 @@ from .blocking import Blocking
 from .brokers import Broker, PresenceStore
 from .brokers.memory import MemoryBroker, MemoryPresence
 from .disconnect import Disconnect
+from .encoding import Encoder
 from .errors import SettingsError
 from .hub.commands import encode_command
 from .hub.drain import drain
@@ -21,6 +22,7 @@ from .hub.hub import Hooks, Hub
 from .hub.measured import MeasuredBroker
 from .hub.namespaces import Namespaces
 from .hub.thread import LoopThread
+from .jsonable import Default
 from .messages import (
     ChannelOptions,
     ClientInfo,
@@ -72,6 +74,8 @@ class Push:
         on_rpc: ``(session, method, data)`` for the calls of SDK clients; what it returns is their answer, RpcError an
             error of your own.
         namespaces: the options of channels, by the part of their name before ``:``; "" for all others.
+        default: ``(value) -> value`` for data that JSON has no word for, as the ``default`` of ``orjson.dumps``; it is
+            asked before what this package makes of such a value, and TypeError leaves the value to that.
         settings_fields: single settings, by name; they win over ``settings`` and over the environment.
 
     Raises:
@@ -89,6 +93,7 @@ class Push:
         on_message: Hook | None = None,
         on_rpc: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
+        default: Default | None = None,
         **settings_fields: Any,
     ) -> None:
         self.settings = Settings.load(**settings_fields) if settings is None else settings.replaced(**settings_fields)
@@ -101,6 +106,7 @@ class Push:
         self.authenticate = authenticate
         self.authorize = authorize
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
+        self._encoder = Encoder(default, self.settings.queue_bytes)
         self._namespaces = Namespaces(self.settings, namespaces or {})
         self._choose_broker(Counters())
         self._home = Home(self._make_hub)
@@ -118,7 +124,7 @@ class Push:
         # without a stop, and a connection belongs to one event loop.
         counters = Counters()
         self._choose_broker(counters)
-        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters)
+        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters, self._encoder)
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from .disconnect import Disconnect
+from .encoding import decode_info
 from .heartbeat import Heartbeat
 from .messages import ClientInfo, Payload, StreamPosition
 from .protocols import Codec, WireMessage
@@ -24,8 +25,8 @@ class Subscription:
 
     __slots__ = ("active", "since")
 
-    # What the application says of the session in the channel.
-    info: Any = None
+    # What the application says of the session in the channel, as JSON.
+    info: bytes | None = None
 
     def __init__(self, since: int) -> None:
         self.since = since
@@ -50,7 +51,7 @@ class TrackedSubscription(Subscription):
         self.join_leave = False
         self.server_side = True
         self.stays = False  # an unsubscribe that still waits came before the application put it there
-        self.info: Any = None
+        self.info: bytes | None = None
 
 
 class Carrier(Protocol):
@@ -124,6 +125,8 @@ class Client(Protocol):
 class Owner(Protocol):
     """What a session asks of the hub that it belongs to."""
 
+    def encode_info(self, info: Any) -> bytes | None: ...
+
     async def send(self, session: "Session", data: Any) -> bool: ...
 
     async def dismiss(self, session: "Session", disconnect: Disconnect) -> None: ...
@@ -143,13 +146,16 @@ class Session:
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.
         connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
-        info: what ``authenticate`` or the token said, else None.
+        info: what ``authenticate`` or the token said, as JSON has it, else None. Others see what it is set to, not what
+            is changed inside it; what JSON cannot hold is a ValueError.
         dropped: messages that the slow-consumer policy threw away.
         disconnect: why it ended or is ending; None while it is open.
     """
 
     __slots__ = (
         "_dropped",
+        "_info",
+        "_info_json",
         "_owner",
         "carrier",
         "client",
@@ -161,7 +167,6 @@ class Session:
         "heartbeat",
         "id",
         "inbox",
-        "info",
         "last_seen",
         "path_params",
         "queue",
@@ -190,7 +195,8 @@ class Session:
         self.connected_at = self.last_seen = now
         self.path_params: Mapping[str, Any] = {}
         self.remote: tuple[str, int] | None = None
-        self.info: Any = None
+        self._info: Any = None
+        self._info_json: bytes | None = None
         self.expires_at: float | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.state = State.OPEN
@@ -201,6 +207,17 @@ class Session:
         self.inbox: SendQueue[HookCall] | None = None
         self._dropped = 0
         self._owner = owner
+
+    @property
+    def info(self) -> Any:
+        """What the application says of it, to itself and to those who may see who is in a channel."""
+        return self._info
+
+    @info.setter
+    def info(self, info: Any) -> None:
+        # Encoded here, once: whoever it is shown to must never find that it cannot be.
+        self._info_json = self._owner.encode_info(info)
+        self._info = decode_info(self._info_json)
 
     @property
     def protocol(self) -> str:
@@ -225,7 +242,8 @@ class Session:
     def describe(self, channel: str) -> ClientInfo:
         """Return who it is in a channel."""
         subscription = self.subscriptions.get(channel)
-        return ClientInfo(self.user, self.id, self.info, None if subscription is None else subscription.info)
+        told = None if subscription is None else subscription.info
+        return ClientInfo(self.user, self.id, decode_info(self._info_json), decode_info(told))
 
     async def send(self, data: Any) -> bool:
         """Send to this session alone; return whether it was still open to take it.

@@ -17,7 +17,8 @@ FLOORS = [
     {"errors", "disconnect", "messages"},  # words
     {"origins", "paths", "broker_url"},  # what settings may be
     {"setting_values"},
-    {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "encoding", "logs"},  # mechanisms
+    {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
+    {"encoding"},
     {"protocols"},  # wire
     {"session"},
     {"brokers", "metrics"},  # edges
@@ -35,7 +36,7 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-PURE = set[str]().union(*FLOORS[:7])  # no loop, no socket, no clock: `now` is a parameter
+PURE = set[str]().union(*FLOORS[:8])  # no loop, no socket, no clock: `now` is a parameter
 IMPURE = {"anyio", "asyncio", "select", "socket", "ssl", "threading", "time", "trio", "uvicorn"}
 
 

@@ -385,7 +385,7 @@ BAD_CALLS: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
     + [(verb, ("alice", channel)) for verb in ("subscribe", "unsubscribe") for channel in ("*", "#alice", "#bob")],
     "data": [
         ("publish", ("news", object)),
-        ("send_to_user", ("alice", {1, 2})),
+        ("send_to_user", ("alice", {1, 2j})),
         ("send_to_users", (["alice"], object)),
         ("send_to_all", ("\ud800",)),
         ("publish", ("news", "x" * 101)),

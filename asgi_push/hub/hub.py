@@ -10,7 +10,7 @@ import anyio
 
 from ..brokers import Broker, PresenceStore
 from ..disconnect import Disconnect
-from ..encoding import encode
+from ..encoding import Encoder
 from ..errors import BrokerError
 from ..heartbeat import Beat
 from ..logs import RateLimit, logger, printable
@@ -65,6 +65,7 @@ class Hub:
         presence: PresenceStore,
         namespaces: Namespaces,
         counters: Counters,
+        encoder: Encoder,
     ) -> None:
         self.settings = settings
         self.hooks = hooks
@@ -76,6 +77,8 @@ class Hub:
         self.presence = presence
         self.namespaces = namespaces
         self.counters = counters
+        self.encode = encoder.encode
+        self.encode_info = encoder.encode_info
         self._background = Background()
         self.spawn = self._background.spawn
         self.turns = Turns()
@@ -298,13 +301,6 @@ class Hub:
         self._calls.call(session, hook, *args, size=size)
 
     # -- what sessions are sent -------------------------------------------------------------------------------------
-
-    def encode(self, data: Any) -> Payload:
-        """Encode what is to be sent; ValueError if it cannot be, or if no session's queue could ever hold it."""
-        payload = encode(data)
-        if len(payload.data) > self.settings.queue_bytes:
-            raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self.settings.queue_bytes})")
-        return payload
 
     async def send(self, session: Session, data: Any) -> bool:
         """Send to one session, after what was published before; return whether it was open."""

@@ -19,7 +19,8 @@ from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..push import Push
 from ..session import State
-from ..transports.handshake import anonymous_allowed, credentials_of, seconds_left, usable, who
+from ..transports.handshake import NO_INFO, anonymous_allowed, credentials_of, seconds_left, usable, who
+from ..transports.refusal import warn
 from .context import Context
 from .errors import CommandError, Ended
 from .refused import check_subscribe
@@ -44,7 +45,12 @@ async def connect(context: Context, command: Command) -> None:
         raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
     if session.state is not State.OPEN:  # it gave its place back when it ended
         return
-    session.user, session.info = credentials.user, credentials.info
+    session.user = credentials.user
+    try:
+        session.info = credentials.info
+    except ValueError as error:
+        warn("an SDK client was refused, as the info of its credentials is no JSON: %s", str(error))
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, NO_INFO)) from None
     try:
         await hub.admit(session)
     except Refused as refused:

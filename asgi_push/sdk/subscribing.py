@@ -12,6 +12,7 @@ from ..messages import StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode
 from ..protocols.centrifuge.commands import sparse
 from ..session import TrackedSubscription
+from ..transports.refusal import warn
 from .context import Context, channel_of
 from .errors import CommandError, Ended
 from .refused import check_subscribe, check_type
@@ -40,7 +41,7 @@ async def subscribe(context: Context, command: Command) -> None:
         raise CommandError(ErrorCode.LIMIT_EXCEEDED)
     ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
-    subscription.info = None if allowed is None else allowed.info
+    subscription.info = None if allowed is None else _info(context, allowed)
     result = await begin(context, channel, subscription, command.params)
     if not subscription.active:  # more came meanwhile than is held back
         raise CommandError(ErrorCode.INTERNAL)
@@ -48,6 +49,14 @@ async def subscribe(context: Context, command: Command) -> None:
     context.send(context.codec.reply(command.id, "subscribe", result))
     context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
+
+
+def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:
+    try:
+        return context.hub.encode_info(allowed.info)
+    except ValueError as error:
+        warn("a subscription token was refused, as its info is no JSON: %s", str(error))
+        raise CommandError(ErrorCode.PERMISSION_DENIED) from None
 
 
 async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:

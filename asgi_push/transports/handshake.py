@@ -30,6 +30,7 @@ _HANDSHAKE_TIME = 10.0
 _MISSING = "let the client send credentials, or set anonymous=true if it may come without"
 _EXPIRED = "the client must come with new ones; if they are new, see what the clocks say"
 _IMPOSSIBLE = "correct what authenticate or the token says, or the path that the client uses"
+NO_INFO = "the info of the credentials is no JSON"
 _TOO_SLOW = "have %s answer within 10 s"
 
 
@@ -61,7 +62,10 @@ async def let_in(
     session = Session(secrets.token_urlsafe(12), credentials.user, carrier, codec, hub, heartbeat, now)
     session.path_params = path_params
     session.remote = remote(scope)
-    session.info = credentials.info
+    try:
+        session.info = credentials.info
+    except ValueError as error:
+        raise Refusal(403, NO_INFO, "correct what authenticate or the token says: %s", str(error)) from None
     left = seconds_left(credentials)
     session.expires_at = None if left is None else now + left
     channels = await wanted_channels(push, scope, session, credentials)

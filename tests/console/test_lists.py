@@ -75,7 +75,7 @@ async def test_session() -> None:
     async with pushing() as (push, server):
         await server.connect("/ws/alice")
         (session,) = push.sessions("alice")
-        session.info = {"plan": "team", 7: object()}
+        session.info = {"plan": "team", 7: 1}
         shown = show_session(push.hub, session.id)
         assert shown["names"] == ["*", "#alice"]
         assert '"plan":"team"' in shown["known"]["info"]

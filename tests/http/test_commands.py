@@ -155,14 +155,6 @@ async def test_history_of_all_kinds() -> None:
         ]
 
 
-async def test_presence_that_is_no_json() -> None:
-    """What an application says of a session and JSON cannot is an error of this command."""
-    async with api(namespaces={"": ChannelOptions(presence=True)}) as caller:
-        await caller.server.connect("/ws/alice")
-        caller.push.sessions()[0].info = object()
-        assert await caller.error("presence", channel="#alice") == (100, "internal server error")
-
-
 async def test_a_subscription_keeps_what_is_in_no_history() -> None:
     """To an SDK client a publication without a place in the stream is one more, before, in and after its stretch."""
     async with api(authorize=lambda session, channel, action: True) as caller:

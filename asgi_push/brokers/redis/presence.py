@@ -205,12 +205,7 @@ class RedisPresence:
         """
         since = time.time() - (time.monotonic() - session.connected_at)
         info = session.describe(channel)
-        try:
-            told = orjson.dumps([info.user, info.conn_info, info.chan_info])
-        except TypeError as error:
-            self._tell(error)
-            told = orjson.dumps([info.user, None, None])
-        return b"%d %b" % (since * 1e6, told)
+        return b"%d %b" % (since * 1e6, orjson.dumps([info.user, info.conn_info, info.chan_info]))
 
     def _tell(self, error: Exception) -> None:
         if (held_back := self._quiet.allow("", time.monotonic())) is not None:
