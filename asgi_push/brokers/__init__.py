@@ -1,6 +1,6 @@
 """What carries publications between processes, keeps their history, and knows who is in a channel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,13 @@ from ..stream import Recovery
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
 IDEMPOTENCY_TTL = 300.0
+
+
+# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a connection.
+OUTAGES = (
+    "busy", "clusterdown", "connection", "deaf", "loading", "masterdown", "misconf", "noauth", "noperm", "noreplicas",
+    "oom", "other", "readonly", "timeout", "tryagain", "wrongpass", "wrongtype",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,16 @@ class Broker(Protocol):
     @property
     def connected(self) -> bool:
         """Whether it can do its work now, as far as it knows; for people to look at."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot do its work now, in the server's words and without its address; empty if it can."""
+        ...
+
+    @property
+    def outages(self) -> Mapping[str, int]:
+        """How often it began not to be able to, by why, one of ``OUTAGES``."""
         ...
 
     async def start(self, receiver: Receiver) -> None:

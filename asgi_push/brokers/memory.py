@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import anyio
 
@@ -11,7 +12,7 @@ from ..messages import ClientInfo, History, Notice, Publication, PublishResult, 
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
-from . import IDEMPOTENCY_TTL, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
+from . import IDEMPOTENCY_TTL, OUTAGES, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -25,6 +26,8 @@ class MemoryBroker:
     """Publications go to the sessions of this process, and nowhere else."""
 
     connected = True
+    problem = ""
+    outages: Mapping[str, int] = MappingProxyType(dict.fromkeys(OUTAGES, 0))
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

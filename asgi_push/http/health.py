@@ -1,4 +1,4 @@
-"""``GET {http_path}/health``: whether new sessions are taken here, for load balancers."""
+"""``GET {http_path}/health``: whether new sessions are taken here, for load balancers, and what does not work."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,20 @@ from ..push import Push
 
 
 async def serve_health(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
-    """Answer 200, or 503 from the moment on in which the process is to end."""
+    """Answer 200, or 503 from the moment on in which the process is to end.
+
+    A broker that does not do its work is told, in its own words. It is no reason for 503: all processes have the same,
+    and sessions that stay get what comes once it is back.
+    """
+    never_kept = {"Cache-Control": "no-store"}
     if scope["method"] not in ("GET", "HEAD"):
         response = PlainTextResponse("only GET", 405, {"Allow": "GET, HEAD"})
-    elif _serving(push):
-        response = PlainTextResponse("ok", headers={"Cache-Control": "no-store"})
+    elif not _serving(push):
+        response = PlainTextResponse("draining", 503, never_kept | {"Retry-After": "5"})
+    elif problem := push.hub.broker.problem:
+        response = PlainTextResponse(f"degraded: {problem}", headers=never_kept)
     else:
-        response = PlainTextResponse("draining", 503, {"Cache-Control": "no-store", "Retry-After": "5"})
+        response = PlainTextResponse("ok", headers=never_kept)
     await response(scope, receive, send)
 
 

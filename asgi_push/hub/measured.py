@@ -1,7 +1,7 @@
 """A broker whose requests are timed and counted, as far as metrics or the console want that."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from ..brokers import Broker, Receiver, StreamOptions
@@ -24,6 +24,16 @@ class MeasuredBroker:
     def connected(self) -> bool:
         """Whether it can do its work now."""
         return self._broker.connected
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot do its work now."""
+        return self._broker.problem
+
+    @property
+    def outages(self) -> Mapping[str, int]:
+        """How often it could not, by why."""
+        return self._broker.outages
 
     async def _measure(self, operation: str, request: Awaitable[T]) -> T:
         began = time.monotonic()

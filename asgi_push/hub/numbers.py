@@ -36,6 +36,7 @@ class Numbers:
         counters.channels = self._registry.channel_count
         counters.queue_bytes = self._writers.queue_bytes
         counters.broker_up = int(self._broker.connected)
+        counters.broker_outages = dict(self._broker.outages)
         return counters
 
     async def everywhere(self) -> Snapshot:

@@ -51,6 +51,7 @@ class Counters:
     __slots__ = (
         "broker",
         "broker_errors",
+        "broker_outages",
         "broker_up",
         "channels",
         "connects",
@@ -88,3 +89,4 @@ class Counters:
         self.channels = 0
         self.queue_bytes = 0
         self.broker_up = 1
+        self.broker_outages: dict[str, int] = {}

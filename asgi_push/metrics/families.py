@@ -45,7 +45,8 @@ FAMILIES = (
     Family("gaps", "counter", "open subscriptions that could not go on because a publication was missing"),
     Family("broker", "histogram", "one request to the broker", ("operation",)),
     Family("broker_errors", "counter", "requests that the broker did not answer", ("operation",)),
-    Family("broker_up", "gauge", "1 while the broker can be reached, else 0; of several processes the least"),
+    Family("broker_outages", "counter", "times the broker began not to answer, to refuse or to be deaf", ("reason",)),
+    Family("broker_up", "gauge", "1 while the broker answers and refuses nothing; of several processes the least"),
 )
 
 # A number, or what a histogram is: its counts and its sum.

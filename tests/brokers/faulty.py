@@ -13,7 +13,7 @@ import psutil
 import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers.redis import hearing, link, outage, server, subscriber
+from asgi_push.brokers.redis import hearing, link, outage, pulse, server, subscriber
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -89,6 +89,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
     monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
     monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
+    monkeypatch.setattr(link, "_IDLE", 0.5)
+    monkeypatch.setattr(link, "_PROBE_AGAIN", 0.1)
+    monkeypatch.setattr(pulse, "_EVERY", 0.1)
+    monkeypatch.setattr(pulse, "_LATE", 0.5)
     monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
     monkeypatch.setattr(outage, "_SHORT", 0.3)
     monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)

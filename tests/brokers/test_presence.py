@@ -108,8 +108,8 @@ async def flush(redis: Server) -> None:
 @asynccontextmanager
 async def linked(redis: Server | Cluster) -> AsyncIterator[Link]:
     server = RedisServer(redis.redis)
-    link = Link(server, Outage(server.name))
-    link.start()
+    link = Link(server, Outage(server.name), Keys("test", 0))
+    await link.start()
     yield link
     await link.stop()
 

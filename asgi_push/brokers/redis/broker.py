@@ -1,6 +1,7 @@
 """The broker over Redis: history, position and delivery in one step there, and one order for all processes."""
 
 import asyncio
+from collections.abc import Mapping
 
 from ...errors import BrokerError
 from ...messages import History, Notice, Publication, PublishResult, StreamPosition
@@ -10,7 +11,9 @@ from .hearing import Hearing
 from .keys import Keys
 from .link import Link
 from .outage import Outage
+from .pulse import Pulse
 from .server import Server
+from .stopping import to_the_end
 from .streams import Streams
 
 
@@ -21,30 +24,47 @@ class RedisBroker:
         server = Server(url)
         self._outage = Outage(server.name)
         self.keys = Keys(prefix, server.database)
-        self.link = Link(server, self._outage)
+        self.link = Link(server, self._outage, self.keys)
+        self._started = False
         self._streams = Streams(self.link, self.keys)
-        self._hearing = Hearing(server, self._outage, self.keys, self._streams)
+        pulse = Pulse(self.link, self.keys, self._outage)
+        self._hearing = Hearing(server, self._outage, self.keys, self._streams, pulse)
 
     @property
     def connected(self) -> bool:
-        """Whether Redis answered when it was last spoken to."""
+        """Whether Redis answered and refused nothing when it was last spoken to, and lets everything be heard."""
         return not self._outage
+
+    @property
+    def problem(self) -> str:
+        """What does not work now, in Redis' own words where there are any."""
+        return self._outage.problem
+
+    @property
+    def outages(self) -> Mapping[str, int]:
+        """How often something began not to work, by why."""
+        return self._outage.counts
 
     async def start(self, receiver: Receiver) -> None:
         """Begin; Redis need not be there yet.
 
         Raises:
-            BrokerError: this is not asyncio, the only event loop that redis-py knows.
+            BrokerError: this is not asyncio, the only event loop that redis-py knows; or Redis is there, and too old.
         """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             raise BrokerError("broker: redis:// needs asyncio, and this event loop is another") from None
-        self.link.start()
+        self._started = True
+        await self.link.start()
         self._hearing.start(receiver)
 
     async def stop(self) -> None:
-        """End."""
+        """End; who is cancelled meanwhile leaves no connection and no task behind."""
+        if self._started:
+            await to_the_end(self._stop())
+
+    async def _stop(self) -> None:
         await self._hearing.stop()
         await self.link.stop()
 

@@ -13,6 +13,7 @@ from .feed import Feed
 from .keys import Keys
 from .orders import COMMANDS, Orders
 from .outage import Outage
+from .pulse import Pulse
 from .server import Server
 from .streams import Streams
 from .subscriber import Subscriber
@@ -30,11 +31,11 @@ _COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
 class Hearing:
     """Delivers what is published in one Redis, once and in order, whatever becomes of the connection."""
 
-    def __init__(self, server: Server, outage: Outage, keys: Keys, streams: Streams) -> None:
+    def __init__(self, server: Server, outage: Outage, keys: Keys, streams: Streams, pulse: Pulse) -> None:
         self._keys = keys
         self._streams = streams
         self._orders = Orders(self._deliver)
-        self._subscriber = Subscriber(server, outage, self._heard, self._subscribed, self._forgotten)
+        self._subscriber = Subscriber(server, outage, pulse, self._heard, self._subscribed, self._forgotten)
         self._feeds: dict[str, Feed] = {}
         self._to_check: set[str] = set()
         self._check = asyncio.Event()

@@ -1,10 +1,13 @@
-"""Tells of an outage once when it begins, and once when it is over."""
+"""Tells of an outage when it begins, when its reason changes, and when it is over."""
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ...logs import logger, printable
+from redis import exceptions
+
+from ...logs import RateLimit, logger
+from .. import OUTAGES
 
 # Waits between two attempts to connect, in seconds; nobody waits for more than the last for a server that is back.
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
@@ -12,37 +15,104 @@ _FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
 # After so many seconds an outage is none that is over at once.
 _SHORT = 1.0
 
+# Seconds between two log lines of one outage, and how much of Redis' words is shown.
+_QUIET, _MAX_WORDS = 10.0, 300
+
+# While one of these is down nothing comes and nothing goes; of a cluster's node only its own channels stand still.
+_CONNECTIONS = frozenset({"commands", "subscriptions"})
+
+
+class Deaf(ConnectionError):
+    """A connection answers, and what is published does not come on it."""
+
+
+def words(error: BaseException) -> str:
+    """Return what Redis said, with the code that redis-py takes away; of a silence, that there was no answer."""
+    if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
+        return "no answer in time"
+    text, code = str(error) or type(error).__name__, getattr(error, "status_code", None)
+    return text if code in (None, "", "ERR") or text.startswith(code) else f"{code} {text}"
+
+
+def reason(error: BaseException) -> str:
+    """Return what metrics call an error: the code of Redis in lower case, or what became of the connection."""
+    if isinstance(error, Deaf):
+        return "deaf"
+    code = words(error).partition(" ")[0]
+    if code.isupper() and code.lower() in OUTAGES:
+        return code.lower()
+    if "can't run this command" in str(error) or "can't access at least one" in str(error):
+        return "noperm"  # as Redis says it of what a script does
+    if isinstance(error, TimeoutError | exceptions.TimeoutError):
+        return "timeout"
+    return "connection" if isinstance(error, OSError | exceptions.ConnectionError) else "other"
+
 
 class Outage:
-    """What of one server's connections is down."""
+    """What of one server does not work now, by what is concerned: a kind of connections, or what Redis refuses."""
 
     def __init__(self, server: str) -> None:
         self._server = server
-        self._down: set[str] = set()
+        self._down: dict[str, BaseException] = {}
         self._since = 0.0
+        self._told = ""
+        self._quiet = RateLimit(_QUIET)
+        self._counts = dict.fromkeys(OUTAGES, 0)
 
     def __bool__(self) -> bool:
         return bool(self._down)
 
     @property
     def lasting(self) -> bool:
-        """Whether it is down, and has been for longer than it takes to connect again."""
-        return bool(self._down) and time.monotonic() > self._since + _SHORT
+        """Whether connections are down, and it has been for longer than it takes to connect again."""
+        return not _CONNECTIONS.isdisjoint(self._down) and time.monotonic() > self._since + _SHORT
+
+    @property
+    def problem(self) -> str:
+        """What does not work now, in Redis' words where there are any; without its address, empty if all works."""
+        return "; ".join(dict.fromkeys(_public(what, error) for what, error in self._down.items()))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often something began not to work, by why."""
+        return self._counts
 
     def began(self, what: str, error: BaseException) -> None:
-        """One kind of connection is lost."""
+        """Something does not work, for the first time or still; the reason may be another than before."""
         if not self._down:
             self._since = time.monotonic()
-            reason = printable(f"{type(error).__name__}: {error}")
-            logger.error("%s does not answer: %s; trying again", self._server, reason)
-        self._down.add(what)
+            self._told = ""
+            self._quiet = RateLimit(_QUIET)
+        known = self._down.get(what)
+        if known is None or reason(known) != reason(error):
+            self._counts[reason(error)] += 1
+        self._down[what] = error
+        told = _line(what, error)
+        if told != self._told and self._quiet.allow("", time.monotonic()) is not None:
+            self._told = told
+            logger.error("%s %s; trying again", self._server, told)
 
     def ended(self, what: str) -> None:
         """It works again."""
         if what in self._down:
-            self._down.discard(what)
+            del self._down[what]
             if not self._down:
                 logger.warning("%s answers again, after %.1f s", self._server, time.monotonic() - self._since)
+
+
+def _line(what: str, error: BaseException) -> str:
+    said = ascii(words(error)[:_MAX_WORDS])[1:-1]
+    if isinstance(error, Deaf):
+        return f"tells nothing of what is published: {said}"
+    if what in _CONNECTIONS or what == "a node":
+        return f"does not answer: {type(error).__name__}: {said}"
+    return f"refuses {what}: {said}"
+
+
+def _public(what: str, error: BaseException) -> str:
+    if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError) or reason(error) == "loading":
+        return f"Redis: {ascii(words(error)[:_MAX_WORDS])[1:-1]}"
+    return "Redis tells nothing of what is published" if isinstance(error, Deaf) else "Redis does not answer"
 
 
 def backoffs() -> Iterator[float]:

@@ -46,9 +46,12 @@ if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[3]) then redis.call('PUBLISH'
 return 1
 """)
 
+# A sign of life. KEYS: says which node of a cluster publishes it. ARGV: where to publish, and what.
+SIGN = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
+
 # KEYS: hash. ARGV: milliseconds to keep it. Returns epoch and offset.
 LOOK = Script("""
-redis.call('PEXPIRE', KEYS[1], ARGV[1], 'GT')
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('HMGET', KEYS[1], 'e', 's')
 """)
 

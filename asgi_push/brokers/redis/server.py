@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis import exceptions
 from redis.asyncio import ConnectionPool, RedisCluster
@@ -12,6 +13,8 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from .version import check_version
 
 Command = tuple[bytes | str | int, ...]
 
@@ -28,6 +31,12 @@ _NODE_TIME = 1.0
 # How often it is asked who is in a cluster while a node does not answer, in seconds.
 _LOOK_EVERY = 0.2
 
+# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
+_FIXED = frozenset(
+    {"protocol", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses"}
+    | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
+)  # fmt: skip
+
 # After these answers of a node another may be in its place.
 NODE_GONE = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
@@ -40,6 +49,15 @@ class Wire(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it needs no ``open``."""
+        ...
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes take commands."""
+        ...
+
+    def node(self, key: str) -> str:
+        """Return the name of the node that has a key."""
         ...
 
     async def open(self) -> None:
@@ -59,7 +77,7 @@ class Server:
     """Makes connections to the Redis of a URL."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = url = _stripped(url)
         # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
         self._options: dict[str, Any] = {"protocol": 2, "socket_keepalive": True, "client_name": "asgi_push"}
         pool = self._pool = ConnectionPool.from_url(
@@ -70,27 +88,47 @@ class Server:
             **self._options,
         )
         self._nodes: list[ClusterNode] = []  # if it is a cluster
+        self._subscribed_to = ""  # the node of the last connection
         self.name = "Redis at {host}:{port}".format_map({"host": "localhost", "port": 6379, **pool.connection_kwargs})
         self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def connection(self) -> AbstractConnection:
         """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
         kwargs = dict(self._pool.connection_kwargs)
-        if self._nodes:
-            node = random.choice(self._nodes)  # noqa: S311  # spreads the load, and comes to another when one is gone
+        # Another than the last, of which nothing more came.
+        nodes = [node for node in self._nodes if node.name != self._subscribed_to] or self._nodes
+        if nodes:
+            node = random.choice(nodes)  # noqa: S311  # spreads the load
+            self._subscribed_to = node.name
             kwargs |= {"host": node.host, "port": node.port}
         return self._pool.connection_class(**kwargs)
 
     async def wire(self) -> Wire:
-        """Return what commands go through, alone or a cluster: the server says which it is."""
+        """Return what commands go through, alone or a cluster: the server says which it is.
+
+        Raises:
+            TooOldError: it can never do what is needed; and whatever redis-py raises.
+        """
         if not self._nodes:
             alone = AloneWire(self._pool)
-            await alone.open()
-            (info,) = await alone.execute([("INFO", "cluster")])
-            if b"cluster_enabled:1" not in info:
-                return alone
+            try:
+                if not await self._is_cluster(alone):
+                    return alone
+            except BaseException:
+                await alone.close()
+                raise
             await alone.close()
         return ClusterWire(self._cluster, self._found)
+
+    async def _is_cluster(self, alone: "AloneWire") -> bool:
+        await alone.open()
+        answers = await alone.execute([("INFO", "server"), ("INFO", "cluster")])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        server, cluster = answers
+        check_version(server)
+        return b"cluster_enabled:1" in cluster
 
     def _cluster(self) -> RedisCluster:
         nodes = [ClusterNode(node.host, node.port) for node in self._nodes]
@@ -107,8 +145,18 @@ class Server:
         self._nodes = nodes
 
 
+def _stripped(url: str) -> str:
+    """Return a URL without options that would break what is done here; those of a URL win over all others."""
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in options if name not in _FIXED]
+    return url if kept == options else urlunsplit(parts._replace(query=urlencode(kept)))
+
+
 class AloneWire:
     """One server: everything in one round trip on one connection."""
+
+    nodes = 1
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -119,6 +167,10 @@ class AloneWire:
     def ready(self) -> bool:
         """Whether there is a connection that was good a moment ago."""
         return self._connection is not None and time.monotonic() < self._used_at + _FRESH
+
+    def node(self, key: str) -> str:
+        """There is one."""
+        return ""
 
     async def open(self) -> None:
         """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
@@ -175,10 +227,27 @@ class ClusterWire:
         """Whether the nodes are known."""
         return self._cluster is not None
 
+    @property
+    def nodes(self) -> int:
+        """How many primaries there are."""
+        return 0 if self._cluster is None else len(self._cluster.get_primaries())
+
+    def node(self, key: str) -> str:
+        """Return the name of the node that has a key, empty if none has."""
+        try:
+            node = None if self._cluster is None else self._cluster.get_node_from_key(key)
+        except exceptions.SlotNotCoveredError:
+            node = None
+        return "" if node is None else str(node.name)
+
     async def open(self) -> None:
         """Know the nodes."""
         cluster = self._make()
-        await cluster.initialize()
+        try:
+            await cluster.initialize()
+        except BaseException:
+            await cluster.aclose()
+            raise
         self._cluster = cluster
         self._found(cluster.get_nodes())
 
@@ -187,9 +256,14 @@ class ClusterWire:
         if self._cluster is None:
             raise ConnectionError("not open")
         cluster, by_node = self._cluster, dict[Any, list[int]]()
-        for place, command in enumerate(commands):
-            by_node.setdefault(cluster.get_node_from_key(_key(command)), []).append(place)  # type: ignore[arg-type]
         answers: list[Any] = [None] * len(commands)
+        for place, command in enumerate(commands):
+            try:
+                node = cluster.get_node_from_key(_key(command))  # type: ignore[arg-type]
+            except exceptions.SlotNotCoveredError as error:  # the others have a node
+                answers[place] = exceptions.ClusterDownError(str(error))
+            else:
+                by_node.setdefault(node, []).append(place)
         found = await asyncio.gather(
             *[_pipeline(cluster, [commands[place] for place in places]) for places in by_node.values()]
         )

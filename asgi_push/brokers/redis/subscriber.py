@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
 from ...errors import BrokerError
-from .outage import Outage, backoffs
+from .outage import Deaf, Outage, backoffs
+from .pulse import Pulse
 from .server import CONNECT_TIME, Server
 
 # A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
@@ -30,9 +31,12 @@ Told = Callable[[bytes], None]
 class Subscriber:
     """Keeps one connection subscribed to the names that are wanted; a lost one is made anew, with all of them."""
 
-    def __init__(self, server: Server, outage: Outage, heard: Heard, subscribed: Told, forgotten: Told) -> None:
+    def __init__(
+        self, server: Server, outage: Outage, pulse: Pulse, heard: Heard, subscribed: Told, forgotten: Told
+    ) -> None:
         self._server = server
         self._outage = outage
+        self._pulse = pulse
         self._heard = heard
         self._subscribed = subscribed  # told of a name that is heard now, for the first time or again
         self._forgotten = forgotten  # told of one that will not be heard any more
@@ -88,6 +92,8 @@ class Subscriber:
                     await connection.connect()  # type: ignore[no-untyped-call]
                 waits = backoffs()
                 await self._serve(connection)
+            except Deaf as error:
+                self._outage.began("what is published", error)
             except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
                 self._outage.began("subscriptions", error)
             finally:
@@ -98,14 +104,24 @@ class Subscriber:
         for name, done in self._wanted.items():
             if done is None:
                 self._wanted[name] = asyncio.get_running_loop().create_future()
-        self._asked = list(self._wanted)
+        self._asked = [self._pulse.name, *self._wanted]
         self._work.set()
-        writing = asyncio.create_task(self._write(connection))
+        helpers = [asyncio.create_task(self._write(connection)), asyncio.create_task(self._watch(connection))]
         try:
-            await self._read(connection, writing)
+            await self._read(connection, helpers)
+        except Exception as error:  # noqa: BLE001  # as in _run
+            raise _failure(helpers) or error from None
         finally:
-            writing.cancel()
-            await asyncio.wait([writing])
+            for task in helpers:
+                task.cancel()
+            await asyncio.wait(helpers)
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        try:
+            await self._pulse.watch()
+        except Deaf:
+            await connection.disconnect(nowait=True)  # ends the reading, once what was read is delivered
+            raise
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -133,10 +149,12 @@ class Subscriber:
             self._forgotten(name)
         return names
 
-    async def _read(self, connection: AbstractConnection, writing: asyncio.Task[None]) -> None:
+    async def _read(self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]) -> None:
         silent = False
-        while not writing.done():
+        while not any(task.done() for task in helpers):
+            self._pulse.reading = True
             answer = await connection.read_response(disable_decoding=True, timeout=_SILENCE)
+            self._pulse.reading = False
             if answer is None:
                 if silent:
                     raise TimeoutError("no sign of life")
@@ -146,11 +164,14 @@ class Subscriber:
             silent = False
             self._outage.ended("subscriptions")
             await self._take(answer)
-        writing.result()
+        raise _failure(helpers) or ConnectionError("nothing can be asked for any more")
 
     async def _take(self, answer: Any) -> None:
         match answer:
+            case [b"message", self._pulse.name, sign]:
+                self._pulse.heard(sign)
             case [b"message", name, message]:
+                self._pulse.came += 1
                 await self._heard(name, message)
             case [b"subscribe", name, _] if name in self._wanted:
                 done = self._wanted[name]
@@ -158,3 +179,10 @@ class Subscriber:
                 if done is not None:
                     done.set_result(None)
                 self._subscribed(name)
+            case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
+                raise ConnectionError("Redis dropped a subscription that was not given up")
+
+
+def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
+    """Return why the first of them ended that has."""
+    return next((task.exception() for task in tasks if task.done() and not task.cancelled()), None)

