@@ -20,6 +20,10 @@ from .transports.websocket import serve_websocket
 if TYPE_CHECKING:
     from .console.serve import Console
 
+# An api_key of fewer characters is one that somebody thought of. The right one is always served, however many wrong
+# ones came, so it must be too many to try.
+_SHORT_KEY = 16
+
 _CONSOLE = ("/console", "/console/", "/console/{name}")
 
 Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
@@ -82,6 +86,12 @@ class PushMiddleware:
 
     def _warn(self, plain: "Path") -> None:
         settings = self.push.settings
+        if settings.api_key and len(settings.api_key) < _SHORT_KEY:
+            logger.warning(
+                "the api_key has %d characters, and may be guessed: make one with "
+                'python -c "import secrets; print(secrets.token_urlsafe())"',
+                len(settings.api_key),
+            )
         if "user_id" in plain.convertors and self.push.authenticate is None and settings.token_secret is None:
             logger.warning(
                 "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "

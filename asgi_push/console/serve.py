@@ -18,9 +18,9 @@ from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import ClientHeartbeat
 from ..http.body import read_body
-from ..http.key import is_key
+from ..http.key import is_key, refuse_wrong_key
 from ..hub.hub import Hub
-from ..logs import RateLimit, logger, printable
+from ..logs import logger, printable
 from ..protocols import plain
 from ..push import Push
 from ..session import Session
@@ -30,7 +30,7 @@ from ..transports.websocket import WebSocketCarrier, run_session, too_large
 from .acting import act
 from .feed import MAX_WATCHERS, Feed, Watcher, send
 from .files import HEADERS, document, file
-from .login import COOKIE, LIFETIME, Attempts, expiry, issue
+from .login import COOKIE, LIFETIME, Forged, expiry, issue
 from .wishes import Action, Unclear, read
 
 # A key, and JSON around it, in bytes.
@@ -45,8 +45,6 @@ class Console:
 
     def __init__(self) -> None:
         self._feeds: WeakKeyDictionary[Hub, Feed] = WeakKeyDictionary()
-        self._attempts = Attempts()
-        self._quiet = RateLimit(1.0)
 
     # -- the page and the login -------------------------------------------------------------------------------------
 
@@ -77,23 +75,17 @@ class Console:
         ):  # its addresses are relative to a page without a slash at its end
             return RedirectResponse("../console", 308, HEADERS)
         if name is None:
-            return document("login.html" if logged_in_until(push, request) is None else "index.html")
+            return document("index.html") if logged_in_until(push, request) is not None else _login_page(request)
         if (found := file(request, name)) is None:
             raise HTTPException(404, "no such file")
         return found
 
     async def _login(self, push: Push, request: Request) -> Response:
-        address = request.client.host if request.client is not None else ""
-        if wait := self._attempts.wait(address, time.monotonic()):
-            raise HTTPException(429, "too many tries", {"Retry-After": str(int(wait) + 1)})
         key = push.settings.api_key or ""
         if not is_key(_offered_key(await read_body(request, _MAX_LOGIN)), key):
-            if (held_back := self._quiet.allow("wrong", time.monotonic())) is not None:
-                message = "a wrong key for the console from %s (and %d more since the last such line)"
-                logger.warning(message, printable(address), held_back)
+            refuse_wrong_key(push, request, "the console")
             raise HTTPException(401, "this is not the api_key")
-        self._attempts.forget(address)
-        logger.info("a login to the console from %s", printable(address))
+        logger.info("a login to the console from %s", printable(request.client.host if request.client else ""))
         response = Response(status_code=204, headers=HEADERS)
         # Without a path: the browser's own for it is the console's, whatever a proxy makes of it.
         value, secure = issue(key, time.time()), _is_secure(request)
@@ -125,7 +117,10 @@ class Console:
         connection = HTTPConnection(scope)
         if not connection.headers.get("origin") or not _same_origin(connection):
             raise Refusal(403, "a console is opened by its own page")
-        until = logged_in_until(push, connection)
+        try:
+            until = logged_in_until(push, connection)
+        except HTTPException as refusal:
+            raise Refusal(refusal.status_code, refusal.detail) from None
         if until is None:
             raise Refusal(401, "not logged in")
         try:
@@ -201,9 +196,19 @@ async def _act(push: Push, hub: Hub, watcher: Watcher, action: Action) -> None:
 
 
 def logged_in_until(push: Push, connection: HTTPConnection) -> float | None:
-    """Return until when whoever sends this is logged in, as a Unix time; None if not at all."""
+    """Return until when whoever sends this is logged in, as a Unix time; None if not at all.
+
+    Raises:
+        HTTPException: it sends what another key has signed, too often (429): who looks for the key can do it so, too.
+    """
     value, key = connection.cookies.get(COOKIE), push.settings.api_key
-    return expiry(key, value, time.time()) if value and key else None
+    if not value or not key:
+        return None
+    try:
+        return expiry(key, value, time.time())
+    except Forged:
+        refuse_wrong_key(push, connection, "the console")
+        return None
 
 
 def check_same_origin(request: Request) -> None:
@@ -233,7 +238,15 @@ def _offered_key(body: bytes) -> bytes:
         return b""
 
 
+def _login_page(request: Request) -> Response:
+    response = document("login.html")
+    return _without_cookie(response) if COOKIE in request.cookies else response  # what it has is good no more
+
+
 def _logout() -> Response:
-    response = Response(status_code=204, headers=HEADERS)
+    return _without_cookie(Response(status_code=204, headers=HEADERS))
+
+
+def _without_cookie(response: Response) -> Response:
     response.delete_cookie(COOKIE, path=None, httponly=True, samesite="strict")  # type: ignore[arg-type]  # no path
     return response

@@ -13,7 +13,7 @@ from ..push import Push
 from .body import read_body
 from .commands import carry_out
 from .fields import METHODS, Undecodable
-from .key import has_key
+from .key import require_key
 
 # The smallest limit of a body, in bytes: a thousand channels with the longest names, several times.
 _MIN_BODY = 1024 * 1024
@@ -37,8 +37,7 @@ async def _answer(push: Push, request: Request, method: str) -> bytes:
         raise HTTPException(404, "no such method")
     if request.method != "POST":
         raise HTTPException(405, "only POST", {"Allow": "POST"})
-    if not has_key(request.headers, push.settings.api_key):
-        raise HTTPException(401, "X-API-Key is missing or wrong", {"WWW-Authenticate": "apikey"})
+    require_key(push, request, "the API")
     try:
         push.hub  # noqa: B018  # raises where it does not run, or on another event loop
         return await carry_out(push, method, await read_body(request, _limit(push)))
