@@ -1,7 +1,7 @@
 """What waits to be sent to one session, or for its hooks: bounded by messages and by bytes."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
@@ -122,6 +122,11 @@ class SendQueue(Generic[M]):
         message = self._messages.popleft()
         self._sending = message.size
         return message
+
+    def keep(self, wanted: Callable[[M], bool]) -> None:
+        """Throw away what waits and is not wanted; what is being sent still counts."""
+        self._messages = deque(filter(wanted, self._messages))
+        self.bytes = (self._sending or 0) + sum(map(_SIZE, self._messages))
 
     def clear(self) -> None:
         """Throw away what waits; what is being sent still counts."""

@@ -23,7 +23,7 @@ class State(Enum):
 class Subscription:
     """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
 
-    __slots__ = ("active", "since")
+    __slots__ = ("active", "announced", "since")
 
     # What the application says of the session in the channel, as JSON.
     info: bytes | None = None
@@ -31,6 +31,7 @@ class Subscription:
     def __init__(self, since: int) -> None:
         self.since = since
         self.active = True
+        self.announced = False  # the others in the channel were told that it came
 
 
 class TrackedSubscription(Subscription):
@@ -88,14 +89,18 @@ class Carrier(Protocol):
 
 
 class HookCall:
-    """One call that waits; ``size`` is that of the client's message that it was made for."""
+    """One call that waits; ``size`` is that of the client's message that it was made for.
 
-    __slots__ = ("args", "hook", "size")
+    One that is made ``always`` is not dropped when the session is closed.
+    """
 
-    def __init__(self, hook: Callable[..., Any], args: tuple[Any, ...], size: int) -> None:
+    __slots__ = ("always", "args", "hook", "size")
+
+    def __init__(self, hook: Callable[..., Any], args: tuple[Any, ...], size: int, *, always: bool) -> None:
         self.hook = hook
         self.args = args
         self.size = size
+        self.always = always
 
 
 class Client(Protocol):
@@ -160,6 +165,7 @@ class Session:
         "carrier",
         "client",
         "codec",
+        "connected",
         "connected_at",
         "disconnect",
         "entered",
@@ -200,7 +206,8 @@ class Session:
         self.expires_at: float | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.state = State.OPEN
-        self.entered = False  # whether the registry, and with it the application, ever knew it
+        self.entered = False  # whether the registry ever knew it
+        self.connected = False  # whether on_connect was asked for, so that on_disconnect is owed
         self.disconnect: Disconnect | None = None
         # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
         self.queue: SendQueue[WireMessage] | None = None

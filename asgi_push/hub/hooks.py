@@ -1,20 +1,23 @@
 """The application's hooks: called in the order of what happened to a session, never from its receive loop."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio.to_thread
-
 from ..disconnect import Disconnect
-from ..logs import logger
 from ..sendqueue import Put, SendQueue
 from ..session import HookCall, Session
 from ..settings import Settings
-from .tasks import on_trio
+from .background import Background
+from .failures import Failures
+from .tasks import current_task, ends_task
+from .threads import Threads
 
 Hook = Callable[..., Awaitable[Any] | Any]
+
+
+class HookFailed(Exception):
+    """A hook raised what would end more than itself, such as SystemExit; that is the ``__cause__``."""
 
 
 def is_async(hook: Any) -> bool:
@@ -22,22 +25,29 @@ def is_async(hook: Any) -> bool:
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004
 
 
-async def call_hook(hook: Hook, *args: Any) -> Any:
-    """Call an async hook here, a sync one in a worker thread, where it may block; a cancellation leaves it there."""
-    if is_async(hook):
-        return await hook(*args)
-    result = await _in_thread(hook, *args)
-    return await result if inspect.isawaitable(result) else result
+async def call_hook(threads: Threads, hook: Hook, *args: Any) -> Any:
+    """Call an async hook here, a sync one in one of ``threads``, where it may block; a cancellation leaves it there.
+
+    Raises:
+        HookFailed: it raised what is no Exception, a cancellation that nobody asked for among them.
+    """
+    here = current_task()
+    try:
+        if is_async(hook):
+            return await hook(*args)
+        result = await threads.run(hook, *args)
+        return await result if inspect.isawaitable(result) else result
+    except Exception:
+        raise
+    except BaseException as error:
+        if ends_task(error, here):
+            raise
+        raise HookFailed(f"{name_of(hook)} raised {type(error).__name__}") from error
 
 
-async def _in_thread(hook: Hook, *args: Any) -> Any:
-    if not on_trio():
-        # Not anyio's threads: those end with the task that first used one, here the hub's, which outlives the loop
-        # under servers without lifespan (daphne), and then keep the process from ending.
-        return await asyncio.to_thread(hook, *args)
-    # In a list, as trio takes a coroutine that comes out of a thread for a mistake.
-    (result,) = await anyio.to_thread.run_sync(lambda: [hook(*args)], abandon_on_cancel=True)
-    return result
+def name_of(hook: Hook) -> str:
+    """Return what a hook is called in the log."""
+    return getattr(hook, "__name__", "a hook")
 
 
 class HookCalls:
@@ -47,38 +57,67 @@ class HookCalls:
     """
 
     def __init__(
-        self, spawn: Callable[..., None], close: Callable[[Session, Disconnect], None], settings: Settings
+        self,
+        background: Background,
+        threads: Threads,
+        close: Callable[[Session, Disconnect], None],
+        settings: Settings,
+        failures: Failures,
     ) -> None:
-        self._spawn = spawn
+        self._background = background
+        self._threads = threads
         self._close = close
         self._settings = settings
+        self._failures = failures
         self.running = 0
 
-    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, last: bool = False) -> None:
-        """Have ``hook(session, *args)`` called after all that was asked for before; the ``last`` is never refused."""
+    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
+        """Have ``hook(session, *args)`` called after all that was asked for before.
+
+        One that is called ``always`` is never refused, and not dropped.
+        """
         if hook is None:
             return
         if session.inbox is None:
             session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
-            self._spawn(self._run, session, session.inbox)
+            self._background.spawn(self._run, session, session.inbox)
             self.running += 1
-        call = HookCall(hook, args, size)
-        if last:
+        call = HookCall(hook, args, size, always=always)
+        if always:
             session.inbox.put_last(call)
         elif session.inbox.put(call) is Put.OVERFLOW:
             self._close(session, Disconnect.OVERLOADED)
 
+    def drop(self, session: Session) -> None:
+        """Forget what waits for the hooks of a session, but for what is called always."""
+        if session.inbox is not None:
+            session.inbox.keep(lambda call: call.always)
+
     async def _run(self, session: Session, inbox: SendQueue[HookCall]) -> None:
+        """Call what waits; after a failure in a new task: a hook may leave one cancelled, or in a scope of its own."""
         try:
             while (call := inbox.take(0.0)) is not None:
-                await self._call_one(session, call)
-        finally:
-            self.running -= 1
-            session.inbox = None
+                if not await self._call_one(session, call):
+                    self._background.spawn(self._run, session, inbox)
+                    return
+        except BaseException:
+            self._ended(session)
+            raise
+        self._ended(session)
 
-    async def _call_one(self, session: Session, call: HookCall) -> None:
+    def _ended(self, session: Session) -> None:
+        self.running -= 1
+        session.inbox = None
+
+    async def _call_one(self, session: Session, call: HookCall) -> bool:
+        """Call a hook; False, and its session is closed, if it failed."""
+        here = current_task()
         try:
-            await call_hook(call.hook, session, *call.args)
-        except Exception:  # noqa: BLE001  # code of the application
-            logger.exception("%s failed for session %s", getattr(call.hook, "__name__", "a hook"), session.id)
+            await call_hook(self._threads, call.hook, session, *call.args)
+        except BaseException as error:
+            if self._background.ending or current_task() is not here:
+                raise
+            self._failures.report("hook", error, name_of(call.hook), f" for session {session.id}")
             self._close(session, Disconnect.SERVER_ERROR)
+            return False
+        return True

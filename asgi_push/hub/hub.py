@@ -2,8 +2,9 @@
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,12 +23,16 @@ from ..registry import Registry
 from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .admission import Admission, Refused
+from .announcements import Announcements
+from .background import Background
+from .failures import Failures
 from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
 from .numbers import Numbers
 from .siblings import warn_of_siblings
-from .tasks import Background, Turns, supervise
+from .tasks import Turns, supervise
+from .threads import HookThreads
 from .timer import Timer
 from .writers import Writer, Writers
 
@@ -79,12 +84,15 @@ class Hub:
         self.counters = counters
         self.encode = encoder.encode
         self.encode_info = encoder.encode_info
-        self._background = Background()
+        self.failures = Failures(counters)
+        self.threads = HookThreads()
+        self._background = Background(self.failures)
         self.spawn = self._background.spawn
+        self.announcements = Announcements(self._background, broker, namespaces)
         self.turns = Turns()
         self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
-        self._calls = HookCalls(self._background.spawn, self.close, settings)
+        self._calls = HookCalls(self._background, self.threads.others, self.close, settings, self.failures)
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
@@ -99,14 +107,17 @@ class Hub:
     async def start(self) -> None:
         """Start the background tasks on the event loop that runs now."""
         await self._background.start()
-        self._background.spawn(supervise, "the fan-out", self.fanout.run)
-        self._background.spawn(supervise, "the timer", self._timer.run)
-        self._background.spawn(supervise, "presence", self.presence.run)
+        self._supervise("the fan-out", self.fanout.run)
+        self._supervise("the timer", self._timer.run)
+        self._supervise("presence", self.presence.run)
         if self.settings.metrics:
-            self._background.spawn(supervise, "the sharing of metrics", self.numbers.share)
+            self._supervise("the sharing of metrics", self.numbers.share)
         if self.settings.broker.startswith("memory:"):
             self._background.spawn(warn_of_siblings)
         self.accepting = True
+
+    def _supervise(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
+        self._background.spawn(supervise, name, task, partial(self.failures.count, "task"))
 
     async def stop(self) -> None:
         """Close all sessions and stop, in a bounded time whatever the peers and the hooks do."""
@@ -119,6 +130,7 @@ class Hub:
         await self.see_off()
         await self._idle()
         await self._background.stop()
+        self.threads.close()
         if self.settings.metrics:
             self.numbers.close()
 
@@ -129,10 +141,14 @@ class Hub:
             session.carrier.stop(abort=True)
 
     async def _idle(self) -> None:
-        """Wait until no session is closing and no hook is running, but not for ever."""
+        """Wait until no session is closing, no hook is running and all are told who left, but not for ever."""
         until = time.monotonic() + _SHUTDOWN_TIME
-        while (self._closing or self._calls.running) and time.monotonic() < until:  # noqa: ASYNC110  # once, for two things
+        while self._busy and time.monotonic() < until:  # noqa: ASYNC110  # once, for several things
             await anyio.sleep(0.01)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._closing or self._calls.running or self.announcements.running)
 
     # -- sessions come ----------------------------------------------------------------------------------------------
 
@@ -168,7 +184,16 @@ class Hub:
         joined += [channel for channel in channels if self._join(session, channel, Subscription(own.since))]
         for channel in joined:
             await self._hear(channel)
-        self.call(session, self.hooks.on_connect)
+            self.announcements.joined(session, channel)
+        self.call(session, self.connected(session), always=True)
+
+    def connected(self, session: Session) -> Hook | None:
+        """Return ``on_connect`` for a session that can be sent to, to be called next: ``on_disconnect`` will follow.
+
+        A session that has ended on its way gets neither.
+        """
+        session.connected = session.state is State.OPEN
+        return self.hooks.on_connect if session.connected else None
 
     async def _hear(self, channel: str) -> None:
         """Have a channel's publications come here; if that cannot be now they will, as soon as the broker is back."""
@@ -228,6 +253,7 @@ class Hub:
             await session.client.subscribe_by_server(channel, data, since)
         elif channel not in session.subscriptions and self._join(session, channel, Subscription(self.fanout.number)):
             await self._hear(channel)
+            self.announcements.joined(session, channel)
 
     def has_room_for_channel(self, session: Session) -> bool:
         """Whether a session may be in one more channel."""
@@ -255,13 +281,7 @@ class Hub:
             self.presence.left(channel, session)
         if self.registry.leave(session, channel):
             self.broker.leave(channel)
-        if self.namespaces.join_leave:
-            self.announce(session, channel, joined=False)
-
-    def announce(self, session: Session, channel: str, *, joined: bool) -> None:
-        """Tell those who are in a channel who came or went, where its namespace wants that."""
-        if self.namespaces.options(channel).join_leave and self.running:
-            self._background.spawn(self.broker.announce, Notice(channel, session.describe(channel), joined=joined))
+        self.announcements.left(session, channel, subscription)
 
     def watched(self, channel: str) -> bool:
         """Whether it is to be known, over all processes, who is in a channel."""
@@ -296,9 +316,9 @@ class Hub:
         self.heard(session)
         self.call(session, self.hooks.on_message, data, size=len(data))
 
-    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0) -> None:
-        """Have a hook called with a session, after all that was asked for before."""
-        self._calls.call(session, hook, *args, size=size)
+    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
+        """Have a hook called with a session, after all that was asked for before; ``always`` even if it is closed."""
+        self._calls.call(session, hook, *args, size=size, always=always)
 
     # -- what sessions are sent -------------------------------------------------------------------------------------
 
@@ -348,9 +368,13 @@ class Hub:
         self.close(session, disconnect)
 
     def close(self, session: Session, disconnect: Disconnect) -> None:
-        """Close a session: it leaves the registry now; what is queued is sent first, unless it is too slow for that."""
+        """Close a session: it leaves the registry now; what is queued is sent first, unless it is too slow for that.
+
+        What it has said and no hook has got is nobody's business any more.
+        """
         if not self._leave(session, disconnect):
             return
+        self._calls.drop(session)
         queue = self.fanout.open_queue(session)  # the writer that serves it sends the close frame
         patience = self.settings.send_timeout
         if disconnect.code == Disconnect.SLOW.code:
@@ -389,8 +413,8 @@ class Hub:
         session.drained()
         self._closing.discard(session)
         self._timer.cancel(session)
-        if self.running and session.entered:
-            self._calls.call(session, self.hooks.on_disconnect, session.disconnect, last=True)
+        if self.running and session.connected:
+            self.call(session, self.hooks.on_disconnect, session.disconnect, always=True)
 
     def _tell(self, session: Session, disconnect: Disconnect) -> None:
         held_back = self._quiet.allow(disconnect.reason, time.monotonic())

@@ -8,7 +8,7 @@ from ..metrics.families import Snapshot, snapshot
 from ..metrics.shared import INTERVAL, SharedNumbers
 from ..registry import Registry
 from ..session import Session, Subscription
-from .hooks import call_hook
+from .threads import Threads
 from .writers import Writers
 
 
@@ -28,6 +28,7 @@ class Numbers:
         self._writers = writers
         self._broker = broker
         self._shared = SharedNumbers.find(name)
+        self._threads = Threads("metrics", 1)
         self._taken = 0  # how many snapshots for the others were taken
 
     def here(self) -> Counters:
@@ -44,8 +45,8 @@ class Numbers:
         if self._shared is None:
             return snapshot(self.here())
         # This process's own go there first: who asks it next, by another process, gets none that are older.
-        await call_hook(self._shared.write, *self._take())
-        return await call_hook(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
+        await self._threads.run(self._shared.write, *self._take())
+        return await self._threads.run(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
 
     async def share(self) -> None:
         """Write the numbers of this process for the others, once a second, for ever; without a directory, nothing."""
@@ -53,11 +54,12 @@ class Numbers:
             await anyio.sleep_forever()
             return
         while True:
-            await call_hook(self._shared.write, *self._take())
+            await self._threads.run(self._shared.write, *self._take())
             await anyio.sleep(INTERVAL)
 
     def close(self) -> None:
         """Write the last numbers: what was counted stays in the sums."""
+        self._threads.close()
         if self._shared is not None:
             self._shared.write(*self._take(), alive=False)
 

@@ -1,19 +1,17 @@
-"""Background tasks that belong to no caller: a root that outlives whoever started it, and supervision."""
+"""What tasks are made of on both event loops: who is cancelled and who is not, supervision, turns and signals."""
 
 import asyncio
-import contextvars
+import math
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
-from ..errors import NotRunningError
 from ..logs import logger
 
 # Waits after a failure of a supervised task, in seconds: at once would spin, and nobody waits for more than 30 s.
@@ -43,76 +41,57 @@ def call_soon() -> Callable[[Callable[[], None]], Any]:
     return asyncio.get_running_loop().call_soon_threadsafe
 
 
-class Background:
-    """A task group in a task of its own.
-
-    A task group must be left by the task that entered it; servers start and stop an application from tasks of their
-    own choice, so the group lives in a task that belongs to none of them.
-    """
-
-    def __init__(self) -> None:
-        self._group: TaskGroup | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # trio ends its tasks with the loop, always
-        self._started = anyio.Event()
-        self._finished = anyio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether tasks can be started; not on an event loop that was left behind, closed or not."""
-        return self._group is not None and (self._loop is None or self._loop.is_running())
-
-    async def start(self) -> None:
-        """Start the root on the event loop that runs now."""
-        if on_trio():
-            sys.modules["trio"].lowlevel.spawn_system_task(self._root, context=contextvars.Context())
-        else:
-            self._loop = asyncio.get_running_loop()
-            # The reference keeps the task from being collected; a fresh context keeps one request's out of it.
-            self._task = self._loop.create_task(self._root(), context=contextvars.Context())
-        await self._started.wait()
-
-    async def _root(self) -> None:
+def current_task() -> object | None:
+    """Return the task that runs here, None outside of one."""
+    if on_trio():
         try:
-            async with anyio.create_task_group() as group:
-                self._group = group
-                self._started.set()
-                await anyio.sleep_forever()
-        finally:
-            self._group = None
-            self._finished.set()
-
-    def spawn(self, task: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """Run ``task(*args)`` in the background; a failure is logged."""
-        if self._group is None:
-            raise NotRunningError("Push is not running on this event loop")
-        self._group.start_soon(_guarded, task, *args)
-
-    async def stop(self) -> None:
-        """Cancel all tasks and wait until they are gone."""
-        if self._group is not None:
-            self._group.cancel_scope.cancel()
-            await self._finished.wait()
-
-
-async def _guarded(task: Callable[..., Awaitable[None]], *args: Any) -> None:
-    """Run a task; its failure must not end the group, and with it all the others."""
+            task: object = sys.modules["trio"].lowlevel.current_task()
+        except RuntimeError:
+            return None
+        return task
     try:
-        await task(*args)
-    except Exception:  # noqa: BLE001  # whatever it is, it is said here
-        logger.exception("%s failed", getattr(task, "__qualname__", task))
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
-async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
-    """Run a task that never ends by itself; log its failure with the cause, and start it again after a backoff."""
-    backoff = _FIRST_BACKOFF
+def being_cancelled() -> bool:
+    """Whether somebody has asked the task that runs here to end, or to leave a scope that it is in."""
+    if on_trio():
+        return bool(sys.modules["trio"].current_effective_deadline() == -math.inf)
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def ends_task(error: BaseException, task: object) -> bool:
+    """Whether ``error`` is the end of ``task``, which was running, and not the failure of something that it called.
+
+    A cancellation that nobody asked for is such a failure: whoever awaits a task that somebody else cancelled gets one.
+    """
+    if current_task() is not task:  # its event loop has ended, and what is left of it is thrown away
+        return True
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(cancelled) is not None and being_cancelled()
+    return isinstance(error, cancelled) and being_cancelled()
+
+
+async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Callable[[], object] = lambda: None) -> None:
+    """Run a task that never ends by itself; log its failure with the cause, and start it again after a backoff.
+
+    ``count`` is called at each failure.
+    """
+    backoff, here = _FIRST_BACKOFF, current_task()
     while True:
         began = time.monotonic()
         try:
             await task()
-        except Exception:  # noqa: BLE001  # that is what it supervises
+        except BaseException as error:
+            if ends_task(error, here):
+                raise
             backoff = _FIRST_BACKOFF if time.monotonic() - began > _MAX_BACKOFF else min(backoff * 2, _MAX_BACKOFF)
             logger.exception("%s failed; starting it again in %.1f s", name, backoff)
+            count()
         await anyio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
 
 

@@ -50,4 +50,4 @@ def go_live(hub: Hub, session: Session, channel: str) -> None:
     held_back, subscription.buffer = subscription.buffer, None
     if held_back:
         hub.fanout.serve(session, ((subscription, Batch(held_back)),))
-    hub.announce(session, channel, joined=True)
+    hub.announcements.joined(session, channel)

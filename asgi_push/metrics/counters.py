@@ -14,6 +14,10 @@ BOUNDS = (
 OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")
 
 
+# Where something can fail that ends nothing else, see ``hub.failures``.
+FAILURES = ("delivery", "hook", "publication", "task", "timer")
+
+
 class Histogram:
     """How often something took how long: a count for each bucket, the last one for all above ``BOUNDS``."""
 
@@ -58,6 +62,7 @@ class Counters:
         "deliveries",
         "disconnects",
         "drops",
+        "failures",
         "fanout",
         "fanout_hold",
         "gaps",
@@ -80,6 +85,7 @@ class Counters:
         self.drops = {"drop_oldest": 0, "drop_newest": 0}
         self.recoveries = {"recovered": 0, "unrecoverable": 0}
         self.gaps = 0
+        self.failures = dict.fromkeys(FAILURES, 0)
         self.fanout = Histogram()
         self.fanout_hold = Histogram()
         self.heartbeat_round_trip = Histogram()

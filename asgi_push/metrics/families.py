@@ -43,6 +43,7 @@ FAMILIES = (
     Family("heartbeat_round_trip", "histogram", "from a ping to its pong (SDK protocol)"),
     Family("recoveries", "counter", "clients that came back with a position, by what became of it", ("outcome",)),
     Family("gaps", "counter", "open subscriptions that could not go on because a publication was missing"),
+    Family("failures", "counter", "what raised an exception and cost no more than itself", ("where",)),
     Family("broker", "histogram", "one request to the broker", ("operation",)),
     Family("broker_errors", "counter", "requests that the broker did not answer", ("operation",)),
     Family("broker_outages", "counter", "times the broker began not to answer, to refuse or to be deaf", ("reason",)),

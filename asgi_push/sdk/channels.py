@@ -86,7 +86,9 @@ async def rpc(context: Context, command: Command) -> Mapping[str, Any]:
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     try:
-        answer = await call_hook(hook, context.session, command.params["method"], decoded(command.params["data"]))
+        answer = await call_hook(
+            context.hub.threads.others, hook, context.session, command.params["method"], decoded(command.params["data"])
+        )
     except RpcError as error:
         raise CommandError((error.code, error.message, error.temporary)) from None
     return {} if answer is None else {"data": context.hub.encode(answer)}

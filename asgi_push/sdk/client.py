@@ -7,7 +7,6 @@ from typing import Any
 from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..hub.tracking import go_live, new_subscription
-from ..logs import logger
 from ..messages import Payload, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
@@ -98,8 +97,8 @@ class SdkClient:
             self._end(ended)
         except BrokerError:
             self._fail(command, ErrorCode.INTERNAL)
-        except Exception:  # noqa: BLE001  # code of the application
-            logger.exception("%s failed for session %s", command.method, session.id)
+        except Exception as error:  # noqa: BLE001  # code of the application
+            self._context.hub.failures.report("hook", error, command.method, f" for session {session.id}")
             self._fail(command, ErrorCode.INTERNAL)
         else:
             if result is not None:

@@ -69,8 +69,8 @@ async def connect(context: Context, command: Command) -> None:
     context.connected = True
     for channel in channels:
         go_live(context.hub, context.session, channel)
-    if hub.hooks.on_connect is not None:
-        await context.tell(hub.hooks.on_connect)
+    if (on_connect := hub.connected(session)) is not None:
+        await context.tell(on_connect)
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import Any, cast
 from starlette.requests import HTTPConnection
 
 from ..disconnect import Disconnect
-from ..hub.hooks import Hook, call_hook
-from ..logs import logger
+from ..hub.hooks import Hook, call_hook, name_of
 from ..messages import Payload
 from ..names import USER_PREFIX, check_channel
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
@@ -51,15 +50,16 @@ class Context:
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
         authorize = self.push.authorize
-        if authorize is None or not await call_hook(authorize, self.session, channel, action):
+        threads = self.hub.threads.authorize
+        if authorize is None or not await call_hook(threads, authorize, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
 
     async def tell(self, hook: Hook, *args: Any) -> None:
         """Call a hook that answers nothing; raise Ended if it fails, as that ends a plain client's session, too."""
         try:
-            await call_hook(hook, self.session, *args)
-        except Exception:  # noqa: BLE001  # code of the application
-            logger.exception("%s failed for session %s", getattr(hook, "__name__", "a hook"), self.session.id)
+            await call_hook(self.hub.threads.others, hook, self.session, *args)
+        except Exception as error:  # noqa: BLE001  # code of the application
+            self.hub.failures.report("hook", error, name_of(hook), f" for session {self.session.id}")
             raise Ended(Disconnect.SERVER_ERROR) from None
 
     def expire_connection(self, ttl: int | None) -> None:

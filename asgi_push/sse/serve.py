@@ -119,7 +119,7 @@ async def _run(
     try:
         hub.enter(session)
         hub.call(session, client.open, channels)
-        hub.call(session, hub.hooks.on_connect)
+        hub.call(session, hub.connected(session), always=True)
         with carrier.interrupt:
             while (await receive())["type"] != "http.disconnect":
                 pass

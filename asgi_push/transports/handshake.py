@@ -21,7 +21,10 @@ from ..names import USER_PREFIX, check_channel, check_several, check_user
 from ..protocols import Codec
 from ..push import Push
 from ..session import Carrier, Session
-from .refusal import OTHER_CREDENTIALS, Refusal, hook_failed, not_running, warn
+from .refusal import OTHER_CREDENTIALS, Refusal, not_running, warn
+
+# What the log says beside the exception of a hook that decides about entry.
+_HOOK_FAILED = ", so the connection was refused: correct it"
 
 # A client that waits for its handshake gives up after 4 to 10 s (reconnecting-websocket, and the SDKs).
 _HANDSHAKE_TIME = 10.0
@@ -94,8 +97,8 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
         raise Refusal(401, str(error) or "not authenticated", OTHER_CREDENTIALS) from None
     except TimeoutError:
         raise Refusal(503, "authentication took too long", _TOO_SLOW % "authenticate") from None
-    except Exception:  # noqa: BLE001  # code of the application
-        hook_failed("authenticate")
+    except Exception as error:  # noqa: BLE001  # code of the application
+        push.hub.failures.report("hook", error, "authenticate", _HOOK_FAILED)
         raise Refusal(500, "authentication failed") from None
     return _checked(push, credentials, path_params)
 
@@ -165,7 +168,7 @@ async def who(push: Push, connection: HTTPConnection) -> Credentials:
     """
     if push.authenticate is not None:
         with anyio.fail_after(_HANDSHAKE_TIME):
-            return _as_credentials(await call_hook(push.authenticate, connection))
+            return _as_credentials(await call_hook(push.hub.threads.authenticate, push.authenticate, connection))
     if (user := _scope_user(connection.scope.get("user"))) is not None:
         return Credentials(user)
     if push.settings.token_secret is not None:
@@ -236,11 +239,12 @@ async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
         return False
     try:
         with anyio.fail_after(_HANDSHAKE_TIME):
-            allowed = bool(await call_hook(push.authorize, session, channel, "subscribe"))
+            threads = push.hub.threads.authorize
+            allowed = bool(await call_hook(threads, push.authorize, session, channel, "subscribe"))
     except TimeoutError:
         raise Refusal(503, "authorization took too long", _TOO_SLOW % "authorize") from None
-    except Exception:  # noqa: BLE001  # code of the application
-        hook_failed("authorize")
+    except Exception as error:  # noqa: BLE001  # code of the application
+        push.hub.failures.report("hook", error, "authorize", _HOOK_FAILED)
         raise Refusal(500, "authorization failed") from None
     if not allowed:
         warn("authorize refused %s, which a client asked for by ?channels=: it hears nothing of it", channel)

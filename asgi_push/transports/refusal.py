@@ -69,12 +69,6 @@ def warn(message: str, *words: str) -> None:
     _refusals.log(logging.WARNING, time.monotonic(), message, *map(printable, words))
 
 
-def hook_failed(name: str) -> None:
-    """Log the exception that a hook raises just now, unless one of it was logged not long ago."""
-    message = f"{name} failed, so the connection was refused: correct it"
-    _refusals.log(logging.ERROR, time.monotonic(), message, exc_info=True)
-
-
 async def refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
     """Answer the handshake with an HTTP status where the server can, else close, which servers turn into a 403."""
     reason = str(refusal)

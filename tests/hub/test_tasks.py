@@ -7,7 +7,10 @@ import pytest
 
 from asgi_push import NotRunningError
 from asgi_push.hub import tasks
-from asgi_push.hub.tasks import Background, Signal, supervise
+from asgi_push.hub.background import Background
+from asgi_push.hub.failures import Failures
+from asgi_push.hub.tasks import Signal, supervise
+from asgi_push.metrics.counters import Counters
 from tests.asgi import pushing, until
 
 
@@ -50,7 +53,7 @@ async def test_a_fan_out_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch, cap
 
 async def test_a_failed_task_ends_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """What raises in the background is logged; the rest of the background runs on."""
-    background, done = Background(), anyio.Event()
+    background, done = Background(Failures(Counters())), anyio.Event()
     await background.start()
 
     async def fail() -> None:
@@ -68,7 +71,7 @@ async def test_a_failed_task_ends_no_other(caplog: pytest.LogCaptureFixture) -> 
 
 async def test_stop_ends_all_tasks() -> None:
     """When stop returns, every task has ended; then none can be started."""
-    background, ended = Background(), []
+    background, ended = Background(Failures(Counters())), []
 
     async def work() -> None:
         try:
@@ -91,7 +94,7 @@ async def test_stop_ends_all_tasks() -> None:
 
 async def test_background_may_be_stopped_by_another_task() -> None:
     """Servers start and stop an application in tasks of their own choice."""
-    background = Background()
+    background = Background(Failures(Counters()))
     async with anyio.create_task_group() as group:
         group.start_soon(background.start)
     async with anyio.create_task_group() as group:

@@ -1,0 +1,49 @@
+"""Who comes into a channel and who goes, for those who are in it, where its namespace wants that."""
+
+from collections import deque
+
+from ..brokers import Broker
+from ..messages import Notice
+from ..session import Session, State, Subscription
+from .background import Background
+from .namespaces import Namespaces
+
+
+class Announcements:
+    """Tells the members of a channel of each session that came that it came, and then once that it went; or neither."""
+
+    def __init__(self, background: Background, broker: Broker, namespaces: Namespaces) -> None:
+        self._background = background
+        self._broker = broker
+        self._namespaces = namespaces
+        self._waiting: deque[Notice] = deque()
+        self.running = 0  # how many have not reached the broker
+
+    def joined(self, session: Session, channel: str) -> None:
+        """A session has come into a channel, unless it has left it meanwhile."""
+        subscription = session.subscriptions.get(channel)
+        if session.state is not State.OPEN or subscription is None or not subscription.active:
+            return
+        if self._namespaces.options(channel).join_leave and self._background.running:
+            subscription.announced = True
+            self._announce(Notice(channel, session.describe(channel), joined=True))
+
+    def left(self, session: Session, channel: str, subscription: Subscription) -> None:
+        """A session leaves a channel; nobody is told who was not told that it came."""
+        # A session's own channels have one subscription, and everybody's never has announcements.
+        announced = subscription.announced and self._namespaces.options(channel).join_leave
+        if announced and self._background.running:
+            self._announce(Notice(channel, session.describe(channel), joined=False))
+
+    def _announce(self, notice: Notice) -> None:
+        self._waiting.append(notice)
+        self.running += 1
+        self._background.spawn(self._announce_next)
+
+    async def _announce_next(self) -> None:
+        # Not one that the task was made for: trio starts tasks in no order.
+        notice = self._waiting.popleft()
+        try:
+            await self._broker.announce(notice)
+        finally:
+            self.running -= 1
