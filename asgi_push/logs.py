@@ -36,5 +36,5 @@ class RateLimit:
         """Log a message, of which the format is the key, with the number of those held back; or hold it back."""
         held_back = self.allow(message, now)
         if held_back is not None:
-            whole = f"{message} (and %d more since the last such line)"
-            logger.log(level, whole, *args, held_back, exc_info=exc_info)
+            more = f" (and {held_back} more since the last such line)" if held_back else ""
+            logger.log(level, message + more, *args, exc_info=exc_info)  # noqa: G003  # no words of clients

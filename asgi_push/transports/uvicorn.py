@@ -15,6 +15,7 @@ from typing import Any
 
 from ..hub.hub import Hub
 from ..session import Session
+from .wrapped import tell_why_not_direct
 
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
@@ -143,7 +144,17 @@ def _socket_of(transport: Any) -> int:
 
 
 def recognise(send: Any) -> DirectWriter | None:
-    """Return how to write directly to the connection behind an accepted WebSocket's ``send``, or None."""
+    """Return how to write directly to the connection behind an accepted WebSocket's ``send``, or None.
+
+    If uvicorn serves and that is None for something that can be changed, the log says so.
+    """
+    writer = _recognise(send)
+    if writer is None:
+        tell_why_not_direct(send, (_MODULE,), _NEEDED)
+    return writer
+
+
+def _recognise(send: Any) -> DirectWriter | None:
     module = sys.modules.get(_MODULE)
     if module is None or type(send) is not MethodType:  # a proxy of one has all of its attributes
         return None
@@ -167,8 +178,18 @@ def _only_deflate(conn: Any) -> bool:
 
 
 def recognise_stream(send: Any) -> StreamWriter | None:
-    """Return how to write directly to the response behind a ``send`` that has started it, or None."""
+    """Return how to write directly to the response behind a ``send`` that has started it, or None.
+
+    If uvicorn serves and that is None for something that can be changed, the log says so.
+    """
     send = _behind_starlette(send)
+    writer = _recognise_stream(send)
+    if writer is None:
+        tell_why_not_direct(send, (_HTTPTOOLS, _H11), _NEEDED_OF_RESPONSES)
+    return writer
+
+
+def _recognise_stream(send: Any) -> StreamWriter | None:
     if type(send) is not MethodType or send.__name__ != "send":
         return None
     response: Any = send.__self__
