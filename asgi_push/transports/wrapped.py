@@ -4,8 +4,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Sequence
-from types import MethodType
+from collections.abc import Iterator, Sequence
+from types import CellType, MethodType
 from typing import Any
 
 from ..logs import RateLimit
@@ -22,20 +22,49 @@ _UNKNOWN = (
 )
 
 
+# So many things are looked at for a wrapped ``send``, at each accept.
+_MOST = 50
+
+
 def tell_why_not_direct(send: Any, modules: Sequence[str], needed: Sequence[str]) -> None:
-    """Log why there are no direct writes past ``send`` where these modules of uvicorn serve.
+    """Log why there are no direct writes past ``send``, if it is uvicorn's or leads to that.
 
     Args:
         send: what was not recognised.
         modules: those of which a class has the ``send`` of uvicorn itself.
         needed: the attributes that an object of such a class must have to be known.
     """
-    if not any(module in sys.modules for module in modules):
-        return
+    if _is_of(send, modules):
+        if any(not hasattr(send.__self__, name) for name in needed):
+            _once.log(logging.WARNING, time.monotonic(), _UNKNOWN, _name(send))
+    elif any(module in sys.modules for module in modules) and _leads_to(send, modules):
+        _once.log(logging.WARNING, time.monotonic(), _WRAPPED, _name(send))
+
+
+def _is_of(send: Any, modules: Sequence[str]) -> bool:
+    return isinstance(send, MethodType) and type(send.__self__).__module__ in modules
+
+
+def _leads_to(send: Any, modules: Sequence[str]) -> bool:
+    """Whether something holds the ``send`` of uvicorn: in its closure, its arguments or its attributes."""
+    seen = [send]
+    for place in range(_MOST):
+        if place >= len(seen):
+            return False
+        if _is_of(seen[place], modules):
+            return True
+        seen += filter(callable, _held_by(seen[place]))
+    return False
+
+
+def _held_by(function: Any) -> Iterator[Any]:
+    yield from (cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType())
+    yield from getattr(function, "args", ())
+    yield getattr(function, "func", None)
+    yield from getattr(getattr(function, "__self__", function), "__dict__", {}).values()
+
+
+def _name(send: Any) -> str:
     owner = send.__self__ if isinstance(send, MethodType) else send
     kind = owner if hasattr(owner, "__qualname__") else type(owner)
-    name = f"{kind.__module__}.{kind.__qualname__.partition('.<locals>')[0]}"
-    if not kind.__module__.startswith("uvicorn."):
-        _once.log(logging.WARNING, time.monotonic(), _WRAPPED, name)
-    elif kind.__module__ in modules and any(not hasattr(owner, item) for item in needed):
-        _once.log(logging.WARNING, time.monotonic(), _UNKNOWN, name)
+    return f"{kind.__module__}.{kind.__qualname__.partition('.<locals>')[0]}"
