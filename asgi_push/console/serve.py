@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -25,8 +25,9 @@ from ..protocols import plain
 from ..push import Push
 from ..session import Session
 from ..transports.handshake import remote
+from ..transports.limits import close_too_large, too_large
 from ..transports.refusal import Refusal, refuse
-from ..transports.websocket import WebSocketCarrier, run_session, too_large
+from ..transports.websocket import WebSocketCarrier, run_session
 from .acting import act
 from .feed import MAX_WATCHERS, Feed, Watcher, send
 from .files import HEADERS, document, file
@@ -146,8 +147,9 @@ class Console:
     async def _run(self, push: Push, hub: Hub, session: Session, carrier: WebSocketCarrier, receive: Receive) -> None:
         feed, watcher = self._feed(hub), Watcher(session)
 
-        def take(session: Session, data: str | bytes) -> None:
+        def take(session: Session, data: str | bytes) -> Iterable[int]:
             _take(push, hub, watcher, data)
+            return (len(data),)
 
         feed.add(watcher)
         hub.look_after(session)
@@ -160,8 +162,9 @@ class Console:
 def _take(push: Push, hub: Hub, watcher: Watcher, data: str | bytes) -> None:
     """Take what a console says."""
     session = watcher.session
-    if too_large(data, hub.settings.max_message_bytes):
-        hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
+    limit = hub.settings.max_message_bytes
+    if too_large(data, limit):
+        close_too_large(hub, session, len(data), limit, "max_message_bytes")
         return
     text = data if isinstance(data, str) else ""
     if (answer := plain.heartbeat_answer(text, "pong")) is not None:

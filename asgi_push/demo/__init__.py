@@ -16,6 +16,9 @@ INSTALL = 'the demo needs uvicorn and a WebSocket library for it: pip install "a
 MAX_PORT = 65_535
 GRACE = 2  # seconds that open requests get after Ctrl+C
 
+# What uvicorn takes of a message, in bytes: a frame that asks for all channels of a session, and somewhat more.
+_MAX_MESSAGE = 1024 * 1024
+
 
 def run(host: str, port: int) -> None:
     """Serve the demo until it is interrupted.
@@ -41,7 +44,7 @@ def _server() -> "Server":
         app = create_app()
     except SettingsError as error:  # from a variable of the environment
         _fail(str(error))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, ws_max_size=_MAX_MESSAGE)
     config.load()
     if config.ws_protocol_class is None:
         _fail(INSTALL)

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..disconnect import Disconnect
-from ..sendqueue import Put, SendQueue
+from ..sendqueue import SendQueue
 from ..session import HookCall, Session
 from ..settings import Settings
 from .background import Background
 from .failures import Failures
+from .intake import Intake
+from .slices import SharedSlice
 from .tasks import current_task, ends_task
 from .threads import Threads
 
@@ -53,7 +55,8 @@ def name_of(hook: Hook) -> str:
 class HookCalls:
     """Calls the hooks of each session one after the other; a session without hooks costs nothing.
 
-    What waits is bounded like the send queue: a client that sends faster than ``on_message`` takes is closed.
+    What waits is bounded like the send queue: a client that sends faster than ``on_message`` takes is not read from,
+    see ``Intake``.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class HookCalls:
         self._close = close
         self._settings = settings
         self._failures = failures
+        self.intake = Intake(close)
+        self._slice = SharedSlice()
         self.running = 0
 
     def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
-        """Have ``hook(session, *args)`` called after all that was asked for before.
+        """Have ``hook(session, *args)`` called after all that was asked for before; it is never refused.
 
-        One that is called ``always`` is never refused, and not dropped.
+        One that is called ``always`` is not dropped either.
         """
         if hook is None:
             return
@@ -82,11 +87,7 @@ class HookCalls:
             session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
             self._background.spawn(self._run, session, session.inbox)
             self.running += 1
-        call = HookCall(hook, args, size, always=always)
-        if always:
-            session.inbox.put_last(call)
-        elif session.inbox.put(call) is Put.OVERFLOW:
-            self._close(session, Disconnect.OVERLOADED)
+        session.inbox.put_last(HookCall(hook, args, size, always=always))
 
     def drop(self, session: Session) -> None:
         """Forget what waits for the hooks of a session, but for what is called always."""
@@ -97,9 +98,12 @@ class HookCalls:
         """Call what waits; after a failure in a new task: a hook may leave one cancelled, or in a scope of its own."""
         try:
             while (call := inbox.take(0.0)) is not None:
+                self.intake.taken(session)
                 if not await self._call_one(session, call):
                     self._background.spawn(self._run, session, inbox)
                     return
+                if self._slice.over(call.size):
+                    await self._slice.next()
         except BaseException:
             self._ended(session)
             raise
@@ -108,6 +112,7 @@ class HookCalls:
     def _ended(self, session: Session) -> None:
         self.running -= 1
         session.inbox = None
+        self.intake.taken(session)
 
     async def _call_one(self, session: Session, call: HookCall) -> bool:
         """Call a hook; False, and its session is closed, if it failed."""

@@ -48,6 +48,9 @@ _SLOW_TIME = 1.0
 # Seconds between two log lines that say the same of many sessions.
 _QUIET = 10.0
 
+# A client of which not all is read, and which would be dead by what is, is looked at again after so long, in seconds.
+_UNREAD_TIME = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -93,6 +96,7 @@ class Hub:
         self._timer: Timer[Session | Writer] = Timer(self._check)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background, self.threads.others, self.close, settings, self.failures)
+        self.intake = self._calls.intake
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
@@ -462,7 +466,10 @@ class Hub:
     def _check_open(self, session: Session, now: float) -> None:
         beat = session.heartbeat.check(now)
         if beat is Beat.DEAD:
-            self.close(session, session.heartbeat.dead)
+            if self.intake.holds(session):  # what it owes may be in what is not read yet
+                self._timer.schedule(session, now + _UNREAD_TIME)
+            else:
+                self.close(session, session.heartbeat.dead)
             return
         if beat is Beat.PING and session.codec.ping is not None:
             self.send_urgent(session, session.codec.ping)

@@ -11,6 +11,13 @@ from .tasks import Signal
 
 K = TypeVar("K")
 
+# If the timer is so late, in seconds, something has held the loop.
+_LATE = 0.05
+
+# What came meanwhile is then read before anything is done about those of whom nothing was heard: servers hand it on
+# through a few turns of the loop, some of them from a thread.
+_CATCH_UP_TIME, _CATCH_UP_TURNS = 0.1, 3
+
 
 class Timer(Generic[K]):
     """Calls ``check(item, now)`` when an item's time has come; there is one task for all of them."""
@@ -38,6 +45,14 @@ class Timer(Generic[K]):
             self._waiting_until = float("inf") if when is None else when
             with anyio.move_on_after(None if when is None else max(0.0, when - time.monotonic())):
                 await self._changed.wait()
+            if when is not None and time.monotonic() > when + _LATE:
+                await _catch_up()
             now = time.monotonic()
             for item in self._deadlines.due(now):
                 self._check(item, now)
+
+
+async def _catch_up() -> None:
+    await anyio.sleep(_CATCH_UP_TIME)
+    for _ in range(_CATCH_UP_TURNS):
+        await anyio.lowlevel.checkpoint()

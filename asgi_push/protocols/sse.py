@@ -32,8 +32,11 @@ _LEFT = b"!"
 # (HTML, section 9.2.3), after which an EventSource does not come again.
 STAY_AWAY = "-"
 
-# More of an id is not read, in bytes: room for 128 channels.
-_MAX_ID = 8192
+# More of an id is not read, in bytes for each channel that a session may be in; a place has about 30.
+_MAX_PLACE = 64
+
+# Those that a session is in beside max_channels: its user's and everybody's.
+_OWN_CHANNELS = 2
 
 
 class Event(WireMessage):
@@ -100,9 +103,10 @@ class LastId:
 
     __slots__ = ("_broken", "_places")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, max_channels: int = 128) -> None:
         self._places: dict[bytes, StreamPosition | None] = {}
-        self._broken = len(text) > _MAX_ID or not all(map(self._read, filter(None, text.split(","))))
+        longest = (max_channels + _OWN_CHANNELS) * _MAX_PLACE
+        self._broken = len(text) > longest or not all(map(self._read, filter(None, text.split(","))))
 
     def _read(self, text: str) -> bool:
         found = _PLACE.fullmatch(text)

@@ -1,7 +1,7 @@
 """One SDK client: its commands, in their order, and what the server does to it."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from ..disconnect import Disconnect
@@ -11,6 +11,7 @@ from ..messages import Payload, StreamPosition
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
 from ..session import Session, State, TrackedSubscription
+from ..transports.limits import CHANNEL_BYTES, close_too_large
 from ..transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connecting import connect, refresh
@@ -50,13 +51,14 @@ class SdkClient:
 
     # -- what the client sends --------------------------------------------------------------------------------------
 
-    def take(self, session: Session, frame: str | bytes) -> None:
-        """Take a frame: pongs are seen to at once, commands in their order; waits for nothing."""
-        if self._refused:
-            return
+    def take(self, session: Session, frame: str | bytes) -> Iterator[int]:
+        """Take a frame command by command: pongs are seen to at once, all else in its order."""
         try:
             for command in self._context.codec.decode(frame):
+                if self._refused or session.state is not State.OPEN:
+                    return
                 self._sort(command)
+                yield command.size
         except Violation as violation:
             self._punish(violation)
 
@@ -67,8 +69,20 @@ class SdkClient:
         if (command.method == "connect") is self._greeted:
             raise Violation("the first command must be connect, and no other may be")
         self._greeted = True
+        if self._too_large(command):
+            return
         self._context.hub.heard(self._context.session)
         self._context.hub.call(self._context.session, self._carry_out, command, size=command.size)
+
+    def _too_large(self, command: Command) -> bool:
+        """Close the session if a command is too large; connect may be as large as a frame."""
+        hub, limit = self._context.hub, self._context.push.settings.max_message_bytes
+        if command.method == "subscribe":
+            limit = max(limit, CHANNEL_BYTES)
+        if command.size <= limit or command.method == "connect":
+            return False
+        close_too_large(hub, self._context.session, command.size, limit, "max_message_bytes")
+        return True
 
     def _pong(self) -> None:
         session = self._context.session

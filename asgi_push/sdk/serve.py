@@ -2,13 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import FirstCommand
 from ..hub.admission import Refused
@@ -19,8 +18,9 @@ from ..protocols.centrifuge.json_codec import CODEC as JSON
 from ..push import Push
 from ..session import Session
 from ..transports.handshake import check_origin, remote
+from ..transports.limits import close_too_large, frame_bytes, too_large
 from ..transports.refusal import Refusal, not_running, refuse
-from ..transports.websocket import WebSocketCarrier, run_session, too_large
+from ..transports.websocket import WebSocketCarrier, run_session
 from .client import SdkClient
 from .context import Context
 
@@ -79,13 +79,13 @@ async def _run(
     client = SdkClient(Context(push, session, connection))
     session.client = client
     hub.look_after(session)
-    limit = push.settings.max_message_bytes
+    limit = frame_bytes(push.settings)
 
-    def take(session: Session, data: str | bytes) -> None:
+    def take(session: Session, data: str | bytes) -> Iterable[int]:
         if too_large(data, limit):
-            hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
-        else:
-            client.take(session, data)
+            close_too_large(hub, session, len(data), limit, "max_message_bytes and max_channels")
+            return ()
+        return client.take(session, data)
 
     await run_session(hub, session, carrier, receive, take)
 

@@ -50,7 +50,7 @@ async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, p
         await _answer(_refused(refusal, connection, cors), scope, receive, send)
         return
     push.end_streams_at_sigint()
-    await _run(hub, session, carrier, receive, channels, LastId(last_id))
+    await _run(hub, session, carrier, receive, channels, LastId(last_id, push.settings.max_channels))
 
 
 def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:

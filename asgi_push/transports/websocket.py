@@ -1,6 +1,6 @@
 """A session over an ASGI WebSocket: from the handshake to the end, on any server."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,12 @@ from ..push import Push
 from ..session import Session, State
 from .handshake import chosen_subprotocol, let_in
 from .interrupt import make_interrupt
+from .limits import check_server, close_too_large, closed_by_server, too_large
 from .refusal import Refusal, refuse
 from .uvicorn import DirectWriter, recognise
 
-Take = Callable[[Session, str | bytes], None]
+# Takes one message of a client in pieces, and yields the size of each: between two of them others may have their turn.
+Take = Callable[[Session, str | bytes], Iterable[int]]
 
 
 # Servers that name no version of the specification (daphne) send no standard code but 1000, which would mean that the
@@ -61,6 +63,7 @@ class WebSocketCarrier:
 
     def attach(self, hub: Hub, session: Session) -> None:
         """Have the hub told when more was written to the session than its peer takes."""
+        check_server(hub, self._send)
         if self._direct is not None:
             self._direct.hub, self._direct.session = hub, session
 
@@ -168,7 +171,7 @@ async def run_session(
         with carrier.interrupt:
             if channels is not None:
                 await hub.open(session, channels)
-            disconnect = await _receive_all(session, receive, take)
+            disconnect = await _receive_all(hub, session, receive, take)
         await carrier.finish(hub.settings.send_timeout)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)
@@ -177,29 +180,28 @@ async def run_session(
         hub.ended(session, disconnect)
 
 
-async def _receive_all(session: Session, receive: Receive, take: Take) -> Disconnect:
-    """Give ``take`` what a client sends, never waiting for anything else; return why it ended."""
+async def _receive_all(hub: Hub, session: Session, receive: Receive, take: Take) -> Disconnect:
+    """Give ``take`` what a client sends, not faster than it is carried out; return why it ended."""
+    intake = hub.intake
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
+            if event.get("code") == Disconnect.MESSAGE_TOO_LARGE.code and session.state is State.OPEN:
+                closed_by_server(hub)
             return Disconnect.of_peer(event.get("code"), event.get("reason"))
         if session.state is State.OPEN:
             text = event.get("text")
-            take(session, text if text is not None else event.get("bytes") or b"")
+            for size in take(session, text if text is not None else event.get("bytes") or b""):
+                if intake.over(session, size):
+                    await intake.hold(session)
 
 
-def _take(hub: Hub, session: Session, data: str | bytes) -> None:
-    if too_large(data, hub.settings.max_message_bytes):
-        hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
+def _take(hub: Hub, session: Session, data: str | bytes) -> Iterable[int]:
+    limit = hub.settings.max_message_bytes
+    if too_large(data, limit):
+        close_too_large(hub, session, len(data), limit, "max_message_bytes")
     elif isinstance(data, str) and (answer := plain.heartbeat_answer(data, hub.settings.pong)) is not None:
         hub.heartbeat(session, answer)
     else:
         hub.message(session, data)
-
-
-def too_large(data: str | bytes, limit: int) -> bool:
-    """Whether a message has more than ``limit`` bytes."""
-    size = len(data)
-    if isinstance(data, str) and size <= limit < 4 * size:  # a character is one to four bytes
-        size = len(data.encode("utf-8", "surrogatepass"))
-    return size > limit
+    return (len(data),)

@@ -124,6 +124,14 @@ def test_an_id_that_cannot_be_read(text: str) -> None:
     assert last.position("anything") is None
 
 
+@pytest.mark.parametrize("count", [128, 2000])
+def test_an_id_of_all_channels_can_be_read(count: int) -> None:
+    """However many a session may be in, and however far they are."""
+    positions = {f"orders:{number}": StreamPosition(10**18 - 1, "Abcd_123-xyz") for number in range(count + 2)}
+    last = LastId(b",".join([place(*item) for item in positions.items()]).decode(), count)
+    assert {name: last.position(name) for name in positions} == positions
+
+
 @given(st.text(max_size=60), st.text(min_size=1, max_size=20), st.integers(0, 10**18 - 1))
 def test_any_name_and_any_epoch(channel: str, epoch: str, offset: int) -> None:
     """What is in an id is what comes out of it, and it is fit for a header."""

@@ -1,6 +1,6 @@
 """What the server says, whatever the encoding: replies, errors and pushes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from ...disconnect import Disconnect
@@ -12,8 +12,8 @@ from .commands import Command, sparse
 class Encoding(Protocol):
     """How messages are written and read; what is written may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
 
-    def decode(self, frame: str | bytes) -> list[Command]:
-        """Return the commands of a frame, in order, or raise Violation."""
+    def decode(self, frame: str | bytes) -> Iterator[Command]:
+        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         ...
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:

@@ -1,7 +1,7 @@
 """The JSON encoding: objects joined by newlines, both ways."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -17,11 +17,10 @@ _MAX_OFFSET = 2**64 - 1
 class JsonEncoding:
     """Speaks JSON in text messages."""
 
-    def decode(self, frame: str | bytes) -> list[Command]:
-        """Return the commands of a frame, in order, or raise Violation."""
+    def decode(self, frame: str | bytes) -> Iterator[Command]:
+        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         text = frame if isinstance(frame, str) else _text(frame)
-        lines = text.removesuffix("\n").split("\n")
-        return [_command(line) for line in lines]
+        return map(_command, text.removesuffix("\n").split("\n"))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
@@ -82,7 +81,11 @@ def _command(line: str) -> Command:
     if not method:
         raise Violation("no known command")
     fields = content[method]
-    return Command(command_id, method, _fields(FIELDS[method], {} if fields is None else fields), len(line))
+    return Command(command_id, method, _fields(FIELDS[method], {} if fields is None else fields), _size(line))
+
+
+def _size(line: str) -> int:
+    return len(line) if line.isascii() else len(line.encode())
 
 
 def _fields(fields: Mapping[str, Any], content: Any) -> dict[str, Any]:

@@ -21,14 +21,13 @@ _MAX_VARINT_BYTES = 5
 class ProtobufEncoding:
     """Speaks Protobuf in binary messages."""
 
-    def decode(self, frame: str | bytes) -> list[Command]:
-        """Return the commands of a frame, in order, or raise Violation."""
+    def decode(self, frame: str | bytes) -> Iterator[Command]:
+        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         if isinstance(frame, str):
             raise Violation("text where Protobuf was agreed on")
-        commands = [_command(part) for part in _parts(frame)]
-        if not commands:
+        if not frame:
             raise Violation("an empty frame")
-        return commands
+        return map(_command, _parts(frame))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
