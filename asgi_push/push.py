@@ -194,7 +194,7 @@ class Push:
 
         Args:
             user: the user's id.
-            data: a str or bytes, sent as they are, or anything that orjson encodes.
+            data: a str or bytes, sent as they are, or anything that JSON can hold, and models.
 
         Returns:
             a ``PublishResult``.
@@ -245,7 +245,7 @@ class Push:
 
         Args:
             channel: text of 1 to 255 bytes; it need not be made first.
-            data: a str or bytes, sent as they are, or anything that orjson encodes.
+            data: a str or bytes, sent as they are, or anything that JSON can hold, and models.
             tags: text by name, carried beside the data; an SDK client sees them, a plain one does not.
             idempotency_key: with a key that this channel saw in the last 300 seconds nothing is published, and the
                 first result comes back: so a caller may try again.

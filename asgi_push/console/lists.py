@@ -183,6 +183,6 @@ def _publication(publication: Publication) -> dict[str, Any]:
         "size": size,
         "text": text,
         "cut": payload.kind != "binary" and len(text.encode()) < size,
-        "tags": dict(publication.tags or {}),
+        "tags": {str(name): str(tag) for name, tag in (publication.tags or {}).items()},
         "by": publication.info.user if publication.info is not None else None,
     }

@@ -9,20 +9,22 @@ import orjson
 from ..errors import BrokerError, NotRunningError
 from ..logs import logger
 from ..protocols.centrifuge import ErrorCode
-from ..protocols.centrifuge.json_codec import dumps
+from ..protocols.centrifuge.json_codec import CODEC, dumps
+from ..push import Push
 from ..sdk.errors import CommandError
+from ..sdk.salvage import salvage
 
 Answer = dict[str, Any]
 
 
-async def answer(name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Answer:
+async def answer(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Answer:
     """Return ``{"result": ...}``, ready to be encoded, or ``{"error": ...}``; raise nothing but a cancellation.
 
     Before each command all others get their turn: hundreds in one request must not hold the loop.
     """
     await anyio.lowlevel.checkpoint()
     try:
-        return {"result": orjson.Fragment(dumps(await call()))}
+        return {"result": orjson.Fragment(_encoded(push, await call()))}
     except CommandError as failure:
         return error(failure.error)
     except ValueError as wrong:  # what a verb says of an argument that it cannot use
@@ -33,6 +35,13 @@ async def answer(name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) ->
     except Exception:  # noqa: BLE001  # whatever it is, it is said here, and no other command is hurt
         logger.exception("%s over HTTP failed", name)
         return error(ErrorCode.INTERNAL)
+
+
+def _encoded(push: Push, result: Mapping[str, Any]) -> bytes:
+    try:
+        return dumps(result)
+    except Exception:  # noqa: BLE001  # one publication must not take the others with it
+        return dumps(salvage(CODEC, result, push.hub.fanout.undeliverable))
 
 
 def error(known: tuple[int, str, bool], detail: str = "") -> Answer:

@@ -56,7 +56,7 @@ async def carry_out(push: Push, method: str, body: bytes) -> bytes:
 
 async def _command(push: Push, command: Command) -> Answer:
     method, fields = command
-    return await answer(method, partial(_HANDLERS[method], push, fields))
+    return await answer(push, method, partial(_HANDLERS[method], push, fields))
 
 
 async def _in_turn(push: Push, commands: Sequence[Command]) -> list[Answer]:

@@ -25,7 +25,7 @@ async def broadcast(push: Push, fields: Fields) -> Fields:
     if not fields["channels"]:
         raise ValueError("channels: must be one at least")
     one = partial(_publish, push, fields, _payload(push, fields))
-    return {"responses": [await answer("broadcast", partial(one, channel)) for channel in fields["channels"]]}
+    return {"responses": [await answer(push, "broadcast", partial(one, channel)) for channel in fields["channels"]]}
 
 
 async def _publish(push: Push, fields: Fields, payload: Payload, channel: str) -> Fields:

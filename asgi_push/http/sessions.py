@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from ..disconnect import Disconnect
 from ..hub.commands import Verb, encode_command
 from ..names import check_own_channel, check_user
@@ -13,12 +15,12 @@ Fields = Mapping[str, Any]
 
 async def subscribe(push: Push, fields: Fields) -> Fields:
     """Put a user's sessions, or one of them, into a channel."""
-    if fields["data"] is not None:
-        push.hub.encode(fields["data"])  # here is who can be told that it is too large
-    channel = check_own_channel(fields["channel"])
-    return await _command(
-        push, "subscribe", fields, channel=channel, data=fields["data"], since=fields["recover_since"]
-    )
+    data, channel = fields["data"], check_own_channel(fields["channel"])
+    if data is not None:
+        payload = push.hub.encode(data)  # here is who can be told that it is too large
+        if payload.kind == "json":
+            data = orjson.Fragment(payload.data)  # what carries it is one level more than orjson may write
+    return await _command(push, "subscribe", fields, channel=channel, data=data, since=fields["recover_since"])
 
 
 async def unsubscribe(push: Push, fields: Fields) -> Fields:

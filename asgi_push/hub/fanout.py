@@ -14,7 +14,7 @@ from ..disconnect import Disconnect
 from ..logs import logger
 from ..messages import Notice, Publication
 from ..metrics.counters import Counters, Histogram
-from ..protocols import WireMessage
+from ..protocols import Codec, WireMessage
 from ..registry import Registry
 from ..sendqueue import Put, SendQueue
 from ..session import Session, State, Subscription, TrackedSubscription
@@ -22,6 +22,7 @@ from ..settings import Settings
 from .audience import Audience, audience_of
 from .batch import Batch, Gap, Item, wanted
 from .tasks import Signal
+from .undeliverable import Undeliverable, before, gaps
 from .writers import Writers
 
 # How long a run may hold the event loop before everything else gets its turn, in seconds; looked at every so many
@@ -104,6 +105,7 @@ class Fanout:
         self._done = 0.0  # the number up to which all is handed out
         self._handed_out: anyio.Event | None = None
         self.full = False  # publishers must wait for room
+        self.undeliverable = Undeliverable(counters)
 
     async def room(self) -> None:
         """Wait until there is room for another publication."""
@@ -152,8 +154,15 @@ class Fanout:
         # With something queued no write is tried: it would be refused, and the frame built for nothing.
         if self._pending or not self._idle or session in self._served or session.queue is not None:
             return False
+        if type(subscription) is not Subscription:
+            return False
         try:
-            if type(subscription) is not Subscription or not session.carrier.write(session.codec.frame(publication)):
+            frame = session.codec.frame(publication)
+        except Exception:  # noqa: BLE001  # nothing that the session or the publisher could help
+            self.undeliverable.note(session.codec.name, publication.channel)
+            return True
+        try:
+            if not session.carrier.write(frame):
                 return False
         except Exception:  # noqa: BLE001  # one session must not reach the publisher
             self._failed(session)
@@ -242,9 +251,18 @@ class Fanout:
             await self._serve_each(list(members), list(members.values()), batch, turn)
             return
         self._counters.deliveries += len(batch.items) * audience.size
-        if audience.codec is not None and (frames := batch.frames(audience.codec)):
-            await self._write_to_each(audience, batch, frames, turn)
+        if audience.codec is not None:
+            sendable = self._sendable(batch, audience.codec)
+            if sendable.items and (frames := sendable.frames(audience.codec)):
+                await self._write_to_each(audience, sendable, frames, turn)
         await self._serve_each(audience.others, audience.other_subscriptions, batch, turn)
+
+    def _sendable(self, batch: Batch, codec: Codec) -> Batch:
+        try:
+            batch.frames(codec)
+        except Exception:  # noqa: BLE001  # one publication must not take the others with it
+            return Batch(self.undeliverable.part(batch, codec)[0])
+        return batch
 
     async def _write_to_each(self, audience: Audience, batch: Batch, frames: bytes, turn: Turn) -> None:
         """Write to those who need no more than that: what a server does most, so every look-up counts here.
@@ -298,13 +316,32 @@ class Fanout:
 
     def deliver(self, session: Session, batch: Batch) -> None:
         """Hand a batch to one session now; a failure ends that session and no other."""
+        if session.state is not State.OPEN:
+            return
         try:
-            if session.state is not State.OPEN:
-                return
-            if not session.carrier.write(batch.frames(session.codec)):
+            frames = batch.frames(session.codec)
+        except Exception:  # noqa: BLE001  # one publication must not take the others with it
+            self._deliver_rest(session, batch)
+            return
+        try:
+            if not session.carrier.write(frames):
                 self.queue(session, batch.messages(session.codec))
         except Exception:  # noqa: BLE001  # one session must not reach another
             self._failed(session)
+
+    def _deliver_rest(self, session: Session, batch: Batch) -> None:
+        """Hand one session what its protocol can carry of a batch that it cannot carry whole."""
+        good, lost = self.undeliverable.part(batch, session.codec)
+        if not lost:
+            self._failed(session)
+            return
+        found = gaps(session, lost)
+        if rest := before(good, found):
+            self.deliver(session, Batch(rest))
+        for channel, (_, subscription) in found.items():
+            if session.client is not None:
+                self._counters.gaps += 1
+                session.client.gap(channel, subscription)
 
     def queue(self, session: Session, messages: list[WireMessage]) -> None:
         """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""

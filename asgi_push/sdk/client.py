@@ -103,6 +103,8 @@ class SdkClient:
             return
         try:
             result = await _HANDLERS[command.method](self._context, command)
+            if result is not None:
+                self._context.reply(command.id, command.method, result)
         except CommandError as failure:
             self._fail(command, failure.error)
         except Violation as violation:
@@ -114,9 +116,6 @@ class SdkClient:
         except Exception as error:  # noqa: BLE001  # code of the application
             self._context.hub.failures.report("hook", error, command.method, f" for session {session.id}")
             self._fail(command, ErrorCode.INTERNAL)
-        else:
-            if result is not None:
-                self._context.send(self._context.codec.reply(command.id, command.method, result))
 
     def _end(self, ended: Ended) -> None:
         context, told = self._context, ended.disconnect

@@ -65,7 +65,7 @@ async def connect(context: Context, command: Command) -> None:
         ttl = None
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
     subs = await _server_side(context, channels, command.params["subs"])
-    context.send(context.codec.reply(command.id, "connect", _result(context, ttl, subs)))
+    context.reply(command.id, "connect", _result(context, ttl, subs))
     context.connected = True
     for channel in channels:
         go_live(context.hub, context.session, channel)

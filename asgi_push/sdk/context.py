@@ -15,6 +15,7 @@ from ..protocols.wire import WireMessage
 from ..push import Push
 from ..session import Session
 from .errors import CommandError, Ended
+from .salvage import salvage
 
 # How long after the end of a token a client may come with a new one, in seconds.
 EXPIRY_GRACE = 25.0
@@ -42,6 +43,15 @@ class Context:
     def send(self, message: WireMessage) -> None:
         """Send after what is queued."""
         self.hub.send_wire(self.session, message)
+
+    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> None:
+        """Answer a command; what cannot be written of the answer is left out."""
+        try:
+            message = self.codec.reply(command_id, method, result)
+        except Exception:  # noqa: BLE001  # whatever it is, the rest can be told
+            rest = salvage(self.codec, result, self.hub.fanout.undeliverable)
+            message = self.codec.reply(command_id, method, rest)
+        self.send(message)
 
     async def authorize(self, channel: str, action: str) -> None:
         """Return if the client may do this; raise CommandError if not."""

@@ -46,7 +46,7 @@ async def subscribe(context: Context, command: Command) -> None:
     if not subscription.active:  # more came meanwhile than is held back
         raise CommandError(ErrorCode.INTERNAL)
     result |= sparse(expires=ttl is not None, ttl=ttl)
-    context.send(context.codec.reply(command.id, "subscribe", result))
+    context.reply(command.id, "subscribe", result)
     context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
 
@@ -114,7 +114,7 @@ def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:
     """Tell a client of a subscription that it did not ask for; what it missed comes after, each on its own."""
     told = {name: result[name] for name in _TOLD_BY_SERVER if name in result}
     context.send(context.codec.push(channel, "subscribe", told))
-    for publication in result.get("publications", ()):
+    for publication in context.hub.fanout.undeliverable.carried(context.codec, result.get("publications", ())):
         if (message := context.codec.encode(publication)) is not None:
             context.send(message)
 

@@ -6,7 +6,8 @@ from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..hub.tracking import go_live, new_subscription, track
-from ..messages import Payload, StreamPosition
+from ..hub.undeliverable import loose
+from ..messages import Payload, Publication, StreamPosition
 from ..protocols import WireMessage
 from ..protocols.sse import CODEC, LastId, place
 from ..session import Session, TrackedSubscription
@@ -32,10 +33,10 @@ class EventClient:
             for channel in channels:
                 since = self._last.position(channel)
                 recovery = await self._begin(channel, since)
-                places.append(_place(channel, since, recovery))
-                if recovery is not None and recovery.recovered:
-                    missed += _events(recovery)
-                elif self._last.knows(channel):
+                events, whole = self._events(recovery)
+                places.append(_place(channel, since if whole else None, recovery))
+                missed += events
+                if not whole and self._last.knows(channel):
                     gaps.append(channel)
         except BrokerError:
             self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
@@ -49,6 +50,17 @@ class EventClient:
         subscription = new_subscription(self._hub, channel, server_side=True)
         subscription.join_leave = False  # of who comes and goes a page is not told
         return await track(self._hub, self._session, channel, subscription, since)
+
+    def _events(self, recovery: Recovery | None) -> tuple[list[WireMessage], bool]:
+        """Return the events of what was missed, and whether that is all of it."""
+        if recovery is None or not recovery.recovered:
+            return [], False
+        try:
+            return _encoded(recovery.publications), True
+        except Exception:  # noqa: BLE001  # one publication must not take the others with it
+            rest = self._hub.fanout.undeliverable.carried(CODEC, recovery.publications)
+            # Without their places, or the browser would come back for the missing one.
+            return _encoded(map(loose, rest)), False
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued: the browser comes back with the position that it has."""
@@ -70,10 +82,10 @@ class EventClient:
             self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
         if channel in session.subscriptions:  # it may have been taken out again meanwhile
-            recovered = recovery is not None and recovery.recovered
-            missed = _events(recovery) if recovery is not None and recovered else []
-            gaps = [channel] if since is not None and not recovered else []
-            self._hub.send_wire(session, CODEC.start(0, [_place(channel, since, recovery)], gaps, missed))
+            missed, whole = self._events(recovery)
+            gaps = [channel] if since is not None and not whole else []
+            start = CODEC.start(0, [_place(channel, since if whole else None, recovery)], gaps, missed)
+            self._hub.send_wire(session, start)
             go_live(self._hub, session, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
@@ -106,5 +118,5 @@ def _place(channel: str, since: StreamPosition | None, recovery: Recovery | None
     return place(channel, since if since is not None and recovery.recovered else recovery.position)
 
 
-def _events(recovery: Recovery) -> list[WireMessage]:
-    return [event for item in recovery.publications if (event := CODEC.encode(item)) is not None]
+def _encoded(publications: Iterable[Publication]) -> list[WireMessage]:
+    return [event for publication in publications if (event := CODEC.encode(publication)) is not None]
