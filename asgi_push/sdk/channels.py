@@ -20,9 +20,9 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     """Publish to a channel, as ``authorize`` allows."""
     channel, data, hub = channel_of(command), command.params["data"], context.hub
     check_publish(command.params)
-    await context.authorize(channel, "publish")
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)
+    await context.authorize(channel, "publish")
     if hub.fanout.full:
         await hub.fanout.room()
     publication = Publication(channel, data, info=context.session.describe(channel))

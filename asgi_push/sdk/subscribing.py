@@ -31,14 +31,11 @@ async def subscribe(context: Context, command: Command) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
     channel, token = channel_of(command), command.params["token"]
     check_subscribe(command.params)
+    _check_room(context, channel)  # before the application is asked: a refusal must be cheap
     allowed = _check_token(context, token, channel) if token else None
     if allowed is None:
         await context.authorize(channel, "subscribe")
-    # While authorize took its time the application may have put it there.
-    if channel in context.session.subscriptions:
-        raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
-    if not context.hub.has_room_for_channel(context.session):
-        raise CommandError(ErrorCode.LIMIT_EXCEEDED)
+        _check_room(context, channel)  # while authorize took its time the application may have put it there
     ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if allowed is None else _info(context, allowed)
@@ -49,6 +46,13 @@ async def subscribe(context: Context, command: Command) -> None:
     context.reply(command.id, "subscribe", result)
     context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
+
+
+def _check_room(context: Context, channel: str) -> None:
+    if channel in context.session.subscriptions:
+        raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
+    if not context.hub.has_room_for_channel(context.session):
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED)
 
 
 def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,20 +60,34 @@ async def let_in(
         hub = push.hub
     except NotRunningError as error:
         raise not_running(error) from None
-    credentials = await identify(push, scope, path_params)
-    now = time.monotonic()
-    session = Session(secrets.token_urlsafe(12), credentials.user, carrier, codec, hub, heartbeat, now)
+    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
+    check_origin(push, connection)
+    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, heartbeat, time.monotonic())
     session.path_params = path_params
     session.remote = remote(scope)
+    # A refusal must be cheap: what can be known without the application is looked at before that is asked anything.
+    await admit(hub, session)
+    try:
+        asked = asked_channels(push, connection)
+        credentials = await identify(push, connection)
+        _take_in(session, credentials)
+        await admit(hub, session)  # once more, as its user is known
+        return hub, session, await allowed_channels(push, session, credentials, asked)
+    except BaseException:
+        hub.release(session)
+        raise
+
+
+def _take_in(session: Session, credentials: Credentials) -> None:
+    """Make a session that of whom the credentials name, from now on."""
+    session.user = credentials.user
     try:
         session.info = credentials.info
     except ValueError as error:
         raise Refusal(403, NO_INFO, "correct what authenticate or the token says: %s", str(error)) from None
+    session.connected_at = session.last_seen = now = time.monotonic()
     left = seconds_left(credentials)
     session.expires_at = None if left is None else now + left
-    channels = await wanted_channels(push, scope, session, credentials)
-    await admit(hub, session)
-    return hub, session, channels
 
 
 def remote(scope: Scope) -> tuple[str, int] | None:
@@ -81,16 +95,12 @@ def remote(scope: Scope) -> tuple[str, int] | None:
     return tuple(scope["client"]) if scope.get("client") else None
 
 
-async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> Credentials:
+async def identify(push: Push, connection: HTTPConnection) -> Credentials:
     """Return who a connection is.
 
     Raises:
-        Refusal: it comes from a foreign page, or is nobody where that is not allowed.
+        Refusal: it is nobody where that is not allowed, or somebody who cannot be.
     """
-    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
-    check_origin(push, connection)
-    if not push.hub.accepting:  # before anything is asked of the application: refusals must be cheap
-        raise Refusal(503, "shutting down")
     try:
         credentials = await who(push, connection)
     except AuthenticationError as error:
@@ -100,7 +110,7 @@ async def identify(push: Push, scope: Scope, path_params: Mapping[str, Any]) -> 
     except Exception as error:  # noqa: BLE001  # code of the application
         push.hub.failures.report("hook", error, "authenticate", _HOOK_FAILED)
         raise Refusal(500, "authentication failed") from None
-    return _checked(push, credentials, path_params)
+    return _checked(push, credentials, connection.path_params)
 
 
 def check_origin(push: Push, connection: HTTPConnection) -> None:
@@ -209,23 +219,41 @@ def _scope_user(user: Any) -> str | None:
     return None
 
 
-async def wanted_channels(push: Push, connection_scope: Scope, session: Session, credentials: Credentials) -> list[str]:
-    """Return the channels of the credentials, and those of ``?channels=a,b`` that the session may have.
+def asked_channels(push: Push, connection: HTTPConnection) -> list[str]:
+    """Return the channels of ``?channels=a,b``, each once.
 
     Raises:
         Refusal: a name cannot be a channel's, or there are more of them than ``max_channels``.
     """
-    asked = HTTPConnection(connection_scope).query_params.get("channels", "")
-    wanted = dict.fromkeys([*credentials.channels, *filter(None, asked.split(","))])
-    if len(wanted) > push.settings.max_channels:
-        advice = "let the client ask for fewer, or raise max_channels"
-        raise Refusal(403, f"more than {push.settings.max_channels} channels", advice)
-    given = list(dict.fromkeys(credentials.channels))
+    asked = connection.query_params.get("channels", "")
+    names = list(dict.fromkeys(filter(None, asked.split(","))))
+    _check_number(push, names)
     try:
-        asked_for = [check_channel(channel) for channel in wanted if channel not in given]
+        return [check_channel(name) for name in names]
     except ValueError as error:
         raise Refusal(403, str(error), "correct the ?channels= of the client's address") from None
-    return given + [channel for channel in asked_for if await _may_subscribe(push, session, channel)]
+
+
+def _check_number(push: Push, channels: Collection[str]) -> None:
+    if len(channels) > push.settings.max_channels:
+        advice = "let the client ask for fewer, or raise max_channels"
+        raise Refusal(403, f"more than {push.settings.max_channels} channels", advice)
+
+
+async def allowed_channels(push: Push, session: Session, credentials: Credentials, asked: Sequence[str]) -> list[str]:
+    """Return the channels of the credentials, and those of the ones asked for that the session may have.
+
+    Raises:
+        Refusal: there are more of them than ``max_channels``, or ``authorize`` does not say.
+    """
+    given = dict.fromkeys(credentials.channels)
+    _check_number(push, {*given, *asked})
+    try:
+        with anyio.fail_after(_HANDSHAKE_TIME):
+            may = [name for name in asked if name not in given and await _may_subscribe(push, session, name)]
+    except TimeoutError:
+        raise Refusal(503, "authorization took too long", _TOO_SLOW % "authorize") from None
+    return [*given, *may]
 
 
 async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
@@ -238,11 +266,9 @@ async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
         warn("nobody can have %s by ?channels=, as there is no authorize: give Push one", channel)
         return False
     try:
-        with anyio.fail_after(_HANDSHAKE_TIME):
-            threads = push.hub.threads.authorize
-            allowed = bool(await call_hook(threads, push.authorize, session, channel, "subscribe"))
+        allowed = bool(await call_hook(push.hub.threads.authorize, push.authorize, session, channel, "subscribe"))
     except TimeoutError:
-        raise Refusal(503, "authorization took too long", _TOO_SLOW % "authorize") from None
+        raise
     except Exception as error:  # noqa: BLE001  # code of the application
         push.hub.failures.report("hook", error, "authorize", _HOOK_FAILED)
         raise Refusal(500, "authorization failed") from None
