@@ -134,12 +134,12 @@ def run_script(script: str, **env: str) -> list[str]:
 def test_a_thread_with_an_event_loop_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     """``with`` starts one, which ends with the last of several; without Redis that is no use, and it says so."""
     push = Push()
-    for offset in (1, 2):
+    for _ in range(2):
         with push as same, push:
             assert same is push
-            position = push.blocking.publish("news", offset).position
+            position = push.blocking.publish("news", "x").position
             assert position is not None
-            assert position.offset == offset
+            assert position.offset == 1  # nothing in memory outlives a stop
             (thread,) = [thread for thread in threading.enumerate() if thread.name == "asgi_push"]
         assert not thread.is_alive()
         with pytest.raises(NotRunningError):

@@ -1,23 +1,23 @@
 """The event loop that a hub lives on, and the way there from other threads and other loops."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError as Cancelled
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from anyio.lowlevel import EventLoopToken, current_token
 
-from ..brokers import Receiver
 from ..errors import NotRunningError
 from ..registry import Registry
 from ..session import Session, Subscription
-from .commands import evict, obey
 from .drain import drain
 from .forks import leave_alone, when_forked
 from .hub import Hub
+from .life import Life
 from .sigint import Sigint
 from .sigterm import Sigterm
 
@@ -32,19 +32,17 @@ class Home:
     def __init__(self, make: Callable[[], Hub]) -> None:
         self._make = make
         when_forked(self)
-        self._hub: Hub | None = None
+        self._lock = threading.Lock()
+        self._life: Life | None = None
         self._starts = 0
         self._thread = _NO_THREAD
-        self._token: EventLoopToken | None = None
-        self._started = anyio.Event()
-        self._stopped: anyio.Event | None = None  # while it stops
         self._sigterm: Sigterm | None = None
         self._sigint: Sigint | None = None
 
     @property
     def running(self) -> bool:
         """Whether there is a hub whose event loop still runs."""
-        return self._hub is not None and self._hub.running
+        return self._life is not None and self._life.running
 
     @property
     def hub(self) -> Hub:
@@ -58,12 +56,15 @@ class Home:
     @property
     def registry(self) -> Registry[Session, Subscription] | None:
         """The sessions, which may be looked at from any thread; None where there is no hub."""
-        return None if self._hub is None else self._hub.registry
+        life = self._life
+        return None if life is None else life.hub.registry
 
     def hub_here(self) -> Hub | None:
         """Return the hub if it runs on the event loop of this thread, else None."""
-        hub = self._hub
-        return hub if hub is not None and self._thread == threading.get_ident() and hub.running else None
+        life = self._life
+        if life is None or self._thread != threading.get_ident():
+            return None
+        return life.hub if life.running else None
 
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""
@@ -71,54 +72,59 @@ class Home:
             raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use (async) with")
 
     async def start(self) -> None:
-        """Make a hub on the event loop that runs now; where there is one, only count."""
-        here = self._token == current_token()  # and not one that this thread ran before, which may have been cut off
-        if self._stopped is not None and here:
-            await self._stopped.wait()
-        self._starts += 1
-        if self.running:
-            return
-        if here and not self._started.is_set():
-            await self._started.wait()  # somebody else is at it on this loop
-            self.require_running()
-            return
-        self._starts, self._stopped = 1, None  # those of an event loop that ended without a stop are owed nothing
-        self._release_signals()
-        self._thread, self._token, self._started = threading.get_ident(), current_token(), anyio.Event()
-        hub = self._hub = self._make()
-        hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
+        """Make a hub on the event loop that runs now; where there is one, only count.
+
+        One that is cancelled is undone. Several that wait for the same hub get it, whoever of them gives up.
+        """
+        while True:
+            with self._lock:
+                life = self._life
+                if life is None or not life.alive:
+                    life = self._begin()
+                if not life.stopping:
+                    self._starts += 1
+                    break
+            await life.ended()
         try:
-            await hub.broker.start(Receiver(hub.deliver, partial(obey, hub), hub.lost, hub.fanout.room))
-            await hub.start()
-        except Exception:
-            self._starts = 1
+            await life.begun()
+        except anyio.get_cancelled_exc_class():
             await self.stop()
             raise
-        finally:
-            self._started.set()
+
+    def _begin(self) -> Life:
+        self._release_signals()
+        life = self._life = Life(self._make(), self._gone)
+        self._thread, self._starts = life.thread, 0  # those of an event loop that ended without a stop are owed nothing
+        return life
 
     async def stop(self) -> None:
-        """Undo one start; with the last of them the hub stops, in a bounded time."""
-        self._starts -= 1
-        if self._starts > 0 or self._hub is None or self._stopped is not None:
-            return
-        stopped = self._stopped = anyio.Event()
-        hub = self._hub
+        """Undo one start; with the last of them the hub stops, in a bounded time, which a cancellation does not cut."""
+        with self._lock:
+            self._starts -= 1
+            life = self._life
+            if self._starts > 0 or life is None or life.stopping:
+                return
+            life.stopping = True
         self._release_signals()
-        try:
-            await hub.stop()  # until it returns hooks may publish, and who connects is sent away
-            await hub.presence.stop()
-            await hub.broker.stop()
-        finally:
-            if self._hub is hub:  # and no other, if this event loop was cut off meanwhile
-                self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
-            stopped.set()
+        with anyio.CancelScope(shield=True):
+            if life.thread == threading.get_ident():
+                life.end()
+            elif life.alive:
+                await anyio.to_thread.run_sync(partial(anyio.from_thread.run_sync, life.end, token=life.token))
+            await life.ended()
+
+    def _gone(self, life: Life) -> None:
+        """Nothing is left of a life: there is no hub, unless there is another one by now."""
+        with self._lock:
+            if self._life is life:
+                self._life, self._thread, self._starts = None, _NO_THREAD, 0
 
     def forget(self) -> None:
         """Be as new in a process that was forked from the one in which there is a hub."""
-        if self._hub is not None:
-            leave_alone(self._hub)
-            self._hub, self._thread, self._starts, self._stopped = None, _NO_THREAD, 0, None
+        self._lock = threading.Lock()
+        if self._life is not None:
+            leave_alone(self._life)
+            self._life, self._thread, self._starts = None, _NO_THREAD, 0
         if self._sigint is not None:
             self._sigint.release()
             self._sigint = None
@@ -151,10 +157,16 @@ class Home:
 
     def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Run a verb on the hub's event loop from another thread, and wait for it."""
+        life = self._life
         self.require_running()
-        if self._thread == threading.get_ident():
+        if life is None or self._thread == threading.get_ident():
             raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
-        return anyio.from_thread.run(partial(verb, *args, **kwargs), token=self._token)
+        try:
+            return anyio.from_thread.run(partial(verb, *args, **kwargs), token=life.token)
+        except (Cancelled, asyncio.CancelledError, RuntimeError) as error:
+            if life.running:
+                raise
+            raise NotRunningError("Push has stopped meanwhile") from error
 
     async def call(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
         """Run a verb on the hub's event loop, which under a test client may not be the one of the caller."""
