@@ -13,7 +13,7 @@ import psutil
 import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers.redis import hearing, link, outage, pulse, server, subscriber
+from asgi_push.brokers.redis import hearing, link, orders, outage, pulse, server, subscriber
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -96,6 +96,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
     monkeypatch.setattr(outage, "_SHORT", 0.3)
     monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)
+    for name, seconds in (("_PATIENCE", 2.0), ("_ALIVE", 1.0), ("_RENEW_EVERY", 0.3), ("_LOOK_EVERY", 0.1)):
+        monkeypatch.setattr(orders, name, seconds)
 
 
 @contextmanager

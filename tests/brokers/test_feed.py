@@ -1,11 +1,11 @@
-"""A feed delivers each publication once and in order, or says what is lost."""
+"""A feed says what is next, what is known, and what has to wait for something that is missing before it."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from asgi_push import History, StreamPosition
+from asgi_push import StreamPosition
+from asgi_push.brokers.redis import feed as feeds
 from asgi_push.brokers.redis.feed import Feed
 from asgi_push.messages import Publication
 from tests.brokers.contract import publication
@@ -15,12 +15,8 @@ def item(offset: int, epoch: str = "a") -> Publication:
     return publication("news", f"{epoch}{offset}", offset=offset, epoch=epoch)
 
 
-def kept(first: int, top: int, epoch: str = "a") -> History:
-    return History([item(offset, epoch) for offset in range(first, top + 1)], StreamPosition(top, epoch))
-
-
-def offsets(publications: list[Publication]) -> list[int]:
-    return [publication.offset for publication in publications]
+def names(publications: list[Publication]) -> list[str]:
+    return [publication.data for publication in publications]
 
 
 def at(offset: int, epoch: str = "a") -> Feed:
@@ -39,71 +35,74 @@ def test_the_next_is_taken_and_the_known_is_not() -> None:
 
 
 def test_what_comes_after_a_hole_waits() -> None:
-    """Until what is missing is there; what comes while that is delivered waits for it."""
+    """Until what is missing has been read; what comes again, or was read, is not delivered twice."""
     feed = at(5)
-    assert not feed.take(item(8))
-    assert not feed.take(item(9))
+    assert not any(feed.take(item(offset)) for offset in (8, 9))
     assert feed.catching_up
-    ready, lost = feed.resume(StreamPosition(5, "a"), kept(6, 8))  # it was read before 9 was published
-    assert (offsets(ready), lost) == ([6, 7, 8, 9], False)
-    assert not feed.take(item(10))
+    assert feed.end_of_hole("a") == 7
+    feed.move(StreamPosition(7, "a"))
+    assert not feed.take(item(10))  # while that is read
     assert not feed.take(item(8))
-    assert offsets(feed.release()) == [10]
-    assert feed.release() == []
+    assert names(feed.release()) == ["a8", "a9", "a10"]
     assert not feed.catching_up
     assert feed.take(item(11))
 
 
-def test_a_hole_behind_a_hole() -> None:
-    """Is one more."""
+def test_nothing_overtakes_what_is_released() -> None:
+    """Behind a second hole it waits on, and all that comes waits with it."""
     feed = at(0, "")
-    feed.take(item(2))
-    feed.resume(StreamPosition(0, ""), kept(1, 2))
-    feed.take(item(4))
+    for offset in (2, 4, 5):
+        feed.take(item(offset))
+    feed.move(StreamPosition(1, "a"))
+    assert names(feed.release()) == ["a2"]
+    assert feed.catching_up
+    assert not feed.take(item(6))
+    assert feed.end_of_hole("a") == 3
+    feed.move(StreamPosition(3, "a"))
+    assert names(feed.release()) == ["a4", "a5", "a6"]
+
+
+def test_what_was_read_is_not_delivered_again() -> None:
+    """Of what waited only that is released which lies beyond the place that was moved to."""
+    feed = at(5)
+    for offset in (7, 8, 9):
+        feed.take(item(offset))
+    feed.move(StreamPosition(8, "a"))
+    assert names(feed.release()) == ["a9"]
+
+
+def test_the_end_of_an_earlier_life_comes_first() -> None:
+    """It is read nowhere any more; what of it was delivered does not come again."""
+    feed = at(20)
+    feed.take(item(22))
+    for offset in (1, 2):
+        feed.take(item(offset, "b"))
+    assert names(feed.turn("b", feed.held)) == ["a22"]
+    assert feed.end_of_hole("b") == 0
+    feed.move(StreamPosition(0, "b"))
+    assert names(feed.release()) == ["b1", "b2"]
+    assert feed.position == StreamPosition(2, "b")
+
+
+def test_what_is_older_than_the_answer_never_waits_for_ever() -> None:
+    """A publication of another life that waited when Redis was asked is of one before; one that came later may not."""
+    feed = at(5, "b")
+    feed.take(item(9, "a"))
+    held = feed.held
+    feed.take(item(1, "c"))
+    assert names(feed.turn("b", held)) == ["a9"]
     assert feed.release() == []
     assert feed.catching_up
-    assert feed.resume(StreamPosition(2, "a"), kept(3, 4))[1] is False
 
 
-def test_loss_is_told() -> None:
-    """What is trimmed, and what was in another life; all that there is is delivered."""
-    feed = at(5)
-    feed.take(item(20))
-    ready, lost = feed.resume(StreamPosition(5, "a"), kept(18, 20))
-    assert (offsets(ready), lost) == ([18, 19, 20], True)
-    feed.release()
-    feed.take(item(22))
-    feed.take(item(2, "b"))
-    ready, lost = feed.resume(StreamPosition(20, "a"), kept(1, 3, "b"))
-    assert [(publication.epoch, publication.offset) for publication in ready] == [
-        ("a", 22), ("b", 1), ("b", 2), ("b", 3),
-    ]  # fmt: skip
-    assert lost
-    assert feed.position == StreamPosition(3, "b")
-
-
-@given(st.lists(st.sampled_from(["come", "lose", "twice", "read", "check"]), max_size=60))
-def test_whatever_comes(events: list[str]) -> None:
-    """All are delivered, in order and once, however many are lost on the way."""
-    feed, top, delivered = at(0, ""), 0, list[int]()
-
-    def read() -> None:
-        since = feed.position or StreamPosition(0, "")
-        ready, lost = feed.resume(since, kept(since.offset + 1, top))
-        assert not lost
-        while ready:
-            delivered.extend(offsets(ready))
-            ready = feed.release()
-
-    for event in events:
-        if event in ("come", "lose"):
-            top += 1
-        if event in ("come", "twice") and top and feed.take(item(top)):
-            delivered.append(top)
-        if event == "read" and feed.catching_up:
-            read()
-        if event == "check" and top and feed.behind(StreamPosition(top, "a")):
-            read()
-    if top:
-        read()
-    assert delivered == list(range(1, top + 1))
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More is dropped from its end, and is then a hole like any other."""
+    monkeypatch.setattr(feeds, "_MAX_HELD", 3)
+    feed = at(0)
+    for offset in range(2, 9):
+        feed.take(item(offset))
+    assert feed.dropped
+    feed.move(StreamPosition(1, "a"))
+    assert names(feed.release()) == ["a2", "a3", "a4"]
+    assert not feed.take(item(9))
+    assert feed.end_of_hole("a") == 8

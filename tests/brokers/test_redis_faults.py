@@ -419,9 +419,8 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
         await here.broker.join("more", kept=True)  # which waits for Redis
         await obeyed.wait()
 
-    await here.broker._hearing._orders.stop()
-    here.broker._hearing._orders.start(obey)
-    await there.broker.command(b"x")
+    object.__setattr__(here.receiver, "obey", obey)
+    giving = asyncio.create_task(there.broker.command(b"x"))
     await obeying.wait()
     await publish(there, 1, 2)
     await there.broker.publish(publication("more", 3), KEPT)
@@ -430,3 +429,4 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
         pytest.fail("it came before")
     obeyed.set()
     assert sorted([(await here.next()).data for _ in range(3)]) == [1, 2, 3]
+    await giving

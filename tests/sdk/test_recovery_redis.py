@@ -26,6 +26,7 @@ from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.hub.commands import encode_command
 from asgi_push.messages import Publication
+from asgi_push.metrics.counters import Counters
 from asgi_push.stream import Recovery
 from tests import asgi
 from tests.brokers.contract import publication
@@ -165,8 +166,8 @@ class RedisMachine(RuleBasedStateMachine):
         )  # fmt: skip
         make = push._choose_broker
 
-        def witnessed() -> None:
-            make()
+        def witnessed(counters: Counters) -> None:
+            make(counters)
             push._broker.__class__ = Witnessed
             push._broker.ledger = self.ledger  # type: ignore[attr-defined]
 
@@ -192,11 +193,11 @@ class RedisMachine(RuleBasedStateMachine):
                 self.do(echo(push))
             self.ledger.listen()
             came = [client.read() for client in self.clients]
-            quiet = 0 if any(came) or self.busy() else quiet + 1
+            quiet = 0 if any(came) or self.do(self.busy()) else quiet + 1
 
-    def busy(self) -> bool:
+    async def busy(self) -> bool:
         return any(
-            not push.hub.fanout._idle or push.hub.broker._hearing._to_check or push.hub.broker.link._waiting  # type: ignore[attr-defined]
+            not push.hub.fanout._idle or push.hub.broker._hearing._checks.busy or push.hub.broker.link._waiting  # type: ignore[attr-defined]
             for push in self.pushes
         )
 
@@ -244,8 +245,8 @@ class RedisMachine(RuleBasedStateMachine):
     @rule(channel=st.sampled_from(["news", "small:a", "token", "*", "#ann"]), times=st.integers(1, 3))
     def lose(self, channel: str, times: int) -> None:
         """Publications whose messages never come."""
-        broker: Any = self.pushes[0].hub.broker
-        stream = self.pushes[0].hub.namespaces.stream(channel)
+        broker: Any = self.pushes[0]._broker
+        stream = self.pushes[0]._namespaces.stream(channel)
         assert stream is not None
         keys = [broker.keys.key(kind, channel) for kind in ("position", "stream")]
         for _ in range(times):
@@ -279,9 +280,7 @@ class RedisMachine(RuleBasedStateMachine):
         """No more faults: the time of the check comes, and soon all have seen everything, or were told."""
         for _ in range(20):
             self.settle_and_read()
-            for push in self.pushes:
-                for channel in push.hub.broker._hearing._feeds:  # type: ignore[attr-defined]
-                    push.hub.broker._hearing._want_check(channel)  # type: ignore[attr-defined]
+            self.do(self.check_all())
             self.settle_and_read()
             for which in range(len(self.clients)):
                 self.connect(which, which % 2)
@@ -289,6 +288,12 @@ class RedisMachine(RuleBasedStateMachine):
             if not (problems := [problem for client in self.clients for problem in client.behind()]):
                 break
         assert problems == []
+
+    async def check_all(self) -> None:
+        for push in self.pushes:
+            hearing: Any = push.hub.broker._hearing  # type: ignore[attr-defined]
+            for channel in hearing._feeds:
+                hearing._checks.want(channel)
 
     def teardown(self) -> None:
         failed = sys.exc_info()[0] is not None

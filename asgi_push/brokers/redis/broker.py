@@ -28,7 +28,7 @@ class RedisBroker:
         self._started = False
         self._streams = Streams(self.link, self.keys)
         pulse = Pulse(self.link, self.keys, self._outage)
-        self._hearing = Hearing(server, self._outage, self.keys, self._streams, pulse)
+        self._hearing = Hearing(server, self._outage, self.keys, self.link, self._streams, pulse)
 
     @property
     def connected(self) -> bool:
@@ -71,15 +71,18 @@ class RedisBroker:
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
-        """Publish in one step; how many sessions it reaches, no process knows."""
-        return await self._streams.publish(publication, stream, idempotency_key)
+        """Publish in one step; how many sessions it reaches, no process knows.
+
+        What is heard here has been delivered here when this returns, unless Redis is not heard for a while.
+        """
+        return await self._hearing.publish(publication, stream, idempotency_key)
 
     async def announce(self, notice: Notice) -> None:
         """Publish a notice."""
         await self._streams.announce(notice)
 
     async def command(self, message: bytes) -> None:
-        """Publish a command; return when this process has obeyed it."""
+        """Publish a command; return when all processes have carried it out."""
         await self._hearing.command(message)
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:

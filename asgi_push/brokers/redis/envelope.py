@@ -1,6 +1,7 @@
 """Publications and notices as bytes, to be parsed with little work; the payload is never looked into.
 
-A message is ``offset:epoch:body``. A body is a letter for its kind, the length of what stands beside the payload (JSON,
+A message is ``offset:epoch:body``; in no stream the offset is 0, and for the epoch stands a mark by which whoever
+published it knows it again. A body is a letter for its kind, the length of what stands beside the payload (JSON,
 mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
 """
 
@@ -23,6 +24,9 @@ _quiet = RateLimit(10.0)
 # In no stream.
 _NOWHERE = b"0::"
 
+# What none of these is becomes nothing: the item is left out, and said.
+_WRONG = ValueError, LookupError, TypeError, AttributeError
+
 
 def body(publication: Publication) -> bytes:
     """Return what is kept of a publication."""
@@ -33,9 +37,9 @@ def body(publication: Publication) -> bytes:
     return b"%b%d:%b%b" % (_LETTERS[publication.payload.kind], len(beside), beside, publication.payload.data)
 
 
-def loose(publication: Publication) -> bytes:
+def loose(publication: Publication, mark: str = "") -> bytes:
     """Return the message of a publication that is in no stream."""
-    return _NOWHERE + body(publication)
+    return b"0:%b:%b" % (mark.encode(), body(publication))
 
 
 def notice(told: Notice) -> bytes:
@@ -49,17 +53,24 @@ def parse(channel: str, message: bytes) -> Publication | Notice | None:
     try:
         offset, epoch, rest = message.split(b":", 2)
         place = int(offset), epoch.decode()
+        if place[0] < 0:
+            raise ValueError
     except ValueError:
         _say_foreign(channel)
         return None
-    return parse_body(channel, rest, *place)
+    return parse_body(channel, rest, place[0], place[1] if place[0] else "")
+
+
+def mark_of(message: bytes) -> str:
+    """Return the mark of a message that is in no stream, else nothing."""
+    return message.split(b":", 2)[1].decode() if message.startswith(b"0:") else ""
 
 
 def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice | None:
     """Return what a body is, at its place; None as ``parse`` does."""
     try:
         return _parse_body(channel, kept, offset, epoch)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except _WRONG:
         _say_foreign(channel)
         return None
 
@@ -74,10 +85,18 @@ def _say_foreign(channel: str) -> None:
 
 def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice:
     colon = kept.index(b":")
-    start = colon + 1 + int(kept[1:colon])
+    length = kept[1:colon]
+    if not length.isdigit():
+        raise ValueError(length)
+    start = colon + 1 + int(length)
     beside: dict[str, Any] = orjson.loads(kept[colon + 1 : start]) if start > colon + 1 else {}
     info = ClientInfo(**beside["info"]) if beside.get("info") is not None else None
     letter = kept[:1]
     if info is not None and letter in (_JOINED, _LEFT):
         return Notice(channel, info, joined=letter == _JOINED)
-    return Publication(channel, Payload(_KINDS[kept[0]], kept[start:]), offset, epoch, beside.get("tags"), info)
+    tags, payload = beside.get("tags"), Payload(_KINDS[kept[0]], kept[start:])
+    if not isinstance(tags, dict | None):
+        raise TypeError(tags)
+    if payload.kind == "text" and not payload.data.isascii():
+        payload.data.decode()
+    return Publication(channel, payload, offset, epoch, tags, info)

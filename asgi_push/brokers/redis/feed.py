@@ -1,24 +1,40 @@
-"""Where one channel's publications stand in this process, so that none is lost or comes twice on the way from Redis."""
+"""Where one channel's publications stand in this process, so that none is lost or comes twice on the way from Redis.
 
-from ...messages import History, Publication, StreamPosition
+Nothing here waits. Whoever moves a feed puts what it says is ready into the queue of deliveries in the same step, so
+that the order of the queue is the order of the stream, whoever puts.
+"""
 
-# Publications that wait while what is missing before them is fetched; more are fetched, too.
-_MAX_HELD = 1000
+from asyncio import Future
+
+from ...messages import Publication, StreamPosition
+
+# What waits while something that is missing before it is read; beyond that it is dropped, and read, too.
+_MAX_HELD, _MAX_HELD_BYTES = 10_000, 16 * 1024 * 1024
 
 
 class Feed:
-    """One channel's place: all up to ``position`` was delivered, or published before the channel was joined."""
+    """One channel's place: all up to ``position`` is in the queue or delivered, was lost, or came before the channel
+    was joined.
+    """
 
-    __slots__ = ("_held", "position")
+    __slots__ = ("_bytes", "_held", "dropped", "position", "waiting")
 
     def __init__(self) -> None:
         self.position: StreamPosition | None = None  # not known yet
+        self.dropped = False  # more came than is held
+        self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
         self._held: list[Publication] | None = None
+        self._bytes = 0
 
     @property
     def catching_up(self) -> bool:
         """Whether what comes waits for something that is missing before it."""
         return self._held is not None
+
+    @property
+    def held(self) -> int:
+        """How many publications wait."""
+        return len(self._held or ())
 
     def begin(self, top: StreamPosition) -> None:
         """The stream stood at ``top`` when the channel was joined, or later; no matter if something has come before."""
@@ -30,13 +46,17 @@ class Feed:
         position = self.position
         if position is None:
             return False
-        return self.catching_up or position.epoch != top.epoch or position.offset < top.offset
+        return position.epoch not in ("", top.epoch) or position.offset < top.offset
+
+    def reached(self, place: StreamPosition) -> bool:
+        """Whether a place in the life that this is in has been passed."""
+        position = self.position
+        return position is not None and position.epoch == place.epoch and position.offset >= place.offset
 
     def take(self, publication: Publication) -> bool:
-        """Return whether a publication that came is to be delivered now; if not it is known, or waits."""
+        """Return whether a publication that came is next; if not it is known, or waits for what is before it."""
         if self._held is not None:
-            if len(self._held) < _MAX_HELD:
-                self._held.append(publication)
+            self._hold(publication)
             return False
         position, offset, epoch = self.position, publication.offset, publication.epoch
         if position is not None:
@@ -44,35 +64,51 @@ class Feed:
             if same and offset <= position.offset:
                 return False
             if not same or offset > position.offset + 1:
-                self._held = [publication]
+                self.hold()
+                self._hold(publication)
                 return False
         self.position = StreamPosition(offset, epoch)
         return True
 
-    def resume(self, position: StreamPosition, kept: History) -> tuple[list[Publication], bool]:
-        """Return what is to be delivered now, and whether something before or between is lost.
+    def hold(self) -> None:
+        """From now on what comes waits: something before it is missing."""
+        if self._held is None:
+            self._held, self._bytes, self.dropped = [], 0, False
 
-        ``kept`` is all that Redis keeps after ``position``, the one here or one before it. What comes waits on, until
-        ``release``.
+    def _hold(self, publication: Publication) -> None:
+        held = self._held
+        if held is None or self.dropped or len(held) >= _MAX_HELD or self._bytes > _MAX_HELD_BYTES:
+            self.dropped = True  # with it all that follows, so that what is held has no hole at its end
+            return
+        held.append(publication)
+        self._bytes += publication.size
+
+    def turn(self, epoch: str, count: int) -> list[Publication]:
+        """Take out of what waits the end of earlier lives, if any, and return what of it has not been taken.
+
+        ``count`` publications waited when Redis was asked which life it is, and told ``epoch``: those that are of
+        another came from one before.
         """
-        position, (held, self._held) = self.position or position, (self._held or [], None)
-        epoch = kept.position.epoch
-        same = position.epoch in ("", epoch)
-        done = position.offset if same else 0
-        found = {
-            publication.offset: publication
-            for publication in (*kept.publications, *held)
-            if publication.epoch == epoch and publication.offset > done
-        }
-        of_an_earlier_life = [publication for publication in held if publication.epoch != epoch]
-        top = max(kept.position.offset, done, *found)
-        self.position, self._held = StreamPosition(top, epoch), []
-        return of_an_earlier_life + [found[offset] for offset in sorted(found)], not same or len(found) < top - done
+        held = self._held or []
+        first = next((place for place, item in enumerate(held) if item.epoch == epoch), count)
+        before, self._held = held[:first], held[first:]
+        position = self.position or StreamPosition(0, "")
+        return [item for item in before if item.epoch != position.epoch or item.offset > position.offset]
+
+    def end_of_hole(self, epoch: str) -> int | None:
+        """Return the offset before the first publication of this life that waits, None if none does."""
+        first = next((item for item in self._held or () if item.epoch == epoch), None)
+        return None if first is None else first.offset - 1
+
+    def move(self, position: StreamPosition) -> None:
+        """All up to ``position`` has been read and is in the queue, or is lost."""
+        before, self.position = self.position, position
+        if before is not None and before.epoch not in ("", position.epoch):
+            for place, came in self.waiting:  # which that life has not reached, and never will
+                if place.epoch != position.epoch and not came.done():
+                    came.set_result(None)
 
     def release(self) -> list[Publication]:
-        """Return what came while others were delivered; empty once nothing waits for that any more."""
+        """Return what waits no more; behind another hole the rest waits on."""
         held, self._held = self._held or [], None
-        ready = [publication for publication in held if self.take(publication)]
-        if ready and self._held is None:
-            self._held = []
-        return ready
+        return [publication for publication in held if self.take(publication)]

@@ -4,13 +4,15 @@ import asyncio
 import secrets
 from itertools import count
 
-from ...errors import BrokerError
-from ...logs import logger
-from ...messages import Notice, Payload, Publication, StreamPosition
+from ...messages import Notice, Publication, PublishResult, StreamPosition
 from .. import Receiver, StreamOptions
 from . import envelope
+from .catching import CatchUp
+from .checks import Checks
+from .deliveries import Deliveries, Lost, Mark, Order, reach
 from .feed import Feed
 from .keys import Keys
+from .link import Link
 from .orders import COMMANDS, Orders
 from .outage import Outage
 from .pulse import Pulse
@@ -19,35 +21,46 @@ from .streams import Streams
 from .subscriber import Subscriber
 
 # How often every channel's position is compared with Redis', in seconds: how late a message that was lost on the way is
-# found if none comes after it. How many are asked for together, and how long to wait when Redis did not answer.
+# found if none comes after it. And how soon again when Redis did not answer.
 _CHECK_INTERVAL = 25.0
-_MAX_CHECKED = 200
 _CHECK_AGAIN = 0.5
 
-# For how long a process whose connection was lost obeys what it missed: later its sessions have found out themselves.
-_COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
+# How long a publish waits for what it has published to come back, in seconds: so long its order with what is sent to
+# sessions here can be kept, whatever a process has still to deliver. And a command for what is missing before it.
+_ECHO_TIME = 5.0
+_COMMAND_WAITS = 3.0
 
 
 class Hearing:
     """Delivers what is published in one Redis, once and in order, whatever becomes of the connection."""
 
-    def __init__(self, server: Server, outage: Outage, keys: Keys, streams: Streams, pulse: Pulse) -> None:
+    def __init__(self, server: Server, outage: Outage, keys: Keys, link: Link, streams: Streams, pulse: Pulse) -> None:
         self._keys = keys
         self._streams = streams
-        self._orders = Orders(self._deliver)
-        self._subscriber = Subscriber(server, outage, pulse, self._heard, self._subscribed, self._forgotten)
-        self._feeds: dict[str, Feed] = {}
-        self._to_check: set[str] = set()
-        self._check = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self._id = secrets.token_urlsafe(6)
+        self._own = keys.process(self._id)  # where it is told what is for it alone
+        self._orders = Orders(link, keys, streams, self._id)
+        self._deliveries = Deliveries(self._orders.carried_out)
+        self._subscriber = Subscriber(
+            server, outage, pulse, self._heard, self._subscribed, self._forgotten, self._disconnected, self._failed
+        )
+        self._feeds: dict[str, Feed] = {}
+        self._behind: set[str] = set()  # channels in which something is being read that is missing
+        self._all_here = asyncio.Event()
+        self._checks = Checks(self._check, _CHECK_AGAIN)
+        self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
+        self._tasks: list[asyncio.Task[None]] = []
         self._numbers = count()
+        self._fences: dict[bytes, asyncio.Future[None]] = {}  # by number
+        self._fenced: dict[str, asyncio.Future[None]] = {}  # by the channel that is checked
+        self._marks: dict[str, asyncio.Future[None]] = {}  # of publications in no stream, on their way back
 
     def start(self, receiver: Receiver) -> None:
         """Begin."""
-        self._receiver = receiver
-        self._tasks = [asyncio.create_task(self._check_some()), asyncio.create_task(self._check_all())]
-        self._orders.start(receiver.obey)
+        self._deliveries.start(receiver)
+        self._tasks = [
+            asyncio.create_task(task) for task in (self._checks.run(), self._check_all(), self._orders.run())
+        ]
 
     async def stop(self) -> None:
         """End; nothing is delivered after this."""
@@ -56,9 +69,13 @@ class Hearing:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
-        await self._orders.stop()
         await self._subscriber.stop()
+        await self._deliveries.stop()
+        await self._orders.stop()
+        self._disconnected()
         self._feeds.clear()
+
+    # -- what is asked of it ----------------------------------------------------------------------------------------
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel, and commands; what is lost on the way is found where it is kept."""
@@ -68,24 +85,25 @@ class Hearing:
             feed = self._feeds.setdefault(name, Feed())
             if feed.position is None:
                 beginning.append(self._begin(name, feed))
-        subscribed = self._subscriber.add(*map(self._keys.published, channels))
-        if not beginning:
+        subscribed = self._subscriber.add(self._own, *map(self._keys.published, channels))
+        if beginning:
+            # What is published between the two may be taken for missed and come, too: it has not joined yet.
+            for failure in await asyncio.gather(subscribed, *beginning, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+        else:
             await subscribed
-            return
-        # What is published between the two may be taken for missed and come, too: it has not joined yet.
-        for failure in await asyncio.gather(subscribed, *beginning, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        await self._orders.register()
 
     async def _begin(self, channel: str, feed: Feed) -> None:
-        feed.begin(await self._streams.look(channel))
+        feed.begin(await self._streams.look(channel, None))
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """A session was told a position: of a stream that had not begun when it was looked at, this is the first."""
         feed = self._feeds.get(channel)
         if feed is not None and feed.position is not None and not feed.position.epoch:
             if position.offset:
-                self._want_check(channel)
+                self._checks.want(channel)
             else:
                 feed.position = position
 
@@ -94,81 +112,202 @@ class Hearing:
         self._subscriber.discard(self._keys.published(channel))
 
     async def command(self, message: bytes) -> None:
-        """Publish a command; return when this process has obeyed it."""
+        """Publish a command; return when every process has carried it out."""
         await self.join(COMMANDS, kept=True)
-        name = f"{self._id}.{next(self._numbers)}".encode()
-        with self._orders.expected(name) as obeyed:
-            payload = Payload("binary", name + b"\n" + message)
-            await self._streams.publish(Publication(COMMANDS, payload), _COMMANDS_KEPT, None)
-            await obeyed()
+        await self._orders.give(message)
+
+    async def publish(
+        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
+    ) -> PublishResult:
+        """Publish; where the channel is heard here, return when it has been delivered here.
+
+        So whatever is sent to a session after that comes after it.
+        """
+        channel = publication.channel
+        if stream is not None:
+            result, new = await self._streams.publish(publication, stream, idempotency_key)
+            if new and result.position is not None and channel in self._feeds:
+                await self._came_back(channel, result.position)
+            return result
+        mark = f"{self._id}.{next(self._numbers)}"
+        came = self._marks[mark] = asyncio.get_running_loop().create_future()
+        try:
+            result, new = await self._streams.publish_loose(publication, mark, idempotency_key)
+            if new and self._subscriber.hears(self._keys.published(channel)):
+                await _in_time(came)
+        finally:
+            del self._marks[mark]
+        return result
+
+    async def _came_back(self, channel: str, place: StreamPosition) -> None:
+        feed = self._feeds[channel]
+        if feed.reached(place):
+            if (delivered := self._deliveries.mark()) is not None:
+                await _in_time(delivered)
+        elif self._subscriber.hears(self._keys.published(channel)):
+            came = asyncio.get_running_loop().create_future()
+            feed.waiting.append((place, came))
+            await _in_time(came)
+            feed.waiting = [waits for waits in feed.waiting if waits[1] is not came]
+
+    # -- what is heard ----------------------------------------------------------------------------------------------
 
     async def _heard(self, name: bytes, message: bytes) -> None:
+        if name == self._own:
+            self._told(*message.split(b":"))
+            return
         channel = self._keys.channel(name)
+        if channel == COMMANDS:
+            await self._wait_for_missing()
         item = envelope.parse(channel, message)
         if item is None:
             return
         feed = self._feeds.get(channel) if item.offset else None
-        if feed is None or not isinstance(item, Publication) or feed.take(item):
-            await self._orders.take(item)
+        if feed is None or not isinstance(item, Publication):
+            self._put(None, item)
+            if self._marks and (came := self._marks.get(envelope.mark_of(message))) is not None:
+                self._deliveries.put(Mark(came))
+        elif feed.take(item):
+            self._put(feed, item)
         elif feed.catching_up:
-            self._want_check(channel)
+            self._fall_behind(channel)
+            self._checks.want(channel)
+            if (fence := self._fenced.get(channel)) is not None:
+                fence.cancel()  # that something is missing is known now
+        if self._deliveries.full:
+            await self._deliveries.room()
 
-    async def _deliver(self, item: Publication | Notice) -> None:
-        await self._receiver.room()
-        self._receiver.deliver(item)
+    def _put(self, feed: Feed | None, item: Publication | Notice | None) -> None:
+        """Have an item delivered that is next in its feed, and tell who waits for the place that this has reached."""
+        if isinstance(item, Publication) and item.channel == COMMANDS:
+            self._deliveries.put(Order(*item.payload.data.split(b"\n", 1)))
+        elif item is not None:
+            self._deliveries.put(item)
+        if feed is not None and feed.waiting:
+            for came in [came for place, came in feed.waiting if feed.reached(place)]:
+                self._deliveries.put(Mark(came))
+            feed.waiting = [waits for waits in feed.waiting if not feed.reached(waits[0])]
+
+    def _lost(self, channel: str) -> None:
+        if channel == COMMANDS:
+            self._orders.lost()
+        else:
+            self._deliveries.put(Lost(channel))
+
+    def _told(self, what: bytes, *arguments: bytes) -> None:
+        if what == b"fence" and (fence := self._fences.get(arguments[0])) is not None:
+            reach(fence)
+        elif what == b"done":
+            self._orders.done(*arguments)
 
     def _subscribed(self, name: bytes) -> None:
-        if (channel := self._keys.channel(name)) in self._feeds:
-            self._want_check(channel)
+        if name != self._own and (channel := self._keys.channel(name)) in self._feeds:
+            self._checks.want(channel)
 
     def _forgotten(self, name: bytes) -> None:
-        self._feeds.pop(self._keys.channel(name), None)
+        feed = self._feeds.pop(self._keys.channel(name), None)
+        if feed is not None:
+            _let_go(feed)
+        self._caught_up(self._keys.channel(name))
+
+    def _failed(self, name: bytes) -> None:
+        """Something of this name could not be taken: if it had a place, it is missing."""
+        self._subscribed(name)
+
+    def _disconnected(self) -> None:
+        """What was on its way does not come any more on this connection."""
+        for feed in self._feeds.values():
+            _let_go(feed)
+        for came in self._marks.values():
+            reach(came)
+        for fence in self._fences.values():
+            fence.cancel()
 
     # -- what was lost on the way -----------------------------------------------------------------------------------
-
-    def _want_check(self, channel: str) -> None:
-        self._to_check.add(channel)
-        self._check.set()
 
     async def _check_all(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_INTERVAL)
             for channel in self._feeds:
-                self._want_check(channel)
+                self._checks.want(channel)
 
-    async def _check_some(self) -> None:
-        while True:
-            await self._check.wait()
-            some = [self._to_check.pop() for _ in range(min(_MAX_CHECKED, len(self._to_check)))]
-            if not self._to_check:
-                self._check.clear()
-            failures = await asyncio.gather(*map(self._check_one, some), return_exceptions=True)
-            for channel, failure in zip(some, failures, strict=True):
-                if failure is not None:
-                    self._want_check(channel)
-                    if not isinstance(failure, BrokerError):
-                        logger.error("the position of a channel could not be checked", exc_info=failure)
-            if any(failures):
-                await asyncio.sleep(_CHECK_AGAIN)
+    async def _check(self, channel: str) -> None:
+        """Compare a channel's place here with the one in Redis, and deliver what is missing.
 
-    async def _check_one(self, channel: str) -> None:
-        """Compare a channel's place here with the one in Redis, and deliver what is missing."""
+        What has not come is not lost: it may be on its way, behind much else. Only what has not come when something
+        comes that was published later does not come any more.
+        """
         feed = self._feeds.get(channel)
         if feed is None:
             return
-        top = await self._streams.look(channel)
-        feed.begin(top)
-        since = feed.position
-        if since is None or not feed.behind(top):
+        top: StreamPosition | None = None
+        if not feed.catching_up:
+            top = await self._streams.look(channel, feed.position)
+            feed.begin(top)
+            if not feed.behind(top):
+                return
+            top = await self._look_behind_fence(channel, feed)
+            if top is None or not feed.behind(top):
+                return
+        if channel == COMMANDS:  # comes after what was published before
+            await self._checks.others(channel, _COMMAND_WAITS)
+        if self._feeds.get(channel) is not feed:
             return
-        ready, lost = feed.resume(since, await self._streams.missed(channel, since))
-        if lost and channel == COMMANDS:
-            logger.warning("commands of other processes were lost, as Redis lost them or was away for too long")
-        elif lost:
-            self._receiver.lost(channel)
-        while ready:
-            for publication in ready:
-                await self._orders.take(publication)
-            ready = feed.release()
-        if feed.catching_up:
-            self._want_check(channel)
+        feed.hold()
+        self._fall_behind(channel)
+        try:
+            if await self._catch_up.run(channel, feed, top):
+                self._checks.want(channel)
+        finally:
+            if not feed.catching_up:
+                self._caught_up(channel)
+
+    async def _look_behind_fence(self, channel: str, feed: Feed) -> StreamPosition | None:
+        """Return where a stream stood when all has been heard that was published in it before; None if that failed."""
+        number = str(next(self._numbers)).encode()
+        fence = self._fences[number] = self._fenced[channel] = asyncio.get_running_loop().create_future()
+        try:
+            top = await self._streams.look(channel, feed.position, self._own, b"fence:" + number)
+            async with asyncio.timeout(_CHECK_INTERVAL):
+                await asyncio.wait([fence])
+        except TimeoutError:  # it is looked at again with all others
+            return None
+        finally:
+            del self._fences[number], self._fenced[channel]
+        return None if fence.cancelled() else top
+
+    # -- commands wait for what was published before ------------------------------------------------------------------
+
+    def _fall_behind(self, channel: str) -> None:
+        self._behind.add(channel)
+        self._all_here.clear()
+
+    def _caught_up(self, channel: str) -> None:
+        self._behind.discard(channel)
+        if not self._behind:
+            self._all_here.set()
+
+    async def _wait_for_missing(self) -> None:
+        """Wait, but not for ever, until nothing is missing before a command that came."""
+        if self._behind and COMMANDS not in self._behind:
+            try:
+                async with asyncio.timeout(_COMMAND_WAITS):
+                    await self._all_here.wait()
+            except TimeoutError:
+                pass
+
+
+async def _in_time(came: asyncio.Future[None]) -> None:
+    """Wait for it, but not for ever."""
+    over = asyncio.get_running_loop().call_later(_ECHO_TIME, reach, came)
+    try:
+        await came
+    finally:
+        over.cancel()
+
+
+def _let_go(feed: Feed) -> None:
+    """Nobody waits any more for what was on its way."""
+    for _, came in feed.waiting:
+        reach(came)
+    feed.waiting = []

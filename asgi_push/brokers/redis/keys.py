@@ -12,6 +12,7 @@ class Keys:
     def __init__(self, prefix: str, database: int) -> None:
         self._prefix = prefix
         self._published = f"{prefix}:{database}:channel:{{."
+        self._process = f"{prefix}:{database}:process:"
 
     def key(self, kind: str, channel: str) -> str:
         """Return the name of one thing that is kept of a channel."""
@@ -26,6 +27,10 @@ class Keys:
     def published(self, channel: str) -> bytes:
         """Return where a channel's publications are published to; one node of a cluster does it, in one order."""
         return f"{self._published}{channel}}}".encode()
+
+    def process(self, process_id: str) -> bytes:
+        """Return where to publish what is for one process."""
+        return f"{self._process}{process_id}".encode()
 
     def channel(self, published: bytes) -> str:
         """Return the channel of such a name."""

@@ -1,101 +1,154 @@
-"""The commands that come, each obeyed before anything that came after it is heard."""
+"""The commands that this process gives: each has been carried out by every process when the call returns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 
 from ...errors import BrokerError
 from ...logs import logger
-from ...messages import Notice, Publication
-from .. import Obey
+from ...messages import Payload, Publication
+from .. import StreamOptions
+from .keys import Keys
+from .link import Link
+from .scripts import ALIVE, WHO
+from .streams import Streams
 
 # Commands are published like everything else, to the channel that no application can name.
 COMMANDS = ""
 
-# What may wait for a command to be obeyed; then Redis waits, too. What obeying one may take, in seconds.
-_MAX_WAITING = 10_000
-_TIME = 5.0
+# For how long a process whose connection was lost obeys what it missed: later its sessions have found out themselves.
+_COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
 
-Item = Publication | Notice
-Deliver = Callable[[Item], Awaitable[None]]
+# How long it is waited for that all processes have carried out a command, in seconds.
+_PATIENCE = 10.0
+
+# For how long a process that says nothing more is taken for alive, in seconds: that long a command waits for one that
+# was killed. And how often each says that it is, and is looked for.
+_ALIVE = 5.0
+_RENEW_EVERY = 1.5
+_LOOK_EVERY = 0.5
+
+# What it may take to say that this process ends, in seconds.
+_FAREWELL = 0.5
+
+
+@dataclass(slots=True)
+class Given:
+    """A command on its way: who has carried it out, and why it is waited for no more."""
+
+    done: set[bytes] = field(default_factory=set)
+    failure: str = ""
 
 
 class Orders:
-    """Commands of all processes, in the order in which they come from Redis, and what comes after them.
+    """Gives commands, and knows which processes have to carry them out."""
 
-    They are obeyed in a task of its own: to subscribe sessions is to wait for what is read from Redis.
-    """
+    def __init__(self, link: Link, keys: Keys, streams: Streams, process_id: str) -> None:
+        self._link = link
+        self._keys = keys
+        self._streams = streams
+        self._id = process_id
+        self._numbers = count()
+        self._given: dict[bytes, Given] = {}
+        self._progress = asyncio.Event()
+        self._registry = keys.key("processes", COMMANDS)
+        self._registered = False
+        self._telling: set[asyncio.Task[None]] = set()
 
-    def __init__(self, deliver: Deliver) -> None:
-        self._deliver = deliver
-        self._waiting: asyncio.Queue[Item] = asyncio.Queue(_MAX_WAITING)
-        self._expected: dict[bytes, asyncio.Future[None]] = {}
-        self._unfinished = 0
-        self._task: asyncio.Task[None] | None = None
+    async def register(self) -> None:
+        """Be waited for: this process hears commands now."""
+        if not self._registered:
+            await self._say_alive()
+            self._registered = True
 
-    def start(self, obey: Obey) -> None:
-        """Begin to obey."""
-        self._task = asyncio.create_task(self._run(obey))
+    async def run(self) -> None:
+        """Be waited for on and on."""
+        while True:
+            await asyncio.sleep(_RENEW_EVERY)
+            if self._registered:
+                with suppress(BrokerError):  # whoever gives a command now learns that by itself
+                    await self._say_alive()
+
+    async def _say_alive(self) -> None:
+        await self._link.run(ALIVE, [self._registry], self._id, round(_ALIVE * 1000))
 
     async def stop(self) -> None:
-        """End; what waits is neither obeyed nor delivered any more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
-        self._waiting, self._unfinished = asyncio.Queue(_MAX_WAITING), 0
-        for done in self._expected.values():
-            if not done.done():
-                done.set_exception(BrokerError("the broker was stopped"))
-                done.exception()  # taken, should nobody wait for it yet
+        """Be waited for no more."""
+        self.fail("the broker was stopped")
+        for task in self._telling:
+            task.cancel()
+        if self._registered:
+            self._registered = False
+            with suppress(BrokerError, TimeoutError):  # in a few seconds that is found without a word
+                async with asyncio.timeout(_FAREWELL):
+                    await self._link.call("ZREM", self._registry, self._id)
 
-    async def take(self, item: Item) -> None:
-        """Something came: it is delivered now, unless it is a command or comes after one."""
-        if not self._unfinished and item.channel != COMMANDS:
-            await self._deliver(item)
-            return
-        self._unfinished += 1
-        await self._waiting.put(item)
-
-    @contextmanager
-    def expected(self, name: bytes) -> Iterator[Callable[[], Awaitable[None]]]:
-        """Give something to await until the command of this name has been obeyed here.
+    async def give(self, message: bytes) -> None:
+        """Publish a command, and return when all processes have carried it out.
 
         Raises:
-            BrokerError: it did not come back in time.
+            BrokerError: it was not published, or one of them has not in time.
         """
-        done = self._expected[name] = asyncio.get_running_loop().create_future()
-
-        async def obeyed() -> None:
-            try:
-                async with asyncio.timeout(_TIME):
-                    await done
-            except TimeoutError as error:
-                raise BrokerError("Redis: a command did not come back in time") from error
-
+        name = f"{self._id}.{next(self._numbers)}".encode()
+        publication = Publication(COMMANDS, Payload("binary", name + b"\n" + message))
+        given = self._given[name] = Given()
         try:
-            yield obeyed
+            # Who comes later has no session yet that this could be meant for.
+            alive, _ = await asyncio.gather(self._who(), self._streams.publish(publication, _COMMANDS_KEPT))
+            await self._all_done(given, {*alive, self._id.encode()})
         finally:
-            del self._expected[name]
-            done.cancel()
+            del self._given[name]
 
-    async def _run(self, obey: Obey) -> None:
-        while True:
-            item = await self._waiting.get()
+    async def _all_done(self, given: Given, wanted: set[bytes]) -> None:
+        until = time.monotonic() + _PATIENCE
+        while missing := wanted - given.done:
+            if given.failure:
+                raise BrokerError(f"Redis: {given.failure}")
+            if time.monotonic() > until:
+                raise BrokerError(f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command")
+            self._progress.clear()
             try:
-                if isinstance(item, Publication) and item.channel == COMMANDS:
-                    await self._obey(obey, *item.payload.data.split(b"\n", 1))
-                else:
-                    await self._deliver(item)
-            except Exception:  # noqa: BLE001  # one that fails must not keep the others waiting
-                logger.exception("a command failed")
-            finally:
-                self._unfinished -= 1
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._progress.wait()
+            except TimeoutError:
+                wanted &= {*await self._who(), self._id.encode()}
 
-    async def _obey(self, obey: Obey, name: bytes, command: bytes) -> None:
+    async def _who(self) -> Iterable[bytes]:
+        alive: list[bytes] = await self._link.run(WHO, [self._registry])
+        return alive
+
+    def carried_out(self, name: bytes) -> None:
+        """This process has carried out a command: tell whoever gave it."""
+        giver = name.partition(b".")[0].decode()
+        if giver == self._id:
+            self.done(name, self._id.encode())
+            return
+        task = asyncio.create_task(self._tell(giver, b"done:%b:%b" % (name, self._id.encode())))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, giver: str, message: bytes) -> None:
         try:
-            async with asyncio.timeout(_TIME):
-                await obey(command)
-        finally:
-            if (done := self._expected.get(name)) is not None and not done.done():
-                done.set_result(None)
+            await self._link.call("PUBLISH", self._keys.process(giver), message)
+        except BrokerError as error:
+            logger.debug("a command's giver could not be told: %s", error)
+
+    def done(self, name: bytes, process_id: bytes) -> None:
+        """A process has carried out a command."""
+        if (given := self._given.get(name)) is not None:
+            given.done.add(process_id)
+            self._progress.set()
+
+    def fail(self, why: str) -> None:
+        """Wait no more for the commands that are on their way."""
+        for given in self._given.values():
+            given.failure = why
+        self._progress.set()
+
+    def lost(self) -> None:
+        """Commands of some process, of this one perhaps, do not come any more."""
+        logger.warning("commands of processes were lost, as Redis lost them or was away for too long")
+        self.fail("commands were lost")

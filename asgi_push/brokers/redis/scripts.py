@@ -1,7 +1,12 @@
 """What is done in Redis in one step, in Lua.
 
-A channel's stream is a hash with its epoch (e) and the offset of its last publication (s), and a list of the last
-publications, which expires before the hash does: a client that missed nothing is told so for longer.
+A channel's stream is a hash and a list of the last publications, which expires before the hash does: a client that
+missed nothing is told so for longer. The hash holds the epoch (e), the offset of the last publication (s), the run of
+the server that wrote them (r), and the epochs before with the last offset of each (p, ``epoch:offset,...``).
+
+A server that was started again, or took over from another, may have lost what the one before gave out last: with its
+first step in a stream another epoch begins. The offsets go on, and a position of an epoch before is good as far as the
+stream went when that ended. What lies beyond was lost, and is never taken for what was published later.
 """
 
 import hashlib
@@ -15,19 +20,51 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
+# Returns epoch, top and the epochs before. A stream that is nowhere yet begins with the epoch ``fresh`` if ``begin`` is
+# set. One whose top is below a position that somebody has in its epoch lost what came after, whoever wrote it.
+_STREAM = """
+local function stream(fresh, begin, known, offset)
+  local kept = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'p')
+  local epoch, top, past = kept[1], tonumber(kept[2] or 0), kept[4] or ''
+  local info = redis.pcall('INFO', 'server')
+  local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or kept[3] or ''
+  if not epoch then
+    if not begin then return '', 0, '' end
+    redis.call('HSET', KEYS[1], 'e', fresh, 'r', run)
+    redis.call('HDEL', KEYS[1], 'p')
+    redis.call('DEL', KEYS[2])
+    return fresh, top, ''
+  end
+  if (kept[3] and kept[3] ~= run) or (known == epoch and top < offset) then
+    -- Cut short, a last number is only smaller, and vouches for less.
+    past = string.sub(epoch .. ':' .. top .. ',' .. past, 1, 120)
+    redis.call('HSET', KEYS[1], 'e', fresh, 'r', run, 'p', past)
+    return fresh, top, past
+  end
+  if not kept[3] then redis.call('HSET', KEYS[1], 'r', run) end
+  return epoch, top, past
+end
+
+local function continues(epoch, past, known, offset)
+  if known == '' or known == epoch then return true end
+  for name, last in string.gmatch(past, '([^:,]+):(%d+)') do
+    if name == known then return offset <= tonumber(last) end
+  end
+  return false
+end
+"""
+
 # KEYS: hash, list, and with an idempotency key where its result is kept.
 # ARGV: where to publish, body, size, milliseconds to keep the list and the hash, a new epoch, and to keep the result.
-PUBLISH = Script("""
+# Returns the place, or "=" and the first result of that key.
+PUBLISH = Script(
+    _STREAM
+    + """
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
-  if known then return known end
+  if known then return '=' .. known end
 end
-local epoch = redis.call('HGET', KEYS[1], 'e')
-if not epoch then
-  epoch = ARGV[6]
-  redis.call('HSET', KEYS[1], 'e', epoch)
-  redis.call('DEL', KEYS[2])
-end
+local epoch = stream(ARGV[6], true, '', 0)
 local place = redis.call('HINCRBY', KEYS[1], 's', 1) .. ':' .. epoch
 if redis.call('RPUSH', KEYS[2], ARGV[2]) > tonumber(ARGV[3]) then
   redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
@@ -37,47 +74,109 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PUBLISH', ARGV[1], place .. ':' .. ARGV[2])
 if KEYS[3] then redis.call('SET', KEYS[3], place, 'PX', ARGV[7]) end
 return place
-""")
+"""
+)
 
 # A publication that is not kept, with an idempotency key. KEYS: its mark. ARGV: where to publish, message, and
-# milliseconds to keep the mark.
+# milliseconds to keep the mark. Returns "", or "=" and the first result of that key.
 PUBLISH_ONCE = Script("""
-if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[3]) then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
-return 1
+local known = redis.call('GET', KEYS[1])
+if known then return '=' .. known end
+redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return ''
 """)
 
 # A sign of life. KEYS: says which node of a cluster publishes it. ARGV: where to publish, and what.
 SIGN = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
-# KEYS: hash. ARGV: milliseconds to keep it. Returns epoch and offset.
-LOOK = Script("""
+# KEYS: hash. ARGV: milliseconds to keep it, a new epoch, epoch and offset of a position that is known to have been, and
+# a channel and a message to be published: what was published before has then come before it. Returns epoch and offset.
+LOOK = Script(
+    _STREAM
+    + """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return redis.call('HMGET', KEYS[1], 'e', 's')
-""")
+local epoch, top = stream(ARGV[2], false, ARGV[3], tonumber(ARGV[4]))
+if ARGV[5] then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
+return {epoch, top}
+"""
+)
 
-# KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the offset to read after or, reversed, before (-1:
-# none), how many (-1: all), and 1 for reversed. Returns epoch, top offset, offset of the first that follows, and those.
-READ = Script("""
-local kept = redis.call('HMGET', KEYS[1], 'e', 's')
-local epoch, top = kept[1], tonumber(kept[2] or 0)
-if not epoch then
-  epoch = ARGV[1]
-  redis.call('HSET', KEYS[1], 'e', epoch)
-  redis.call('DEL', KEYS[2])
-end
+# KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the epoch and the offset to read after or,
+# reversed, before (-1: none), how many (-1: all), 1 for reversed, how many bytes (a few publications more at most), and
+# 1 to read from the beginning of this epoch where the position is lost; else nothing is read then.
+# Returns epoch, top, whether the position is good, the last offset before this reading, and what follows.
+READ = Script(
+    _STREAM
+    + """
+local epoch, top, past = stream(ARGV[1], true, '', 0)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-local since, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
-if limit == 0 then return {epoch, top, top + 1, {}} end
+local since, limit, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
+local good = continues(epoch, past, ARGV[3], since)
+if not good and ARGV[8] == '1' then
+  since = tonumber(string.match(past, ':(%d+)') or 0)
+elseif not good then
+  limit = 0
+end
 local size = redis.call('LLEN', KEYS[2])
 local first = top - size + 1
-local from, to = first, top
-if ARGV[5] == '1' then
+local from, to = math.max(first, since + 1), top
+if ARGV[6] == '1' then
+  from = first
   if since >= 0 then to = math.min(top, since - 1) end
   if limit > 0 then from = math.max(first, to - limit + 1) end
-else
-  from = math.max(first, since + 1)
-  if limit > 0 then to = math.min(top, from + limit - 1) end
+elseif limit > 0 then
+  to = math.min(top, from + limit - 1)
 end
-if size == 0 or from > to then return {epoch, top, top + 1, {}} end
-return {epoch, top, from, redis.call('LRANGE', KEYS[2], from - first, to - first)}
-""")
+if limit == 0 or from > to then return {epoch, top, good and 1 or 0, math.max(since, from - 1), {}} end
+local bodies, bytes, step = {}, 0, 16
+local function read(start, stop)
+  local part = redis.call('LRANGE', KEYS[2], start - first, stop - first)
+  for _, body in ipairs(part) do bytes = bytes + #body end
+  return part
+end
+if ARGV[6] == '1' then
+  local at = to + 1
+  while at > from and bytes < most do
+    local start = math.max(from, at - step)
+    local part = read(start, at - 1)
+    for i = #part, 1, -1 do bodies[#bodies + 1] = part[i] end
+    at = start
+  end
+  return {epoch, top, good and 1 or 0, at - 1, bodies}
+end
+local at = from
+while at <= to and bytes < most do
+  local stop = math.min(to, at + step - 1)
+  for _, body in ipairs(read(at, stop)) do bodies[#bodies + 1] = body end
+  at = stop + 1
+end
+return {epoch, top, good and 1 or 0, from - 1, bodies}
+"""
+)
+
+# The processes that carry out commands are in a sorted set with the time, in milliseconds, until which each is taken
+# for alive. It is the server's time, which no two processes disagree about.
+_NOW = """
+local info = redis.pcall('INFO', 'server')
+local now = math.floor(tonumber(type(info) == 'string' and string.match(info, 'server_time_usec:(%d+)') or 0) / 1000)
+"""
+
+# KEYS: the set. ARGV: who is alive, and for how many milliseconds.
+ALIVE = Script(
+    _NOW
+    + """
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
+redis.call('PEXPIRE', KEYS[1], 10 * ARGV[2])
+return 1
+"""
+)
+
+# KEYS: the set. Returns who is alive.
+WHO = Script(
+    _NOW
+    + """
+return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')
+"""
+)

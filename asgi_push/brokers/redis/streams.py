@@ -1,6 +1,8 @@
 """What is published to Redis, and kept there."""
 
+import asyncio
 import secrets
+from dataclasses import dataclass
 
 from ...errors import UnrecoverablePosition
 from ...messages import History, Notice, Publication, PublishResult, StreamPosition
@@ -15,6 +17,31 @@ from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 # comes back after a week and missed nothing is told so. It costs about 150 bytes a channel.
 _POSITION_TTL = 7 * 24 * 60 * 60.0
 
+# Bytes of one reading: the first is small, as thousands may go together in one round trip; what a channel has beyond
+# that comes in larger ones, of so many channels at a time. A reading takes a few milliseconds to parse.
+_FIRST_BYTES, MORE_BYTES = 32 * 1024, 256 * 1024
+_LARGE_READINGS = 8
+
+_ANYWHERE = StreamPosition(-1, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A part of a stream; ``good`` is whether the position that it was asked after is one of this life.
+
+    ``bodies`` follow the offset ``before``, or, in a reversed reading, are those down to it.
+    """
+
+    top: StreamPosition
+    good: bool
+    before: int
+    bodies: list[bytes]
+
+    @property
+    def last(self) -> int:
+        """The largest offset in it, or ``before``."""
+        return self.before + len(self.bodies)
+
 
 class Streams:
     """The streams of all channels on one Redis server, or cluster."""
@@ -22,15 +49,16 @@ class Streams:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._large = asyncio.Semaphore(_LARGE_READINGS)
 
     async def publish(
-        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
-    ) -> PublishResult:
-        """Publish in one step; how many sessions it reaches, no process knows."""
+        self,
+        publication: Publication,
+        stream: StreamOptions,
+        idempotency_key: str | None = None,
+    ) -> tuple[PublishResult, bool]:
+        """Publish in one step; return the result, and whether it was published now and not before with this key."""
         channel = publication.channel
-        if stream is None:
-            await self._publish_loose(publication, idempotency_key)
-            return PublishResult()
         keys = self._kept(channel)
         if idempotency_key is not None:
             keys.append(self._keys.result(channel, idempotency_key))
@@ -39,16 +67,20 @@ class Streams:
             _milliseconds(stream.ttl), _milliseconds(stream.ttl + _POSITION_TTL), _new_epoch(),
             _milliseconds(IDEMPOTENCY_TTL),
         )  # fmt: skip
-        offset, _, epoch = place.decode().partition(":")
-        return PublishResult(StreamPosition(int(offset), epoch))
+        return _result(place)
 
-    async def _publish_loose(self, publication: Publication, idempotency_key: str | None) -> None:
-        name, message = self._keys.published(publication.channel), envelope.loose(publication)
+    async def publish_loose(
+        self, publication: Publication, mark: str, idempotency_key: str | None
+    ) -> tuple[PublishResult, bool]:
+        """Publish what is kept nowhere; its message bears ``mark``. See ``publish``."""
+        name = self._keys.published(publication.channel)
+        message = envelope.loose(publication, mark)
         if idempotency_key is None:
             await self._link.call("PUBLISH", name, message)
-        else:
-            key = self._keys.result(publication.channel, idempotency_key)
-            await self._link.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
+            return PublishResult(), True
+        key = self._keys.result(publication.channel, idempotency_key)
+        known = await self._link.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
+        return _result(known)
 
     async def announce(self, notice: Notice) -> None:
         """Publish a notice."""
@@ -56,39 +88,69 @@ class Streams:
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
-        history = await self._read(channel, limit, -1 if since is None else since.offset, reverse=reverse)
-        if since is not None and since.epoch not in ("", history.position.epoch):
+        good, history = await self._read_all(channel, limit, since or _ANYWHERE, reverse=reverse)
+        if not good and since is not None:
             raise UnrecoverablePosition(f"the stream's epoch is {history.position.epoch}, not {since.epoch}")
         return history
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return all that came after ``since``, or say that it is not known."""
-        history = await self._read(channel, -1, since.offset, reverse=False)
+        good, history = await self._read_all(channel, -1, since, reverse=False)
         position = history.position
-        continuous = len(history.publications) == position.offset - since.offset
-        if continuous and since.epoch in ("", position.epoch):
+        if good and len(history.publications) == position.offset - since.offset:
             return Recovery(True, history.publications, position)
         return Recovery(False, [], position)
 
-    async def _read(self, channel: str, limit: int, since: int, *, reverse: bool) -> History:
-        lifetime = _milliseconds(_POSITION_TTL)
-        answer = await self._link.run(READ, self._kept(channel), _new_epoch(), lifetime, since, limit, int(reverse))
-        top, first, bodies = answer[1:]
-        epoch = answer[0].decode()
-        found = [envelope.parse_body(channel, body, offset, epoch) for offset, body in enumerate(bodies, first)]
-        publications = [item for item in found if isinstance(item, Publication)]
-        return History(publications[::-1] if reverse else publications, StreamPosition(top, epoch))
+    async def _read_all(
+        self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
+    ) -> tuple[bool, History]:
+        """Return whether ``since`` is good, and what follows it up to where the stream stands now."""
+        first = page = await self.read(channel, since, limit, reverse=reverse)
+        top = first.top
+        found: list[Publication] = []
+        while True:
+            found += parsed(channel, page, top.epoch, reverse=reverse)
+            if limit > 0:
+                limit -= len(page.bodies)
+            whole = page.before < 1 if reverse else page.last >= top.offset
+            if not page.bodies or limit == 0 or whole:
+                return first.good, History(found, top)
+            after = StreamPosition(page.before + 1 if reverse else page.last, top.epoch)
+            async with self._large:
+                page = await self.read(channel, after, limit, reverse=reverse, most=MORE_BYTES)
+            if page.top.epoch != top.epoch:  # another life began meanwhile
+                return await self._read_all(channel, limit, since, reverse=reverse)
 
-    async def missed(self, channel: str, since: StreamPosition) -> History:
-        """Return all that is kept of what came after ``since``; all that is kept where that was in another life."""
-        history = await self._read(channel, -1, since.offset, reverse=False)
-        if since.epoch not in ("", history.position.epoch):
-            history = await self._read(channel, -1, -1, reverse=False)
-        return history
+    async def read(
+        self,
+        channel: str,
+        since: StreamPosition,
+        limit: int = -1,
+        *,
+        reverse: bool = False,
+        most: int = _FIRST_BYTES,
+        anyway: bool = False,
+    ) -> Reading:
+        """Read ``most`` bytes, or some publications more, after a position; ``limit`` -1 is no limit, 0 reads none.
 
-    async def look(self, channel: str) -> StreamPosition:
-        """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty."""
-        epoch, offset = await self._link.run(LOOK, self._kept(channel)[:1], _milliseconds(_POSITION_TTL))
+        Where the position is lost nothing is read, or ``anyway`` the life of the stream from its beginning.
+        """
+        epoch, top, good, before, bodies = await self._link.run(
+            READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
+            int(reverse), most, int(anyway),
+        )  # fmt: skip
+        return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies)
+
+    async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
+        """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
+
+        A stream that stands below ``known`` in the same epoch begins another life. ``fence`` is a name to publish to,
+        and what: all that was published in the channel before is heard before that.
+        """
+        known = known or StreamPosition(0, "")
+        epoch, offset = await self._link.run(
+            LOOK, self._kept(channel)[:1], _milliseconds(_POSITION_TTL), _new_epoch(), known.epoch, known.offset, *fence
+        )
         return StreamPosition(int(offset or 0), (epoch or b"").decode())
 
     async def remove(self, channel: str) -> None:
@@ -97,6 +159,24 @@ class Streams:
 
     def _kept(self, channel: str) -> list[str]:
         return [self._keys.key("position", channel), self._keys.key("stream", channel)]
+
+
+def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False) -> list[Publication]:
+    """Return the publications of a reading; what is none, as somebody else put it there, is left out."""
+    offsets = range(reading.last, reading.before, -1) if reverse else range(reading.before + 1, reading.last + 1)
+    items = [
+        envelope.parse_body(channel, body, offset, epoch) for offset, body in zip(offsets, reading.bodies, strict=True)
+    ]
+    return [item for item in items if isinstance(item, Publication)]
+
+
+def _result(place: bytes) -> tuple[PublishResult, bool]:
+    """Return the result that a script answered, and whether it is a new one."""
+    known, place = place.startswith(b"="), place.removeprefix(b"=")
+    if not place:  # it is in no stream
+        return PublishResult(), not known
+    offset, _, epoch = place.decode().partition(":")
+    return PublishResult(StreamPosition(int(offset), epoch)), not known
 
 
 def _new_epoch() -> str:

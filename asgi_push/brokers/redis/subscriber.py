@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from ...errors import BrokerError
+from ...logs import RateLimit, logger
 from .outage import Deaf, Outage, backoffs
 from .pulse import Pulse
 from .server import CONNECT_TIME, Server
@@ -24,6 +25,9 @@ _LINGER = 5.0
 # Names in one command, so that Redis is not held by it.
 _MAX_TOGETHER = 1000
 
+# At most one line in so many seconds, of all that could not be taken.
+_QUIET = 10.0
+
 Heard = Callable[[bytes, bytes], Awaitable[None]]
 Told = Callable[[bytes], None]
 
@@ -32,7 +36,15 @@ class Subscriber:
     """Keeps one connection subscribed to the names that are wanted; a lost one is made anew, with all of them."""
 
     def __init__(
-        self, server: Server, outage: Outage, pulse: Pulse, heard: Heard, subscribed: Told, forgotten: Told
+        self,
+        server: Server,
+        outage: Outage,
+        pulse: Pulse,
+        heard: Heard,
+        subscribed: Told,
+        forgotten: Told,
+        disconnected: Callable[[], None],
+        failed: Told,
     ) -> None:
         self._server = server
         self._outage = outage
@@ -40,6 +52,9 @@ class Subscriber:
         self._heard = heard
         self._subscribed = subscribed  # told of a name that is heard now, for the first time or again
         self._forgotten = forgotten  # told of one that will not be heard any more
+        self._disconnected = disconnected  # told that nothing is heard any more, for a while
+        self._failed = failed  # told of a name of which something came that could not be taken
+        self._quiet = RateLimit(_QUIET)
         self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
         self._asked: list[bytes] = []  # names to subscribe to
         self._unwanted: dict[bytes, float] = {}  # since when
@@ -78,6 +93,10 @@ class Subscriber:
         except TimeoutError as error:
             raise BrokerError("Redis: could not subscribe in time") from error
 
+    def hears(self, name: bytes) -> bool:
+        """Whether all that is published to a name now will come."""
+        return self._wanted.get(name, self) is None
+
     def discard(self, name: bytes) -> None:
         """Hear a name no more, some time from now."""
         if name in self._wanted:
@@ -97,13 +116,18 @@ class Subscriber:
             except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
                 self._outage.began("subscriptions", error)
             finally:
+                self._hear_nothing()
                 await connection.disconnect(nowait=True)
             await asyncio.sleep(next(waits))
 
-    async def _serve(self, connection: AbstractConnection) -> None:
+    def _hear_nothing(self) -> None:
+        """The connection is lost: whoever joins from now on waits until it is heard again."""
         for name, done in self._wanted.items():
             if done is None:
                 self._wanted[name] = asyncio.get_running_loop().create_future()
+        self._disconnected()
+
+    async def _serve(self, connection: AbstractConnection) -> None:
         self._asked = [self._pulse.name, *self._wanted]
         self._work.set()
         helpers = [asyncio.create_task(self._write(connection)), asyncio.create_task(self._watch(connection))]
@@ -172,7 +196,11 @@ class Subscriber:
                 self._pulse.heard(sign)
             case [b"message", name, message]:
                 self._pulse.came += 1
-                await self._heard(name, message)
+                try:
+                    await self._heard(name, message)
+                except Exception:  # noqa: BLE001  # one item must not cost the others, or the connection
+                    self._say_failed()
+                    self._failed(name)
             case [b"subscribe", name, _] if name in self._wanted:
                 done = self._wanted[name]
                 self._wanted[name] = None
@@ -181,6 +209,11 @@ class Subscriber:
                 self._subscribed(name)
             case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
                 raise ConnectionError("Redis dropped a subscription that was not given up")
+
+    def _say_failed(self) -> None:
+        if (held_back := self._quiet.allow("", time.monotonic())) is not None:
+            message = "something that came from Redis could not be taken (and %d more since the last such line)"
+            logger.exception(message, held_back)
 
 
 def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:

@@ -1,0 +1,164 @@
+"""All that Redis has for this process, handed over one after the other, in the order in which it was put here.
+
+One task hands over, whoever puts. So what a session is sent has one order, and a command is carried out when all that
+came before it has been delivered, and before anything that came after it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...logs import RateLimit, logger, printable
+from ...messages import Notice, Publication
+from .. import Receiver
+
+# What may wait here before no more is read from Redis, which then keeps it: publications, and bytes of them.
+_MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024
+
+# How long all others wait for their turn, and what one command may take, in seconds.
+_HOLD = 0.004
+_COMMAND_TIME = 5.0
+
+# At most one line in so many seconds, of all that could not be handed over.
+_QUIET = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command, and the name by which whoever gave it learns that it was carried out."""
+
+    name: bytes
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Something in a channel is lost, here."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Somebody waits until all before this has been handed over."""
+
+    reached: asyncio.Future[None]
+
+
+Item = Publication | Notice | Order | Lost | Mark
+
+
+class Deliveries:
+    """The queue; ``put`` waits for nothing, and whoever has read something waits for room after it."""
+
+    def __init__(self, carried_out: Callable[[bytes], None]) -> None:
+        self._carried_out = carried_out  # told the name of a command
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._busy = False
+        self._quiet = RateLimit(_QUIET)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, receiver: Receiver) -> None:
+        """Begin to hand over."""
+        self._task = asyncio.create_task(self._run(receiver))
+
+    async def stop(self) -> None:
+        """End; what waits is not handed over any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        for item in self._items:
+            if isinstance(item, Mark):
+                reach(item.reached)
+        self._items.clear()
+        self._bytes, self._busy = 0, False
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits as may."""
+        return len(self._items) >= _MAX_WAITING or self._bytes >= _MAX_WAITING_BYTES
+
+    def put(self, item: Item) -> None:
+        """Have something handed over after all that was put before."""
+        self._items.append(item)
+        if isinstance(item, Publication):
+            self._bytes += item.size
+        self._work.set()
+
+    async def room(self) -> None:
+        """Wait until more may be put."""
+        while self.full:
+            self._room.clear()
+            await self._room.wait()
+
+    def mark(self) -> asyncio.Future[None] | None:
+        """Return what is done when all that was put so far has been handed over; None where it has."""
+        if not self._items and not self._busy:
+            return None
+        mark = Mark(asyncio.get_running_loop().create_future())
+        self.put(mark)
+        return mark.reached
+
+    async def _run(self, receiver: Receiver) -> None:
+        until = 0.0
+        while True:
+            if not self._items:
+                self._busy = False
+                self._work.clear()
+                await self._work.wait()
+                until = time.monotonic() + _HOLD
+            elif time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _HOLD
+            self._busy = True
+            await self._next(receiver)
+
+    async def _next(self, receiver: Receiver) -> None:
+        item = self._items.popleft()
+        if isinstance(item, Publication):
+            self._bytes -= item.size
+        if not self.full:
+            self._room.set()
+        try:
+            await self._hand_over(item, receiver)
+        except Exception:  # noqa: BLE001  # one that fails must not keep the others waiting
+            self._say_failed(item)
+            if isinstance(item, Publication) and item.offset:
+                receiver.lost(item.channel)
+
+    async def _hand_over(self, item: Item, receiver: Receiver) -> None:
+        if isinstance(item, Publication | Notice):
+            await receiver.room()
+            receiver.deliver(item)
+        elif isinstance(item, Order):
+            await self._carry_out(item, receiver)
+        elif isinstance(item, Lost):
+            receiver.lost(item.channel)
+        else:
+            reach(item.reached)
+
+    async def _carry_out(self, order: Order, receiver: Receiver) -> None:
+        try:
+            async with asyncio.timeout(_COMMAND_TIME):
+                await receiver.obey(order.message)
+        finally:
+            self._carried_out(order.name)
+
+    def _say_failed(self, item: Item) -> None:
+        kind = "a command" if isinstance(item, Order) else "a delivery"
+        if (held_back := self._quiet.allow(kind, time.monotonic())) is not None:
+            channel = printable(getattr(item, "channel", ""))
+            message = "%s %s failed (and %d more since the last such line)"
+            logger.exception(message, kind, channel if kind == "a delivery" else "of some process", held_back)
+
+
+def reach(future: asyncio.Future[None]) -> None:
+    """Let whoever waits go on."""
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,189 @@
+"""What is heard is delivered once and in order or told as lost, whoever is late: the reader, the checks, the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_push import StreamPosition
+from asgi_push.brokers import Receiver
+from asgi_push.brokers.redis import envelope, feed
+from asgi_push.brokers.redis.feed import Feed
+from asgi_push.brokers.redis.hearing import Hearing
+from asgi_push.brokers.redis.keys import Keys
+from asgi_push.brokers.redis.streams import Reading
+from asgi_push.messages import Notice, Publication
+from tests.brokers.contract import publication
+
+KEPT = 4
+
+
+class World:
+    """A stream in Redis, the one connection on which it is heard, and a hub that takes its time."""
+
+    def __init__(self) -> None:
+        self.wire: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue()
+        self.bodies: list[bytes] = []  # all that was ever published
+        self.lost: set[int] = set()  # what never comes on the connection
+        self.delivered: list[int] = []
+        self.told: list[set[int]] = []  # at each loss that was told, what was gone then
+        self.keys = Keys("test", 0)
+        server: Any = None
+        self.hearing = Hearing(server, server, self.keys, server, self, server)  # type: ignore[arg-type]
+        self.open = asyncio.Event()
+        self.open.set()
+
+    # -- Redis ------------------------------------------------------------------------------------------------------
+
+    @property
+    def top(self) -> StreamPosition:
+        return StreamPosition(len(self.bodies), "a")
+
+    def publish(self, *, comes: bool) -> None:
+        number = len(self.bodies) + 1
+        self.bodies.append(envelope.body(publication("news", number)))
+        if comes:
+            self.wire.put_nowait((self.keys.published("news"), b"%d:a:%b" % (number, self.bodies[-1])))
+        else:
+            self.lost.add(number)
+
+    async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
+        await turns(2)
+        top = self.top
+        if fence:
+            self.wire.put_nowait((fence[0], fence[1]))
+        await turns(3)
+        return top
+
+    async def read(self, channel: str, since: StreamPosition, **_: Any) -> Reading:
+        await turns(2)
+        top, before = self.top, max(since.offset, len(self.bodies) - KEPT)
+        bodies = self.bodies[before : before + 2]
+        await turns(3)
+        return Reading(top, good=True, before=before, bodies=bodies)
+
+    # -- the hub ----------------------------------------------------------------------------------------------------
+
+    async def room(self) -> None:
+        await self.open.wait()
+        await turns(1)
+
+    def deliver(self, item: Publication | Notice) -> int:
+        self.delivered.append(item.offset)
+        return 1
+
+    async def obey(self, message: bytes) -> None:
+        await turns(3)
+
+    def tell(self, channel: str) -> None:
+        self.told.append({number for number in self.lost if number <= len(self.bodies) - KEPT})
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    async def read_some(self, count: int) -> None:
+        for _ in range(min(count, self.wire.qsize())):
+            await self.hearing._heard(*self.wire.get_nowait())
+
+    async def all_over(self) -> None:
+        self.open.set()
+        for _ in range(3):
+            self.hearing._checks.want("news")
+            while self.hearing._checks.busy or self.wire.qsize():
+                await self.read_some(5)
+                await turns(1)
+        while self.hearing._deliveries.mark() is not None:
+            await turns(1)
+
+    async def run(self, events: list[str]) -> None:
+        self.hearing.start(Receiver(self.deliver, self.obey, self.tell, self.room))
+        news = self.hearing._feeds["news"] = Feed()
+        news.begin(StreamPosition(0, "a"))
+        steps: dict[str, Callable[[], Awaitable[None] | None]] = {
+            "come": lambda: self.publish(comes=True),
+            "lose": lambda: self.publish(comes=False),
+            "read": lambda: self.read_some(3),
+            "check": lambda: self.hearing._checks.want("news"),
+            "shut": self.open.clear,
+            "open": self.open.set,
+            "turn": lambda: turns(4),
+        }
+        try:
+            for event in events:
+                if (waits := steps[event]()) is not None:
+                    async with asyncio.timeout(5):
+                        await waits
+            async with asyncio.timeout(5):
+                await self.all_over()
+        finally:
+            for task in self.hearing._tasks:
+                task.cancel()
+            await asyncio.wait(self.hearing._tasks)
+            await self.hearing._deliveries.stop()
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+EVENTS = st.sampled_from(["come", "come", "come", "lose", "read", "read", "check", "shut", "open", "turn", "turn"])
+
+
+@given(st.lists(EVENTS, max_size=60))
+def test_whatever_comes(events: list[str]) -> None:
+    """In order and once; what is missing at the end never came and is kept no more, and that was told."""
+
+    async def run() -> None:
+        world = World()
+        await world.run(events)
+        assert world.delivered == sorted(set(world.delivered))
+        missing = set(range(1, world.top.offset + 1)) - set(world.delivered)
+        assert missing <= world.lost
+        assert bool(missing) == bool(world.told)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("behind", [3, 30])
+def test_what_is_on_its_way_is_not_lost(behind: int) -> None:
+    """Though it is far more than is kept, and however often it is looked for before it comes."""
+
+    async def run() -> None:
+        world = World()
+        await world.run([*["come"] * behind, "check", "turn", "check", "turn"] * 3)
+        assert world.delivered == list(range(1, 3 * behind + 1))
+        assert world.told == []
+
+    asyncio.run(run())
+
+
+def test_what_a_check_finds_does_not_overtake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read before waits for room in the hub; what is found to be missing waits behind it."""
+
+    async def run() -> None:
+        world = World()
+        await world.run(
+            ["shut", "come", "come", "read", "turn", "lose", "check", "turn", "read", "turn", "turn", "open"]
+        )
+        assert world.delivered == [1, 2, 3]
+        assert world.told == []
+
+    asyncio.run(run())
+
+
+def test_more_than_is_held_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in the end, or told."""
+    monkeypatch.setattr(feed, "_MAX_HELD", 2)
+
+    async def run() -> None:
+        world = World()
+        await world.run(["lose", "come", "come", "come", "read"])
+        assert world.delivered == [1, 2, 3, 4]
+        assert world.told == []
+
+    asyncio.run(run())
