@@ -335,7 +335,7 @@ class Push:
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session, in whichever process.
 
-        The sessions of a process that was killed count for up to 60 seconds more.
+        The sessions of a process that was killed count for up to 6 seconds more.
 
         Raises:
             ValueError: the user cannot be used.

@@ -159,7 +159,7 @@ class PresenceStore(Protocol):
     In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to their last: clients may
     leave that channel, and others may be given it, but neither makes anybody another one's session.
 
-    It is told of this process's sessions as they come and go; those of a process that was killed are gone within 60
+    It is told of this process's sessions as they come and go; those of a process that was killed are gone within a few
     seconds. Every async method may raise BrokerError, within a bounded time.
     """
 

@@ -29,8 +29,10 @@ class Refused(Exception):
 
 
 def _too_many_of_user() -> Refused:
+    """Return a refusal after which a client comes back: the place may be that of a connection that is dead."""
     advice = "raise max_sessions_per_user, or set when_exceeded=replace to have the oldest one go"
-    return Refused(429, "too many sessions of this user", Disconnect.CONNECTION_LIMIT, advice)
+    disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions of this user")
+    return Refused(429, disconnect.reason, disconnect, advice)
 
 
 class Admission:

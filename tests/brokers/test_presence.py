@@ -14,7 +14,7 @@ import pytest
 from asgi_push import BrokerError, ClientInfo, Session, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
-from asgi_push.brokers.redis import presence
+from asgi_push.brokers.redis import liveness, presence
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.link import Link
 from asgi_push.brokers.redis.outage import Outage
@@ -193,9 +193,11 @@ async def test_many_come_and_go(start: Start) -> None:
 
 async def test_what_is_not_watched_is_not_written(start: Start, redis: Server) -> None:
     """It would be work for nothing."""
-    process = await start()
+    process, other = await start(), await start()
     process.enter("1", channel="unwatched")
-    assert await process.members("unwatched") == set()
+    assert await process.store.is_online("#alice")
+    assert await other.members("#alice") == {"1"}
+    assert await other.members("unwatched") == set()
 
 
 # -- a process that is killed -----------------------------------------------------------------------------------------
@@ -205,6 +207,8 @@ async def test_what_is_not_watched_is_not_written(start: Start, redis: Server) -
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "_EXPIRY", 0.6)
     monkeypatch.setattr(presence, "_RENEW_EVERY", 0.2)
+    monkeypatch.setattr(liveness, "_EXPIRY", 0.6)
+    monkeypatch.setattr(liveness, "_EVERY", 0.2)
 
 
 @pytest.mark.usefixtures("short")
@@ -219,13 +223,75 @@ async def test_the_sessions_of_a_killed_process_expire(start: Start, redis: Serv
         assert await killed.members("news") == {"1", "2"}
         assert await killed.members("asked") == {"3"}
         # Nobody asks, but the next who writes takes it out of Redis.
-        await until_answer(lambda: link.call("HLEN", Keys("test", 0).key("presence", "news")), 1)
+        await until_answer(lambda: link.call("HLEN", Keys("test", 0).key("processes", "news")), 1)
         assert await other.members("news") == {"2"}
         await until_answer(lambda: other.members("asked"), set())
         for session in list(other.registry.sessions()):
             other.leave(session)
         assert await other.members("news") == set()
-        assert await link.call("KEYS", "*") == []
+        await until_answer(lambda: link.call("KEYS", "*"), [f"test:process:{{.{other.store._life.id}}}".encode()])
+
+
+async def test_a_killed_process_leaves_no_place_behind(start: Start, redis: Server, short: None) -> None:
+    """Who comes back finds room as soon as it is known that it lives no more."""
+    settings = Settings(max_sessions_per_user=1)
+    async with linked(redis) as link:
+        killed = Process(RedisPresence(link, Keys("test", 0), settings))
+        session = killed.enter("1")
+        assert await killed.store.reserve("#alice", session)
+    other = await start(max_sessions_per_user=1)
+    coming = Session("2", "alice", None, None, Encoder(None, 0), None, time.monotonic())  # type: ignore[arg-type]
+    await until_answer(lambda: other.store.reserve("#alice", coming), True)
+    assert await other.members("#alice") == set()
+    other.store.left("#alice", coming)
+    await other.store.is_online("#alice")
+    async with linked(redis) as link:
+        assert not [key for key in await link.call("KEYS", "*") if b"#alice" in key]
+
+
+async def test_who_leaves_while_redis_is_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Is gone as soon as it is back, and its place is free at once."""
+    monkeypatch.setattr(presence, "_RETRY_AFTER", 0.1)
+    one, other = [await start(max_sessions_per_user=1) for _ in range(2)]
+    session = one.enter("1", channel="news")
+    await until_answer(lambda: other.members("news"), {"1"})
+    with broken(one):
+        one.leave(session)
+        await until(lambda: "do not see all" in caplog.text)
+    assert await one.store.reserve("#alice", session)
+    await until_answer(lambda: other.members("news"), set())
+
+
+@pytest.mark.usefixtures("short")
+async def test_what_nobody_told_redis_is_mended(start: Start, monkeypatch: pytest.MonkeyPatch, redis: Server) -> None:
+    """A renewal finds what is there and should not be, and what is missing: Redis may have gone back in time."""
+    one, other = await start(), await start()
+    session = one.enter("1", channel="news")
+    one.enter("2", channel="news")
+    await until_answer(lambda: other.members("news"), {"1", "2"})
+    async with linked(redis) as link:
+        key = f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}"
+        entry = await link.call("HGET", key, "1")
+        one.leave(session)
+        await until_answer(lambda: other.members("news"), {"2"})
+        await link.call("HSET", key, "1", entry)
+        await until_answer(lambda: other.members("news"), {"2"})
+        await link.call("HDEL", key, "2")
+        await until_answer(lambda: other.members("news"), {"2"})
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_process_that_was_taken_for_dead(start: Start, redis: Server) -> None:
+    """As it was held up for long: its sessions are there again when it goes on."""
+    one, other = await start(), await start()
+    one.enter("1", channel="news")
+    await until_answer(lambda: other.members("news"), {"1"})
+    async with linked(redis) as link:
+        await link.call("DEL", f"test:process:{{.{one.store._life.id}}}")
+        await link.call("DEL", f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}")
+        await until_answer(lambda: other.members("news"), {"1"})
 
 
 @pytest.mark.usefixtures("short")
@@ -266,14 +332,17 @@ class Broken:
         self.calls += 1
         raise BrokerError("no Redis")
 
+    call = run
+
 
 @contextmanager
 def broken(process: Process) -> Iterator[Broken]:
     """Cut a process off."""
     assert isinstance(process.store, RedisPresence)
-    link, process.store._link = process.store._link, Broken()  # type: ignore[assignment]
-    yield process.store._link  # type: ignore[misc]
-    process.store._link = link
+    link, no_link = process.store._link, Broken()
+    process.store._link = process.store._life._link = no_link  # type: ignore[assignment]
+    yield no_link
+    process.store._link = process.store._life._link = link
 
 
 # -- how many sessions a user may have --------------------------------------------------------------------------------
@@ -281,7 +350,7 @@ def broken(process: Process) -> Iterator[Broken]:
 
 async def test_no_more_than_a_user_may_have(start: Start) -> None:
     """However many ask for the last place at once, in whichever process; one that leaves makes room."""
-    one, other = [await start(max_sessions_per_user=2) for _ in range(2)]
+    one, other, watching = [await start(max_sessions_per_user=2) for _ in range(3)]
     admitted = list[Session]()
 
     async def come(process: Process, number: int) -> None:
@@ -294,8 +363,9 @@ async def test_no_more_than_a_user_may_have(start: Start) -> None:
             tasks.start_soon(come, (one, other)[number % 2], number)
     assert len(admitted) == 2
     one.store.left("#alice", admitted[0])
+    other.store.left("#alice", admitted[0])
+    await until_answer(lambda: watching.members("#alice"), {admitted[1].id})
     await come(other, 20)
-    await until_answer(lambda: other.members("#alice"), {admitted[1].id})
     await come(other, 21)
     assert len(admitted) == 3
 

@@ -1,4 +1,4 @@
-"""Who is here, over all processes: each writes its own sessions into Redis, and again before they expire there."""
+"""Who is here, over all processes: each writes its own sessions into Redis, and renews them before they expire."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+import anyio
 import orjson
 
 from ...errors import BrokerError
@@ -19,11 +20,12 @@ from ...settings import Settings
 from .. import Evict, Watched, present
 from .keys import Keys
 from .link import Link
-from .presence_scripts import ADMIT, MEMBERS, ONLINE, UPDATE
+from .liveness import Liveness
+from .presence_scripts import ADMIT, FORGET, UPDATE
 from .scripts import Script
 
-# How long a session is known that nobody renews, as its process was killed, in seconds; and how often each is renewed,
-# so that two renewals may be late or lost.
+# How long what is written is kept if nobody renews it, and how often that is done, in seconds. Whether it counts is
+# another matter: see ``Liveness``.
 _EXPIRY, _RENEW_EVERY = 60.0, 20.0
 
 # When it is tried again after a failure, in seconds.
@@ -32,17 +34,23 @@ _RETRY_AFTER = 1.0
 # Sessions in one call, and calls under way at once: neither Redis nor this event loop is held up for a millisecond.
 _SESSIONS, _CALLS = 100, 50
 
+# Changes that may wait for Redis to be back; what is beyond is found by a renewal.
+_MAX_WAITING = 100_000
+
+# How often other processes may come into a channel while it is asked which of them live.
+_TURNS = 10
+
 # Seconds between two log lines that say the same, and what the end may take.
 _QUIET, _STOP_TIME = 10.0, 2.0
 
-# By channel, who came (True) and who left.
-Changes = dict[str, dict[Session, bool]]
+# By channel and the session's id, who came, and None for who left.
+Changes = dict[str, dict[str, Session | None]]
 
 
 class RedisPresence:
-    """Each channel has two keys: a sorted set of when who is in it expires, and a hash that says who they are.
+    """Each channel has a hash of the processes that have sessions in it, and for each of these one of its sessions.
 
-    What comes and goes is gathered, and written in the next round trip.
+    What comes and goes is gathered, and written in the next round trip. What could not be written waits.
     """
 
     def __init__(self, link: Link, keys: Keys, settings: Settings) -> None:
@@ -51,22 +59,25 @@ class RedisPresence:
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"
         self._quiet = RateLimit(_QUIET)
+        self._life = Liveness(link, keys, self._renew_soon)
         self._changes: Changes = {}
+        self._reserved: dict[str, dict[str, Session]] = {}  # who is on the way, by channel
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._replaced: list[str] = []
-        self._incomplete = False  # Redis does not know all who are here
+        self._renew_at = time.monotonic() + _RENEW_EVERY
 
     def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to note what happens."""
         self._registry, self._watched, self._evict = registry, watched, evict
 
     async def stop(self) -> None:
-        """Write who has left, if Redis answers."""
-        if not self._changes:
+        """Write who has left, if Redis answers; what is there of this process does not count any more."""
+        if not self._changes and not self._life.known:
             return
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, BrokerError):
             async with asyncio.timeout(_STOP_TIME):
                 await self._write()
+                await self._life.stop()
 
     def entered(self, channel: str, session: Session) -> None:
         """Note that a session came."""
@@ -79,97 +90,152 @@ class RedisPresence:
             self._note(channel, session, here=False)
 
     def _note(self, channel: str, session: Session, *, here: bool) -> None:
-        self._changes.setdefault(channel, {})[session] = here
+        self._unreserve(channel, session)
+        self._changes.setdefault(channel, {})[session.id] = session if here else None
+        self._changed.set()
+
+    def _renew_soon(self) -> None:
+        self._renew_at = min(self._renew_at, time.monotonic())
         self._changed.set()
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
     async def reserve(self, channel: str, session: Session) -> bool:
         """Count a session among its user's, in one step, if there is room."""
+        if channel in self._changes:  # who left meanwhile, and could not be written yet, has no place
+            await self._write()
+        self._reserved.setdefault(channel, {})[session.id] = session
         admitted, *_ = await self._admit(channel, session)
+        if not admitted:
+            self._unreserve(channel, session)
         return bool(admitted)
+
+    def _unreserve(self, channel: str, session: Session) -> None:
+        coming = self._reserved.get(channel, {})
+        coming.pop(session.id, None)
+        if not coming:
+            self._reserved.pop(channel, None)
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in a channel; of this process, who is there now."""
-        await self._write()
-        found = iter(await self._call(MEMBERS, channel))
-        return {info.client: info for info in map(_client_info, found, found)}
+        here = [session.describe(channel) for session in present(self._registry, channel)]
+        found = iter([part for entries in await self._ask_others("HGETALL", channel) for part in entries])
+        return {info.client: info for info in (*here, *map(_client_info, found, found))}
 
     async def is_online(self, channel: str) -> bool:
         """Whether any session is in a user's channel; of this process, whether it is there now."""
+        elsewhere = await self._ask_others("HLEN", channel)
+        return any(elsewhere) or bool(present(self._registry, channel))
+
+    async def _ask_others(self, command: str, channel: str) -> list[Any]:
+        """Return what each other process that lives has in a channel; what has changed here is written before."""
         await self._write()
-        return bool(await self._call(ONLINE, channel))
+        processes = await self._link.call("HKEYS", self._keys.key("processes", channel))
+        living = await self._life.living(map(bytes.decode, processes))
+        others = [process for process in living if process != self._life.id]
+        return await asyncio.gather(*[self._link.call(command, self._sessions(channel, other)) for other in others])
 
     # -- what is written --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Write what changes, and all of it from time to time, for ever."""
-        renew_at = time.monotonic() + _RENEW_EVERY
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(renew_at - time.monotonic()):
-                    await self._changed.wait()
-            await self._write()
-            await self._close_replaced()
-            if time.monotonic() >= renew_at:
-                await self._renew()
-                renew_at = time.monotonic() + _RENEW_EVERY
-            if self._incomplete:
-                renew_at = min(renew_at, time.monotonic() + _RETRY_AFTER)
+        """Write what changes, and renew all of it from time to time, for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._life.run)
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._renew_at - time.monotonic()):
+                        await self._changed.wait()
+                written = await self._write()
+                await self._close_replaced()
+                if time.monotonic() >= self._renew_at:
+                    self._renew_at = time.monotonic() + _RENEW_EVERY
+                    written = await self._renew() and written
+                if not written:
+                    self._renew_at = min(self._renew_at, time.monotonic() + _RETRY_AFTER)
+                    await asyncio.sleep(_RETRY_AFTER)
 
-    async def _write(self) -> None:
-        """Write what has changed; if that fails, the next renewal comes soon and makes it good."""
+    async def _write(self) -> bool:
+        """Write what has changed; what could not be written waits, and False is returned."""
         async with self._writing:
             changes, self._changes = self._changes, {}
             self._changed.clear()
+            written = False
             try:
-                await self._call_all(self._calls(changes))
-            except BaseException:  # stopped in the middle of it: stop() writes again what may not be written
-                for channel, sessions in changes.items():
-                    self._changes[channel] = sessions | self._changes.get(channel, {})
-                raise
+                written = not changes or await self._call_all(self._calls(changes))
+            finally:
+                if not written:
+                    self._put_back(changes)
+            return written
 
-    async def _renew(self) -> None:
-        """Write all who are here."""
-        async with self._writing:
-            self._incomplete = False
-            await self._call_all(self._renewals())
+    def _put_back(self, changes: Changes) -> None:
+        if sum(map(len, changes.values())) > _MAX_WAITING:
+            return
+        for channel, sessions in changes.items():
+            self._changes[channel] = sessions | self._changes.get(channel, {})
 
     def _calls(self, changes: Changes) -> Iterator[Awaitable[Any]]:
         for channel, sessions in changes.items():
-            came = [session for session, here in sessions.items() if here]
-            left = [session for session, here in sessions.items() if not here]
+            came = [session for session in sessions.values() if session is not None]
+            left = [session_id for session_id, session in sessions.items() if session is None]
             if self._replace and channel.startswith(USER_PREFIX):
                 yield from (self._take_place(channel, session) for session in came)
                 came = []
             yield from self._updates(channel, came, left)
 
-    def _renewals(self) -> Iterator[Awaitable[Any]]:
-        channels = [channel for channel in self._registry.channels() if user_of(channel) is None]
-        channels += map(user_channel, self._registry.users())
-        for channel in filter(self._watched, channels):
-            yield from self._updates(channel, present(self._registry, channel), [])
-
-    def _updates(self, channel: str, came: Sequence[Session], left: Sequence[Session]) -> Iterator[Awaitable[Any]]:
+    def _updates(self, channel: str, came: Sequence[Session], left: Sequence[str]) -> Iterator[Awaitable[Any]]:
         for start in range(0, max(len(came), len(left)), _SESSIONS):
-            here, gone = came[start : start + _SESSIONS], left[start : start + _SESSIONS]
-            arguments: list[Any] = [_milliseconds(_EXPIRY), len(here)]
-            for session in here:
-                arguments += (session.id, self._entry(channel, session))
-            yield self._call(UPDATE, channel, *arguments, *(session.id for session in gone))
+            yield self._update(channel, came[start : start + _SESSIONS], left[start : start + _SESSIONS])
 
-    async def _call_all(self, calls: Iterator[Awaitable[Any]]) -> None:
-        """Make calls, some at once, until one fails."""
+    async def _update(self, channel: str, came: Sequence[Session], left: Sequence[str]) -> list[Any]:
+        entries: list[Any] = []
+        for session in came:
+            entries += (session.id, self._entry(channel, session))
+        answer: list[Any] = await self._call(
+            UPDATE, channel, _milliseconds(_EXPIRY), self._life.id, len(came), *entries, *left
+        )
+        return answer
+
+    # -- what is renewed --------------------------------------------------------------------------------------------
+
+    async def _renew(self) -> bool:
+        """Renew all that is here, and mend what is not as it should be; False if that could not be done."""
+        async with self._writing:
+            channels = [channel for channel in self._registry.channels() if user_of(channel) is None]
+            channels += map(user_channel, self._registry.users())
+            return await self._call_all(self._renew_one(channel) for channel in channels if self._watched(channel))
+
+    async def _renew_one(self, channel: str) -> None:
+        here, *processes = await self._update(channel, [], [])
+        reserved = self._reserved.get(channel, {}).keys()
+        if here != len({session.id for session in present(self._registry, channel)} | reserved):
+            known = await self._link.call("HKEYS", self._sessions(channel, self._life.id))
+            now = present(self._registry, channel)
+            kept = {session.id for session in now} | self._reserved.get(channel, {}).keys()
+            for update in self._updates(channel, now, list({name.decode() for name in known} - kept)):
+                await update
+        names = [name.decode() for name in processes]
+        if len(names) > 1:
+            for name in set(names) - set(await self._life.living(names)):
+                await self._link.run(FORGET, self._names(channel, name), name)
+
+    async def _call_all(self, calls: Iterator[Awaitable[Any]]) -> bool:
+        """Make calls, some at once, until one fails; return whether none did."""
+        try:
+            await self._life.ensure()
+        except BrokerError as error:
+            self._tell(error)
+            return False
         while batch := list(islice(calls, _CALLS)):
             answers = await asyncio.gather(*batch, return_exceptions=True)
             for failure in answers:
                 if isinstance(failure, BrokerError):
                     self._tell(failure)
-                    self._incomplete = True
-                    self._changed.set()
-                    return
+                    return False
                 if isinstance(failure, BaseException):
                     raise failure
+        return True
+
+    # -- no more than a user may have ---------------------------------------------------------------------------------
 
     async def _take_place(self, channel: str, session: Session) -> None:
         """Count a session that is here already; the oldest, if they are too many now, are to be closed."""
@@ -188,15 +254,30 @@ class RedisPresence:
             self._tell(error)
 
     async def _admit(self, channel: str, session: Session) -> list[Any]:
-        entry = self._entry(channel, session)
-        answer: list[Any] = await self._call(
-            ADMIT, channel, _milliseconds(_EXPIRY), session.id, entry, self._limit, int(self._replace)
-        )
-        return answer
+        await self._life.ensure()
+        others: list[str] = []
+        living: list[str] = []
+        for _ in range(_TURNS):
+            dead = [name for name in others if name not in living]
+            result, *names = await self._call(
+                ADMIT, channel, _milliseconds(_EXPIRY), self._life.id, session.id, self._entry(channel, session),
+                self._limit, int(self._replace), len(living), *living, *dead, others=living + dead,
+            )  # fmt: skip
+            if result >= 0:
+                return [result, *names]
+            others = [name.decode() for name in names if name.decode() != self._life.id]
+            living = await self._life.living(others)
+        raise BrokerError("Redis: too many processes came into a channel meanwhile")
 
-    async def _call(self, script: Script, channel: str, *arguments: Any) -> Any:
-        keys = [self._keys.key("expiry", channel), self._keys.key("presence", channel)]
+    async def _call(self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()) -> Any:
+        keys = self._names(channel, self._life.id) + [self._sessions(channel, other) for other in others]
         return await self._link.run(script, keys, *arguments)
+
+    def _names(self, channel: str, process: str) -> list[str]:
+        return [self._keys.key("processes", channel), self._sessions(channel, process)]
+
+    def _sessions(self, channel: str, process: str) -> str:
+        return f"{self._keys.key('presence', channel)}:{process}"
 
     def _entry(self, channel: str, session: Session) -> bytes:
         """Return what is kept of a session: since when it is here, in microseconds of Unix time, and who it is.
