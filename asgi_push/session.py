@@ -244,7 +244,8 @@ class Session:
     @property
     def dropped(self) -> int:
         """Messages that the slow-consumer policy threw away so far."""
-        return self._dropped + (self.queue.dropped if self.queue is not None else 0)
+        queue = self.queue  # looked at once: another thread may ask
+        return self._dropped + (0 if queue is None else queue.dropped)
 
     def describe(self, channel: str) -> ClientInfo:
         """Return who it is in a channel."""

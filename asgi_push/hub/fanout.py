@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from ..disconnect import Disconnect
-from ..logs import logger
 from ..messages import Notice, Publication
 from ..metrics.counters import Counters, Histogram
 from ..protocols import Codec, WireMessage
@@ -21,6 +20,7 @@ from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .audience import Audience, audience_of
 from .batch import Batch, Gap, Item, wanted
+from .failures import Failures
 from .tasks import Signal
 from .undeliverable import Undeliverable, before, gaps
 from .writers import Writers
@@ -84,12 +84,14 @@ class Fanout:
         writers: Writers,
         close: Close,
         counters: Counters,
+        failures: Failures,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._writers = writers
         self._close = close
         self._counters = counters
+        self._failures = failures
         self._pending: dict[str | Session, list[Item]] = {}
         self._waiting = 0
         self._waiting_bytes = 0
@@ -164,8 +166,8 @@ class Fanout:
         try:
             if not session.carrier.write(frame):
                 return False
-        except Exception:  # noqa: BLE001  # one session must not reach the publisher
-            self._failed(session)
+        except Exception as error:  # noqa: BLE001  # one session must not reach the publisher
+            self._failed(session, error)
             return True
         if not self._served:
             self._work.set()
@@ -225,7 +227,10 @@ class Fanout:
         began, turn = time.monotonic(), Turn(self._counters.fanout_hold)
         if len(pending) == 1:
             ((target, items),) = pending.items()
-            await self._hand_out_one(target, Batch(items), turn)
+            try:
+                await self._hand_out_one(target, Batch(items), turn)
+            except Exception as error:  # noqa: BLE001  # what comes next must be handed out
+                self._lost(error)
         else:
             await self._hand_out_many(pending, turn)
         self._counters.fanout.observe(turn.end() - began)
@@ -233,7 +238,11 @@ class Fanout:
     async def _hand_out_many(self, pending: Mapping[str | Session, list[Item]], turn: Turn) -> None:
         found: dict[Session, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
-            batch, members = Batch(items), self._members(target)
+            try:
+                batch, members = Batch(items), self._members(target)
+            except Exception as error:  # noqa: BLE001  # the other channels' must be handed out
+                self._lost(error)
+                continue
             self._counters.deliveries += len(items) * len(members)
             for session, subscription in members.items():
                 found.setdefault(session, []).append((subscription, batch))
@@ -241,6 +250,10 @@ class Fanout:
             if turn.over():
                 await turn.next()
             self.serve(session, parts)
+
+    def _lost(self, error: Exception) -> None:
+        """Publications of one channel could not be handed out."""
+        self._failures.report("publication", error, "the fan-out")
 
     async def _hand_out_one(self, target: str | Session, batch: Batch, turn: Turn) -> None:
         """Hand one channel's batch to its members, or what was sent to one session."""
@@ -277,8 +290,8 @@ class Fanout:
                 try:
                     if not write(frames):
                         self.deliver(sessions[place], batch)
-                except Exception:  # noqa: BLE001  # one session must not reach another
-                    self._failed(sessions[place])
+                except Exception as error:  # noqa: BLE001  # one session must not reach another
+                    self._failed(sessions[place], error)
 
     async def _serve_each(
         self, sessions: Sequence[Session], subscriptions: Sequence[Subscription | None], batch: Batch, turn: Turn
@@ -292,7 +305,14 @@ class Fanout:
         return {target: None} if isinstance(target, Session) else self._registry.members(target)
 
     def serve(self, session: Session, parts: Parts) -> None:
-        """Hand one session what it has still to get of several channels' batches, in one piece."""
+        """Hand one session what it has still to get of several channels' batches; a failure ends that session only."""
+        try:
+            self._serve(session, parts)
+        except Exception as error:  # noqa: BLE001  # one session must not reach another
+            self._failed(session, error)
+
+    def _serve(self, session: Session, parts: Parts) -> None:
+        """Hand it all in one piece."""
         whole: Batch | None = None
         for subscription, batch in parts:
             try:
@@ -305,8 +325,8 @@ class Fanout:
         if whole is not None:
             self.deliver(session, whole)
 
-    def _failed(self, session: Session) -> None:
-        logger.exception("delivery to session %s failed", session.id)
+    def _failed(self, session: Session, error: Exception) -> None:
+        self._failures.report("delivery", error, "a delivery", f" to session {session.id}")
         self._close(session, Disconnect.SERVER_ERROR)
 
     def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
@@ -320,20 +340,20 @@ class Fanout:
             return
         try:
             frames = batch.frames(session.codec)
-        except Exception:  # noqa: BLE001  # one publication must not take the others with it
-            self._deliver_rest(session, batch)
+        except Exception as error:  # noqa: BLE001  # one publication must not take the others with it
+            self._deliver_rest(session, batch, error)
             return
         try:
             if not session.carrier.write(frames):
                 self.queue(session, batch.messages(session.codec))
-        except Exception:  # noqa: BLE001  # one session must not reach another
-            self._failed(session)
+        except Exception as error:  # noqa: BLE001  # one session must not reach another
+            self._failed(session, error)
 
-    def _deliver_rest(self, session: Session, batch: Batch) -> None:
+    def _deliver_rest(self, session: Session, batch: Batch, error: Exception) -> None:
         """Hand one session what its protocol can carry of a batch that it cannot carry whole."""
         good, lost = self.undeliverable.part(batch, session.codec)
         if not lost:
-            self._failed(session)
+            self._failed(session, error)
             return
         found = gaps(session, lost)
         if rest := before(good, found):

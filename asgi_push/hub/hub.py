@@ -93,14 +93,14 @@ class Hub:
         self.spawn = self._background.spawn
         self.announcements = Announcements(self._background, broker, namespaces)
         self.turns = Turns()
-        self._timer: Timer[Session | Writer] = Timer(self._check)
+        self._timer: Timer[Session | Writer] = Timer(self._check, self._check_failed)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background, self.threads.others, self.close, settings, self.failures)
         self.intake = self._calls.intake
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
-        self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters)
+        self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
 
     @property
@@ -462,6 +462,14 @@ class Hub:
             self.close(item, Disconnect.EXPIRED)
         else:
             self._check_open(item, now)
+
+    def _check_failed(self, item: Session | Writer, error: Exception) -> None:
+        """Drop what cannot be looked after: nobody else would ever end it."""
+        session = item.session if isinstance(item, Writer) else item
+        whose = "" if session is None else f" for session {session.id}"
+        self.failures.report("timer", error, "the timer", whose)
+        if session is not None:
+            self.gone(session, Disconnect.SERVER_ERROR)
 
     def _check_open(self, session: Session, now: float) -> None:
         beat = session.heartbeat.check(now)

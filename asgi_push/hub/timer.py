@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import anyio
 
 from ..heartbeat import Deadlines
+from ..logs import logger
 from .tasks import Signal
 
 K = TypeVar("K")
@@ -20,10 +21,14 @@ _CATCH_UP_TIME, _CATCH_UP_TURNS = 0.1, 3
 
 
 class Timer(Generic[K]):
-    """Calls ``check(item, now)`` when an item's time has come; there is one task for all of them."""
+    """Calls ``check(item, now)`` when an item's time has come; there is one task for all of them.
 
-    def __init__(self, check: Callable[[K, float], None]) -> None:
+    Where that raises, ``failed(item, error)`` is called, and the others are looked at all the same.
+    """
+
+    def __init__(self, check: Callable[[K, float], None], failed: Callable[[K, Exception], None]) -> None:
         self._check = check
+        self._failed = failed
         self._deadlines: Deadlines[K] = Deadlines()
         self._changed = Signal()
         self._waiting_until = float("inf")
@@ -47,9 +52,21 @@ class Timer(Generic[K]):
                 await self._changed.wait()
             if when is not None and time.monotonic() > when + _LATE:
                 await _catch_up()
-            now = time.monotonic()
-            for item in self._deadlines.due(now):
+            self._check_due(time.monotonic())
+
+    def _check_due(self, now: float) -> None:
+        # Not in ``run``, whose frame would keep the last item until the next is due.
+        for item in self._deadlines.due(now):
+            try:
                 self._check(item, now)
+            except Exception as error:  # noqa: BLE001  # one item must not reach another
+                self._drop(item, error)
+
+    def _drop(self, item: K, error: Exception) -> None:
+        try:
+            self._failed(item, error)
+        except Exception:  # noqa: BLE001  # the others are to be looked at
+            logger.exception("what the timer could not look after cannot be dropped either")
 
 
 async def _catch_up() -> None:

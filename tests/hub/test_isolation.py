@@ -11,12 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_push import Session
+from asgi_push import Disconnect, Session
 from asgi_push.hub.background import Background
 from asgi_push.hub.failures import Failures
 from asgi_push.hub.tasks import on_trio, supervise
 from asgi_push.metrics.counters import Counters
-from tests.asgi import Refused, pushing, until
+from tests.asgi import Clock, Refused, pushing, until
 
 RAISED: dict[str, Callable[[], BaseException]] = {
     "SystemExit": SystemExit,
@@ -280,3 +280,73 @@ async def test_a_session_that_was_closed_has_nothing_more_to_say(how: str) -> No
         await client.receive_close()
         await until(lambda: "end" in calls)
         assert calls == ["0", "end"]
+
+
+async def test_one_session_that_the_timer_cannot_look_after_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others' heartbeats are looked at in the same turn."""
+    clock = Clock(monkeypatch)
+    async with pushing(idle_timeout=10.0) as (push, server):
+        clients = [await server.connect(f"/ws/{user}") for user in ("one", "bad", "two")]
+        for client in clients:
+            client.send("ping")
+            assert await client.receive() == "pong"
+        (bad,) = push.sessions("bad")
+        monkeypatch.setattr(type(bad.heartbeat), "check", _failing(type(bad.heartbeat).check, bad.heartbeat))
+        await clock.advance(push, 11)
+        for client in (clients[0], clients[2]):
+            await client.receive_close()
+        await until(lambda: not push.sessions())
+        assert bad.disconnect == Disconnect.SERVER_ERROR
+        assert push.hub.counters.failures["timer"] == 1
+        assert "the timer failed for session" in caplog.text
+
+
+def _failing(real: Callable[..., Any], one: object) -> Callable[..., Any]:
+    def check(heartbeat: object, now: float) -> Any:
+        if heartbeat is one:
+            raise LookupError("a bug")
+        return real(heartbeat, now)
+
+    return check
+
+
+async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All others get all that was published in the same run, and the fan-out does not start again."""
+    async with pushing() as (push, server):
+        fanout, users = push.hub.fanout, ("one", "bad", "two")
+        clients = dict(zip(users, [await server.connect(f"/ws/{user}") for user in users], strict=True))
+        for user in users:
+            await push.subscribe(user, "news")
+            await push.subscribe(user, "broken")
+        (bad,) = push.sessions("bad")
+        real_members, real_serve = fanout._members, fanout._serve
+
+        def members(target: Any) -> Any:
+            if target == "broken":
+                raise LookupError("a bug")
+            return real_members(target)
+
+        def serve_one(session: Session, parts: Any) -> None:
+            if session is bad:
+                raise LookupError("a bug")
+            real_serve(session, parts)
+
+        monkeypatch.setattr(fanout, "_members", members)
+        monkeypatch.setattr(fanout, "_serve", serve_one)
+        await push.publish("news", "first")
+        await push.publish("broken", "lost")
+        await push.send_to_all("last")
+        for user in ("one", "two"):
+            assert [await clients[user].receive() for _ in range(2)] == ["first", "last"]
+        assert (await clients["bad"].receive_close()).code == 1011
+        failures = push.hub.counters.failures
+        assert (failures["publication"], failures["delivery"], failures["task"]) == (1, 1, 0)
+        await push.publish("broken", "lost")
+        await push.hub.fanout.settled()
+        await push.send_to_user("one", "again")
+        assert await clients["one"].receive() == "again"
+    assert "starting it again" not in caplog.text
