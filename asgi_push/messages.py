@@ -38,7 +38,21 @@ class Payload:
         """Return what was published: a str, bytes, or the decoded JSON."""
         if self.kind == "binary":
             return self.data
-        return self.data.decode() if self.kind == "text" else json.loads(self.data)
+        return self.data.decode() if self.kind == "text" else _loads(self.data)
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:  # a number of more digits than Python reads
+        return json.loads(data, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 class StreamPosition(NamedTuple):

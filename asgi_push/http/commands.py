@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import orjson
 
+from ..protocols import exact
 from ..protocols.centrifuge import ErrorCode
 from ..push import Push
 from .answers import Answer, answer, error
@@ -45,8 +46,8 @@ async def carry_out(push: Push, method: str, body: bytes) -> bytes:
         Undecodable: the body is not what the method takes, and nothing was done.
     """
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as wrong:
+        content = exact.loads(body.decode())
+    except ValueError as wrong:
         raise Undecodable(f"the body must be JSON: {wrong}") from None
     if method != "batch":
         return orjson.dumps(await _command(push, (method, decode(method, content))))

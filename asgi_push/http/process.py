@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 
 from ..names import check_channel
+from ..protocols.exact import inexact
 from ..push import Push, checked_over
 from ..session import Session
 
@@ -49,7 +50,8 @@ def _session(session: Session, now: float) -> dict[str, Any]:
 
 async def drain(push: Push, fields: Fields) -> Fields:
     """Drain this process; the answer comes when that is done. It goes on if who asked for it does not wait."""
-    over = checked_over(push.settings.drain_timeout or 10.0 if fields["over"] is None else fields["over"])
+    asked = inexact(fields["over"])
+    over = checked_over(push.settings.drain_timeout or 10.0 if asked is None else asked)
     sessions, done = len(push.hub.registry), anyio.Event()
     push.hub.spawn(_drain, push, over, done)
     await done.wait()

@@ -104,7 +104,7 @@ class SdkClient:
         try:
             result = await _HANDLERS[command.method](self._context, command)
             if result is not None:
-                self._context.reply(command.id, command.method, result)
+                self._context.reply(command, result)
         except CommandError as failure:
             self._fail(command, failure.error)
         except Violation as violation:

@@ -64,8 +64,14 @@ async def connect(context: Context, command: Command) -> None:
         hub.expire(session, seconds_left(credentials))
         ttl = None
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
-    subs = await _server_side(context, channels, command.params["subs"])
-    context.reply(command.id, "connect", _result(context, ttl, subs))
+    try:
+        subs = await _server_side(context, channels, command.params["subs"])
+        context.reply(command, _result(context, ttl, subs))
+    except BaseException:
+        for channel in channels:
+            context.leave(channel)
+        raise
+    _begin_pings(context)
     context.connected = True
     for channel in channels:
         go_live(context.hub, context.session, channel)
@@ -74,14 +80,18 @@ async def connect(context: Context, command: Command) -> None:
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer to connect; from now on the server pings."""
+    """Return the answer to connect."""
+    session_id = context.session.id
+    known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
+    ping = max(1, round(context.push.settings.ping_interval))  # whole seconds are all that the protocol can say
+    return {"client": session_id, "version": _VERSION, "ping": ping, "pong": True, "session": session_id} | known
+
+
+def _begin_pings(context: Context) -> None:
     session, settings, now = context.session, context.push.settings, time.monotonic()
     first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
     context.hub.look_after(session)
-    known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
-    ping = max(1, round(settings.ping_interval))  # whole seconds are all that the protocol can say
-    return {"client": session.id, "version": _VERSION, "ping": ping, "pong": True, "session": session.id} | known
 
 
 async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Any]) -> dict[str, Any]:

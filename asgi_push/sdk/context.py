@@ -44,14 +44,25 @@ class Context:
         """Send after what is queued."""
         self.hub.send_wire(self.session, message)
 
-    def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> None:
-        """Answer a command; what cannot be written of the answer is left out."""
+    def reply(self, command: Command, result: Mapping[str, Any]) -> None:
+        """Answer a command; what cannot be written of the answer is left out.
+
+        Raises:
+            CommandError: nothing can be written of it.
+        """
         try:
-            message = self.codec.reply(command_id, method, result)
+            message = self.codec.reply(command.id, command.method, result)
         except Exception:  # noqa: BLE001  # whatever it is, the rest can be told
-            rest = salvage(self.codec, result, self.hub.fanout.undeliverable)
-            message = self.codec.reply(command_id, method, rest)
+            message = self._salvaged(command, result)
         self.send(message)
+
+    def _salvaged(self, command: Command, result: Mapping[str, Any]) -> WireMessage:
+        try:
+            rest = salvage(self.codec, result, self.hub.fanout.undeliverable)
+            return self.codec.reply(command.id, command.method, rest)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
+            self.hub.failures.report("delivery", error, f"the answer to {command.method}", f" for {self.session.id}")
+            raise CommandError(ErrorCode.INTERNAL) from None
 
     async def authorize(self, channel: str, action: str) -> None:
         """Return if the client may do this; raise CommandError if not."""

@@ -42,8 +42,11 @@ async def subscribe(context: Context, command: Command) -> None:
     result = await begin(context, channel, subscription, command.params)
     if not subscription.active:  # more came meanwhile than is held back
         raise CommandError(ErrorCode.INTERNAL)
-    result |= sparse(expires=ttl is not None, ttl=ttl)
-    context.reply(command.id, "subscribe", result)
+    try:
+        context.reply(command, result | sparse(expires=ttl is not None, ttl=ttl))
+    except CommandError:
+        context.leave(channel)  # else it would be in there, and never know
+        raise
     context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from ...messages import ClientInfo, Payload, Publication
+from .. import exact
 from ..wire import WireMessage
 from .codec import SdkCodec
 from .commands import ANY, FIELDS, MAX_ID, PONG, Command, Violation, sparse
@@ -68,8 +69,8 @@ def _text(frame: bytes) -> str:
 
 def _command(line: str) -> Command:
     try:
-        content = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        content = exact.loads(line)
+    except ValueError:
         raise Violation("not valid JSON") from None
     if not isinstance(content, dict):
         raise Violation("a command must be an object")
@@ -123,8 +124,8 @@ def _payload(name: str, value: Any) -> Payload:
     if isinstance(value, str):
         return Payload("text", value.encode())
     try:
-        return Payload("json", orjson.dumps(value))
-    except TypeError:  # orjson reads what is nested deeper than it writes
+        return Payload("json", exact.dumps(value))
+    except ValueError:  # orjson reads what is nested deeper than it writes
         raise Violation(f"{name} is nested too deeply") from None
 
 

@@ -7,6 +7,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from ...messages import ClientInfo, Payload, Publication
+from ..exact import is_json
 from ..wire import WireMessage
 from . import messages_pb2
 from .codec import SdkCodec
@@ -103,10 +104,9 @@ def _payload(data: bytes) -> Payload | None:
     if not data:
         return None
     try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return Payload("binary", data)
-    return Payload("json", data)
+        return Payload("json" if is_json(data) else "binary", data)
+    except ValueError:  # what clients of the JSON encoding could not be sent
+        raise Violation("data is nested too deeply") from None
 
 
 def _fill(message: Any, content: Mapping[str, Any]) -> Any:
