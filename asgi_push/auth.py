@@ -101,7 +101,10 @@ def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") 
         raise AuthenticationError("token: channels must be a list of strings")
     if not isinstance(subs, dict):
         raise AuthenticationError("token: subs must be an object")
-    return Credentials(claims.get("sub", ""), claims.get("info"), (*channels, *subs), _expiry(claims))
+    try:
+        return Credentials(claims.get("sub", ""), claims.get("info"), (*channels, *subs), _expiry(claims))
+    except ValueError as error:
+        raise AuthenticationError(f"token: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

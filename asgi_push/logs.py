@@ -32,9 +32,28 @@ class RateLimit:
         self._seen[key] = (now, 0)
         return held
 
+    def forget(self) -> None:
+        """Hold nothing back that has not been let through once more."""
+        self._seen.clear()
+
     def log(self, level: int, now: float, message: str, *args: object, exc_info: bool = False) -> None:
         """Log a message, of which the format is the key, with the number of those held back; or hold it back."""
         held_back = self.allow(message, now)
         if held_back is not None:
             more = f" (and {held_back} more since the last such line)" if held_back else ""
             logger.log(level, message + more, *args, exc_info=exc_info)  # noqa: G003  # no words of clients
+
+
+_of_modules: list[RateLimit] = []
+
+
+def module_rate_limit(interval: float) -> RateLimit:
+    """Return a rate limit that a module keeps, and that holds nothing back from the next life of an application."""
+    _of_modules.append(RateLimit(interval))
+    return _of_modules[-1]
+
+
+def begin_anew() -> None:
+    """Let everything through once more: an application starts."""
+    for limit in _of_modules:
+        limit.forget()

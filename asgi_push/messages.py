@@ -3,11 +3,21 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Literal, NamedTuple
+
+from .names import check_several
 
 # What a full send queue leads to.
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 
+
+# Times from here on are in milliseconds: of this century those are all above it.
+_YEAR_10000 = 253_402_300_800
+
+# Event loops and Redis count no further than some hundred years, and Lua no further than this in whole numbers.
+MAX_SECONDS = 100 * 365 * 24 * 60 * 60.0
+MAX_WHOLE = 2**53
 
 # What the bytes of a payload are. Words, not an Enum: the garbage collector leaves a tuple of bytes and words alone,
 # and histories hold very many of them.
@@ -186,10 +196,20 @@ class ChannelOptions:
     join_leave: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("history_size", "history_ttl"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name} must not be negative, not {value!r}")
+        size, ttl = self.history_size, self.history_ttl
+        if size is not None and not (_is_number(size, int) and 0 <= size <= MAX_WHOLE):
+            raise ValueError(f"history_size: must be a whole number of at least 0, not {size!r:.80}")
+        if ttl is not None and not (_is_number(ttl, int | float) and 0 <= ttl <= MAX_SECONDS):
+            raise ValueError(f"history_ttl: must be a number of seconds of at least 0, not {ttl!r:.80}")
+        for name in ("presence", "join_leave"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: must be True or False, not {getattr(self, name)!r:.80}")
+        if size and ttl == 0:
+            raise ValueError(f"history_ttl: must be above 0 for a history_size of {size}")
+
+
+def _is_number(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +219,29 @@ class Credentials:
     ``user`` is empty for an anonymous connection. ``info`` is anything JSON, shown on the session. ``channels`` are
     subscribed to from the start. ``expires_at`` is a Unix time in seconds at which the session is closed (3005);
     an SDK client that came with a token is asked for a new one first, and has 25 seconds for that.
+
+    Raises:
+        ValueError: the user or a channel is no text, ``channels`` is one text and not several, or ``expires_at`` is no
+            such time, as a datetime or milliseconds.
     """
 
     user: str = ""
     info: Any = None
     channels: tuple[str, ...] = field(default=())
     expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.user is None:
+            object.__setattr__(self, "user", "")
+        channels = check_several("channels", self.channels)
+        for name, value in [("user", self.user), *[("channels", channel) for channel in channels]]:
+            if not isinstance(value, str):
+                raise ValueError(f"{name}: must be text, not {value!r:.80}")
+        object.__setattr__(self, "channels", tuple(channels))
+        if self.expires_at is not None:
+            _check_time(self.expires_at)
+
+
+def _check_time(expires_at: float) -> None:
+    if not _is_number(expires_at, int | float) or not -_YEAR_10000 < expires_at < _YEAR_10000:
+        raise ValueError(f"expires_at: must be a Unix time in seconds, as time.time() is, not {expires_at!r:.80}")

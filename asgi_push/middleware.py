@@ -145,6 +145,8 @@ class PushMiddleware:
 def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> Push:
     if push is None:
         return Push(**options) if path is None else Push(path=path, **options)
+    if not isinstance(push, Push):
+        raise SettingsError(f"push: must be a Push, not {push!r:.80}; its settings are given by name")
     if options:
         raise SettingsError(f"{', '.join(sorted(options))}: an option of Push, and this push is made already")
     return push

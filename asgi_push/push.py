@@ -7,13 +7,11 @@ from typing import Any, Self
 
 from starlette.requests import HTTPConnection
 
-from .auth import require_jwt
 from .blocking import Blocking
 from .brokers import Broker, PresenceStore
-from .brokers.memory import MemoryBroker, MemoryPresence
+from .brokers.factory import make_broker
 from .disconnect import Disconnect
 from .encoding import Encoder
-from .errors import SettingsError
 from .hub.commands import encode_command
 from .hub.drain import drain
 from .hub.home import Home
@@ -21,6 +19,7 @@ from .hub.hooks import Hook
 from .hub.hub import Hooks, Hub
 from .hub.measured import MeasuredBroker
 from .hub.namespaces import Namespaces
+from .hub.startup import check_hooks, settings_in_force
 from .hub.thread import LoopThread
 from .jsonable import Default
 from .messages import (
@@ -34,7 +33,6 @@ from .messages import (
     StreamPosition,
 )
 from .metrics.counters import Counters
-from .metrics.exposition import require_prometheus
 from .names import (
     EVERYBODY,
     check_channel,
@@ -79,7 +77,7 @@ class Push:
         settings_fields: single settings, by name; they win over ``settings`` and over the environment.
 
     Raises:
-        SettingsError: a setting cannot be used; the message names it.
+        SettingsError: a setting cannot be used, or a hook cannot be called so; the message names it.
     """
 
     def __init__(
@@ -96,18 +94,21 @@ class Push:
         default: Default | None = None,
         **settings_fields: Any,
     ) -> None:
-        self.settings = Settings.load(**settings_fields) if settings is None else settings.replaced(**settings_fields)
-        if self.settings.token_secret:
-            require_jwt()
-        if self.settings.metrics:
-            require_prometheus()
-        if self.settings.console and not self.settings.api_key:
-            raise SettingsError("console needs an api_key (ASGI_PUSH_API_KEY), which it asks for")
+        self.settings = settings_in_force(settings, settings_fields)
+        check_hooks(
+            authenticate=authenticate,
+            authorize=authorize,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            on_message=on_message,
+            on_rpc=on_rpc,
+            default=default,
+        )
         self.authenticate = authenticate
         self.authorize = authorize
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
         self._encoder = Encoder(default, self.settings.queue_bytes)
-        self._namespaces = Namespaces(self.settings, namespaces or {})
+        self._namespaces = Namespaces(self.settings, {} if namespaces is None else namespaces)
         self._choose_broker(Counters())
         self._home = Home(self._make_hub)
         self.blocking = Blocking(self._run_named, LoopThread(self._home))
@@ -115,7 +116,7 @@ class Push:
     def _choose_broker(self, counters: Counters) -> None:
         self._broker: Broker
         self._presence: PresenceStore
-        self._broker, self._presence = _make_broker(self.settings)
+        self._broker, self._presence = make_broker(self.settings)
         if self.settings.metrics or self.settings.console:
             self._broker = MeasuredBroker(self._broker, counters)
 
@@ -425,21 +426,6 @@ class Push:
     async def _command(self, verb: Any, **arguments: Any) -> None:
         self._home.require_running()
         await self._home.call(self._broker.command, encode_command(verb, **arguments))
-
-
-def _make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
-    if settings.broker.startswith("memory:"):
-        return MemoryBroker(), MemoryPresence()
-    try:
-        from .brokers.redis.broker import RedisBroker  # noqa: PLC0415  # optional: imported on use
-        from .brokers.redis.presence import RedisPresence  # noqa: PLC0415
-    except ImportError:
-        raise SettingsError('broker needs redis-py: pip install "asgi-push[redis]"') from None
-    try:
-        broker = RedisBroker(settings.broker, settings.redis_prefix)
-    except ValueError as error:
-        raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
-    return broker, RedisPresence(broker.link, broker.keys, settings)
 
 
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:

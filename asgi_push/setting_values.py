@@ -7,12 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from .broker_url import check_broker_url
+from .messages import MAX_SECONDS, MAX_WHOLE
 from .origins import parse_origins
 from .paths import check_path
-
-# Event loops and Redis count no further than some hundred years, and Lua no further than this in whole numbers.
-_MAX_SECONDS = 100 * 365 * 24 * 60 * 60.0
-_MAX_WHOLE = 2**53
 
 # Query parameters that mean something else already.
 _QUERY = frozenset({"channels", "since", "lastEventId", "format", "cf_protocol"})
@@ -62,12 +59,12 @@ def whole(minimum: int) -> Callable[[Any], int]:
     """A whole number from ``minimum`` on."""
 
     def parse(value: Any) -> int:
-        wrong = ValueError(f"must be a whole number of at least {minimum} and at most {_MAX_WHOLE}")
+        wrong = ValueError(f"must be a whole number of at least {minimum} and at most {MAX_WHOLE}")
         try:
             number, exact = int(value), float(value)
         except (TypeError, ValueError, OverflowError):
             raise wrong from None
-        if isinstance(value, bool) or number != exact or not minimum <= number <= _MAX_WHOLE:
+        if isinstance(value, bool) or number != exact or not minimum <= number <= MAX_WHOLE:
             raise wrong
         return number
 
@@ -77,14 +74,14 @@ def whole(minimum: int) -> Callable[[Any], int]:
 def seconds(*, zero: bool = False) -> Callable[[Any], float]:
     """A time above 0, or from 0 on."""
     least = "of at least 0" if zero else "above 0"
-    allowed = f"must be a number of seconds {least}, and at most {_MAX_SECONDS:.0f}"
+    allowed = f"must be a number of seconds {least}, and at most {MAX_SECONDS:.0f}"
 
     def parse(value: Any) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(allowed) from None
-        if isinstance(value, bool) or not math.isfinite(number) or number > _MAX_SECONDS:
+        if isinstance(value, bool) or not math.isfinite(number) or number > MAX_SECONDS:
             raise ValueError(allowed)
         if number < 0 or (number == 0 and not zero):
             raise ValueError(allowed)

@@ -12,6 +12,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from ..errors import NotRunningError
+from ..logs import begin_anew
 from ..registry import Registry
 from ..session import Session, Subscription
 from .drain import drain
@@ -93,6 +94,7 @@ class Home:
 
     def _begin(self) -> Life:
         self._release_signals()
+        begin_anew()
         life = self._life = Life(self._make(), self._gone)
         self._thread, self._starts = life.thread, 0  # those of an event loop that ended without a stop are owed nothing
         return life

@@ -13,7 +13,7 @@ from ..errors import AuthenticationError, TokenExpiredError
 from ..heartbeat import ServerHeartbeat
 from ..hub.admission import Refused
 from ..hub.tracking import go_live, new_subscription
-from ..logs import RateLimit, logger, printable
+from ..logs import logger, module_rate_limit, printable
 from ..messages import Credentials
 from ..protocols.centrifuge import Command, ErrorCode, Violation
 from ..protocols.centrifuge.commands import sparse
@@ -30,7 +30,7 @@ from .subscribing import begin, seconds_to_live
 _VERSION = "asgi_push"
 
 # At most one line in so many seconds of headers that are left out.
-_quiet = RateLimit(10.0)
+_quiet = module_rate_limit(10.0)
 
 
 async def connect(context: Context, command: Command) -> None:

@@ -8,7 +8,7 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from ..errors import NotRunningError
-from ..logs import RateLimit, logger, printable
+from ..logs import logger, module_rate_limit, printable
 
 # What a refused client is asked to wait, in seconds, where it honours that.
 _RETRY_AFTER = "5"
@@ -16,7 +16,7 @@ _RETRY_AFTER = "5"
 # Seconds between two lines of one kind: clients that are refused come again, all of them.
 _QUIET = 10.0
 
-_refusals = RateLimit(_QUIET)
+_refusals = module_rate_limit(_QUIET)
 
 # What a refused client gets to take the answer, in seconds, before the application returns; see _until_closed.
 _PARTING_TIME = 3.0

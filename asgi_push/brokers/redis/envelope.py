@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from ...logs import RateLimit, logger, printable
+from ...logs import logger, module_rate_limit, printable
 from ...messages import ClientInfo, Kind, Notice, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
@@ -19,7 +19,7 @@ _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.i
 _JOINED, _LEFT = b"+", b"-"
 
 # At most one line in so many seconds, of all that is no publication.
-_quiet = RateLimit(10.0)
+_quiet = module_rate_limit(10.0)
 
 # In no stream.
 _NOWHERE = b"0::"
