@@ -13,6 +13,7 @@ from .hub.tasks import in_event_loop
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
+from .routes import hidden_routes, root_path
 from .sdk.serve import serve_sdk
 from .settings import Settings
 from .transports.websocket import serve_websocket
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # An api_key of fewer characters is one that somebody thought of. The right one is always served, however many wrong
 # ones came, so it must be too many to try.
 _SHORT_KEY = 16
+
+# What tutorials call the user in a path, without underscores.
+_NEARLY_USER_ID = frozenset({"userid", "uid", "user", "username"})
 
 _CONSOLE = ("/console", "/console/", "/console/{name}")
 
@@ -67,6 +71,8 @@ class PushMiddleware:
         self.app: ASGIApp = app
         self.error: SettingsError | None = None
         self._told = False  # that there are two, for which once is enough
+        self._root_path = root_path(app)
+        self._looked = False  # at the application's routes
         try:
             self.push = _make_push(push, path, options)
             settings = self.push.settings
@@ -92,18 +98,36 @@ class PushMiddleware:
                 'python -c "import secrets; print(secrets.token_urlsafe())"',
                 len(settings.api_key),
             )
-        if "user_id" in plain.convertors and self.push.authenticate is None and settings.token_secret is None:
+        if self.push.authenticate is not None or settings.token_secret is not None:
+            return
+        for name in plain.convertors:
+            if name != "user_id" and name.replace("_", "").lower() in _NEARLY_USER_ID:
+                logger.warning("{%s} in %s names nobody: the user is taken from {user_id} alone", name, plain.path)
+        if "user_id" in plain.convertors:
             logger.warning(
                 "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "
                 "authenticates: set authenticate or token_secret",
                 plain.path,
             )
 
+    def _warn_of_hidden(self) -> None:
+        """Say which routes of the application nobody reaches; at the start, when it has them all."""
+        self._looked = True
+        for kind, what in (("websocket", "WebSocket"), ("http", "HTTP")):
+            for path in hidden_routes(self.app, kind, [own.path for own in self._paths[kind]]):
+                logger.warning(
+                    "%s %s is a route of the application, which this middleware takes: give one of them another path",
+                    what,
+                    path,
+                )
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
         if self.error is not None:
             await self._fail(scope, receive, send, self.error)
             return
+        if not self._looked:
+            self._warn_of_hidden()
         if scope["type"] == "lifespan":
             scope.setdefault("state", {})["push"] = self.push
             _install(scope.get("app"), self.push)  # what the application starts may push, too
@@ -113,7 +137,7 @@ class PushMiddleware:
             await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
         self.push.drain_at_sigterm()  # not at the start, as not every server has its own handler by then
         if own_paths := self._paths.get(scope["type"]):
-            path = _path_below_root(scope)
+            path = _path_below_root(scope, self._root_path)
             for own in own_paths:
                 if (path_params := own.match(path)) is not None:
                     # Awaited right here: every coroutine between the server and the session costs each idle session
@@ -201,8 +225,12 @@ def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
     return paths
 
 
-def _path_below_root(scope: Scope) -> str:
-    root: str = scope.get("root_path", "").rstrip("/")
+def _path_below_root(scope: Scope, root_path: str) -> str:
+    """Return the path as Starlette's routes see it: a prefix that a proxy or a server has left there is none of it.
+
+    ``root_path`` is what the application sets for itself, which then counts, as it does inside of it.
+    """
+    root = (root_path or scope.get("root_path") or "").rstrip("/")
     path: str = scope["path"]
     return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 

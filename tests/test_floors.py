@@ -29,7 +29,7 @@ FLOORS = [
     {"sdk", "sse"},
     {"http"},
     {"console"},
-    {"lifespan"},
+    {"lifespan", "routes"},
     {"middleware"},
     {"__init__"},
     {"demo"},  # this and all above use the public names, as any application does
