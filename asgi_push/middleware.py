@@ -16,6 +16,7 @@ from .push import Push
 from .routes import hidden_routes, root_path
 from .sdk.serve import serve_sdk
 from .settings import Settings
+from .transports.hypercorn import drain_at_the_end_of_hypercorn
 from .transports.websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class PushMiddleware:
             path = _path_below_root(scope, self._root_path)
             for own in own_paths:
                 if (path_params := own.match(path)) is not None:
+                    drain_at_the_end_of_hypercorn(self.push, send)
                     # Awaited right here: every coroutine between the server and the session costs each idle session
                     # memory.
                     await own.serve(self.push, scope, receive, send, path_params)

@@ -16,6 +16,7 @@ from ..push import Push
 from ..session import Session, State
 from .handshake import chosen_subprotocol, let_in
 from .interrupt import make_interrupt
+from .keepalive import probe_peers
 from .limits import check_server, close_too_large, closed_by_server, too_large
 from .refusal import Refusal, refuse
 from .uvicorn import DirectWriter, recognise
@@ -132,6 +133,7 @@ async def serve_websocket(
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return
+    probe_peers(hub, scope)
     if await _accept(hub, session, carrier, channels, chosen_subprotocol(scope)):
         await run_session(hub, session, carrier, receive, partial(_take, hub), channels)
 

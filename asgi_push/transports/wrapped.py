@@ -1,4 +1,4 @@
-"""What is said where direct writes are on and uvicorn serves, but the ``send`` is not one that is known."""
+"""What is behind a ``send`` that a middleware wraps, and what is said of it where it costs the direct writes."""
 
 import logging
 import math
@@ -34,27 +34,34 @@ def tell_why_not_direct(send: Any, modules: Sequence[str], needed: Sequence[str]
         modules: those of which a class has the ``send`` of uvicorn itself.
         needed: the attributes that an object of such a class must have to be known.
     """
-    if _is_of(send, modules):
-        if any(not hasattr(send.__self__, name) for name in needed):
-            _once.log(logging.WARNING, time.monotonic(), _UNKNOWN, _name(send))
-    elif any(module in sys.modules for module in modules) and _leads_to(send, modules):
+    owner = behind(send, modules)
+    if owner is None:
+        return
+    if not _is_of(send, modules):
         _once.log(logging.WARNING, time.monotonic(), _WRAPPED, _name(send))
+    elif any(not hasattr(owner, name) for name in needed):
+        _once.log(logging.WARNING, time.monotonic(), _UNKNOWN, _name(send))
 
 
 def _is_of(send: Any, modules: Sequence[str]) -> bool:
     return isinstance(send, MethodType) and type(send.__self__).__module__ in modules
 
 
-def _leads_to(send: Any, modules: Sequence[str]) -> bool:
-    """Whether something holds the ``send`` of uvicorn: in its closure, its arguments or its attributes."""
+def behind(send: Any, modules: Sequence[str]) -> Any:
+    """Return the server's object, of a class in ``modules``, whose method ``send`` is or leads to, else None.
+
+    A wrapper has it in its closure, its arguments or its attributes.
+    """
+    if not any(module in sys.modules for module in modules):
+        return None
     seen = [send]
     for place in range(_MOST):
         if place >= len(seen):
-            return False
+            return None
         if _is_of(seen[place], modules):
-            return True
+            return seen[place].__self__
         seen += filter(callable, _held_by(seen[place]))
-    return False
+    return None
 
 
 def _held_by(function: Any) -> Iterator[Any]:

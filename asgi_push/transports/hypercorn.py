@@ -1,0 +1,44 @@
+"""Hypercorn's end, of which it tells no application: the one module that knows its insides.
+
+It stops listening and waits for its connections: from Python 3.12 on until the last is closed, and
+before for ``--graceful-timeout``, after which it cancels them. Sessions do not close by themselves.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakSet
+
+from ..errors import NotRunningError
+from ..hub.drain import drain
+from ..hub.hub import Hub
+from ..push import Push
+from .wrapped import behind
+
+_STREAMS = "hypercorn.protocol.ws_stream", "hypercorn.protocol.http_stream"
+
+_watched: WeakSet[Hub] = WeakSet()
+
+
+def drain_at_the_end_of_hypercorn(push: Push, send: Any) -> None:
+    """If it is Hypercorn that serves, have the sessions drained over ``drain_timeout`` when it ends."""
+    if (ended := _ended(send)) is None:
+        return
+    try:
+        hub = push.hub
+    except NotRunningError:
+        return
+    if hub not in _watched:
+        _watched.add(hub)
+        hub.spawn(_drain, hub, ended, push.settings.drain_timeout)
+
+
+def _ended(send: Any) -> Callable[[], Awaitable[None]] | None:
+    """Return what waits for the event that Hypercorn sets first, on asyncio and on trio."""
+    stream = behind(send, _STREAMS)
+    event = getattr(getattr(stream, "context", None), "terminated", None)
+    return getattr(event, "wait", None)
+
+
+async def _drain(hub: Hub, ended: Callable[[], Awaitable[None]], over: float) -> None:
+    await ended()
+    await drain(hub, over)

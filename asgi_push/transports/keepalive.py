@@ -1,0 +1,72 @@
+"""A probe for peers that vanished and are never heard: the kernel asks whether they are there.
+
+uvicorn and Daphne ping each WebSocket, Hypercorn and Granian by default none, and a plain client need
+not send heartbeats. So the sockets of the server's port get TCP keepalives: the listening one, from
+which those that are accepted later have it (Linux), and those that there are.
+"""
+
+import os
+import socket
+import stat
+import sys
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+from starlette.types import Scope
+
+from ..hub.hub import Hub
+
+# So many probes that nobody answers end a connection, and they take two thirds of the time.
+_PROBES = 5
+
+# When to look again for sockets that waited to be accepted at the first look, in seconds.
+_AGAIN = 10.0
+
+_seen: WeakKeyDictionary[Hub, set[int]] = WeakKeyDictionary()
+
+
+def probe_peers(hub: Hub, scope: Scope) -> None:
+    """Have the peers of the port that a session came by probed, so that a silent cut is found in ``idle_timeout``."""
+    port, known = _port(scope), _seen.setdefault(hub, set())
+    if sys.platform == "linux" and port is not None and port not in known:
+        known.add(port)
+        hub.spawn(_probe, port, hub.settings.idle_timeout)
+
+
+def _port(scope: Scope) -> int | None:
+    """Return the server's port: text with Granian, and nothing behind a Unix socket."""
+    port = str((scope.get("server") or (None, None))[1])
+    return int(port) if port.isdecimal() else None
+
+
+async def _probe(port: int, seconds: float) -> None:
+    await anyio.to_thread.run_sync(keep_alive, port, seconds)
+    await anyio.sleep(_AGAIN)
+    await anyio.to_thread.run_sync(keep_alive, port, seconds)
+
+
+def keep_alive(port: int, seconds: float) -> None:
+    """Turn on TCP keepalive for all sockets of this process that are bound to a port.
+
+    A connection ends when its peer was silent for a third of ``seconds`` and then answered no probe.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # it is closed by now, or of another kind
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as found:
+                    _keep_alive(found, port, seconds)
+
+
+def _keep_alive(found: socket.socket, port: int, seconds: float) -> None:
+    if found.family not in (socket.AF_INET, socket.AF_INET6) or found.getsockname()[1] != port:
+        return
+    options: dict[Any, int] = {
+        socket.TCP_KEEPIDLE: max(1, int(seconds / 3)),
+        socket.TCP_KEEPINTVL: max(1, int(seconds * 2 / 3 / _PROBES)),
+        socket.TCP_KEEPCNT: _PROBES,
+    }
+    for option, value in options.items():
+        found.setsockopt(socket.IPPROTO_TCP, option, value)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
