@@ -4,10 +4,9 @@ One message a publication: a str as it is, bytes as a binary frame, anything els
 understood, the ones that browser helpers and hand-written pages send; no control text is ever sent unasked.
 """
 
-import orjson
-
 from ..disconnect import Disconnect
 from ..messages import Notice, Payload, Publication
+from . import exact
 from .wire import WireMessage, frame, sent_code
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
@@ -45,11 +44,11 @@ def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
 
 def _json_answer(text: str) -> WireMessage | None:
     try:
-        message = orjson.loads(text)
+        message = exact.loads(text)
         if message.get("type") != "ping":
             return None
-        return WireMessage(orjson.dumps(message | {"type": "pong"}), text=True)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads what is nested more deeply than it writes
+        return WireMessage(exact.dumps(message | {"type": "pong"}), text=True)
+    except ValueError:
         return None
 
 

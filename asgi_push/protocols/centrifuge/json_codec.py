@@ -12,7 +12,13 @@ from ..wire import WireMessage
 from .codec import SdkCodec
 from .commands import ANY, FIELDS, MAX_ID, PONG, Command, Violation, sparse
 
-_MAX_OFFSET = 2**64 - 1
+# What the protocol's types hold; whatever else is a number is a place in a stream.
+_RANGES = {
+    "limit": range(-(2**31), 2**31),
+    "type": range(-(2**31), 2**31),
+    "flag": range(-(2**63), 2**63),
+}
+_OFFSETS = range(2**64)
 
 
 class JsonEncoding:
@@ -115,7 +121,7 @@ def _value(name: str, default: Any, value: Any) -> Any:
         if not isinstance(value, dict):
             raise Violation(f"{name} must be an object")
         return {key: _item(name, default[str], item) for key, item in value.items()}
-    if type(value) is not type(default) or (isinstance(value, int) and not -1 <= value <= _MAX_OFFSET):
+    if type(value) is not type(default) or (type(value) is int and value not in _RANGES.get(name, _OFFSETS)):
         raise Violation(f"{name} has a wrong type")
     return value
 
