@@ -78,7 +78,7 @@ def require_jwt() -> None:
     try:
         import jwt  # noqa: F401, PLC0415  # optional: imported on use
     except ImportError:
-        raise SettingsError('token_secret needs PyJWT: pip install "asgi-push[jwt]"') from None
+        raise SettingsError('token_secret needs PyJWT: pip install "PyJWT>=2.10"') from None
 
 
 def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") -> Credentials:

@@ -18,7 +18,7 @@ def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
         from .redis.broker import RedisBroker  # noqa: PLC0415  # optional: imported on use
         from .redis.presence import RedisPresence  # noqa: PLC0415
     except ImportError:
-        raise SettingsError('broker needs redis-py: pip install "asgi-push[redis]"') from None
+        raise SettingsError('broker needs redis-py: pip install "redis[hiredis]>=6"') from None
     try:
         broker = RedisBroker(settings.broker, settings.redis_prefix)
     except ValueError as error:

@@ -28,7 +28,7 @@ async def warn_of_siblings() -> None:
         logger.warning(
             "SEVERAL WORKERS WITHOUT A BROKER: this server runs several processes, and the broker memory:// serves "
             "one. What one of them publishes does not reach the sessions of the others. Set "
-            'ASGI_PUSH_BROKER=redis://host:6379 (pip install "asgi-push[redis]"), or run one worker'
+            'ASGI_PUSH_BROKER=redis://host:6379 (pip install "redis[hiredis]>=6"), or run one worker'
         )
 
 

@@ -14,7 +14,7 @@ def require_prometheus() -> None:
     try:
         import prometheus_client  # noqa: F401, PLC0415  # optional: imported on use
     except ImportError:
-        raise SettingsError('metrics needs prometheus-client: pip install "asgi-push[metrics]"') from None
+        raise SettingsError('metrics needs prometheus-client: pip install "prometheus-client>=0.21"') from None
 
 
 def expose(numbers: Snapshot, accept: str) -> tuple[bytes, str]:

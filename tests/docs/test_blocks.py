@@ -190,7 +190,7 @@ def check_command(words: list[str]) -> None:
 
 def check_requirement(requirement: str) -> None:
     name, extras = re.fullmatch(r"([\w.-]+)(?:\[([\w,]+)\])?", requirement).groups()
-    if name in (".", "asgi-push"):
+    if name == ".":
         assert set((extras or "").split(",")) <= {"", *PYPROJECT["project"]["optional-dependencies"]}
     else:
         distribution(name)
