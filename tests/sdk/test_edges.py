@@ -66,10 +66,12 @@ async def test_a_session_in_json(lines: list[str]) -> None:
     async with serving(authenticate=authenticate) as (push, server):
         await push.publish("news", 1)
         client = await server.connect(SDK_PATH)
-        for line in ('{"id":1,"connect":{}}', *lines):
+        client.send('{"id":1,"connect":{}}')
+        messages = [await client.receive()]
+        for line in lines:
             client.send(line)
-        messages = await finish(client, json.dumps(LAST))
-        assert [json.loads(line) for message in messages for line in str(message).split("\n")]
+        messages += await finish(client, json.dumps(LAST))
+        assert all(json.loads(line) is not None for message in messages for line in str(message).split("\n"))
 
 
 @EXAMPLES
