@@ -2,8 +2,9 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from .errors import UnrecoverablePosition
 from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPosition
@@ -16,13 +17,15 @@ _SWEEP_INTERVAL, _SWEEP_SIZE = 0.01, 100
 _SHARE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Recovery:
     """What a client that comes back has missed; ``recovered`` is False when that cannot be known."""
 
     recovered: bool
     publications: list[Publication]
     position: StreamPosition
+    # The publications in one piece, by codec, for all who are told the same.
+    encoded: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Stream:

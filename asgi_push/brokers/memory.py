@@ -3,16 +3,19 @@
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
+from functools import partial
 from types import MappingProxyType
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition, published
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
 from . import IDEMPOTENCY_TTL, OUTAGES, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
+from .sharing import Recoveries
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -20,6 +23,9 @@ MAX_STREAM_BYTES = 256 * 1024 * 1024
 
 # Keys with their results; at 100,000 the oldest goes, which is then 300 s old or one of 300 in every second.
 MAX_IDEMPOTENCY_KEYS = 100_000
+
+# So many publications are read in a tenth of a millisecond.
+_MANY = 200
 
 
 class MemoryBroker:
@@ -33,6 +39,7 @@ class MemoryBroker:
         self._clock = clock
         self._streams = _new_streams()
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()
+        self._reads = Recoveries()
         self._deliver: Deliver = _nobody
         self._obey: Obey = _nothing
 
@@ -80,11 +87,23 @@ class MemoryBroker:
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
-        return self._streams.history(channel, self._clock(), limit, since, reverse)
+        read = partial(self._read_history, channel, limit, since, reverse)
+        history = await self._reads.ask((channel, limit, since, reverse), read)
+        return History([*history.publications], history.position)  # a list of the caller's own
+
+    async def _read_history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+        history = self._streams.history(channel, self._clock(), limit, since, reverse)
+        await _rest(history.publications)
+        return history
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
-        return self._streams.recover(channel, self._clock(), since)
+        return await self._reads.recover(channel, since, partial(self._recover, channel, since))
+
+    async def _recover(self, channel: str, since: StreamPosition) -> Recovery:
+        recovery = self._streams.recover(channel, self._clock(), since)
+        await _rest(recovery.publications)
+        return recovery
 
     async def remove_history(self, channel: str) -> None:
         """Forget what a channel keeps."""
@@ -139,6 +158,12 @@ class MemoryPresence:
 
 def _new_streams() -> Streams:
     return Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)
+
+
+async def _rest(found: Sized) -> None:
+    """Let all others have their turn after what took a while; who asks the same meanwhile shares the next answer."""
+    if len(found) > _MANY:
+        await checkpoint()
 
 
 def _nobody(publication: Publication | Notice) -> int:

@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from ..names import check_channel
 from ..protocols.centrifuge import ErrorCode
+from ..protocols.centrifuge.json_codec import CODEC
 from ..push import Push
 from ..push import presence_stats as count
 from ..registry import Registry
@@ -32,7 +33,7 @@ async def presence_stats(push: Push, fields: Fields) -> Fields:
 
 async def history(push: Push, fields: Fields) -> Fields:
     """Read a channel's history; without a limit its position alone."""
-    return await read_history(push.hub, check_channel(fields["channel"]), fields)
+    return await read_history(push.hub, check_channel(fields["channel"]), fields, CODEC)
 
 
 async def history_remove(push: Push, fields: Fields) -> Fields:

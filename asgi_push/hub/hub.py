@@ -30,6 +30,7 @@ from .fanout import Fanout
 from .hooks import Hook, HookCalls
 from .namespaces import Namespaces
 from .numbers import Numbers
+from .pieces import Pieces
 from .siblings import warn_of_siblings
 from .tasks import Turns, supervise
 from .threads import HookThreads
@@ -100,6 +101,7 @@ class Hub:
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
+        self.pieces = Pieces()
         self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
 

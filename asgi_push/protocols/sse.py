@@ -8,6 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import cast
 from urllib.parse import quote, unquote
 
@@ -149,6 +150,14 @@ class SseCodec:
             return Event(lines)
         position = StreamPosition(publication.offset, publication.epoch)
         return Event(lines, place=place(publication.channel, position))
+
+    def part(self, publications: Sequence[Publication]) -> list[WireMessage]:
+        """Return the events of some publications."""
+        return [event for publication in publications if (event := self.encode(publication)) is not None]
+
+    def whole(self, parts: Sequence[list[WireMessage]]) -> list[WireMessage]:
+        """Return the events of all parts."""
+        return list(chain.from_iterable(parts))
 
     def frame(self, publication: Publication) -> bytes:
         """Return the event that carries a publication."""

@@ -8,7 +8,7 @@ from ..errors import RpcError, UnrecoverablePosition
 from ..hub.hooks import call_hook
 from ..hub.hub import Hub
 from ..messages import ClientInfo, Publication, StreamPosition
-from ..protocols.centrifuge import Command, ErrorCode
+from ..protocols.centrifuge import Command, ErrorCode, SdkCodec
 from ..push import Push
 from ..push import presence_stats as count
 from .context import Context, channel_of, decoded
@@ -34,11 +34,11 @@ async def history(context: Context, command: Command) -> Mapping[str, Any]:
     """Read a channel's history, as ``authorize`` allows."""
     channel = channel_of(command)
     await context.authorize(channel, "history")
-    return await read_history(context.hub, channel, command.params)
+    return await read_history(context.hub, channel, command.params, context.codec)
 
 
-async def read_history(hub: Hub, channel: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part of a channel's history; without a limit its position alone.
+async def read_history(hub: Hub, channel: str, params: Mapping[str, Any], codec: SdkCodec) -> Mapping[str, Any]:
+    """Return a part of a channel's history, ready to be sent; without a limit its position alone.
 
     Raises:
         CommandError: the channel keeps none, or the part asked for is not to be had.
@@ -53,7 +53,8 @@ async def read_history(hub: Hub, channel: str, params: Mapping[str, Any]) -> Map
         found = await hub.broker.history(channel, params["limit"], since, params["reverse"])
     except UnrecoverablePosition:
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION) from None
-    return {"publications": found.publications, "offset": found.position.offset, "epoch": found.position.epoch}
+    publications = await hub.pieces.encoded(codec, found.publications, {})
+    return {"publications": publications, "offset": found.position.offset, "epoch": found.position.epoch}
 
 
 async def presence(context: Context, command: Command) -> Mapping[str, Any]:

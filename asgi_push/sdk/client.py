@@ -171,7 +171,7 @@ class SdkClient:
     ) -> None:
         context = self._context
         try:
-            result = await begin(context, channel, subscription, since and since_request(since))
+            result = await begin(context, channel, subscription, since and since_request(since), in_one_piece=False)
         except BrokerError:
             context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
             return

@@ -15,7 +15,9 @@ def salvage(codec: SdkCodec, result: Mapping[str, Any], undeliverable: Undeliver
     a place there, so that the client does not ask for the missing one again.
     """
     found = {name: _part(codec, value, undeliverable) for name, value in result.items()}
-    all_of_them = result.get("publications", ())
+    all_of_them = result.get("publications")
+    if not isinstance(all_of_them, list):  # there are none, or they are encoded already
+        return found
     if len(found.get("publications", ())) < len(all_of_them) and result.get("recoverable"):
         found.pop("recovered", None)
         found["offset"] = all_of_them[-1].offset

@@ -85,9 +85,16 @@ async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
 
 
 async def begin(
-    context: Context, channel: str, subscription: TrackedSubscription, request: Mapping[str, Any] | None
+    context: Context,
+    channel: str,
+    subscription: TrackedSubscription,
+    request: Mapping[str, Any] | None,
+    *,
+    in_one_piece: bool = True,
 ) -> dict[str, Any]:
     """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
+
+    What it missed is in it ready to be sent, or, where it is not sent ``in_one_piece``, as publications.
 
     Raises:
         CommandError: its position cannot be continued, and it wants that to be an error.
@@ -102,13 +109,15 @@ async def begin(
     if request and since is not None and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
         context.hub.leave(context.session, channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
-    top = recovery.position
+    top, publications = recovery.position, recovery.publications
+    if in_one_piece:
+        publications = await context.hub.pieces.encoded(context.codec, publications, recovery.encoded)
     return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
         # The client counts on from its own offset as it takes the publications.
         offset=since.offset if since is not None and recovery.recovered else top.offset,
         recovered=recovery.recovered,
         was_recovering=since is not None,
-        publications=recovery.publications,
+        publications=publications,
     )
 
 

@@ -1,18 +1,24 @@
 """One EventSource: where its stream begins, and what the application does to it later."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from anyio.lowlevel import checkpoint
 
 from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..hub.tracking import go_live, new_subscription, track
 from ..hub.undeliverable import loose
-from ..messages import Payload, Publication, StreamPosition
+from ..messages import Payload, StreamPosition
 from ..protocols import WireMessage
 from ..protocols.sse import CODEC, LastId, place
 from ..session import Session, TrackedSubscription
 from ..stream import Recovery
 from .carrier import retry
+
+# Events of what was missed that are put together before all others have their turn.
+_TOGETHER = 200
 
 
 class EventClient:
@@ -33,7 +39,7 @@ class EventClient:
             for channel in channels:
                 since = self._last.position(channel)
                 recovery = await self._begin(channel, since)
-                events, whole = self._events(recovery)
+                events, whole = await self._events(recovery)
                 places.append(_place(channel, since if whole else None, recovery))
                 missed += events
                 if not whole and self._last.knows(channel):
@@ -41,26 +47,39 @@ class EventClient:
         except BrokerError:
             self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
-        self._hub.send_wire(session, CODEC.start(retry(), places, gaps, missed))
+        await self._send(session, retry(), places, gaps, missed)
         self._connected = True
         for channel in channels:
             go_live(self._hub, session, channel)
+
+    async def _send(
+        self, session: Session, retry: int, places: list[bytes], gaps: list[str], missed: list[WireMessage]
+    ) -> None:
+        """Send what a stream begins with, a part at a time: each event's id says how far it is with that."""
+        self._hub.send_wire(session, CODEC.start(retry, places, gaps, missed[:_TOGETHER]))
+        for start in range(_TOGETHER, len(missed), _TOGETHER):
+            await checkpoint()
+            await self._hub.room(session)
+            for message in CODEC.join(missed[start : start + _TOGETHER]):
+                self._hub.send_wire(session, message)
 
     async def _begin(self, channel: str, since: StreamPosition | None) -> Recovery | None:
         subscription = new_subscription(self._hub, channel, server_side=True)
         subscription.join_leave = False  # of who comes and goes a page is not told
         return await track(self._hub, self._session, channel, subscription, since)
 
-    def _events(self, recovery: Recovery | None) -> tuple[list[WireMessage], bool]:
+    async def _events(self, recovery: Recovery | None) -> tuple[list[WireMessage], bool]:
         """Return the events of what was missed, and whether that is all of it."""
         if recovery is None or not recovery.recovered:
             return [], False
-        try:
-            return _encoded(recovery.publications), True
-        except Exception:  # noqa: BLE001  # one publication must not take the others with it
-            rest = self._hub.fanout.undeliverable.carried(CODEC, recovery.publications)
-            # Without their places, or the browser would come back for the missing one.
-            return _encoded(map(loose, rest)), False
+        publications = recovery.publications
+        events: Any = await self._hub.pieces.encoded(CODEC, publications, recovery.encoded)
+        if events is not publications or not events:
+            return events, True
+        # One publication must not take the others with it. They come without their places, or the browser would come
+        # back for the missing one.
+        rest = self._hub.fanout.undeliverable.carried(CODEC, publications)
+        return CODEC.part(list(map(loose, rest))), False
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued: the browser comes back with the position that it has."""
@@ -82,10 +101,9 @@ class EventClient:
             self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
         if channel in session.subscriptions:  # it may have been taken out again meanwhile
-            missed, whole = self._events(recovery)
+            missed, whole = await self._events(recovery)
             gaps = [channel] if since is not None and not whole else []
-            start = CODEC.start(0, [_place(channel, since if whole else None, recovery)], gaps, missed)
-            self._hub.send_wire(session, start)
+            await self._send(session, 0, [_place(channel, since if whole else None, recovery)], gaps, missed)
             go_live(self._hub, session, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
@@ -116,7 +134,3 @@ def _place(channel: str, since: StreamPosition | None, recovery: Recovery | None
     if recovery is None:
         return place(channel, None)
     return place(channel, since if since is not None and recovery.recovered else recovery.position)
-
-
-def _encoded(publications: Iterable[Publication]) -> list[WireMessage]:
-    return [event for publication in publications if (event := CODEC.encode(publication)) is not None]

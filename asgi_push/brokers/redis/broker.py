@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from ...errors import BrokerError
 from ...messages import History, Notice, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from .. import Receiver, StreamOptions
+from ..sharing import Recoveries
 from .hearing import Hearing
 from .keys import Keys
 from .link import Link
@@ -27,6 +29,7 @@ class RedisBroker:
         self.link = Link(server, self._outage, self.keys)
         self._started = False
         self._streams = Streams(self.link, self.keys)
+        self._reads = Recoveries()
         pulse = Pulse(self.link, self.keys, self._outage)
         self._hearing = Hearing(server, self._outage, self.keys, self.link, self._streams, pulse)
 
@@ -87,13 +90,14 @@ class RedisBroker:
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
-        history = await self._streams.history(channel, limit, since, reverse)
+        read = partial(self._streams.history, channel, limit, since, reverse)
+        history = await self._reads.ask((channel, limit, since, reverse), read)
         self._hearing.learn(channel, history.position)
-        return history
+        return History([*history.publications], history.position)  # a list of the caller's own
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
-        recovery = await self._streams.recover(channel, since)
+        recovery = await self._reads.recover(channel, since, partial(self._streams.recover, channel, since))
         self._hearing.learn(channel, recovery.position)
         return recovery
 

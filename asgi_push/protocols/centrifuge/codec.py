@@ -1,6 +1,6 @@
 """What the server says, whatever the encoding: replies, errors and pushes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...disconnect import Disconnect
@@ -11,6 +11,14 @@ from .commands import Command, sparse
 
 class Encoding(Protocol):
     """How messages are written and read; what is written may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
+
+    def part(self, publications: Sequence[Publication]) -> Any:
+        """Return some of the publications of an answer, encoded."""
+        ...
+
+    def whole(self, parts: Sequence[Any]) -> Any:
+        """Return parts as one, to stand in an answer for its publications."""
+        ...
 
     def decode(self, frame: str | bytes) -> Iterator[Command]:
         """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
@@ -34,6 +42,8 @@ class SdkCodec:
         self._message = encoding.message
         self._join = encoding.join
         self.decode = encoding.decode
+        self.part = encoding.part
+        self.whole = encoding.whole
         self.ping: WireMessage | None = encoding.message({})
 
     def close_code(self, disconnect: Disconnect) -> int:

@@ -1,7 +1,7 @@
 """The JSON encoding: objects joined by newlines, both ways."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -29,6 +29,14 @@ class JsonEncoding:
         text = frame if isinstance(frame, str) else _text(frame)
         return map(_command, text.removesuffix("\n").split("\n"))
 
+    def part(self, publications: Sequence[Publication]) -> bytes:
+        """Return some of the publications of an answer, encoded."""
+        return b",".join(map(dumps, publications))
+
+    def whole(self, parts: Sequence[bytes]) -> orjson.Fragment:
+        """Return parts as one."""
+        return orjson.Fragment(b"[%b]" % b",".join(parts))
+
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
         return WireMessage(dumps(content), text=True)
@@ -38,7 +46,7 @@ class JsonEncoding:
         return WireMessage(b"\n".join([message.data for message in messages]), text=True)
 
 
-def dumps(content: Mapping[str, Any]) -> bytes:
+def dumps(content: Mapping[str, Any] | Publication) -> bytes:
     """Return JSON; what it holds may be ``Payload``, ``Publication`` and ``ClientInfo``."""
     return orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 

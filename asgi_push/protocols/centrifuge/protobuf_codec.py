@@ -1,6 +1,7 @@
 """The Protobuf encoding: messages with their length before them, both ways. Wants the extra [protobuf]."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -29,6 +30,14 @@ class ProtobufEncoding:
         if not frame:
             raise Violation("an empty frame")
         return map(_command, _parts(frame))
+
+    def part(self, publications: Sequence[Publication]) -> list[Any]:
+        """Return some of the publications of an answer as messages."""
+        return [_fill(pb.Publication(), _publication(publication)) for publication in publications]
+
+    def whole(self, parts: Sequence[list[Any]]) -> tuple[Any, ...]:
+        """Return parts as one."""
+        return tuple(chain.from_iterable(parts))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
@@ -117,6 +126,8 @@ def _fill(message: Any, content: Mapping[str, Any]) -> Any:
             _fill(field, value)
         elif isinstance(value, Mapping):
             _fill_map(field, value)
+        elif isinstance(value, tuple):
+            field.extend(value)
         elif isinstance(value, list):
             for item in value:
                 _fill(field.add(), _publication(item))
