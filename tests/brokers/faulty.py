@@ -90,6 +90,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
     monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
     monkeypatch.setattr(link, "_IDLE", 0.5)
+    monkeypatch.setattr(server, "_LOOK_ANYWAY", 0.5)
     monkeypatch.setattr(link, "_PROBE_AGAIN", 0.1)
     monkeypatch.setattr(pulse, "_EVERY", 0.1)
     monkeypatch.setattr(pulse, "_LATE", 0.5)

@@ -1,4 +1,4 @@
-"""Tells of an outage when it begins, when its reason changes, and when it is over."""
+"""Tells of an outage when it begins, when its reason changes, and when it is over; of many short ones not of each."""
 
 import random
 import time
@@ -81,8 +81,6 @@ class Outage:
         """Something does not work, for the first time or still; the reason may be another than before."""
         if not self._down:
             self._since = time.monotonic()
-            self._told = ""
-            self._quiet = RateLimit(_QUIET)
         known = self._down.get(what)
         if known is None or reason(known) != reason(error):
             self._counts[reason(error)] += 1
@@ -96,7 +94,8 @@ class Outage:
         """It works again."""
         if what in self._down:
             del self._down[what]
-            if not self._down:
+            if not self._down and self._told:
+                self._told = ""
                 logger.warning("%s answers again, after %.1f s", self._server, time.monotonic() - self._since)
 
 

@@ -37,6 +37,9 @@ _FIXED = frozenset(
     | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
 )  # fmt: skip
 
+# How often it is asked who is in a cluster while all its nodes answer, in seconds: new nodes and other primaries show.
+_LOOK_ANYWAY = 10.0
+
 # After these answers of a node another may be in its place.
 NODE_GONE = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
@@ -248,7 +251,7 @@ class ClusterWire:
         except BaseException:
             await cluster.aclose()
             raise
-        self._cluster = cluster
+        self._cluster, self._looked_at = cluster, time.monotonic()
         self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
@@ -270,12 +273,21 @@ class ClusterWire:
         for places, of_one in zip(by_node.values(), found, strict=True):
             for place, answer in zip(places, of_one, strict=True):
                 answers[place] = answer
-        if (
-            any(isinstance(answer, NODE_GONE) for answer in answers)
-            and time.monotonic() > self._looked_at + _LOOK_EVERY
-        ):
-            await self.close()  # to ask who is there now
+        if any(isinstance(answer, NODE_GONE) for answer in answers):
+            if time.monotonic() > self._looked_at + _LOOK_EVERY:
+                await self.close()  # to ask who is there now
+        elif time.monotonic() > self._looked_at + _LOOK_ANYWAY:
+            await self._look(cluster)
         return answers
+
+    async def _look(self, cluster: RedisCluster) -> None:
+        self._looked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(_NODE_TIME):
+                await cluster.nodes_manager.initialize()
+        except Exception:  # noqa: BLE001, S110  # what is known will do, and who sends finds out what does not work
+            pass
+        self._found(cluster.get_nodes())
 
     async def close(self) -> None:
         """Let go of the connections."""
