@@ -40,7 +40,7 @@ def tries(wire: Wire, keys: Keys) -> list[Command]:
 
 
 def _tries(keys: Keys, channel: str) -> list[Command]:
-    stream, position, mark = (keys.key(kind, channel) for kind in ("stream", "position", "result"))
+    stream, position, mark, order = (keys.key(kind, channel) for kind in ("stream", "position", "result", "order"))
     return [
         ("EVAL", "return 1", 1, mark),
         ("SET", mark, "", "NX", "PX", _KEPT),
@@ -60,11 +60,17 @@ def _tries(keys: Keys, channel: str) -> list[Command]:
         ("LTRIM", stream, -1, -1),
         ("LLEN", stream),
         ("LRANGE", stream, 0, -1),
+        ("ZADD", order, 1, ""),
+        ("PEXPIRE", order, _KEPT),
+        ("ZRANGEBYSCORE", order, 0, 1),
+        ("ZREM", order, ""),
+        ("ZREMRANGEBYSCORE", order, 0, 1),
         ("PUBLISH", keys.published(channel), ""),
         ("HDEL", position, "e"),
         ("DEL", mark),
         ("DEL", position),
         ("DEL", stream),
+        ("DEL", order),
     ]
 
 
