@@ -158,6 +158,7 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_dropped",
         "_info",
         "_info_json",

@@ -421,6 +421,7 @@ class Hub:
         self._timer.cancel(session)
         if self.running and session.connected:
             self.call(session, self.hooks.on_disconnect, session.disconnect, always=True)
+        session.client = None  # it knows the session: as a circle both would wait for the garbage collector
 
     def _tell(self, session: Session, disconnect: Disconnect) -> None:
         held_back = self._quiet.allow(disconnect.reason, time.monotonic())

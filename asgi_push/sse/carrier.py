@@ -12,6 +12,7 @@ from ..protocols.sse import CODEC, Places
 from ..session import Session
 from ..transports.interrupt import make_interrupt
 from ..transports.uvicorn import StreamWriter, recognise_stream
+from ..transports.websocket import send_nowhere
 
 # After how long a browser comes back to a stream that was cut off, in seconds; each gets a time of its own, so that all
 # who are cut off together do not come together. Browsers' own is 3 to 5 s, the same for all.
@@ -92,6 +93,15 @@ class EventCarrier:
         await self._start()
         body = CODEC.end(disconnect, retry(disconnect)).data
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def forget(self) -> None:
+        """Let go of the connection and of the session, which has ended: as a circle they would not be freed at once."""
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            direct.held = True
+            direct.hub = direct.session = None
+        self.hub = self._session = None
+        self._send = send_nowhere
 
     def stop(self, *, abort: bool = False) -> None:
         """Have the waiting for the client's end, and with it the response, end; with ``abort`` the connection too."""

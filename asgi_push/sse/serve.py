@@ -129,3 +129,4 @@ async def _run(
         disconnect = Disconnect.SERVER_ERROR
     finally:
         hub.ended(session, disconnect)
+        carrier.forget()

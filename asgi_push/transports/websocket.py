@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import anyio
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..disconnect import Disconnect
 from ..heartbeat import ClientHeartbeat
@@ -115,9 +115,23 @@ class WebSocketCarrier:
             self._closed.set()
         self.interrupt.cancel()
 
+    def forget(self) -> None:
+        """Let go of the connection and of the session, which has ended: as a circle they would not be freed at once."""
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            direct.held = True
+            direct.hub = direct.session = None
+        self.write = _cannot
+        self._send = send_nowhere
+
 
 def _cannot(frames: bytes) -> bool:
     return False
+
+
+async def send_nowhere(message: Message) -> None:
+    """Stand for the ``send`` of a connection that has ended."""
+    raise ConnectionError("the connection has ended")
 
 
 async def serve_websocket(
@@ -180,6 +194,7 @@ async def run_session(
         disconnect = Disconnect.SERVER_ERROR
     finally:
         hub.ended(session, disconnect)
+        carrier.forget()
 
 
 async def _receive_all(hub: Hub, session: Session, receive: Receive, take: Take) -> Disconnect:
