@@ -37,14 +37,22 @@ class LifespanRun:
         themselves out of ``send`` when a start-up fails.
         """
         try:
+            await self._run(app, scope)
+        except GeneratorExit:  # the event loop has ended
+            raise
+        except BaseException:
+            await self._stop()
+            raise
+        await self._stop()
+
+    async def _run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
             await app(scope, self._receive_for_app, self._send_for_app)
         except Exception as error:
             if self._answered:
-                await self._stop()
                 raise
             logger.info("the wrapped application has no lifespan: %s", printable(repr(error)))
         await self._go_on()
-        await self._stop()
 
     async def _go_on(self) -> None:
         """Give the server the answers that the application has not given."""

@@ -361,3 +361,12 @@ async def test_a_start_that_failed_can_be_tried_again(monkeypatch: pytest.Monkey
     async with push:
         assert push.running
     assert not push.running
+
+
+async def test_a_lifespan_that_is_cancelled_stops_push() -> None:
+    """A server that does not wait for the end leaves nothing running."""
+    push = Push()
+    async with lifespan(PushMiddleware(nothing, push)) as run:
+        await run.step("startup")
+        assert push.running
+    assert not push.running

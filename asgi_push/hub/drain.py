@@ -1,11 +1,13 @@
 """Sending sessions away before a process ends: not all at once, so that they do not come back all at once."""
 
 import time
+from collections.abc import Sequence
 
 import anyio
 
 from ..disconnect import Disconnect
 from ..logs import logger
+from ..session import Session
 from .hub import Hub
 
 # How often those are closed whose time has come, in seconds.
@@ -25,11 +27,25 @@ async def drain(hub: Hub, over: float) -> int:
 
     Publications go on reaching who is still there. Return how many sessions there were, in a bounded time: ``over``,
     and a few seconds for those that do not take their close frame. Several drains may run: each goes by age, so the
-    fastest decides.
+    fastest decides. It goes on if whoever asked for it is cancelled: there is no way back.
     """
     hub.accepting = False
-    began, sessions, closed = time.monotonic(), hub.registry.sessions(), 0
+    sessions, done = hub.registry.sessions(), anyio.Event()
     logger.info("draining %d sessions over %g s", len(sessions), over)
+    hub.spawn(_send_away, hub, sessions, over, done)
+    await done.wait()
+    return len(sessions)
+
+
+async def _send_away(hub: Hub, sessions: Sequence[Session], over: float, done: anyio.Event) -> None:
+    try:
+        await _close_all(hub, sessions, over)
+    finally:
+        done.set()
+
+
+async def _close_all(hub: Hub, sessions: Sequence[Session], over: float) -> None:
+    began, closed = time.monotonic(), 0
     while closed < len(sessions) and len(hub.registry):
         now_due = due(len(sessions), over, time.monotonic() - began)
         if now_due > closed:
@@ -43,4 +59,3 @@ async def drain(hub: Hub, over: float) -> int:
     for session in hub.registry.sessions():  # one that was on its way in when this began
         hub.close(session, Disconnect.SHUTDOWN)
     await hub.see_off()
-    return len(sessions)

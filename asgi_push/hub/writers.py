@@ -15,6 +15,7 @@ from ..disconnect import Disconnect
 from ..protocols import WireMessage
 from ..sendqueue import SendQueue
 from ..session import Session, State
+from .tasks import current_task, ends_task
 
 # Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
 _KEPT = 8
@@ -124,9 +125,12 @@ class Writers:
 
     async def _drain(self, writer: Writer, session: Session) -> None:
         writer.session, writer.queue = session, session.queue
+        here = current_task()
         try:
             await self._send_all(writer, session)
-        except Exception:  # noqa: BLE001  # whatever a server raises here means that the peer is gone
+        except BaseException as error:  # whatever a server raises here means that the peer is gone
+            if ends_task(error, here):
+                raise
             self._gone(session, session.disconnect or Disconnect.CONNECTION_LOST)
         finally:
             writer.session = writer.queue = None

@@ -167,3 +167,16 @@ async def test_it_must_run() -> None:
     """As for every verb."""
     with pytest.raises(NotRunningError):
         await Push().drain()
+
+
+async def test_a_drain_that_is_cancelled_goes_on() -> None:
+    """There is no way back, so nobody is left in a process that takes nobody in."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{user}") for user in "abc"]
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(push.drain, 0.2)
+                await until(lambda: not push.hub.accepting)
+                scope.cancel()
+        for client in clients:
+            assert (await client.receive_close()).code == 1012

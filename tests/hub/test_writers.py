@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 
 from asgi_push.hub import writers
-from tests.asgi import Client, pushing
+from asgi_push.hub.tasks import on_trio
+from tests.asgi import Client, pushing, until
 
 
 def arrived(clients: list[Client]) -> int:
@@ -52,3 +55,17 @@ async def test_publishers_wait_for_the_writers(monkeypatch: pytest.MonkeyPatch) 
         for client in clients:
             assert [await client.receive() for _ in range(60)] == [str(number) for number in range(60)]
         assert longest < 10
+
+
+async def test_a_cancellation_out_of_send_means_that_the_peer_is_gone() -> None:
+    """As where a server waits in ``send`` for something that it cancels itself; nobody else is held up."""
+    if on_trio():
+        pytest.skip("trio cancels nothing but what was asked to end")
+    async with pushing() as (push, server):
+        gone, other = await server.connect("/ws/gone"), await server.connect("/ws/other")
+        gone.fail(asyncio.CancelledError())  # type: ignore[arg-type]
+        await push.send_to_all("x")
+        assert await other.receive() == "x"
+        await until(lambda: [session.user for session in push.sessions()] == ["other"])
+        await push.send_to_all("y")
+        assert await other.receive() == "y"
