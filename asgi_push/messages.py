@@ -188,6 +188,9 @@ class ChannelOptions:
     ``history_size`` is a number of publications and ``history_ttl`` is in seconds since the last one; with either at 0
     the channel keeps no history. None means the setting of the same name. ``presence`` tells who is in the channel;
     ``join_leave`` tells the others when someone comes and goes.
+
+    Raises:
+        ValueError: a value is of another kind or negative, or a size has no time to be kept for.
     """
 
     history_size: int | None = None
