@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import Credentials, Publication, Push, RpcError, Session, TokenExpiredError
+from asgi_push.hub import intake
 from asgi_push.messages import Payload
 from tests import asgi
 from tests.sdk.apps import SECRET
@@ -169,8 +170,9 @@ async def test_commands_are_carried_out_one_after_the_other(encoding: str) -> No
         assert [(await peer.hear())["id"] for _ in range(3)] == [2, 3, 4]
 
 
-async def test_who_asks_for_more_than_is_carried_out(encoding: str) -> None:
-    """Commands that wait are bounded: a client that sends on is closed 3013, and may come back."""
+async def test_who_asks_for_more_than_is_carried_out(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that wait are bounded: a client that sends on while none is carried out is closed 3013."""
+    monkeypatch.setattr(intake, "_PATIENCE", 0.01)
 
     async def on_rpc(session: Session, method: str, data: Any) -> None:
         await anyio.sleep_forever()
