@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -350,3 +351,22 @@ async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
         await push.send_to_user("one", "again")
         assert await clients["one"].receive() == "again"
     assert "starting it again" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["authenticate", "authorize", "on_connect", "on_message", "on_rpc"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("what", ["SystemExit", "GeneratorExit", "cancelled", "own"])
+async def test_whatever_a_hook_of_an_sdk_session_raises_ends_no_other(name: str, kind: str, what: str) -> None:
+    """What answers is answered with error 100, what answers nothing ends the session; the others go on."""
+    hook = raising(what, kind)
+    options: dict[str, Any] = {"authenticate": lambda connection: connection.path_params["user_id"]}
+    async with pushing(**options | {name: hook}, centrifuge_path="/sdk/{user_id}") as (push, server):
+        hub = push.hub
+        good, bad = await server.connect("/ws/good"), await server.connect("/sdk/bad")
+        for number, command in enumerate(({"connect": {}}, {"subscribe": {"channel": "news"}}, {"rpc": {}}), 1):
+            bad.send(json.dumps({"id": number, **command}))
+        bad.send(json.dumps({"send": {"data": 1}}))
+        await until(lambda: hub.counters.failures["hook"] == 1)
+        await push.send_to_user("good", "hello")
+        assert await good.receive() == "hello"
+        assert push.hub is hub

@@ -83,11 +83,13 @@ async def start(client: Client, kind: str) -> None:
         client.send(json.dumps({"id": 2, "subscribe": {"channel": "room:1"}}))
 
 
-def gated(found: Pairs, verb: str, behaviour: str) -> tuple[anyio.Event, anyio.Event]:
+def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tuple[anyio.Event, anyio.Event]:
     """Have a verb of the broker wait, or fail, from now on; return that it was called, and what lets it go on."""
     there, go, real = anyio.Event(), anyio.Event(), getattr(found.push._broker, verb)
 
     async def instead(*args: Any, **kwargs: Any) -> Any:
+        if verb == "join" and late and not found.push.sessions():
+            return await real(*args, **kwargs)
         there.set()
         if behaviour == "fails":
             raise BrokerError("no answer in time")
@@ -98,14 +100,22 @@ def gated(found: Pairs, verb: str, behaviour: str) -> tuple[anyio.Event, anyio.E
     return there, go
 
 
-@pytest.mark.parametrize(
-    ("kind", "verb"), [("plain", "join"), ("sdk", "join"), ("sdk", "history"), ("sse", "join"), ("sse", "history")]
-)
+AWAITS = [
+    ("plain", "join"),
+    ("plain", "late join"),
+    ("sdk", "join"),
+    ("sdk", "history"),
+    ("sse", "join"),
+    ("sse", "history"),
+]
+
+
+@pytest.mark.parametrize(("kind", "verb"), AWAITS)
 @pytest.mark.parametrize("end", ["fails", "leaves", "cancelled", "kicked"])
 async def test_who_does_not_get_in_is_not_said_to_have_left(kind: str, verb: str, end: str) -> None:
     """Wherever the way in is cut off, both are called or neither, and the others are told both or neither."""
     async with pairs() as (found, server):
-        there, go = gated(found, verb, end)
+        there, go = gated(found, verb.removeprefix("late "), end, late=verb.startswith("late"))
         client = begin(server, kind)
         if kind == "plain":
             client._in.put({"type": "websocket.connect"})
@@ -187,3 +197,22 @@ async def test_a_handshake_that_ends_at_the_accept_is_nobodys(kind: str, accept:
         await client.ended()
         assert found.calls == []
         assert not len(found.push.hub._admission._coming)
+
+
+async def test_who_was_not_announced_as_the_broker_was_away_does_not_leave() -> None:
+    """A join that did not reach the others is followed by no leave, and by no traceback."""
+    async with pairs() as (found, server):
+        note = found.push._broker.announce
+
+        async def fail(notice: Notice) -> None:
+            raise BrokerError("no answer in time")
+
+        found.push._broker.announce = fail  # type: ignore[method-assign]
+        client = await server.connect(PATHS["plain"])
+        await until(lambda: found.calls and not found.push.hub.announcements.running)
+        found.push._broker.announce = note  # type: ignore[method-assign]
+        client.close()
+        await client.ended()
+        await until(lambda: not found.push.hub.announcements.running)
+        assert found.told == []
+        assert found.push.hub.counters.failures["task"] == 0
