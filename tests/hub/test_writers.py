@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 
 import anyio
 import pytest
 
+from asgi_push.encoding import encode
 from asgi_push.hub import writers
 from asgi_push.hub.tasks import on_trio
-from tests.asgi import Client, pushing, until
+from asgi_push.messages import Publication
+from asgi_push.protocols import plain
+from tests.asgi import Client, Clock, pushing, until
 
 
 def arrived(clients: list[Client]) -> int:
@@ -69,3 +74,47 @@ async def test_a_cancellation_out_of_send_means_that_the_peer_is_gone() -> None:
         await until(lambda: [session.user for session in push.sessions()] == ["other"])
         await push.send_to_all("y")
         assert await other.receive() == "y"
+
+
+async def test_a_writer_that_was_cancelled_serves_nobody_any_more() -> None:
+    """One whose time was over just as its send ended: the next session has another writer, and so has each after it."""
+    async with pushing(send_timeout=10) as (push, server):
+        slow, other = await server.connect("/ws/slow"), await server.connect("/ws/other")
+        slow.block()
+        await push.send_to_user("slow", "x")
+        await slow.blocked()
+        (writer,) = push.hub._writers._working
+        push.hub._writers._until = math.inf  # it goes on at once
+        slow.unblock()
+        push.hub._writers.check(writer, time.monotonic() + 1000)
+        (session,) = push.sessions("other")
+        other.block()
+        push.hub.send_wire(session, plain.CODEC.encode(Publication("", encode("first"))))
+        await slow.ended()
+        await other.blocked()
+        other.unblock()
+        assert await other.receive() == "first"
+        push.hub._writers._until = 0.0
+        for number in range(3):
+            await push.send_to_user("other", number)
+            assert await other.receive() == str(number)
+
+
+async def test_the_writers_own_rest_is_not_the_peers_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose peer has taken all is not ended for the time in which others have their turn."""
+    clock = Clock(monkeypatch)
+    async with pushing(send_timeout=10) as (push, server):
+        client = await server.connect("/ws/alice")
+        (session,) = push.sessions()
+        sends = push.hub._writers
+        client.block()
+        await push.send_to_user("alice", 0)
+        await client.blocked()
+        await push.send_to_user("alice", 1)
+        async with sends._rest:
+            sends._until = 0.0
+            client.unblock()
+            await until(lambda: sends._resting)
+            await clock.advance(push, 11)
+            assert push.sessions() == [session]
+        assert [await client.receive(), await client.receive()] == ["0", "1"]

@@ -517,6 +517,12 @@ async def test_bad_channels_are_refused(channels: str) -> None:
     assert answer.status == 403
 
 
+async def test_the_last_of_max_channels_is_had() -> None:
+    """The limit is the number that a session may have, beside its user's and everybody's."""
+    options = {"authenticate": lambda _: Credentials("alice", channels=("a",)), "authorize": lambda *_: True}
+    assert await admitted("/ws?channels=b", max_channels=2, **options) == ("alice", ["a", "b"])
+
+
 async def test_a_failing_authorize_refuses(caplog: pytest.LogCaptureFixture) -> None:
     """A bug lets nobody in; its words stay in the log."""
     answer = await refused("/ws?channels=news", authorize=lambda *_: 1 / 0)

@@ -1,0 +1,39 @@
+"""What may become of a subscription while it is being answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_push.hub import batch
+from tests.sdk.peers import house
+
+
+async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is an error, after which the client tries again, and not that it is in the channel."""
+    monkeypatch.setattr(batch, "_MAX_BUFFERED", 2)
+    asked, answered = anyio.Event(), anyio.Event()
+    async with house() as home:
+        peer = await home.peer()
+        history = home.push.hub.broker.history
+
+        async def slow(*args: Any) -> Any:
+            asked.set()
+            await answered.wait()
+            return await history(*args)
+
+        monkeypatch.setattr(home.push.hub.broker, "history", slow)
+        peer.say({"id": 2, "subscribe": {"channel": "a"}})
+        await asked.wait()
+        for number in range(4):
+            await home.push.publish("a", number)
+        await home.push.hub.fanout.settled()
+        answered.set()
+        told = []
+        while "error" not in (message := await peer.hear()):
+            told.append(message)
+        assert (message["id"], message["error"]["code"]) == (2, 100)
+        assert "subscribe" not in str(told) or "unsubscribe" in str(told)
+        assert "a" not in home.push.sessions()[0].channels

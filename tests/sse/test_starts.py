@@ -1,0 +1,70 @@
+"""How a stream begins: with where it is, and nothing before that."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from asgi_push.sse import carrier
+from tests.sse.test_streams import begin, open_stream, streaming
+
+IDS = re.compile(rb"^id: (.*)$", re.MULTILINE)
+
+
+async def test_a_stream_that_is_cut_in_its_first_piece_loses_nothing() -> None:
+    """Its ids begin where the client was, and go on with each event: none says more than what came before it."""
+    async with streaming(everybody=False) as (push, server):
+        before = await open_stream(server)
+        for number in range(4):
+            await push.publish("news", str(number))
+        last = (await before.next()).id
+        again = await begin(server, last_id=last)
+        assert (await again.client.message())["type"] == "http.response.start"
+        piece = (await again.client.message())["body"]
+        offsets = [int(found.split(b".")[1]) for found in IDS.findall(piece)]
+        assert offsets == [1, 2, 3, 4]
+
+
+class Direct:
+    """A response that can be written to directly, and is whenever nothing that waits holds it."""
+
+    def __init__(self) -> None:
+        self.hub = self.session = None
+        self.held = False
+        self.written: list[bytes] = []
+
+    def write(self, body: bytes) -> bool:
+        if self.held:
+            return False
+        self.written.append(body)
+        return True
+
+    def limit_silence(self, seconds: float) -> None: ...
+
+    async def flush(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication that comes while the start waits for the peer comes after it."""
+    direct: Any = Direct()
+    monkeypatch.setattr(carrier, "recognise_stream", lambda send: direct)
+    async with streaming(everybody=False) as (push, server):
+        stream = await begin(server)
+        stream.client.block()
+        await stream.client.blocked()  # the headers
+        stream.client.unblock()
+        stream.client.block()
+        await stream.client.blocked()  # the start
+        await push.publish("news", "first")
+        await push.hub.fanout.settled()
+        assert direct.written == []
+        stream.client.unblock()
+        await stream.start()
+        assert await stream.take(1) == ["first"]
+        await push.publish("news", "second")
+        await push.hub.fanout.settled()
+        assert b"data: second" in direct.written[0]
