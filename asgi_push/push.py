@@ -15,8 +15,8 @@ from .encoding import Encoder
 from .hub.commands import encode_command
 from .hub.drain import drain
 from .hub.home import Home
-from .hub.hooks import Hook
-from .hub.hub import Hooks, Hub
+from .hub.hooks import Hook, Hooks
+from .hub.hub import Hub
 from .hub.measured import MeasuredBroker
 from .hub.namespaces import Namespaces
 from .hub.startup import check_hooks, settings_in_force

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..disconnect import Disconnect
@@ -16,6 +17,16 @@ from .tasks import current_task, ends_task
 from .threads import Threads
 
 Hook = Callable[..., Awaitable[Any] | Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the application wants to be told."""
+
+    on_connect: Hook | None = None
+    on_disconnect: Hook | None = None
+    on_message: Hook | None = None
+    on_rpc: Hook | None = None
 
 
 class HookFailed(Exception):

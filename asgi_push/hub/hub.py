@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,7 @@ from .announcements import Announcements
 from .background import Background
 from .failures import Failures
 from .fanout import Fanout
-from .hooks import Hook, HookCalls
+from .hooks import Hook, HookCalls, Hooks
 from .namespaces import Namespaces
 from .numbers import Numbers
 from .pieces import Pieces
@@ -51,16 +50,6 @@ _QUIET = 10.0
 
 # A client of which not all is read, and which would be dead by what is, is looked at again after so long, in seconds.
 _UNREAD_TIME = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What the application wants to be told."""
-
-    on_connect: Hook | None = None
-    on_disconnect: Hook | None = None
-    on_message: Hook | None = None
-    on_rpc: Hook | None = None
 
 
 class Hub:
