@@ -82,7 +82,8 @@ class Intake:
         while session.state is State.OPEN and session.inbox is not None and session.inbox.half_full:
             wait = self._waits[session] = _Wait()
             try:
-                if not await wait.wait():
+                # Who is not in yet waits for authenticate, which has a time of its own.
+                if not await wait.wait() and session.entered:
                     self._overloaded(session)
             finally:
                 del self._waits[session]

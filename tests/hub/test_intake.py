@@ -118,6 +118,30 @@ async def test_a_hook_that_never_returns(monkeypatch: pytest.MonkeyPatch, caplog
     assert "queue_messages" in caplog.text
 
 
+async def test_who_is_not_in_yet_may_wait(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """A client that has asked for many channels in its first frame is not closed for a slow authenticate."""
+    waits, go = [], anyio.Event()
+
+    class Wait(intake._Wait):
+        def __init__(self) -> None:
+            super().__init__()
+            waits.append(self)
+
+    async def authenticate(connection: Any) -> str:
+        await go.wait()
+        return "ann"
+
+    monkeypatch.setattr(intake, "_PATIENCE", 0.001)
+    monkeypatch.setattr(intake, "_Wait", Wait)
+    async with house(encoding, authenticate=authenticate, queue_messages=4, max_channels=20) as home:
+        peer = await home.stranger()
+        asked = [{"id": number, "subscribe": {"channel": f"live:{number}"}} for number in range(2, 22)]
+        peer.say({"id": 1, "connect": {}}, *asked)
+        await until(lambda: len(waits) > 3)
+        go.set()
+        assert [(await peer.hear())["id"] for _ in range(21)] == list(range(1, 22))
+
+
 async def test_the_application_is_never_too_much_for_a_client(encoding: str) -> None:
     """What it does to a client whose commands wait goes behind them, and closes nobody."""
     go = anyio.Event()
