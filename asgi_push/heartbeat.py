@@ -180,6 +180,11 @@ class ServerHeartbeat:
     def heard(self, now: float) -> None:
         """Anything else came: it does not stand for the pong that is owed."""
 
+    def hurry(self, now: float) -> None:
+        """Ping at once, unless a pong is owed already."""
+        if self._asked_at is None:
+            self.deadline = now
+
     def check(self, now: float) -> Beat:
         """Say what is due at ``now``; after PING the pong is waited for."""
         if self.deadline is None or now < self.deadline:

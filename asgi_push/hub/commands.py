@@ -13,7 +13,7 @@ from ..messages import Payload, StreamPosition
 from ..session import Session
 from .hub import Hub
 
-Verb = Literal["disconnect", "evict", "expire", "subscribe", "unsubscribe"]
+Verb = Literal["disconnect", "evict", "expire", "probe", "subscribe", "unsubscribe"]
 
 
 def encode_command(verb: Verb, **arguments: Any) -> bytes:
@@ -38,6 +38,9 @@ async def obey(hub: Hub, message: bytes) -> None:
 
 
 async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
+    if command["verb"] == "probe":
+        hub.ghosts.ask(command["user"])
+        return
     if command["verb"] != "subscribe":
         await hub.fanout.settled()  # what was published before is for those who were there
     for session in _meant(hub, command):

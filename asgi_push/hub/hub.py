@@ -26,6 +26,7 @@ from .announcements import Announcements
 from .background import Background
 from .failures import Failures
 from .fanout import Fanout
+from .ghosts import Ghosts
 from .hooks import Hook, HookCalls, Hooks
 from .namespaces import Namespaces
 from .numbers import Numbers
@@ -93,6 +94,7 @@ class Hub:
         self.pieces = Pieces()
         self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
+        self.ghosts = Ghosts(self.registry, broker, self.look_after, self.spawn)
 
     @property
     def running(self) -> bool:
@@ -158,7 +160,12 @@ class Hub:
         """
         if not self.accepting:
             raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
-        await self._admission.admit(session)
+        try:
+            await self._admission.admit(session)
+        except Refused as refused:
+            if refused.status == 429:
+                self.ghosts.suspect(session.user)
+            raise
 
     def release(self, session: Session) -> None:
         """Give the place of a session that never came to others; one that has none is no error."""

@@ -80,6 +80,24 @@ def test_a_user_has_so_many_sessions_on_all_workers(serve: Serve, tmp_path: Path
             assert ask(watching, "is_online", "13") == ask(watching, "presence", "room:1") == "BrokerError"
 
 
+def test_the_place_of_a_killed_worker_is_free_soon(serve: Serve, redis: Server) -> None:
+    """Who was there comes back to another; until it is known that the worker is dead it is asked to come again."""
+    with workers(serve, redis, max_sessions_per_user=1) as (one, other), client(other, "31"):
+        with pytest.raises(InvalidStatus, match="429") as refused, client(one, "31"):
+            pass
+        assert refused.value.response.headers["retry-after"]
+        other.process.kill()
+        until(lambda: comes_in(one, "31"))
+
+
+def comes_in(server: Server, user: str) -> bool:
+    try:
+        with client(server, user):
+            return True
+    except InvalidStatus:
+        return False
+
+
 def test_the_oldest_session_is_replaced_wherever_it_is(serve: Serve, redis: Server) -> None:
     """It is told that it may stay away, and the new one stays."""
     with (

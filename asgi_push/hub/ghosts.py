@@ -1,0 +1,57 @@
+"""Sessions whose peers may be gone: they have to prove that they live before they cost anybody a place."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from ..brokers import Broker
+from ..errors import BrokerError
+from ..heartbeat import ServerHeartbeat
+from ..logs import RateLimit
+from ..registry import Registry
+from ..session import Session, Subscription
+
+# Seconds between two times that the other processes are asked, whoever is refused meanwhile: a client that is refused
+# again and again must not make work for all of them.
+_EVERY = 1.0
+
+
+class Ghosts:
+    """Asks for a sign of life where the protocol has one; whoever owes it for ``pong_timeout`` is closed as ever."""
+
+    def __init__(
+        self,
+        registry: Registry[Session, Subscription],
+        broker: Broker,
+        look_after: Callable[[Session], None],
+        spawn: Callable[..., None],
+    ) -> None:
+        self._registry = registry
+        self._broker = broker
+        self._look_after = look_after
+        self._spawn = spawn
+        self._quiet = RateLimit(_EVERY)
+
+    def suspect(self, user: str) -> None:
+        """A session was refused as its user has too many: ask these, in all processes."""
+        if user and self._quiet.allow("", time.monotonic()) is not None:
+            self._spawn(self._ask_everywhere, user)
+        else:
+            self.ask(user)
+
+    def ask(self, user: str) -> None:
+        """Ask the sessions of a user in this process."""
+        now = time.monotonic()
+        for session in self._registry.sessions_of(user):
+            if isinstance(session.heartbeat, ServerHeartbeat):
+                session.heartbeat.hurry(now)
+                self._look_after(session)
+
+    async def _ask_everywhere(self, user: str) -> None:
+        command: dict[str, Any] = {"verb": "probe", "user": user}
+        self.ask(user)
+        with suppress(BrokerError):  # the next who is refused asks again
+            await self._broker.command(orjson.dumps(command))
