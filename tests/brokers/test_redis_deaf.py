@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
+from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis.broker import RedisBroker
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
@@ -124,9 +125,7 @@ async def test_something_between_swallows_what_is_published(
     assert "tells nothing of what is published" in caplog.text
 
 
-async def test_as_long_as_nothing_comes_it_is_told(
-    proxied: tuple[Swallowing, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_as_long_as_nothing_comes_it_is_told(proxied: tuple[Swallowing, str]) -> None:
     """Though each new connection is made, and answers: that ends no outage. It is told of once."""
     proxy, url = proxied
     async with hearing(url) as (process, broker):
@@ -145,3 +144,33 @@ async def _always(proxy: Swallowing) -> None:
     while True:
         proxy.swallow()
         await asyncio.sleep(0.005)
+
+
+async def test_what_is_lost_with_a_sign_is_found_with_it(proxied: tuple[Swallowing, str]) -> None:
+    """A sign that does not come is reason enough to compare what is kept, long before the next check is due."""
+    proxy, url = proxied
+    process, broker = Process(), RedisBroker(url, "test")
+    await broker.start(process.receiver)
+    await broker.join("kept", kept=True)
+    proxy.swallow()
+    with anyio.move_on_after(0.1):
+        await broker.publish(publication("kept", 1), StreamOptions(size=10, ttl=60.0))
+    assert (await process.next()).data == 1
+    await broker.stop()
+
+
+async def test_a_stop_that_is_cancelled(tmp_path: Path) -> None:
+    """Leaves no connection and no task behind, whatever Redis does."""
+    with faulty_redis(tmp_path) as redis:
+        process, broker = Process(), RedisBroker(redis.url, "test")
+        before = asyncio.all_tasks()
+        await broker.start(process.receiver)
+        await broker.join("news", kept=True)
+        stopping = asyncio.create_task(broker.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        assert asyncio.all_tasks() == before
+        await until(lambda: len(redis.client_list("normal")) == 1)  # that which asks
+        assert redis.client_list("pubsub") == []

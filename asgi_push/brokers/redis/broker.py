@@ -32,6 +32,7 @@ class RedisBroker:
         self._reads = Recoveries()
         pulse = Pulse(self.link, self.keys, self._outage)
         self._hearing = Hearing(server, self._outage, self.keys, self.link, self._streams, pulse)
+        pulse.missed = self._hearing.check_all  # whatever else was published may not have come either
 
     @property
     def connected(self) -> bool:

@@ -201,7 +201,11 @@ class Hearing:
             self._orders.done(*arguments)
 
     def _subscribed(self, name: bytes) -> None:
-        if name != self._own and (channel := self._keys.channel(name)) in self._feeds:
+        if name == self._own:
+            for channel, fence in self._fenced.items():  # what was told before is not heard any more
+                fence.cancel()
+                self._checks.want(channel)
+        elif (channel := self._keys.channel(name)) in self._feeds:
             self._checks.want(channel)
 
     def _forgotten(self, name: bytes) -> None:
@@ -228,8 +232,12 @@ class Hearing:
     async def _check_all(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_INTERVAL)
-            for channel in self._feeds:
-                self._checks.want(channel)
+            self.check_all()
+
+    def check_all(self) -> None:
+        """Compare every channel's place with the one in Redis, soon."""
+        for channel in self._feeds:
+            self._checks.want(channel)
 
     async def _check(self, channel: str) -> None:
         """Compare a channel's place here with the one in Redis, and deliver what is missing.

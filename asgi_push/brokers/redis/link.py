@@ -76,7 +76,7 @@ class Link:
         """
         try:
             await self._begin()
-        except TooOldError:
+        except (TooOldError, asyncio.CancelledError):
             await self._disconnect()
             raise
         except Exception as error:  # noqa: BLE001  # as in _run

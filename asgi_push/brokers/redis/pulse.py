@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from itertools import count
 
 from ...errors import BrokerError
@@ -32,6 +33,7 @@ class Pulse:
         self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
         self.reading = False  # whether the connection is read from now, and all that came was taken
         self.came = 0  # how much has come
+        self.missed: Callable[[], None] = _nothing  # called when a sign is late, as other things may be lost
         self._link = link
         self._keys = keys
         self._outage = outage
@@ -61,7 +63,9 @@ class Pulse:
             missing = await self._wait(number, nodes)
             if not missing:
                 self._outage.ended("what is published")
-            elif self.reading and time.monotonic() < sent_at + _LATE + _HELD:
+                continue
+            self.missed()
+            if self.reading and time.monotonic() < sent_at + _LATE + _HELD:
                 self._judge(number, missing, silent=self.came == came)
 
     async def _send(self, number: int) -> list[str]:
@@ -94,3 +98,7 @@ class Pulse:
         self._heard.clear()
         self._link.look_again()
         raise Deaf("a sign of life was published and did not come")
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
