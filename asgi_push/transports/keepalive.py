@@ -17,6 +17,7 @@ import anyio
 from starlette.types import Scope
 
 from ..hub.hub import Hub
+from ..hub.threads import Threads
 
 # So many probes that nobody answers end a connection, and they take two thirds of the time.
 _PROBES = 5
@@ -32,7 +33,7 @@ def probe_peers(hub: Hub, scope: Scope) -> None:
     port, known = _port(scope), _seen.setdefault(hub, set())
     if sys.platform == "linux" and port is not None and port not in known:
         known.add(port)
-        hub.spawn(_probe, port, hub.settings.idle_timeout)
+        hub.spawn(_probe, hub.threads.others, port, hub.settings.idle_timeout)
 
 
 def _port(scope: Scope) -> int | None:
@@ -41,10 +42,10 @@ def _port(scope: Scope) -> int | None:
     return int(port) if port.isdecimal() else None
 
 
-async def _probe(port: int, seconds: float) -> None:
-    await anyio.to_thread.run_sync(keep_alive, port, seconds)
+async def _probe(threads: Threads, port: int, seconds: float) -> None:
+    await threads.run(keep_alive, port, seconds)
     await anyio.sleep(_AGAIN)
-    await anyio.to_thread.run_sync(keep_alive, port, seconds)
+    await threads.run(keep_alive, port, seconds)
 
 
 def keep_alive(port: int, seconds: float) -> None:
