@@ -164,26 +164,30 @@ async def _refuses(push: Push, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "credentials",
+    ("user", "channels"),
     [
-        *(Credentials(value) for value in NO_TEXT if value is not None),
-        Credentials(0),  # type: ignore[arg-type]  # no anonymous one either
-        *(Credentials("alice", channels=("news", value)) for value in NO_TEXT),  # type: ignore[arg-type]
-        Credentials("alice", channels="news"),  # type: ignore[arg-type]  # four channels of a letter
-        Credentials("alice", channels=None),  # type: ignore[arg-type]
+        *((value, ()) for value in NO_TEXT if value is not None),
+        (0, ()),  # no anonymous one either
+        *(("alice", ("news", value)) for value in NO_TEXT),
+        ("alice", "news"),  # four channels of a letter
+        ("alice", None),
     ],
     ids=repr,
 )
-async def test_credentials_that_name_nothing_are_refused(credentials: Credentials) -> None:
-    """With any protocol, and no session begins."""
-    options: dict[str, Any] = {"authenticate": lambda _: credentials, "anonymous": True}
+async def test_credentials_that_name_nothing_are_refused(user: Any, channels: Any) -> None:
+    """With any protocol, and no session begins; what is no text at all is a fault of ``authenticate``."""
+    options: dict[str, Any] = {"authenticate": lambda _: Credentials(user, channels=channels), "anonymous": True}
+    text = "\ud800" in (user, *(channels or ()))
     async with pushing(path="/ws", **options) as (_, server):
         with pytest.raises(Refused) as refusal:
             await server.connect("/ws")
-        assert refusal.value.status == 403
+        assert refusal.value.status == (403 if text else 500)
     async with house(**options) as home:
         peer = await home.stranger()
         peer.say({"id": 1, "connect": {}})
+        if not text:
+            assert "internal server error" in str(await peer.hear())
+            return
         with pytest.raises(asgi.Closed) as closed:
             await peer.hear()
         assert closed.value.code == Disconnect.PERMISSION_DENIED.code
