@@ -25,6 +25,9 @@ class Subscription:
 
     __slots__ = ("active", "announced", "since")
 
+    # Whether its client keeps a position, with which all that is handed out has to be compared.
+    tracked = False
+
     # What the application says of the session in the channel, as JSON.
     info: bytes | None = None
 
@@ -41,7 +44,9 @@ class TrackedSubscription(Subscription):
     its first answer is made, what comes is kept in ``buffer``.
     """
 
-    __slots__ = ("buffer", "epoch", "info", "join_leave", "offset", "positioned", "server_side", "stays")
+    __slots__ = ("buffer", "epoch", "expires_at", "info", "join_leave", "offset", "positioned", "server_side", "stays")
+
+    tracked = True
 
     def __init__(self, since: int) -> None:
         super().__init__(since)
@@ -51,6 +56,7 @@ class TrackedSubscription(Subscription):
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
+        self.expires_at: float | None = None  # when it ends by itself, in seconds of time.monotonic()
         self.stays = False  # an unsubscribe that still waits came before the application put it there
         self.info: bytes | None = None
 

@@ -30,7 +30,7 @@ class Audience:
         self.others: list[Session] = []
         self.other_subscriptions: list[Subscription] = []
         for session, subscription in members.items():
-            if type(subscription) is Subscription and self.codec in (None, session.codec):
+            if not subscription.tracked and self.codec in (None, session.codec):
                 self.codec = session.codec
                 self.sessions.append(session)
                 self.writes.append(session.carrier.write)

@@ -156,7 +156,7 @@ class Fanout:
         # With something queued no write is tried: it would be refused, and the frame built for nothing.
         if self._pending or not self._idle or session in self._served or session.queue is not None:
             return False
-        if type(subscription) is not Subscription:
+        if subscription.tracked:
             return False
         try:
             frame = session.codec.frame(publication)

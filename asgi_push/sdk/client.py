@@ -196,9 +196,15 @@ class SdkClient:
 
     def next_deadline(self) -> float | None:
         """Return when the first of its subscriptions ends, or None."""
-        return min(self._context.expiring.values(), default=None)
+        return min((at for _, at in self._expiring()), default=None)
 
     def check(self, now: float) -> None:
         """End the subscriptions whose time is over."""
-        for channel in [channel for channel, at in self._context.expiring.items() if at <= now]:
+        for channel in [channel for channel, at in self._expiring() if at <= now]:
             self._drop(channel, _EXPIRED)
+
+    def _expiring(self) -> Iterator[tuple[str, float]]:
+        """Yield the channels of the subscriptions that end by themselves, and when."""
+        for channel, subscription in self._context.session.subscriptions.items():
+            if isinstance(subscription, TrackedSubscription) and subscription.expires_at is not None:
+                yield channel, subscription.expires_at

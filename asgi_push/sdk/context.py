@@ -13,7 +13,7 @@ from ..names import USER_PREFIX, check_channel
 from ..protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
 from ..protocols.wire import WireMessage
 from ..push import Push
-from ..session import Session
+from ..session import Session, TrackedSubscription
 from .errors import CommandError, Ended
 from .salvage import salvage
 
@@ -24,7 +24,7 @@ EXPIRY_GRACE = 25.0
 class Context:
     """One SDK client's session, what it came with, and the times at which its subscriptions end."""
 
-    __slots__ = ("connected", "connection", "expiring", "headers", "hub", "push", "session")
+    __slots__ = ("connected", "connection", "headers", "hub", "push", "session")
 
     def __init__(self, push: Push, session: Session, connection: HTTPConnection) -> None:
         self.push = push
@@ -33,7 +33,6 @@ class Context:
         self.connection = connection
         self.headers: Mapping[bytes, bytes] = {}  # those that its connect command says, and may say
         self.connected = False
-        self.expiring: dict[str, float] = {}
 
     @property
     def codec(self) -> SdkCodec:
@@ -89,15 +88,13 @@ class Context:
 
     def expire_subscription(self, channel: str, ttl: int | None) -> None:
         """Have a subscription end some time after ``ttl`` seconds, unless the client refreshes it."""
-        if ttl is None:
-            self.expiring.pop(channel, None)
-        else:
-            self.expiring[channel] = time.monotonic() + ttl + EXPIRY_GRACE
+        subscription = self.session.subscriptions.get(channel)
+        if isinstance(subscription, TrackedSubscription):
+            subscription.expires_at = None if ttl is None else time.monotonic() + ttl + EXPIRY_GRACE
             self.hub.look_after(self.session)
 
     def leave(self, channel: str) -> None:
         """Take the session out of a channel, without a word to the client."""
-        self.expiring.pop(channel, None)
         self.hub.leave(self.session, channel)
 
 

@@ -107,7 +107,7 @@ async def begin(
     if recovery is None:
         return {}
     if request and since is not None and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
-        context.hub.leave(context.session, channel)
+        context.leave(channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
     top, publications = recovery.position, recovery.publications
     if in_one_piece:

@@ -34,7 +34,7 @@ class EventCarrier:
     It starts with the first event: when a page sees its stream open, its session is in all its channels.
     """
 
-    __slots__ = ("_direct", "_headers", "_places", "_send", "_session", "hub", "interrupt")
+    __slots__ = ("_direct", "_headers", "_held", "_places", "_send", "_session", "hub", "interrupt")
 
     transport = "sse"
 
@@ -43,6 +43,7 @@ class EventCarrier:
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
         self._places = Places()
         self._direct: StreamWriter | None = None
+        self._held = False  # whether something waits that comes first, such as what starts it
         self._session: Session | None = None
         self.hub: Hub | None = None
         self.interrupt = make_interrupt()
@@ -61,7 +62,7 @@ class EventCarrier:
             self._direct = recognise_stream(self._send)
         if self._direct is not None and self.hub is not None:
             self._direct.hub, self._direct.session = self.hub, self._session
-            self._direct.held = True  # what starts it comes from the queue
+            self._direct.held = self._held
             self._direct.limit_silence(self.hub.settings.send_timeout)
 
     def write(self, frames: bytes) -> bool:
@@ -73,6 +74,7 @@ class EventCarrier:
 
     def hold(self, held: bool) -> None:
         """Have ``write`` refuse, as something waits that comes first; or no more."""
+        self._held = held
         if self._direct is not None:
             self._direct.held = held
 
