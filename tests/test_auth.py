@@ -273,7 +273,7 @@ def test_any_claims_are_credentials_or_refused(claims: dict[str, Any]) -> None:
 def test_a_token_secret_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PyJWT a token_secret fails at construction, and says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "jwt", None)
-    with pytest.raises(SettingsError, match=r"asgi-push\[jwt\]"):
+    with pytest.raises(SettingsError, match='pip install "PyJWT>='):
         require_jwt()
 
 

@@ -265,7 +265,7 @@ async def test_not_running() -> None:
 def test_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without prometheus-client the setting is refused, and says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "prometheus_client", None)
-    with pytest.raises(SettingsError, match=r"asgi-push\[metrics\]"):
+    with pytest.raises(SettingsError, match='pip install "prometheus-client>='):
         Push(metrics=True)
 
 
