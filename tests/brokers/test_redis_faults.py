@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -15,14 +14,13 @@ import pytest
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis import envelope, hearing, link, server
-from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import PATIENCE, until
-from tests.brokers.contract import Process, publication
+from tests.brokers.contract import publication
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
+from tests.brokers.station import KEPT, Station, publish, publish_surely, station
 from tests.sdk.proxy import proxy_for
 
-KEPT = StreamOptions(size=1000, ttl=60.0)
 FEW = StreamOptions(size=5, ttl=60.0)
 
 
@@ -42,33 +40,6 @@ def redis(tmp_path: Path) -> Iterator[FaultyRedis]:
         yield redis
 
 
-class Station(Process):
-    """A process with a broker, which hears ``news``."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.broker = RedisBroker(url, "test")
-
-    async def numbers(self, *expected: int) -> None:
-        """These are the next that it hears, and nothing else has come."""
-        assert [(await self.next()).data for _ in expected] == list(expected)
-        await asyncio.sleep(0)
-        assert not self.publications.items
-
-
-@asynccontextmanager
-async def station(url: str, *, hears: bool = True) -> AsyncIterator[Station]:
-    process = Station(url)
-    await process.broker.start(process.receiver)
-    if hears:
-        await process.broker.join("news", kept=True)
-    try:
-        yield process
-    finally:
-        with anyio.fail_after(5):
-            await process.broker.stop()
-
-
 @pytest.fixture
 async def here(redis: FaultyRedis) -> AsyncIterator[Station]:
     async with station(redis.url) as process:
@@ -80,22 +51,6 @@ async def there(redis: FaultyRedis) -> AsyncIterator[Station]:
     """Another process, which only publishes."""
     async with station(redis.url, hears=False) as process:
         yield process
-
-
-async def publish(process: Station, *numbers: int, stream: StreamOptions | None = KEPT) -> None:
-    for number in numbers:
-        await process.broker.publish(publication("news", number), stream)
-
-
-async def publish_surely(process: Station, *numbers: int) -> None:
-    """As a careful caller does: with a key by which it may try again."""
-    for number in numbers:
-        while True:
-            try:
-                await process.broker.publish(publication("news", number), KEPT, str(number))
-                break
-            except BrokerError:
-                await asyncio.sleep(0.01)
 
 
 # -- connections, and Redis itself ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
 from asgi_push.hub import batch, writers
+from asgi_push.metrics.counters import Counters
 from asgi_push.sdk import serve
 from asgi_push.session import State
 from tests import asgi
@@ -79,7 +80,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             authenticate=authenticate, authorize=authorize, namespaces=NAMESPACES, queue_messages=8,
             ping_interval=1e6, send_timeout=1e6,
         )  # fmt: skip
-        self.push._broker = self.broker
+        self.push._choose_broker = self.take_late_broker  # type: ignore[method-assign]
         self.clients = [SdkModel(self.broker, user, together=one) for user, one in zip(USERS, together, strict=True)]
         self.over = asyncio.Event()
         self.started: asyncio.Future[asgi.Server] = self.loop.create_future()
@@ -91,8 +92,12 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.connect(which)
         self.settle_and_read()
 
+    def take_late_broker(self, counters: Counters) -> None:
+        self.push._broker = self.broker
+
     async def serve(self) -> None:
         async with asgi.serve(PushMiddleware(asgi.nothing, self.push)) as server:
+            self.hub = self.push.hub
             self.started.set_result(server)
             await self.over.wait()
 
@@ -115,7 +120,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.do(self.rest())
 
     async def rest(self) -> None:
-        fanout = self.push.hub.fanout
+        fanout = self.hub.fanout
         while self.loop._ready or not fanout._idle:  # noqa: ASYNC110  # nothing else says that all is done
             await asyncio.sleep(0)
 
@@ -335,7 +340,7 @@ class RecoveryMachine(RuleBasedStateMachine):
                 break
         assert [problem for client in self.clients for problem in client.behind()] == []
         assert self.broker.wrong == []
-        registry = self.push.hub.registry
+        registry = self.hub.registry
         assert all(session.state is State.OPEN for channel in ALL for session in registry.members(channel))
         assert [(user, channel) for user, channel in self.taken_out if self.push.sessions(user, channel)] == []
         self.put_in = {(session, channel) for session, channel in self.put_in if session.state is State.OPEN}
