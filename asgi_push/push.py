@@ -241,8 +241,9 @@ class Push:
     ) -> PublishResult:
         """Publish to a channel: to the sessions that are in it, and into its history.
 
-        It returns when the publication has its place in the channel, before the sessions have got it. Publishers
-        faster than the sessions that keep up are held back here.
+        It returns when the publication has its place in the channel, before the sessions have got it: what is sent to a
+        session of this process after that comes after it. Publishers faster than the sessions that keep up are held
+        back here.
 
         Args:
             channel: text of 1 to 255 bytes; it need not be made first.
@@ -372,6 +373,7 @@ class Push:
 
         Raises:
             ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
+            BrokerError: the broker did not take it, or a process has not carried it out in time.
         """
         await self._command("subscribe", user=check_user(user), channel=check_own_channel(channel))
 

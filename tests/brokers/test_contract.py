@@ -208,6 +208,39 @@ async def test_an_idempotency_key_publishes_once(
         assert [result.position and result.position.offset for result in (first, other, another)] == [1, 1, 2]
 
 
+@pytest.mark.parametrize("streams", [(None, KEPT), (KEPT, None)])
+async def test_a_key_is_one_with_and_without_a_history(
+    broker: Broker, process: Process, streams: tuple[StreamOptions | None, StreamOptions | None]
+) -> None:
+    """The first result comes back, whichever it was."""
+    first, second = streams
+    result = await broker.publish(publication("news", 1), first, "key")
+    again = await broker.publish(publication("news", 2), second, "key")
+    assert again.position == result.position
+    await broker.publish(publication("news", 3), KEPT)
+    assert [(await process.next()).data for _ in range(2)] == [1, 3]
+
+
+async def test_a_long_history_is_read_whole(broker: Broker) -> None:
+    """However many bytes it has, forwards, backwards and in pages."""
+    size = StreamOptions(size=400, ttl=60.0)
+    for number in range(400):
+        await broker.publish(publication("news", f"{number:03}".ljust(2000)), size)
+    for limit, since, reverse, offsets in (
+        (-1, None, False, range(1, 401)),
+        (-1, None, True, range(400, 0, -1)),
+        (150, 100, False, range(101, 251)),
+        (150, 300, True, range(299, 149, -1)),
+    ):
+        position = None if since is None else StreamPosition(since, "")
+        found = await broker.history("news", limit, position, reverse)
+        assert [item.offset for item in found.publications] == list(offsets)
+        assert [int(item.data) + 1 for item in found.publications] == list(offsets)
+        assert found.position.offset == 400
+    recovery = await broker.recover("news", StreamPosition(7, found.position.epoch))
+    assert (recovery.recovered, [item.offset for item in recovery.publications]) == (True, list(range(8, 401)))
+
+
 async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, process: Process) -> None:
     """Who comes and goes has no place in the stream."""
     info = ClientInfo("alice", "id", {"a": 1}, [2])

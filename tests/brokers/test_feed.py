@@ -75,6 +75,7 @@ def test_the_end_of_an_earlier_life_comes_first() -> None:
     """It is read nowhere any more; what of it was delivered does not come again."""
     feed = at(20)
     feed.take(item(22))
+    feed.take(item(20))
     for offset in (1, 2):
         feed.take(item(offset, "b"))
     assert names(feed.turn("b", feed.held)) == ["a22"]

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -302,6 +303,42 @@ async def test_what_somebody_else_put_there(
     await here.numbers(3)
     assert here.told_of_loss == ["news"]
     assert [item.data for item in (await there.broker.history("news", -1, None, False)).publications] == [1, 3]
+    assert len(caplog.records) == 1
+
+
+async def test_what_cannot_be_delivered(here: Station, there: Station, caplog: pytest.LogCaptureFixture) -> None:
+    """Costs itself: who keeps a position is told, and all that comes after it is delivered."""
+    deliver = here.receiver.deliver
+
+    def failing(item: Publication) -> int:
+        if item.data in (2, 3):
+            raise LookupError("broken")
+        return deliver(item)
+
+    object.__setattr__(here.receiver, "deliver", failing)
+    await publish(there, 1, 2, 3, 4)
+    await here.numbers(1, 4)
+    assert here.told_of_loss == ["news", "news"]
+    assert len(caplog.records) == 1
+
+
+async def test_what_cannot_be_taken(
+    here: Station, there: Station, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Costs itself, and not the connection: what it was is read where it is kept."""
+    parse = envelope.parse
+
+    def failing(channel: str, message: bytes) -> Any:
+        if b":j0:2" in message:
+            raise RecursionError
+        return parse(channel, message)
+
+    monkeypatch.setattr(envelope, "parse", failing)
+    await publish(there, 1, 2)
+    await here.numbers(1, 2)
+    await publish(there, 3)
+    await here.numbers(3)
+    assert here.told_of_loss == []
     assert len(caplog.records) == 1
 
 

@@ -48,7 +48,7 @@ class CatchUp:
         if not reading.good:
             told = self._tell(channel)
         while True:
-            items = [item for item in parsed(channel, reading, at.epoch) if at.offset < item.offset <= end]
+            items = [item for item in parsed(channel, reading, at.epoch) if item.offset <= end]
             last = max(at.offset, min(reading.last, end)) if reading.bodies else end
             if len(items) < last - at.offset and not told:
                 told = self._tell(channel)
