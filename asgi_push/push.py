@@ -107,6 +107,8 @@ class Push:
         self.authenticate = authenticate
         self.authorize = authorize
         self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
+        if default is not None and not callable(default):
+            raise ValueError(f"default: must be callable, not {default!r:.80}")
         self._encoder = Encoder(default, self.settings.queue_bytes)
         self._namespaces = Namespaces(self.settings, {} if namespaces is None else namespaces)
         self._choose_broker(Counters())

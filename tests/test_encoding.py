@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AnyUrl, BaseModel, Field, RootModel, SecretStr
 
+from asgi_push import Push
 from asgi_push.encoding import Encoder, decode_info, encode
 from tests.asgi import pushing
 from tests.sdk.peers import house
@@ -191,6 +192,12 @@ def test_a_default_comes_first() -> None:
         encoder.encode(object())
     with pytest.raises(ValueError, match=r"^data: .* more than queue_bytes"):
         encoder.encode("x" * 101)
+
+
+def test_a_default_is_something_to_call() -> None:
+    """Else it would fail at the first publication that needs it."""
+    with pytest.raises(ValueError, match=r"^default: "):
+        Push(default=str(1))  # type: ignore[arg-type]
 
 
 def test_what_went_wrong_in_a_default_is_said() -> None:
