@@ -181,6 +181,9 @@ class Client:
         if self._failure is not None and message["type"].endswith(self._failing):
             raise self._failure
         self._out.put(message)
+        if message["type"] == "websocket.http.response.body":  # uvicorn says it twice, and refusals wait for that
+            for _ in range(2):
+                self._in.put({"type": "websocket.disconnect", "code": 1006})
 
     async def open(self) -> None:
         """Wait for the accept; Refused if there is none."""
