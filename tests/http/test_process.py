@@ -81,8 +81,10 @@ async def test_draining_goes_on_without_who_asked_for_it() -> None:
     """A caller whose time is over has begun it all the same."""
     async with api(drain_timeout=0.3) as caller:
         client = await caller.server.connect("/ws/alice")
-        with anyio.move_on_after(0.05):
-            await caller.post("drain")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(caller.post, "drain")
+            await until(lambda: not caller.push.hub.accepting)
+            tasks.cancel_scope.cancel()
         assert not caller.push.hub.accepting
         assert str(await client.receive_close()) == "1012 shutdown"
 

@@ -58,6 +58,22 @@ async def test_a_close_waits_for_the_run_that_has_not_come_to_its_session(verb: 
 
 
 @pytest.mark.usefixtures("_step_by_step")
+async def test_a_close_waits_for_the_next_run_too() -> None:
+    """For what was published while one was under way."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        await push.send_to_all("first")
+        while not carriers[0].writes:
+            await anyio.lowlevel.checkpoint()
+        (session,) = push.sessions(str(MANY - 1))
+        await push.send_to_all("second")
+        await session.close()
+        messages, _ = await clients[-1].receive_to_close()
+        assert messages == ["first", "second"]
+
+
+@pytest.mark.usefixtures("_step_by_step")
 async def test_nothing_is_queued_after_a_close() -> None:
     """A session that is closed while a run is under way gets what waits for it, and nothing more of the run."""
     async with pushing() as (push, server):

@@ -11,7 +11,7 @@ from asgi_push.hub.background import Background
 from asgi_push.hub.failures import Failures
 from asgi_push.hub.tasks import Signal, supervise
 from asgi_push.metrics.counters import Counters
-from tests.asgi import pushing, until
+from tests.asgi import PATIENCE, pushing, until
 
 
 async def test_a_failed_task_is_started_again(
@@ -129,5 +129,5 @@ async def test_a_signal_survives_a_wait_that_was_given_up() -> None:
     with anyio.move_on_after(0.001):
         await signal.wait()
     signal.set()
-    with anyio.fail_after(1.0):
+    with anyio.fail_after(PATIENCE):
         await signal.wait()
