@@ -12,12 +12,14 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from redis.exceptions import ResponseError
 
 from asgi_push import BrokerError, Push
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis import probe, scripts, version
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.keys import Keys
+from asgi_push.brokers.redis.outage import reason, words
 from asgi_push.brokers.redis.server import AloneWire
 from tests import asgi
 from tests.asgi import until
@@ -184,3 +186,11 @@ async def test_options_of_the_url_that_would_break_it(redis: FaultyRedis) -> Non
     assert (await process.next()).data == 1
     assert (await broker.history("news", -1, None, reverse=False)).position.offset == 1
     await broker.stop()
+
+
+def test_the_words_of_a_script() -> None:
+    """Of Redis 6 they are the same as of Redis 7, which puts nothing before them."""
+    said = "Error running script (call to f_93a9): @user_script:5: @user_script: 5: -OOM command not allowed"
+    assert words(ResponseError(said)) == "OOM command not allowed"
+    assert reason(ResponseError(said)) == "oom"
+    assert words(ResponseError("command not allowed", status_code="OOM")) == "OOM command not allowed"

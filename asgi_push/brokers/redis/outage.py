@@ -1,6 +1,7 @@
 """Tells of an outage when it begins, when its reason changes, and when it is over; of many short ones not of each."""
 
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 
@@ -22,6 +23,10 @@ _QUIET, _MAX_WORDS = 10.0, 300
 _CONNECTIONS = frozenset({"commands", "subscriptions"})
 
 
+# What Redis 6 puts before the words of a command that a script called.
+_OF_A_SCRIPT = re.compile(r"Error running script \(call to \w+\): (@user_script: ?\d+: )*-?")
+
+
 class Deaf(ConnectionError):
     """A connection answers, and what is published does not come on it."""
 
@@ -30,7 +35,7 @@ def words(error: BaseException) -> str:
     """Return what Redis said, with the code that redis-py takes away; of a silence, that there was no answer."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
-    text, code = str(error) or type(error).__name__, getattr(error, "status_code", None)
+    text, code = _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__, getattr(error, "status_code", None)
     return text if code in (None, "", "ERR") or text.startswith(code) else f"{code} {text}"
 
 

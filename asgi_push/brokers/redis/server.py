@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from .outage import reason
 from .version import check_version
 
 Command = tuple[bytes | str | int, ...]
@@ -210,9 +211,9 @@ class AloneWire:
 async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
-    except exceptions.ReadOnlyError:  # it is the primary no more: another server is, at the same address
-        raise
     except exceptions.ResponseError as error:
+        if reason(error) == "readonly":  # it is the primary no more: another server is, at the same address
+            raise
         return error
 
 
