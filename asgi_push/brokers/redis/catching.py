@@ -1,14 +1,46 @@
 """Reads what is missing in a channel, and has it delivered before what came after it."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from ...messages import Notice, Publication, StreamPosition
 from .deliveries import Deliveries
 from .feed import Feed
+from .orders import COMMANDS
 from .streams import MORE_BYTES, Reading, Streams, parsed
 
 Put = Callable[[Feed, Publication | Notice | None], None]
 Tell = Callable[[str], None]
+
+
+class Missing:
+    """The channels in which something is missing that is being read; commands wait for it."""
+
+    def __init__(self) -> None:
+        self._channels: set[str] = set()
+        self._nothing = asyncio.Event()
+
+    def add(self, channel: str) -> None:
+        """Something is missing in a channel."""
+        self._channels.add(channel)
+        self._nothing.clear()
+
+    def discard(self, channel: str) -> None:
+        """Nothing is missing in it any more."""
+        self._channels.discard(channel)
+        if not self._channels:
+            self._nothing.set()
+
+    async def over(self, patience: float) -> None:
+        """Wait, but not for ever, until nothing is missing before a command that came.
+
+        Where commands themselves are missing it waits with them, for ``Checks.others``.
+        """
+        if self._channels and COMMANDS not in self._channels:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._nothing.wait()
 
 
 class CatchUp:

@@ -7,10 +7,11 @@ from itertools import count
 from ...messages import Notice, Publication, PublishResult, StreamPosition
 from .. import Receiver, StreamOptions
 from . import envelope
-from .catching import CatchUp
+from .catching import CatchUp, Missing
 from .checks import Checks
 from .deliveries import Deliveries, Lost, Mark, Order, reach
 from .feed import Feed
+from .fences import FENCE, Fences
 from .keys import Keys
 from .link import Link
 from .orders import COMMANDS, Orders
@@ -45,15 +46,14 @@ class Hearing:
             server, outage, pulse, self._heard, self._subscribed, self._forgotten, self._disconnected, self._failed
         )
         self._feeds: dict[str, Feed] = {}
-        self._behind: set[str] = set()  # channels in which something is being read that is missing
-        self._all_here = asyncio.Event()
+        self._missing = Missing()
+        self._fences = Fences(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._tasks: list[asyncio.Task[None]] = []
         self._numbers = count()
-        self._fences: dict[bytes, asyncio.Future[None]] = {}  # by number
-        self._fenced: dict[str, asyncio.Future[None]] = {}  # by the channel that is checked
-        self._marks: dict[str, asyncio.Future[None]] = {}  # of publications in no stream, on their way back
+        # Of publications in no stream that are on their way back: their channels, and who waits.
+        self._marks: dict[str, tuple[str, asyncio.Future[None]]] = {}
 
     def start(self, receiver: Receiver) -> None:
         """Begin."""
@@ -129,11 +129,14 @@ class Hearing:
             if new and result.position is not None and channel in self._feeds:
                 await self._came_back(channel, result.position)
             return result
-        mark = f"{self._id}.{next(self._numbers)}"
-        came = self._marks[mark] = asyncio.get_running_loop().create_future()
+        mark, name = f"{self._id}.{next(self._numbers)}", self._keys.published(channel)
+        came = asyncio.get_running_loop().create_future()
+        if not self._subscriber.hears(name):  # and what is heard only now may begin after this
+            came.set_result(None)
+        self._marks[mark] = channel, came
         try:
             result, new = await self._streams.publish_loose(publication, mark, idempotency_key)
-            if new and self._subscriber.hears(self._keys.published(channel)):
+            if new and self._subscriber.hears(name):
                 await _in_time(came)
         finally:
             del self._marks[mark]
@@ -158,22 +161,21 @@ class Hearing:
             return
         channel = self._keys.channel(name)
         if channel == COMMANDS:
-            await self._wait_for_missing()
+            await self._missing.over(_COMMAND_WAITS)
         item = envelope.parse(channel, message)
         if item is None:
             return
         feed = self._feeds.get(channel) if item.offset else None
         if feed is None or not isinstance(item, Publication):
             self._put(None, item)
-            if self._marks and (came := self._marks.get(envelope.mark_of(message))) is not None:
-                self._deliveries.put(Mark(came))
+            if self._marks and (known := self._marks.get(envelope.mark_of(message))) is not None:
+                self._deliveries.put(Mark(known[1]))
         elif feed.take(item):
             self._put(feed, item)
         elif feed.catching_up:
-            self._fall_behind(channel)
+            self._missing.add(channel)
             self._checks.want(channel)
-            if (fence := self._fenced.get(channel)) is not None:
-                fence.cancel()  # that something is missing is known now
+            self._fences.give_up(channel)
         if self._deliveries.full:
             await self._deliveries.room()
 
@@ -195,24 +197,27 @@ class Hearing:
             self._deliveries.put(Lost(channel))
 
     def _told(self, what: bytes, *arguments: bytes) -> None:
-        if what == b"fence" and (fence := self._fences.get(arguments[0])) is not None:
-            reach(fence)
+        if what == FENCE:
+            self._fences.heard(*arguments)
         elif what == b"done":
             self._orders.done(*arguments)
 
     def _subscribed(self, name: bytes) -> None:
         if name == self._own:
-            for channel, fence in self._fenced.items():  # what was told before is not heard any more
-                fence.cancel()
+            for channel in self._fences.give_up_all():  # what was told before is not heard any more
                 self._checks.want(channel)
         elif (channel := self._keys.channel(name)) in self._feeds:
             self._checks.want(channel)
 
     def _forgotten(self, name: bytes) -> None:
-        feed = self._feeds.pop(self._keys.channel(name), None)
+        channel = self._keys.channel(name)
+        feed = self._feeds.pop(channel, None)
         if feed is not None:
             _let_go(feed)
-        self._caught_up(self._keys.channel(name))
+        for marked, came in self._marks.values():
+            if marked == channel:
+                reach(came)
+        self._missing.discard(channel)
 
     def _failed(self, name: bytes) -> None:
         """Something of this name could not be taken: if it had a place, it is missing."""
@@ -222,10 +227,9 @@ class Hearing:
         """What was on its way does not come any more on this connection."""
         for feed in self._feeds.values():
             _let_go(feed)
-        for came in self._marks.values():
+        for _, came in self._marks.values():
             reach(came)
-        for fence in self._fences.values():
-            fence.cancel()
+        self._fences.give_up_all()
 
     # -- what was lost on the way -----------------------------------------------------------------------------------
 
@@ -254,7 +258,7 @@ class Hearing:
             feed.begin(top)
             if not feed.behind(top):
                 return
-            top = await self._look_behind_fence(channel, feed)
+            top = await self._fences.look(channel, feed.position)
             if top is None or not feed.behind(top):
                 return
         if channel == COMMANDS:  # comes after what was published before
@@ -262,47 +266,13 @@ class Hearing:
         if self._feeds.get(channel) is not feed:
             return
         feed.hold()
-        self._fall_behind(channel)
+        self._missing.add(channel)
         try:
             if await self._catch_up.run(channel, feed, top):
                 self._checks.want(channel)
         finally:
             if not feed.catching_up:
-                self._caught_up(channel)
-
-    async def _look_behind_fence(self, channel: str, feed: Feed) -> StreamPosition | None:
-        """Return where a stream stood when all has been heard that was published in it before; None if that failed."""
-        number = str(next(self._numbers)).encode()
-        fence = self._fences[number] = self._fenced[channel] = asyncio.get_running_loop().create_future()
-        try:
-            top = await self._streams.look(channel, feed.position, self._own, b"fence:" + number)
-            async with asyncio.timeout(_CHECK_INTERVAL):
-                await asyncio.wait([fence])
-        except TimeoutError:  # it is looked at again with all others
-            return None
-        finally:
-            del self._fences[number], self._fenced[channel]
-        return None if fence.cancelled() else top
-
-    # -- commands wait for what was published before ------------------------------------------------------------------
-
-    def _fall_behind(self, channel: str) -> None:
-        self._behind.add(channel)
-        self._all_here.clear()
-
-    def _caught_up(self, channel: str) -> None:
-        self._behind.discard(channel)
-        if not self._behind:
-            self._all_here.set()
-
-    async def _wait_for_missing(self) -> None:
-        """Wait, but not for ever, until nothing is missing before a command that came."""
-        if self._behind and COMMANDS not in self._behind:
-            try:
-                async with asyncio.timeout(_COMMAND_WAITS):
-                    await self._all_here.wait()
-            except TimeoutError:
-                pass
+                self._missing.discard(channel)
 
 
 async def _in_time(came: asyncio.Future[None]) -> None:
