@@ -8,7 +8,22 @@ import anyio
 import pytest
 
 from asgi_push.hub import batch
+from tests.hub.test_fanout import DirectCarrier
 from tests.sdk.peers import house
+
+
+async def test_the_only_receiver_keeps_its_position() -> None:
+    """Where its frames could be written at once, the publication is still counted: the next one is no gap."""
+    async with house(authenticate=lambda _: "ann") as home:
+        peer = await home.peer()
+        assert "subscribe" in await peer.ask("subscribe", channel="a")
+        carrier = DirectCarrier(home.push, "ann", peer.client)
+        for number in range(3):
+            await home.push.publish("a", number)
+            await home.push.hub.fanout.settled()
+        offsets = [(await peer.hear())["push"]["pub"]["offset"] for _ in range(3)]
+        assert offsets == [1, 2, 3]
+        assert len(carrier.writes) == 3
 
 
 async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
