@@ -3,7 +3,8 @@
 import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-SCHEMES = ("memory", "redis", "rediss")
+SCHEMES = ("memory", "redis", "rediss", "valkey", "valkeys", "unix")
+_TLS = ("rediss", "valkeys")
 
 # Of what redis-py reads from a URL: the rest is set here, where it is known what is relied on, and a URL would win.
 _TLS_OPTIONS = frozenset(
@@ -28,7 +29,10 @@ def check_broker_url(url: str) -> None:
             raise ValueError("must be memory:// alone: it is this process")
         return
     parts = urlsplit(url)
-    _check_server(parts)
+    if scheme == "unix":
+        _check_socket(parts)
+    else:
+        _check_server(parts)
     _check_options(scheme, parts)
 
 
@@ -48,19 +52,24 @@ def _check_server(parts: SplitResult) -> None:
         raise ValueError("must end with the number of the database, such as /0")
 
 
+def _check_socket(parts: SplitResult) -> None:
+    if parts.hostname or parts.fragment or not parts.path.strip("/"):
+        raise ValueError("must have the absolute path of a socket, as in unix:///run/redis/redis.sock")
+
+
 def _check_options(scheme: str, parts: SplitResult) -> None:
     names = set()
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in names:
             raise ValueError(f"must not have the option {name} twice")
         names.add(name)
-        if name in _TLS_OPTIONS and scheme != "rediss":
+        if name in _TLS_OPTIONS and scheme not in _TLS:
             raise ValueError(f"must begin with rediss:// to have the option {name}")
         if name not in _TLS_OPTIONS and name != "db":
             raise ValueError(f"must not have the option {name!r:.40}: a URL may have db, and with rediss:// ssl_...")
         if not _usable(name, value):
             raise ValueError(f"must not have {value!r:.40} as {name}")
-    if "db" in names and parts.path.strip("/"):
+    if "db" in names and scheme != "unix" and parts.path.strip("/"):
         raise ValueError("must name its database once: as /0 or as ?db=0")
 
 

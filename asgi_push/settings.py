@@ -39,7 +39,9 @@ class Settings:
     )
     http_path: str = _setting("/push", values.base_path, "base of the HTTP endpoints below it")
     broker: str = _setting(
-        "memory://", values.broker, "what carries publications: memory://, redis://host:port/db, rediss://"
+        "memory://",
+        values.broker,
+        "what carries publications: memory://, redis://host:port/db, rediss://, valkey://, valkeys://, unix:///socket?db=0",
     )
     redis_prefix: str = _setting(
         "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"

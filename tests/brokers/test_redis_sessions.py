@@ -10,12 +10,13 @@ from typing import Any
 
 import anyio
 import pytest
+from redis import Redis
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsError
 from tests import asgi
 from tests.asgi import Client, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
-from tests.servers import HOST, find_program, free_port, run_server
+from tests.servers import HOST, find_program, free_port, run_redis, run_server
 
 SDK = "/connection/websocket"
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
@@ -216,6 +217,19 @@ async def test_tls_and_access_rules(tmp_path: Path, certificate: Path) -> None:
         async with asgi.pushing(broker=url, redis_prefix="other") as (push, _):
             with pytest.raises(BrokerError, match="ermission"):
                 await push.send_to_user("ann", "hello")
+
+
+@pytest.mark.parametrize("scheme", ["unix", "valkey"])
+async def test_other_ways_to_the_same(scheme: str, tmp_path: Path) -> None:
+    """A socket of this machine, in a database of its own, and the other name of the server."""
+    with run_redis(tmp_path, "--unixsocket", f"{tmp_path}/a b.sock") as redis:
+        url = f"unix://{tmp_path}/a%20b.sock?db=3" if scheme == "unix" else f"valkey://{HOST}:{redis.port}/3"
+        async with asgi.pushing(broker=url) as (push, server):
+            client = await server.connect("/ws/ann")
+            assert (await push.send_to_user("ann", "hello")).position
+            assert await client.receive() == "hello"
+            with Redis(port=redis.port, db=3) as look:
+                assert look.dbsize()
 
 
 def test_settings_of_redis() -> None:

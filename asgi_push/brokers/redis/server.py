@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -31,6 +32,9 @@ _NODE_TIME = 1.0
 
 # How often it is asked who is in a cluster while a node does not answer, in seconds.
 _LOOK_EVERY = 0.2
+
+# Another name for the same: what redis-py does not know.
+_VALKEY = re.compile(r"\Avalkey(?=s?://)")
 
 # Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
 _FIXED = frozenset(
@@ -83,7 +87,9 @@ class Server:
     def __init__(self, url: str) -> None:
         self._url = url = _stripped(url)
         # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
-        self._options: dict[str, Any] = {"protocol": 2, "socket_keepalive": True, "client_name": "asgi_push"}
+        self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
+        if not url.startswith("unix:"):
+            self._options["socket_keepalive"] = True
         pool = self._pool = ConnectionPool.from_url(
             url,
             socket_timeout=None,
@@ -93,7 +99,7 @@ class Server:
         )
         self._nodes: list[ClusterNode] = []  # if it is a cluster
         self._subscribed_to = ""  # the node of the last connection
-        self.name = "Redis at {host}:{port}".format_map({"host": "localhost", "port": 6379, **pool.connection_kwargs})
+        self.name = f"Redis at {_address(pool.connection_kwargs)}"
         self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def connection(self) -> AbstractConnection:
@@ -149,8 +155,16 @@ class Server:
         self._nodes = nodes
 
 
+def _address(kwargs: dict[str, Any]) -> str:
+    """Return where connections go to: the path of a socket, or host and port."""
+    if "path" in kwargs:
+        return str(kwargs["path"])
+    return "{host}:{port}".format_map({"host": "localhost", "port": 6379, **kwargs})
+
+
 def _stripped(url: str) -> str:
-    """Return a URL without options that would break what is done here; those of a URL win over all others."""
+    """Return a URL as redis-py knows it, without options that would break what is done here: they would win."""
+    url = _VALKEY.sub("redis", url)
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)
     kept = [(name, value) for name, value in options if name not in _FIXED]
