@@ -87,9 +87,10 @@ class Swallowing:
         await asyncio.gather(self._pump(reader, writer_of_redis), self._pump(reader_of_redis, writer))
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            if target not in self.deaf or b"\r\nmessage\r\n" not in data:
-                target.write(data)
+        with suppress(ConnectionError):  # a reset is an end like any other
+            while data := await source.read(65_536):
+                if target not in self.deaf or b"\r\nmessage\r\n" not in data:
+                    target.write(data)
         target.close()
 
     def swallow(self) -> None:
