@@ -8,7 +8,10 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect
+from asgi_push.encoding import encode
 from asgi_push.hub import fanout, writers
+from asgi_push.messages import Publication
+from asgi_push.protocols import plain
 from tests.asgi import pushing, until
 from tests.hub.test_fanout import DirectCarrier
 
@@ -173,3 +176,61 @@ async def test_those_who_write_at_once_let_others_have_their_turn(monkeypatch: p
         assert written_before[0] <= 4
         for client in clients:
             assert await client.receive() == "x"
+
+
+@pytest.mark.usefixtures("_step_by_step")
+async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> None:
+    """Once it has left it is told nothing of the channel; the others are."""
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}") for number in range(4)]
+        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        for number in range(4):
+            await push.subscribe(str(number), "news")
+        await push.publish("news", "of the channel")
+        await push.send_to_all("for all")
+        while not carriers[0].writes:
+            await anyio.lowlevel.checkpoint()
+        assert not carriers[-1].writes
+        push.hub.unsubscribe(push.sessions("3")[0], "news")
+        for client in clients[:-1]:
+            assert [await client.receive(), await client.receive()] == ["of the channel", "for all"]
+        assert await clients[-1].receive() == "for all"
+
+
+async def test_nothing_is_written_to_a_session_that_has_ended() -> None:
+    """Its carrier stays held when its queue is done with."""
+    async with pushing() as (push, server):
+        client = await server.connect("/ws/alice")
+        carrier = DirectCarrier(push, "alice", client)
+        (session,) = push.sessions()
+        await session.close()
+        assert (await client.receive_close()).code == Disconnect.FORCE.code
+        await until(lambda: session.queue is None)
+        assert carrier.held
+
+
+async def test_who_waits_for_room_waits_until_half_of_the_queue_is_free() -> None:
+    """And not until all of it is."""
+    async with pushing(queue_messages=10) as (push, server), anyio.create_task_group() as tasks:
+        client = await server.connect("/ws/alice")
+        (session,) = push.sessions()
+        went_on: list[int] = []
+
+        async def wait() -> None:
+            await push.hub.room(session)
+            went_on.append(len(session.queue) if session.queue is not None else 0)
+
+        client.block()
+        for number in range(9):
+            push.hub.send_wire(session, plain.CODEC.encode(Publication("", encode(str(number)))))
+        await client.blocked()
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert went_on == []
+        while not went_on:
+            client.unblock()
+            client.block()
+            await client.blocked()
+            await anyio.wait_all_tasks_blocked()
+        assert 0 < went_on[0] <= 5
+        client.unblock()

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from asgi_push import BrokerError
 from asgi_push.hub import batch
 from tests.hub.test_fanout import DirectCarrier
 from tests.sdk.peers import house
@@ -52,3 +53,18 @@ async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> N
         assert (message["id"], message["error"]["code"]) == (2, 100)
         assert "subscribe" not in str(told) or "unsubscribe" in str(told)
         assert "a" not in home.push.sessions()[0].channels
+
+
+async def test_a_broker_that_fails_leaves_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client gets an error, and may try again."""
+
+    async def fail(*args: Any) -> Any:
+        raise BrokerError("it is away")
+
+    async with house() as home:
+        peer = await home.peer()
+        with monkeypatch.context() as away:
+            away.setattr(home.push.hub.broker, "history", fail)
+            assert await peer.error("subscribe", channel="a") == 100
+        assert "a" not in home.push.sessions()[0].channels
+        assert "subscribe" in await peer.ask("subscribe", channel="a")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asgi_push.protocols.sse import LastId
 from asgi_push.sse import carrier
 from tests.sse.test_streams import begin, open_stream, streaming
 
@@ -53,7 +54,7 @@ async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pyte
     direct: Any = Direct()
     monkeypatch.setattr(carrier, "recognise_stream", lambda send: direct)
     async with streaming(everybody=False) as (push, server):
-        stream = await begin(server)
+        stream = await begin(server, "channels=news,other")
         stream.client.block()
         await stream.client.blocked()  # the headers
         stream.client.unblock()
@@ -68,3 +69,19 @@ async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pyte
         await push.publish("news", "second")
         await push.hub.fanout.settled()
         assert b"data: second" in direct.written[0]
+        await push.publish("other", "third")
+        await push.hub.fanout.settled()
+        (last,) = IDS.findall(direct.written[1])
+        position = LastId(last.decode()).position("news")
+        assert position is not None
+        assert position.offset == 2, "what was written directly counts"
+
+
+async def test_a_stream_that_is_closed_waits_for_no_client() -> None:
+    """The application returns once the end is sent, whether or not the server says that the client has left."""
+    async with streaming(everybody=False) as (push, server):
+        stream = await open_stream(server)
+        (session,) = push.sessions()
+        await session.close()
+        await stream.end()
+        await stream.client.ended()
