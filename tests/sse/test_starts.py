@@ -85,3 +85,16 @@ async def test_a_stream_that_is_closed_waits_for_no_client() -> None:
         await session.close()
         await stream.end()
         await stream.client.ended()
+
+
+async def test_an_id_says_where_the_stream_is_in_each_channel() -> None:
+    """Also of what was sent before it, in another."""
+    async with streaming(everybody=False) as (push, server):
+        stream = await open_stream(server, "channels=news,other")
+        offsets = []
+        for channel in ("news", "other", "news"):
+            await push.publish(channel, "x")
+            last = LastId((await stream.next()).id)
+            places = [last.position(name) for name in ("news", "other")]
+            offsets.append([place.offset for place in places if place is not None])
+        assert offsets == [[1, 0], [1, 1], [2, 1]]
