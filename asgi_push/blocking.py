@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .disconnect import Disconnect
-from .hub.thread import LoopThread
 from .messages import ClientInfo, History, PresenceStats, PublishResult, StreamPosition
+from .runner.loop_thread import LoopThread
 
 
 class Blocking:

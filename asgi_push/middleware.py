@@ -7,20 +7,20 @@ from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .endpoints.centrifuge.endpoint import serve_sdk
+from .endpoints.health import serve_health
 from .errors import SettingsError
-from .http.health import serve_health
-from .hub.tasks import in_event_loop
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
 from .routes import hidden_routes, root_path
-from .sdk.serve import serve_sdk
+from .runtime.tasks import in_event_loop
 from .settings import Settings
 from .transports.hypercorn import drain_at_the_end_of_hypercorn
 from .transports.websocket import serve_websocket
 
 if TYPE_CHECKING:
-    from .console.serve import Console
+    from .endpoints.console.endpoint import Console
 
 # An api_key of fewer characters is one that somebody thought of. The right one is always served, however many wrong
 # ones came, so it must be too many to try.
@@ -198,7 +198,7 @@ class Path:
 
 
 def _make_console() -> "Console":
-    from .console.serve import Console  # noqa: PLC0415  # most servers have none
+    from .endpoints.console.endpoint import Console  # noqa: PLC0415  # most servers have none
 
     return Console()
 
@@ -211,15 +211,15 @@ def _http_paths(settings: Settings, console: "Console | None") -> list[Path]:
     base = settings.http_path.rstrip("/")
     paths = [Path(base + "/health", serve_health)]
     if settings.api_key:
-        from .http.api import serve_api  # noqa: PLC0415
+        from .endpoints.api.endpoint import serve_api  # noqa: PLC0415
 
         paths.append(Path(base + "/api/{method}", serve_api))
     if settings.sse:
-        from .sse.serve import serve_events  # noqa: PLC0415
+        from .endpoints.sse.endpoint import serve_events  # noqa: PLC0415
 
         paths.append(Path(base + "/events", serve_events))
     if settings.metrics:
-        from .http.metrics import serve_metrics  # noqa: PLC0415
+        from .endpoints.metrics import serve_metrics  # noqa: PLC0415
 
         paths.append(Path(base + "/metrics", serve_metrics))
     if console is not None:

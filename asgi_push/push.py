@@ -10,17 +10,14 @@ from starlette.requests import HTTPConnection
 from .blocking import Blocking
 from .brokers import Broker, PresenceStore
 from .brokers.factory import make_broker
+from .brokers.instrumented import MeasuredBroker
+from .channels import Namespaces
 from .disconnect import Disconnect
 from .encoding import Encoder
-from .hub.commands import encode_command
+from .hub.control import encode_command
 from .hub.drain import drain
-from .hub.home import Home
 from .hub.hooks import Hook, Hooks
 from .hub.hub import Hub
-from .hub.measured import MeasuredBroker
-from .hub.namespaces import Namespaces
-from .hub.startup import check_hooks, settings_in_force
-from .hub.thread import LoopThread
 from .jsonable import Default
 from .messages import (
     ChannelOptions,
@@ -45,6 +42,9 @@ from .names import (
     check_user_channel,
     user_channel,
 )
+from .options import check_hooks, settings_in_force
+from .runner.hub_runner import Home
+from .runner.loop_thread import LoopThread
 from .session import Session
 from .settings import Settings
 

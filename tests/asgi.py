@@ -14,8 +14,10 @@ from anyio.abc import TaskGroup
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware
-from asgi_push.hub import hub, timer, writers
-from asgi_push.sdk import client as sdk_client
+from asgi_push.delivery import writers
+from asgi_push.endpoints.centrifuge import client as sdk_client
+from asgi_push.hub import hub
+from asgi_push.runtime import timer
 from asgi_push.transports import handshake
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.

@@ -19,16 +19,20 @@ FLOORS = [
     {"setting_values"},
     {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},
-    {"protocols"},  # wire
+    {"protocols"},  # bytes in, messages out
     {"session"},
-    {"brokers", "metrics"},  # edges
+    {"clock"},
+    {"metrics"},
+    {"runtime"},  # the event loop and the process
+    {"options"},
+    {"brokers", "delivery"},  # between processes, and to the transports
+    {"channels"},
     {"hub"},
+    {"runner"},
     {"blocking"},
-    {"push"},  # face
-    {"transports"},  # carriers
-    {"sdk", "sse"},
-    {"http"},
-    {"console"},
+    {"push"},  # what applications call
+    {"transports"},  # what carries a session
+    {"endpoints"},  # what serves a path
     {"lifespan", "routes"},
     {"middleware"},
     {"__init__"},

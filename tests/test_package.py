@@ -50,7 +50,11 @@ def test_wheel_holds_the_package(wheel: Path) -> None:
         names = set(archive.namelist())
     held = {name for name in names if ".dist-info/" not in name}
     assert held == files_below("asgi_push")
-    assert {"asgi_push/py.typed", "asgi_push/demo/page/index.html", "asgi_push/console/page/index.html"} <= held
+    assert {
+        "asgi_push/py.typed",
+        "asgi_push/demo/page/index.html",
+        "asgi_push/endpoints/console/page/index.html",
+    } <= held
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 

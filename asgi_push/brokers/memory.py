@@ -15,7 +15,7 @@ from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
 from . import IDEMPOTENCY_TTL, OUTAGES, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
-from .sharing import Recoveries
+from .coalescing import Recoveries
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..disconnect import Disconnect
+from ..runtime.background import Background
+from ..runtime.failures import Failures
+from ..runtime.tasks import current_task, ends_task
+from ..runtime.threads import Threads
+from ..runtime.time_slice import SharedSlice
 from ..sendqueue import SendQueue
 from ..session import HookCall, Session
 from ..settings import Settings
-from .background import Background
-from .failures import Failures
 from .intake import Intake
-from .slices import SharedSlice
-from .tasks import current_task, ends_task
-from .threads import Threads
 
 Hook = Callable[..., Awaitable[Any] | Any]
 

@@ -9,6 +9,9 @@ from typing import Any
 import anyio
 
 from ..brokers import Broker, PresenceStore
+from ..channels import Namespaces
+from ..delivery.fanout import Fanout
+from ..delivery.writers import Writer, Writers
 from ..disconnect import Disconnect
 from ..encoding import Encoder
 from ..errors import BrokerError
@@ -19,23 +22,20 @@ from ..metrics.counters import Counters
 from ..names import EVERYBODY, user_channel, user_of
 from ..protocols import WireMessage
 from ..registry import Registry
+from ..runtime.background import Background
+from ..runtime.failures import Failures
+from ..runtime.tasks import Turns, supervise
+from ..runtime.threads import HookThreads
+from ..runtime.timer import Timer
+from ..runtime.workers import warn_of_siblings
 from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .admission import Admission, Refused
-from .announcements import Announcements
-from .background import Background
-from .failures import Failures
-from .fanout import Fanout
 from .ghosts import Ghosts
 from .hooks import Hook, HookCalls, Hooks
-from .namespaces import Namespaces
-from .numbers import Numbers
+from .join_leave import Announcements
 from .pieces import Pieces
-from .siblings import warn_of_siblings
-from .tasks import Turns, supervise
-from .threads import HookThreads
-from .timer import Timer
-from .writers import Writer, Writers
+from .stats import Numbers
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
 _SHUTDOWN_TIME = 3.0

@@ -9,8 +9,8 @@ import anyio
 
 from ..disconnect import Disconnect
 from ..logs import RateLimit
+from ..runtime.time_slice import SharedSlice
 from ..session import Session, State
-from .slices import SharedSlice
 
 # A client whose calls wait is closed when none of them was carried out for so long, in seconds: less than the 8 s that
 # an SDK client has for its pong, which is not read meanwhile.

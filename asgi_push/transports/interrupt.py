@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 import anyio
 
-from ..hub.tasks import on_trio
+from ..runtime.tasks import on_trio
 
 
 class Interrupt(Protocol):

@@ -17,7 +17,7 @@ import anyio
 from starlette.types import Scope
 
 from ..hub.hub import Hub
-from ..hub.threads import Threads
+from ..runtime.threads import Threads
 
 # So many probes that nobody answers end a connection, and they take two thirds of the time.
 _PROBES = 5

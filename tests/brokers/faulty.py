@@ -13,7 +13,13 @@ import psutil
 import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers.redis import hearing, link, orders, outage, pulse, server, subscriber
+from asgi_push.brokers.redis import connection as server
+from asgi_push.brokers.redis import consumer as hearing
+from asgi_push.brokers.redis import control as orders
+from asgi_push.brokers.redis import health as outage
+from asgi_push.brokers.redis import loopback as pulse
+from asgi_push.brokers.redis import pipeline as link
+from asgi_push.brokers.redis import subscriber
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 

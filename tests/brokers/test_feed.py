@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from asgi_push import StreamPosition
-from asgi_push.brokers.redis import feed as feeds
-from asgi_push.brokers.redis.feed import Feed
+from asgi_push.brokers.redis import cursor as feeds
+from asgi_push.brokers.redis.cursor import Feed
 from asgi_push.messages import Publication
 from tests.brokers.contract import publication
 

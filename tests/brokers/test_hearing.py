@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from asgi_push import StreamPosition
 from asgi_push.brokers import Receiver
-from asgi_push.brokers.redis import envelope, feed
-from asgi_push.brokers.redis.feed import Feed
-from asgi_push.brokers.redis.hearing import Hearing
+from asgi_push.brokers.redis import cursor as feed
+from asgi_push.brokers.redis import envelope
+from asgi_push.brokers.redis.consumer import Hearing
+from asgi_push.brokers.redis.cursor import Feed
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.streams import Reading
 from asgi_push.messages import Notice, Publication

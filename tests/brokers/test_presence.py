@@ -15,11 +15,11 @@ from asgi_push import BrokerError, ClientInfo, Session, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.redis import liveness, presence
+from asgi_push.brokers.redis.connection import Server as RedisServer
+from asgi_push.brokers.redis.health import Outage
 from asgi_push.brokers.redis.keys import Keys
-from asgi_push.brokers.redis.link import Link
-from asgi_push.brokers.redis.outage import Outage
+from asgi_push.brokers.redis.pipeline import Link
 from asgi_push.brokers.redis.presence import RedisPresence
-from asgi_push.brokers.redis.server import Server as RedisServer
 from asgi_push.encoding import Encoder
 from asgi_push.registry import Registry
 from asgi_push.session import Subscription

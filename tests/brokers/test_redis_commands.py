@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, Session
-from asgi_push.brokers.redis import orders
+from asgi_push.brokers.redis import control as orders
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import publication

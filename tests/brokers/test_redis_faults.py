@@ -14,7 +14,10 @@ import pytest
 
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import envelope, hearing, link, server
+from asgi_push.brokers.redis import connection as server
+from asgi_push.brokers.redis import consumer as hearing
+from asgi_push.brokers.redis import envelope
+from asgi_push.brokers.redis import pipeline as link
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
-from asgi_push.brokers.redis import hearing
+from asgi_push.brokers.redis import consumer as hearing
 from tests.asgi import until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.brokers.station import KEPT, Station, publish, publish_surely, station

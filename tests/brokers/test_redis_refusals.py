@@ -16,11 +16,12 @@ from redis.exceptions import ResponseError
 
 from asgi_push import BrokerError, Push
 from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import probe, scripts, version
+from asgi_push.brokers.redis import requirements as probe
+from asgi_push.brokers.redis import scripts, version
 from asgi_push.brokers.redis.broker import RedisBroker
+from asgi_push.brokers.redis.connection import AloneWire
+from asgi_push.brokers.redis.health import reason, words
 from asgi_push.brokers.redis.keys import Keys
-from asgi_push.brokers.redis.outage import reason, words
-from asgi_push.brokers.redis.server import AloneWire
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import Process, publication

@@ -10,8 +10,8 @@ import pytest
 
 from asgi_push import StreamPosition
 from asgi_push.brokers import StreamOptions
+from asgi_push.brokers.coalescing import Shared
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.brokers.sharing import Shared
 from tests.brokers.contract import publication
 
 

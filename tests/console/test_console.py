@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from asgi_push.console.login import COOKIE, Forged, expiry, issue
+from asgi_push.endpoints.console.login import COOKIE, Forged, expiry, issue
 from tests import servers
 from tests.console.app import KEY
 from tests.metrics.test_numbers import of, parse

@@ -12,8 +12,9 @@ import orjson
 import pytest
 
 from asgi_push import Push
-from asgi_push.console import feed, serve
-from asgi_push.console.login import COOKIE, LIFETIME, issue
+from asgi_push.endpoints.console import endpoint as serve
+from asgi_push.endpoints.console import feed
+from asgi_push.endpoints.console.login import COOKIE, LIFETIME, issue
 from tests.asgi import PATIENCE, Client, Clock, Refused, Server, pushing, until
 
 KEY = "k"

@@ -11,10 +11,11 @@ import pytest
 
 from asgi_push import BrokerError, Disconnect, Push, SettingsError
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.console import feed, lists
-from asgi_push.console.lists import list_channels, list_sessions, show_channel, show_session
-from asgi_push.console.sampling import Sampler
-from asgi_push.console.wishes import Action, Unclear, View, read
+from asgi_push.endpoints.console import feed
+from asgi_push.endpoints.console import views as lists
+from asgi_push.endpoints.console.requests import Action, Unclear, View, read
+from asgi_push.endpoints.console.sampling import Sampler
+from asgi_push.endpoints.console.views import list_channels, list_sessions, show_channel, show_session
 from asgi_push.metrics.counters import Counters
 from asgi_push.sendqueue import SendQueue
 from tests.asgi import PATIENCE, pushing

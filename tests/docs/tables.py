@@ -11,7 +11,7 @@ from pathlib import Path
 
 from asgi_push import Disconnect, Settings
 from asgi_push.cli import main
-from asgi_push.http.fields import BATCH, FIELDS
+from asgi_push.endpoints.api.fields import BATCH, FIELDS
 from asgi_push.protocols import plain
 from tests.benchmarks import page
 from tests.docs import docstrings

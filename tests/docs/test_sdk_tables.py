@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 
 from asgi_push import ChannelOptions, Disconnect, Push
+from asgi_push.endpoints.centrifuge import client
 from asgi_push.messages import ClientInfo
 from asgi_push.protocols.centrifuge import ErrorCode
-from asgi_push.sdk import client
 from tests.docs.test_tables import DOCS, rows
 
 CLOSE_CODES = "reference/close-codes.md"

@@ -13,8 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware
 from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.endpoints.api.fields import FIELDS, METHODS
 from asgi_push.errors import BrokerError
-from asgi_push.http.fields import FIELDS, METHODS
 from tests.asgi import serve
 from tests.http.posting import KEY, api
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_push.http.glob import compile_glob
+from asgi_push.endpoints.api.glob import compile_glob
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from asgi_push import Push, PushMiddleware
-from asgi_push.console.login import COOKIE, issue
-from asgi_push.http.key import WrongKeys
+from asgi_push.endpoints.api_key import WrongKeys
+from asgi_push.endpoints.console.login import COOKIE, issue
 from tests.asgi import Refused, Server, nothing, serve
 
 KEY = "a key that is long enough"

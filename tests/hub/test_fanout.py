@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from asgi_push import Push, PushMiddleware
-from asgi_push.hub import fanout
+from asgi_push.delivery import fanout
 from tests.asgi import Client, nothing, pushing, serve
 
 

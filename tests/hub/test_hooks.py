@@ -12,10 +12,10 @@ import pytest
 
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 from asgi_push.hub import hooks, hub, intake
-from asgi_push.hub.background import Background
-from asgi_push.hub.failures import Failures
-from asgi_push.hub.threads import Threads
 from asgi_push.metrics.counters import Counters
+from asgi_push.runtime.background import Background
+from asgi_push.runtime.failures import Failures
+from asgi_push.runtime.threads import Threads
 from tests.asgi import Closed, nothing, pushing, serve, until
 
 Log = list[tuple[str, Any]]

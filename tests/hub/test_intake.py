@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Session
-from asgi_push.hub import intake, slices
+from asgi_push.hub import intake
+from asgi_push.runtime import time_slice as slices
 from tests.asgi import Clock, pushing, until
 from tests.sdk.peers import house
 

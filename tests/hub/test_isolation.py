@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Session
-from asgi_push.hub.background import Background
-from asgi_push.hub.failures import Failures
-from asgi_push.hub.tasks import on_trio, supervise
 from asgi_push.metrics.counters import Counters
+from asgi_push.runtime.background import Background
+from asgi_push.runtime.failures import Failures
+from asgi_push.runtime.tasks import on_trio, supervise
 from tests.asgi import Clock, Refused, pushing, until
 
 RAISED: dict[str, Callable[[], BaseException]] = {

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect
+from asgi_push.delivery import fanout, writers
 from asgi_push.encoding import encode
-from asgi_push.hub import fanout, writers
 from asgi_push.messages import Publication
 from asgi_push.protocols import plain
 from tests.asgi import pushing, until

@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 from asgi_push import Push
-from asgi_push.hub import sigterm
-from asgi_push.hub.sigterm import Sigterm
+from asgi_push.runtime import sigterm
+from asgi_push.runtime.sigterm import Sigterm
 from tests.asgi import PATIENCE, until
 
 came: list[int] = []

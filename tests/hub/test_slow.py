@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Push, Session
-from asgi_push.hub import hub, writers
+from asgi_push.delivery import writers
+from asgi_push.hub import hub
 from asgi_push.sendqueue import MAX_URGENT
 from tests.asgi import Client, Clock, Server, pushing, until
 

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from asgi_push import ChannelOptions, Push, PushMiddleware, Settings, SettingsError
-from asgi_push.hub.startup import ARGUMENTS
+from asgi_push.options import ARGUMENTS
 
 
 def taking(count: int) -> Callable[..., None]:

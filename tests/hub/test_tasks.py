@@ -6,11 +6,11 @@ import anyio
 import pytest
 
 from asgi_push import NotRunningError
-from asgi_push.hub import tasks
-from asgi_push.hub.background import Background
-from asgi_push.hub.failures import Failures
-from asgi_push.hub.tasks import Signal, supervise
 from asgi_push.metrics.counters import Counters
+from asgi_push.runtime import tasks
+from asgi_push.runtime.background import Background
+from asgi_push.runtime.failures import Failures
+from asgi_push.runtime.tasks import Signal, supervise
 from tests.asgi import PATIENCE, pushing, until
 
 

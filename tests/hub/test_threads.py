@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from asgi_push import Push, PushMiddleware, Session
-from asgi_push.hub.threads import MOST, Threads
+from asgi_push.runtime.threads import MOST, Threads
 from tests.asgi import nothing, pushing, serve, until
 
 

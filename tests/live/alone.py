@@ -7,7 +7,7 @@ import anyio
 from starlette.applications import Starlette
 
 from asgi_push import PushMiddleware
-from asgi_push.hub import siblings
+from asgi_push.runtime import workers as siblings
 
 siblings._GRACE = 0.2
 

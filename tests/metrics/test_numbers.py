@@ -126,7 +126,7 @@ async def test_heartbeat_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time from a ping to its pong is measured."""
     clock = Clock(monkeypatch)
     async with pushing(metrics=True, ping_interval=30) as (push, server):
-        monkeypatch.setattr("asgi_push.sdk.client.time", clock)
+        monkeypatch.setattr("asgi_push.endpoints.centrifuge.client.time", clock)
         client = await connect_sdk(server)
         await client.receive()
         await clock.advance(push, 31)
@@ -340,7 +340,7 @@ def test_a_late_thread_writes_nothing_older(tmp_path: Path) -> None:
 
 async def test_shared_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process writes its numbers by itself, for those that are asked."""
-    monkeypatch.setattr("asgi_push.hub.numbers.INTERVAL", 0.01)
+    monkeypatch.setattr("asgi_push.hub.stats.INTERVAL", 0.01)
     async with sharing(tmp_path, monkeypatch) as (_, server):
         await server.connect("/ws/alice")
         reader = SharedNumbers(tmp_path, "reader")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
-from asgi_push.hub import batch, writers
+from asgi_push.delivery import batch, writers
+from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
-from asgi_push.sdk import serve
 from asgi_push.session import State
 from tests import asgi
 from tests.sdk.simulation import LateBroker, SdkModel

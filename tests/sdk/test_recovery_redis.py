@@ -24,7 +24,7 @@ from asgi_push import BrokerError, ChannelOptions, Credentials, Push, PushMiddle
 from asgi_push.brokers.redis import envelope
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
-from asgi_push.hub.commands import encode_command
+from asgi_push.hub.control import encode_command
 from asgi_push.messages import Publication
 from asgi_push.metrics.counters import Counters
 from asgi_push.stream import Recovery

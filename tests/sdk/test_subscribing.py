@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.hub import batch
+from asgi_push.delivery import batch
 from tests.hub.test_fanout import DirectCarrier
 from tests.sdk.peers import house
 

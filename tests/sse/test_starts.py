@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_push.protocols.sse import LastId
-from asgi_push.sse import carrier
+from asgi_push.transports import event_stream as carrier
 from tests.sse.test_streams import begin, open_stream, streaming
 
 IDS = re.compile(rb"^id: (.*)$", re.MULTILINE)

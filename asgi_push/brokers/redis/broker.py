@@ -8,13 +8,13 @@ from ...errors import BrokerError
 from ...messages import History, Notice, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from .. import Receiver, StreamOptions
-from ..sharing import Recoveries
-from .hearing import Hearing
+from ..coalescing import Recoveries
+from .connection import Server
+from .consumer import Hearing
+from .health import Outage
 from .keys import Keys
-from .link import Link
-from .outage import Outage
-from .pulse import Pulse
-from .server import Server
+from .loopback import Pulse
+from .pipeline import Link
 from .stopping import to_the_end
 from .streams import Streams
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ...errors import BrokerError
 from .keys import Keys
-from .link import Link
+from .pipeline import Link
 
 # For how long a process is taken to live after it said so, and how often it does, in seconds: two may be late or lost.
 _EXPIRY, _EVERY = 6.0, 2.0

@@ -19,8 +19,8 @@ from ...session import Session, Subscription
 from ...settings import Settings
 from .. import Evict, Watched, present
 from .keys import Keys
-from .link import Link
 from .liveness import Liveness
+from .pipeline import Link
 from .presence_scripts import ADMIT, FORGET, UPDATE
 from .scripts import Script
 

@@ -10,7 +10,7 @@ from ...stream import Recovery
 from .. import IDEMPOTENCY_TTL, StreamOptions
 from . import envelope
 from .keys import Keys
-from .link import Link
+from .pipeline import Link
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
 # How long a position outlives the publications and the last session that was in the channel, in seconds: a client that

@@ -9,9 +9,9 @@ from redis.asyncio.connection import AbstractConnection
 
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
-from .outage import Deaf, Outage, backoffs
-from .pulse import Pulse
-from .server import CONNECT_TIME, Server
+from .connection import CONNECT_TIME, Server
+from .health import Deaf, Outage, backoffs
+from .loopback import Pulse
 
 # A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
 _SILENCE = 4.0

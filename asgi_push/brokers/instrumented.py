@@ -1,0 +1,92 @@
+"""A broker whose requests are timed and counted, as far as metrics or the console want that."""
+
+import time
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
+
+from ..errors import BrokerError
+from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..metrics.counters import Counters
+from ..stream import Recovery
+from . import Broker, Receiver, StreamOptions
+
+T = TypeVar("T")
+
+
+class MeasuredBroker:
+    """Passes everything on to ``broker``, and counts it."""
+
+    def __init__(self, broker: Broker, counters: Counters) -> None:
+        self._broker = broker
+        self._counters = counters
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can do its work now."""
+        return self._broker.connected
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot do its work now."""
+        return self._broker.problem
+
+    @property
+    def outages(self) -> Mapping[str, int]:
+        """How often it could not, by why."""
+        return self._broker.outages
+
+    async def _measure(self, operation: str, request: Awaitable[T]) -> T:
+        began = time.monotonic()
+        try:
+            return await request
+        except BrokerError:
+            self._counters.broker_errors[operation] += 1
+            raise
+        finally:
+            self._counters.broker[operation].observe(time.monotonic() - began)
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin."""
+        await self._broker.start(receiver)
+
+    async def stop(self) -> None:
+        """End."""
+        await self._broker.stop()
+
+    async def publish(
+        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
+    ) -> PublishResult:
+        """Publish; what was published with this key before counts again."""
+        result = await self._measure("publish", self._broker.publish(publication, stream, idempotency_key))
+        self._counters.published += 1
+        return result
+
+    async def announce(self, notice: Notice) -> None:
+        """Announce."""
+        await self._measure("announce", self._broker.announce(notice))
+
+    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+        """Read a stream."""
+        return await self._measure("history", self._broker.history(channel, limit, since, reverse))
+
+    async def recover(self, channel: str, since: StreamPosition) -> Recovery:
+        """Recover, and count what became of it."""
+        recovery = await self._measure("recover", self._broker.recover(channel, since))
+        self._counters.recoveries["recovered" if recovery.recovered else "unrecoverable"] += 1
+        return recovery
+
+    async def remove_history(self, channel: str) -> None:
+        """Forget what a channel keeps."""
+        await self._measure("remove_history", self._broker.remove_history(channel))
+
+    async def command(self, message: bytes) -> None:
+        """Command."""
+        await self._measure("command", self._broker.command(message))
+
+    async def join(self, channel: str, *, kept: bool) -> None:
+        """Join."""
+        await self._measure("join", self._broker.join(channel, kept=kept))
+
+    def leave(self, channel: str) -> None:
+        """Leave."""
+        self._broker.leave(channel)

@@ -1,0 +1,329 @@
+"""One Redis server, or a cluster, as redis-py speaks to it."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis import exceptions
+from redis.asyncio import ConnectionPool, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from .health import reason
+from .version import check_version
+
+Command = tuple[bytes | str | int, ...]
+
+# What a TCP connection, TLS and authentication may take, in seconds.
+CONNECT_TIME = 3.0
+
+# A connection that was used so many seconds ago is taken for good; one that was idle for longer is looked at before.
+_FRESH = 0.5
+
+# What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
+# the cluster has not put another in its place.
+_NODE_TIME = 1.0
+
+# How often it is asked who is in a cluster while a node does not answer, in seconds.
+_LOOK_EVERY = 0.2
+
+# Another name for the same: what redis-py does not know.
+_VALKEY = re.compile(r"\Avalkey(?=s?://)")
+
+# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
+_FIXED = frozenset(
+    {"protocol", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses"}
+    | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
+)  # fmt: skip
+
+# How often it is asked who is in a cluster while all its nodes answer, in seconds: new nodes and other primaries show.
+_LOOK_ANYWAY = 10.0
+
+# After these answers of a node another may be in its place.
+NODE_GONE = (
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
+)  # fmt: skip
+
+
+class Wire(Protocol):
+    """Sends commands and brings their answers."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it needs no ``open``."""
+        ...
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes take commands."""
+        ...
+
+    def node(self, key: str) -> str:
+        """Return the name of the node that has a key."""
+        ...
+
+    async def open(self) -> None:
+        """Be ready to send; raises where the server cannot be reached, and nothing was sent."""
+        ...
+
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answer to each command, or the error that the server answered; raises if the answers stay out."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class Server:
+    """Makes connections to the Redis of a URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url = _stripped(url)
+        # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
+        self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
+        if not url.startswith("unix:"):
+            self._options["socket_keepalive"] = True
+        pool = self._pool = ConnectionPool.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=CONNECT_TIME,
+            retry=Retry(NoBackoff(), 0),
+            **self._options,
+        )
+        self._nodes: list[ClusterNode] = []  # if it is a cluster
+        self._subscribed_to = ""  # the node of the last connection
+        self.name = f"Redis at {_address(pool.connection_kwargs)}"
+        self.database = int(pool.connection_kwargs.get("db") or 0)
+
+    def connection(self) -> AbstractConnection:
+        """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
+        kwargs = dict(self._pool.connection_kwargs)
+        # Another than the last, of which nothing more came.
+        nodes = [node for node in self._nodes if node.name != self._subscribed_to] or self._nodes
+        if nodes:
+            node = random.choice(nodes)  # noqa: S311  # spreads the load
+            self._subscribed_to = node.name
+            kwargs |= {"host": node.host, "port": node.port}
+        return self._pool.connection_class(**kwargs)
+
+    async def wire(self) -> Wire:
+        """Return what commands go through, alone or a cluster: the server says which it is.
+
+        Raises:
+            TooOldError: it can never do what is needed; and whatever redis-py raises.
+        """
+        if not self._nodes:
+            alone = AloneWire(self._pool)
+            try:
+                if not await self._is_cluster(alone):
+                    return alone
+            except BaseException:
+                await alone.close()
+                raise
+            await alone.close()
+        return ClusterWire(self._cluster, self._found)
+
+    async def _is_cluster(self, alone: "AloneWire") -> bool:
+        await alone.open()
+        answers = await alone.execute([("INFO", "server"), ("INFO", "cluster")])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        server, cluster = answers
+        check_version(server)
+        return b"cluster_enabled:1" in cluster
+
+    def _cluster(self) -> RedisCluster:
+        nodes = [ClusterNode(node.host, node.port) for node in self._nodes]
+        return RedisCluster.from_url(
+            self._url,
+            startup_nodes=nodes,
+            socket_timeout=_NODE_TIME,
+            socket_connect_timeout=_NODE_TIME,
+            retry=Retry(NoBackoff(), 0),
+            **self._options,
+        )
+
+    def _found(self, nodes: list[ClusterNode]) -> None:
+        self._nodes = nodes
+
+
+def _address(kwargs: dict[str, Any]) -> str:
+    """Return where connections go to: the path of a socket, or host and port."""
+    if "path" in kwargs:
+        return str(kwargs["path"])
+    return "{host}:{port}".format_map({"host": "localhost", "port": 6379, **kwargs})
+
+
+def _stripped(url: str) -> str:
+    """Return a URL as redis-py knows it, without options that would break what is done here: they would win."""
+    url = _VALKEY.sub("redis", url)
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in options if name not in _FIXED]
+    return url if kept == options else urlunsplit(parts._replace(query=urlencode(kept)))
+
+
+class AloneWire:
+    """One server: everything in one round trip on one connection."""
+
+    nodes = 1
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._connection: AbstractConnection | None = None
+        self._used_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a connection that was good a moment ago."""
+        return self._connection is not None and time.monotonic() < self._used_at + _FRESH
+
+    def node(self, key: str) -> str:
+        """There is one."""
+        return ""
+
+    async def open(self) -> None:
+        """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
+        await self._release()
+        self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        self._used_at = time.monotonic()
+
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        """Write all, then read all."""
+        connection = self._connection
+        if connection is None:
+            raise ConnectionError("not open")
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            answers = [await _answer(connection) for _ in commands]
+        except BaseException:
+            await connection.disconnect(nowait=True)  # answers that nobody reads may still come on it
+            await self._release()
+            raise
+        self._used_at = time.monotonic()
+        return answers
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._release()
+        await self._pool.disconnect()
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except exceptions.ResponseError as error:
+        if reason(error) == "readonly":  # it is the primary no more: another server is, at the same address
+            raise
+        return error
+
+
+class ClusterWire:
+    """A cluster: redis-py knows which node each command belongs to, and where that is now."""
+
+    def __init__(self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]) -> None:
+        self._make = make
+        self._found = found  # told of the nodes
+        self._cluster: RedisCluster | None = None
+        self._looked_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the nodes are known."""
+        return self._cluster is not None
+
+    @property
+    def nodes(self) -> int:
+        """How many primaries there are."""
+        return 0 if self._cluster is None else len(self._cluster.get_primaries())
+
+    def node(self, key: str) -> str:
+        """Return the name of the node that has a key, empty if none has."""
+        try:
+            node = None if self._cluster is None else self._cluster.get_node_from_key(key)
+        except exceptions.SlotNotCoveredError:
+            node = None
+        return "" if node is None else str(node.name)
+
+    async def open(self) -> None:
+        """Know the nodes."""
+        cluster = self._make()
+        try:
+            await cluster.initialize()
+        except BaseException:
+            await cluster.aclose()
+            raise
+        self._cluster, self._looked_at = cluster, time.monotonic()
+        self._found(cluster.get_nodes())
+
+    async def execute(self, commands: Sequence[Command]) -> list[Any]:
+        """Send to each node what is its own."""
+        if self._cluster is None:
+            raise ConnectionError("not open")
+        cluster, by_node = self._cluster, dict[Any, list[int]]()
+        answers: list[Any] = [None] * len(commands)
+        for place, command in enumerate(commands):
+            try:
+                node = cluster.get_node_from_key(_key(command))  # type: ignore[arg-type]
+            except exceptions.SlotNotCoveredError as error:  # the others have a node
+                answers[place] = exceptions.ClusterDownError(str(error))
+            else:
+                by_node.setdefault(node, []).append(place)
+        found = await asyncio.gather(
+            *[_pipeline(cluster, [commands[place] for place in places]) for places in by_node.values()]
+        )
+        for places, of_one in zip(by_node.values(), found, strict=True):
+            for place, answer in zip(places, of_one, strict=True):
+                answers[place] = answer
+        if any(isinstance(answer, NODE_GONE) for answer in answers):
+            if time.monotonic() > self._looked_at + _LOOK_EVERY:
+                await self.close()  # to ask who is there now
+        elif time.monotonic() > self._looked_at + _LOOK_ANYWAY:
+            await self._look(cluster)
+        return answers
+
+    async def _look(self, cluster: RedisCluster) -> None:
+        self._looked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(_NODE_TIME):
+                await cluster.nodes_manager.initialize()
+        except Exception:  # noqa: BLE001, S110  # what is known will do, and who sends finds out what does not work
+            pass
+        self._found(cluster.get_nodes())
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        self._looked_at = time.monotonic()
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            await cluster.aclose()
+
+
+def _key(command: Command) -> bytes | str | int:
+    """Return what decides to which node a command belongs."""
+    return command[3] if command[0] in ("EVALSHA", "EVAL") else command[1]
+
+
+async def _pipeline(cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
+    """Return the answers of one node, or why there are none, for each command; the other nodes have no part in that."""
+    pipeline = cluster.pipeline()
+    for command in commands:
+        pipeline.execute_command(*command)
+    try:
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    except (exceptions.RedisError, OSError) as error:
+        return [error] * len(commands)
+    return answers

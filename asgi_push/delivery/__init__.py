@@ -1,0 +1,1 @@
+"""The hot path: from a publication to the sessions' transports."""

@@ -1,0 +1,52 @@
+"""``POST {http_path}/api/{method}``: the key, the body, and the status of all that is no command's answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ...errors import NotRunningError
+from ...push import Push
+from ..api_key import require_key
+from ..body import read_body
+from .dispatch import carry_out
+from .fields import METHODS, Undecodable
+
+# The smallest limit of a body, in bytes: a thousand channels with the longest names, several times.
+_MIN_BODY = 1024 * 1024
+
+
+async def serve_api(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+    """Serve one HTTP scope of the API."""
+    response: Response
+    try:
+        answer = await _answer(push, Request(scope, receive), path_params["method"])
+        response = Response(answer, media_type="application/json")
+    except ClientDisconnect:
+        return
+    except HTTPException as refusal:
+        response = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
+    await response(scope, receive, send)
+
+
+async def _answer(push: Push, request: Request, method: str) -> bytes:
+    if method not in METHODS:
+        raise HTTPException(404, "no such method")
+    if request.method != "POST":
+        raise HTTPException(405, "only POST", {"Allow": "POST"})
+    require_key(push, request, "the API")
+    try:
+        push.hub  # noqa: B018  # raises where it does not run, or on another event loop
+        return await carry_out(push, method, await read_body(request, _limit(push)))
+    except Undecodable as wrong:
+        raise HTTPException(400, str(wrong)) from None
+    except NotRunningError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+
+
+def _limit(push: Push) -> int:
+    """Return how many bytes a body may have: room for the largest data in base64, and for the rest."""
+    return max(_MIN_BODY, 2 * push.settings.queue_bytes)

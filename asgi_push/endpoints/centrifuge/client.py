@@ -1,0 +1,210 @@
+"""One SDK client: its commands, in their order, and what the server does to it."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from ...disconnect import Disconnect
+from ...errors import BrokerError
+from ...hub.recovery import go_live, new_subscription
+from ...messages import Payload, StreamPosition
+from ...protocols.centrifuge import Command, ErrorCode, Violation
+from ...protocols.centrifuge.commands import sparse
+from ...session import Session, State, TrackedSubscription
+from ...transports.limits import CHANNEL_BYTES, close_too_large
+from ...transports.refusal import OTHER_CREDENTIALS, Refusal
+from .channels import history, presence, presence_stats, publish, rpc, send
+from .connect import connect, refresh
+from .context import Context
+from .errors import CommandError, Ended
+from .subscribe import announce, begin, since_request, sub_refresh, subscribe, unsubscribe
+
+_UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}
+_INSUFFICIENT_STATE = {"code": 2500, "reason": "insufficient state"}
+_EXPIRED = {"code": 2501, "reason": "subscription expired"}
+
+# What carries out each command; its result is the answer, None where it has answered itself or there is none.
+_HANDLERS: dict[str, Callable[[Context, Command], Awaitable[Mapping[str, Any] | None]]] = {
+    "connect": connect,
+    "refresh": refresh,
+    "subscribe": subscribe,
+    "sub_refresh": sub_refresh,
+    "unsubscribe": unsubscribe,
+    "publish": publish,
+    "history": history,
+    "presence": presence,
+    "presence_stats": presence_stats,
+    "rpc": rpc,
+    "send": send,
+}
+
+
+class SdkClient:
+    """What an SDK client says, carried out one command after the other; and what it is told."""
+
+    __slots__ = ("_context", "_greeted", "_refused")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._greeted = False
+        self._refused = False
+
+    # -- what the client sends --------------------------------------------------------------------------------------
+
+    def take(self, session: Session, frame: str | bytes) -> Iterator[int]:
+        """Take a frame command by command: pongs are seen to at once, all else in its order."""
+        try:
+            for command in self._context.codec.decode(frame):
+                if self._refused or session.state is not State.OPEN:
+                    return
+                self._sort(command)
+                yield command.size
+        except Violation as violation:
+            self._punish(violation)
+
+    def _sort(self, command: Command) -> None:
+        if not command.method:
+            self._pong()
+            return
+        if (command.method == "connect") is self._greeted:
+            raise Violation("the first command must be connect, and no other may be")
+        self._greeted = True
+        if self._too_large(command):
+            return
+        self._context.hub.heard(self._context.session)
+        self._context.hub.call(self._context.session, self._carry_out, command, size=command.size)
+
+    def _too_large(self, command: Command) -> bool:
+        """Close the session if a command is too large; connect may be as large as a frame."""
+        hub, limit = self._context.hub, self._context.push.settings.max_message_bytes
+        if command.method == "subscribe":
+            limit = max(limit, CHANNEL_BYTES)
+        if command.size <= limit or command.method == "connect":
+            return False
+        close_too_large(hub, self._context.session, command.size, limit, "max_message_bytes")
+        return True
+
+    def _pong(self) -> None:
+        session = self._context.session
+        session.last_seen = now = time.monotonic()
+        if not session.heartbeat.beat(now):
+            raise Violation("a pong that was not asked for")
+        if session.heartbeat.round_trip is not None:
+            self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
+        self._context.hub.look_after(session)
+
+    def _punish(self, violation: Violation) -> None:
+        reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")
+        self._context.hub.close(self._context.session, reason)
+
+    async def _carry_out(self, session: Session, command: Command) -> None:
+        await self._context.hub.room(session)
+        if self._refused or session.state is not State.OPEN:
+            return
+        try:
+            result = await _HANDLERS[command.method](self._context, command)
+            if result is not None:
+                self._context.reply(command, result)
+        except CommandError as failure:
+            self._fail(command, failure.error)
+        except Violation as violation:
+            self._punish(violation)
+        except Ended as ended:
+            self._end(ended)
+        except BrokerError:
+            self._fail(command, ErrorCode.INTERNAL)
+        except Exception as error:  # noqa: BLE001  # code of the application
+            self._context.hub.failures.report("hook", error, command.method, f" for session {session.id}")
+            self._fail(command, ErrorCode.INTERNAL)
+
+    def _end(self, ended: Ended) -> None:
+        context, told = self._context, ended.disconnect
+        if not context.connected:
+            advice = ended.advice or OTHER_CREDENTIALS
+            Refusal(told.code, told.reason, advice).log(context.connection.scope)
+        context.hub.close(context.session, told)
+
+    def _fail(self, command: Command, error: tuple[int, str, bool]) -> None:
+        self._refused = command.method == "connect"
+        if error == ErrorCode.TOKEN_EXPIRED and command.method in ("refresh", "sub_refresh"):
+            error = ErrorCode.REFRESH_EXPIRED
+        if command.id:
+            self._context.send(self._context.codec.error(command.id, error))
+
+    # -- what the server does to it ---------------------------------------------------------------------------------
+
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
+        """A subscription cannot be continued: the client is told, and starts again from the position that it has."""
+        if subscription.server_side:
+            self._context.hub.close(self._context.session, Disconnect.INSUFFICIENT_STATE)
+        elif subscription.active:
+            self._drop(channel, _INSUFFICIENT_STATE)
+
+    def _drop(self, channel: str, reason: Mapping[str, Any]) -> None:
+        self._context.leave(channel)
+        if self._context.connected:  # else it is left out of the answer to connect
+            self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
+
+    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+        """The application subscribes it: when this returns it gets all that is published from then on.
+
+        A client that has not been answered yet is subscribed after that, and not waited for.
+        """
+        context = self._context
+        if not context.connected:
+            context.hub.call(context.session, self._subscribe_later, channel, data, since)
+        elif (known := context.session.subscriptions.get(channel)) is None:
+            subscription = new_subscription(context.hub, channel, server_side=True)
+            subscription.stays = True
+            await self._subscribe(channel, subscription, data, since)
+        elif isinstance(known, TrackedSubscription):
+            known.stays = True
+
+    async def _subscribe_later(
+        self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
+        if self._context.connected and channel not in session.subscriptions and session.state is State.OPEN:
+            await self._subscribe(channel, new_subscription(self._context.hub, channel, server_side=True), data, since)
+
+    async def _subscribe(
+        self, channel: str, subscription: TrackedSubscription, data: Payload | None, since: StreamPosition | None
+    ) -> None:
+        context = self._context
+        try:
+            result = await begin(context, channel, subscription, since and since_request(since), in_one_piece=False)
+        except BrokerError:
+            context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
+            return
+        if subscription.active:  # it may have been taken out again meanwhile
+            announce(context, channel, result | sparse(data=data))
+            go_live(context.hub, context.session, channel)
+
+    def unsubscribe_by_server(self, channel: str) -> None:
+        """The application takes it out of a channel: now, and again after all that waits and might put it in."""
+        self._unsubscribe(channel)
+        if self._context.session.inbox is not None:
+            self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
+
+    async def _unsubscribe_later(self, session: Session, channel: str) -> None:
+        subscription = session.subscriptions.get(channel)
+        if isinstance(subscription, TrackedSubscription) and not subscription.stays:
+            self._unsubscribe(channel)
+
+    def _unsubscribe(self, channel: str) -> None:
+        if channel in self._context.session.subscriptions:
+            self._drop(channel, _UNSUBSCRIBED)
+
+    def next_deadline(self) -> float | None:
+        """Return when the first of its subscriptions ends, or None."""
+        return min((at for _, at in self._expiring()), default=None)
+
+    def check(self, now: float) -> None:
+        """End the subscriptions whose time is over."""
+        for channel in [channel for channel, at in self._expiring() if at <= now]:
+            self._drop(channel, _EXPIRED)
+
+    def _expiring(self) -> Iterator[tuple[str, float]]:
+        """Yield the channels of the subscriptions that end by themselves, and when."""
+        for channel, subscription in self._context.session.subscriptions.items():
+            if isinstance(subscription, TrackedSubscription) and subscription.expires_at is not None:
+                yield channel, subscription.expires_at

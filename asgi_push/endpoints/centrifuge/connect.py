@@ -1,0 +1,197 @@
+"""Who an SDK client is: its connect command, and each refresh."""
+
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from ...disconnect import Disconnect
+from ...errors import AuthenticationError, TokenExpiredError
+from ...heartbeat import ServerHeartbeat
+from ...hub.admission import Refused
+from ...hub.recovery import go_live, new_subscription
+from ...logs import logger, module_rate_limit, printable
+from ...messages import Credentials
+from ...protocols.centrifuge import Command, ErrorCode, Violation
+from ...protocols.centrifuge.commands import sparse
+from ...push import Push
+from ...session import State
+from ...transports.handshake import NO_INFO, anonymous_allowed, credentials_of, seconds_left, usable, who
+from ...transports.refusal import warn
+from .context import Context
+from .errors import CommandError, Ended
+from .subscribe import begin, seconds_to_live
+from .unsupported import check_subscribe
+
+# What a client is told of the server's version; the protocol wants one that is not empty.
+_VERSION = "asgi_push"
+
+# At most one line in so many seconds of headers that are left out.
+_quiet = module_rate_limit(10.0)
+
+
+async def connect(context: Context, command: Command) -> None:
+    """Say who it is, and get its server-side subscriptions, each with what was missed."""
+    session, hub = context.session, context.hub
+    token, context.headers = command.params["token"], _emulated(context.push, command.params["headers"])
+    for request in command.params["subs"].values():
+        check_subscribe(request)
+    credentials = await _credentials(context, token)
+    ttl = seconds_to_live(credentials.expires_at)
+    if len(credentials.channels) > context.push.settings.max_channels:
+        raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
+    if session.state is not State.OPEN:  # it gave its place back when it ended
+        return
+    session.user = credentials.user
+    try:
+        session.info = credentials.info
+    except ValueError as error:
+        warn("an SDK client was refused, as the info of its credentials is no JSON: %s", str(error))
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, NO_INFO)) from None
+    try:
+        await hub.admit(session)
+    except Refused as refused:
+        raise Ended(refused.disconnect, refused.advice) from None
+    if session.state is not State.OPEN:
+        return
+    hub.enter(session)
+    if token:
+        context.expire_connection(ttl)
+    else:  # it has nothing to refresh with: when the time is over it comes again, with the cookies that it has then
+        hub.expire(session, seconds_left(credentials))
+        ttl = None
+    channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
+    try:
+        subs = await _server_side(context, channels, command.params["subs"])
+        context.reply(command, _result(context, ttl, subs))
+    except BaseException:
+        for channel in channels:
+            context.leave(channel)
+        raise
+    _begin_pings(context)
+    context.connected = True
+    for channel in channels:
+        go_live(context.hub, context.session, channel)
+    if (on_connect := hub.connected(session)) is not None:
+        await context.tell(on_connect)
+
+
+def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to connect."""
+    session_id = context.session.id
+    known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
+    ping = max(1, round(context.push.settings.ping_interval))  # whole seconds are all that the protocol can say
+    return {"client": session_id, "version": _VERSION, "ping": ping, "pong": True, "session": session_id} | known
+
+
+def _begin_pings(context: Context) -> None:
+    session, settings, now = context.session, context.push.settings, time.monotonic()
+    first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
+    session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
+    context.hub.look_after(session)
+
+
+async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Any]) -> dict[str, Any]:
+    subs = {}
+    for channel in channels:
+        subscription = new_subscription(context.hub, channel, server_side=True)
+        # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
+        request = requests.get(channel)
+        subs[channel] = await begin(context, channel, subscription, request and {**request, "flag": 0})
+    # Out of some of them it may have been taken meanwhile.
+    return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
+
+
+async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
+    """Go on with a new token."""
+    token, push = command.params["token"], context.push
+    if not token:
+        raise Violation("refresh without a token")
+    if push.settings.token_secret is None and push.authenticate is None:
+        raise CommandError(ErrorCode.NOT_AVAILABLE)
+    credentials = await _credentials(context, token)
+    if credentials.user != context.session.user:
+        raise Ended(Disconnect.INVALID_TOKEN)
+    ttl = seconds_to_live(credentials.expires_at)
+    context.expire_connection(ttl)
+    return {"client": context.session.id, "version": _VERSION} | sparse(expires=ttl is not None, ttl=ttl)
+
+
+async def _credentials(context: Context, token: str) -> Credentials:
+    """Return who a client is, by its token, else as a plain client is identified.
+
+    Raises:
+        CommandError: its token has expired.
+        Ended: it is not let in.
+    """
+    push = context.push
+    if token and push.settings.token_secret is not None:
+        credentials = _credentials_of_token(push, token)
+    else:
+        credentials = await _identified(push, _with_headers(context.connection, token, context.headers))
+    if not credentials.user and not anonymous_allowed(push):
+        nothing_said = push.authenticate is None and not token
+        raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
+    try:
+        return usable(credentials, context.session.path_params)
+    except ValueError as error:
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
+
+
+def _credentials_of_token(push: Push, token: str) -> Credentials:
+    try:
+        return credentials_of(push, token)
+    except TokenExpiredError:
+        raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
+    except AuthenticationError:
+        raise Ended(Disconnect.INVALID_TOKEN) from None
+
+
+async def _identified(push: Push, connection: HTTPConnection) -> Credentials:
+    try:
+        return await who(push, connection)
+    except TokenExpiredError:
+        raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
+    except AuthenticationError:
+        raise Ended(Disconnect.PERMISSION_DENIED) from None
+
+
+def _emulated(push: Push, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
+    """Return those of the headers in a connect command that ``emulated_headers`` names, as a server would give them.
+
+    The others are left out: a proxy cannot see into a WebSocket, and so cannot keep clients from saying what only it
+    may say, as who somebody is.
+
+    Raises:
+        Violation: a value is none that a header can have, whatever its name.
+    """
+    encoded = {name: _header_value(value) for name, value in headers.items()}
+    known = {name.lower().encode(): value for name, value in encoded.items() if push.settings.emulates(name)}
+    if len(known) < len(headers) and (held_back := _quiet.allow("", time.monotonic())) is not None:
+        message = "left out headers of an SDK client that emulated_headers does not name: %s (and %d more such clients)"
+        logger.info(message, printable(", ".join(headers)), held_back)
+    return known
+
+
+def _header_value(value: str) -> bytes:
+    if not any(character < " " or character == "\x7f" for character in value):
+        with suppress(UnicodeEncodeError):
+            return value.encode("latin-1")
+    raise Violation("a header has a value that no header can have")
+
+
+def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]) -> HTTPConnection:
+    """Return the connection with what its client could not send as headers: browsers set none on a WebSocket.
+
+    Raises:
+        Violation: no header can hold the token.
+    """
+    own = {name for name, _ in connection.scope["headers"]}
+    added = dict(emulated)
+    if token:
+        added.setdefault(b"authorization", _header_value(f"Bearer {token}"))
+    extra = [(name, value) for name, value in added.items() if name not in own]
+    return HTTPConnection({**connection.scope, "headers": [*connection.scope["headers"], *extra]})

@@ -1,0 +1,105 @@
+"""A session of the SDK protocol over an ASGI WebSocket."""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+
+from ...errors import NotRunningError
+from ...heartbeat import FirstCommand
+from ...hub.admission import Refused
+from ...hub.hub import Hub
+from ...logs import logger, printable
+from ...protocols.centrifuge import SdkCodec
+from ...protocols.centrifuge.json_codec import CODEC as JSON
+from ...push import Push
+from ...session import Session
+from ...transports.handshake import check_origin, remote
+from ...transports.limits import close_too_large, frame_bytes, too_large
+from ...transports.refusal import Refusal, not_running, refuse
+from ...transports.websocket import WebSocketCarrier, run_session
+from .client import SdkClient
+from .context import Context
+
+# A client that has not said who it is after so many seconds is closed.
+_FIRST_COMMAND_TIME = 10.0
+
+_JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
+
+
+async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+    """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
+
+    Who may not come in is told so after the accept: the SDKs try a handshake that fails again for ever. Only a page of
+    a foreign origin gets no further than the handshake.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return
+    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
+    try:
+        check_origin(push, connection)
+        codec, subprotocol = _format(connection)
+        carrier = WebSocketCarrier(scope, send, codec)
+        hub, session = _make_session(push, scope, carrier, codec, path_params)
+        await carrier.accept(subprotocol, direct=push.settings.direct_writes)
+        try:
+            await hub.admit(session)
+        except Refused as refused:
+            told = refused.disconnect
+            Refusal(told.code, told.reason, refused.advice).log(scope)
+            await carrier.send_close(told)
+            return
+    except Refusal as refusal:
+        await refuse(scope, receive, send, refusal)
+    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
+        logger.debug("a client left during the handshake: %s", printable(error))
+    else:
+        await _run(push, hub, session, carrier, connection, receive)
+
+
+def _make_session(
+    push: Push, scope: Scope, carrier: WebSocketCarrier, codec: SdkCodec, path_params: Mapping[str, Any]
+) -> tuple[Hub, Session]:
+    try:
+        hub, now = push.hub, time.monotonic()
+    except NotRunningError as error:
+        raise not_running(error) from None
+    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
+    session.path_params = path_params
+    session.remote = remote(scope)
+    return hub, session
+
+
+async def _run(
+    push: Push, hub: Hub, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
+) -> None:
+    client = SdkClient(Context(push, session, connection))
+    session.client = client
+    hub.look_after(session)
+    limit = frame_bytes(push.settings)
+
+    def take(session: Session, data: str | bytes) -> Iterable[int]:
+        if too_large(data, limit):
+            close_too_large(hub, session, len(data), limit, "max_message_bytes and max_channels")
+            return ()
+        return client.take(session, data)
+
+    await run_session(hub, session, carrier, receive, take)
+
+
+def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
+    """Return the encoding that a client asked for, and the subprotocol to echo."""
+    offered = connection.scope.get("subprotocols") or ()
+    asked = {connection.query_params.get("format"), connection.query_params.get("cf_protocol")}
+    if _PROTOBUF in offered or "protobuf" in asked:
+        # Imported on use: it wants the extra [protobuf], which few servers need.
+        try:
+            from ...protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
+        except ImportError:
+            advice = 'pip install "protobuf>=5.29.1"'
+            raise Refusal(501, "Protobuf is not installed here", advice) from None
+        return PROTOBUF, _PROTOBUF if _PROTOBUF in offered else None
+    return JSON, _JSON if _JSON in offered else None

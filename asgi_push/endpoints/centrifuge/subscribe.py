@@ -1,0 +1,172 @@
+"""Subscriptions of an SDK client: a place in a stream, what was missed since, and nothing twice."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ...auth import SubscriptionToken, verify_subscription_token
+from ...disconnect import Disconnect
+from ...errors import AuthenticationError, TokenExpiredError
+from ...hub.recovery import go_live, new_subscription, track
+from ...messages import StreamPosition
+from ...protocols.centrifuge import Command, ErrorCode
+from ...protocols.centrifuge.commands import sparse
+from ...session import TrackedSubscription
+from ...transports.refusal import warn
+from .context import Context, channel_of
+from .errors import CommandError, Ended
+from .unsupported import check_subscribe, check_type
+
+# Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
+_FAIL_UNRECOVERABLE = 2
+
+# A year, in seconds: the field has 32 bits.
+_MAX_TTL = 365 * 24 * 60 * 60
+
+# What is told of a subscription that the server makes; for the rest its push has no field.
+_TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
+
+
+async def subscribe(context: Context, command: Command) -> None:
+    """Subscribe to a channel that a token or ``authorize`` allows."""
+    channel, token = channel_of(command), command.params["token"]
+    check_subscribe(command.params)
+    _check_room(context, channel)  # before the application is asked: a refusal must be cheap
+    allowed = _check_token(context, token, channel) if token else None
+    if allowed is None:
+        await context.authorize(channel, "subscribe")
+        _check_room(context, channel)  # while authorize took its time the application may have put it there
+    ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
+    subscription = new_subscription(context.hub, channel, server_side=False)
+    subscription.info = None if allowed is None else _info(context, allowed)
+    result = await begin(context, channel, subscription, command.params)
+    if not subscription.active:  # more came meanwhile than is held back
+        raise CommandError(ErrorCode.INTERNAL)
+    try:
+        context.reply(command, result | sparse(expires=ttl is not None, ttl=ttl))
+    except CommandError:
+        context.leave(channel)  # else it would be in there, and never know
+        raise
+    context.expire_subscription(channel, ttl)
+    go_live(context.hub, context.session, channel)
+
+
+def _check_room(context: Context, channel: str) -> None:
+    if channel in context.session.subscriptions:
+        raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
+    if not context.hub.has_room_for_channel(context.session):
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED)
+
+
+def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:
+    try:
+        return context.hub.encode_info(allowed.info)
+    except ValueError as error:
+        warn("a subscription token was refused, as its info is no JSON: %s", str(error))
+        raise CommandError(ErrorCode.PERMISSION_DENIED) from None
+
+
+async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
+    """Go on in a channel with a new token."""
+    channel, token = channel_of(command), command.params["token"]
+    check_type(command.params)
+    subscription = context.session.subscriptions.get(channel)
+    if not isinstance(subscription, TrackedSubscription) or subscription.server_side or not token:
+        raise CommandError(ErrorCode.BAD_REQUEST)
+    ttl = seconds_to_live(_check_token(context, token, channel).expires_at)
+    context.expire_subscription(channel, ttl)
+    return sparse(expires=ttl is not None, ttl=ttl)
+
+
+async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
+    """Leave a channel; one that it is not in is no error."""
+    context.leave(channel_of(command))
+    return {}
+
+
+async def begin(
+    context: Context,
+    channel: str,
+    subscription: TrackedSubscription,
+    request: Mapping[str, Any] | None,
+    *,
+    in_one_piece: bool = True,
+) -> dict[str, Any]:
+    """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
+
+    What it missed is in it ready to be sent, or, where it is not sent ``in_one_piece``, as publications.
+
+    Raises:
+        CommandError: its position cannot be continued, and it wants that to be an error.
+        BrokerError: the broker did not answer.
+    """
+    since = None
+    if request and request.get("recover"):
+        since = StreamPosition(max(0, request["offset"]), request["epoch"])
+    recovery = await track(context.hub, context.session, channel, subscription, since)
+    if recovery is None:
+        return {}
+    if request and since is not None and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
+        context.leave(channel)
+        raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
+    top, publications = recovery.position, recovery.publications
+    if in_one_piece:
+        publications = await context.hub.pieces.encoded(context.codec, publications, recovery.encoded)
+    return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
+        # The client counts on from its own offset as it takes the publications.
+        offset=since.offset if since is not None and recovery.recovered else top.offset,
+        recovered=recovery.recovered,
+        was_recovering=since is not None,
+        publications=publications,
+    )
+
+
+def since_request(since: StreamPosition) -> Mapping[str, Any]:
+    """Return what a client would ask for to go on from a position, for ``begin``."""
+    return {"recover": True, "offset": since.offset, "epoch": since.epoch, "flag": 0}
+
+
+def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:
+    """Tell a client of a subscription that it did not ask for; what it missed comes after, each on its own."""
+    told = {name: result[name] for name in _TOLD_BY_SERVER if name in result}
+    context.send(context.codec.push(channel, "subscribe", told))
+    for publication in context.hub.fanout.undeliverable.carried(context.codec, result.get("publications", ())):
+        if (message := context.codec.encode(publication)) is not None:
+            context.send(message)
+
+
+def _check_token(context: Context, token: str, channel: str) -> SubscriptionToken:
+    """Return what a subscription token says, if it is for this session and this channel.
+
+    Raises:
+        CommandError: it is not good, or not good any more.
+        Ended: it is somebody else's.
+    """
+    settings = context.push.settings
+    if settings.token_secret is None:
+        raise CommandError(ErrorCode.PERMISSION_DENIED)
+    try:
+        found = verify_subscription_token(token, settings.token_secret, settings.token_audience, settings.token_issuer)
+    except TokenExpiredError:
+        raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
+    except AuthenticationError:
+        raise CommandError(ErrorCode.PERMISSION_DENIED) from None
+    if found.channel != channel or found.user != context.session.user:
+        raise Ended(Disconnect.INVALID_TOKEN)
+    return found
+
+
+def seconds_to_live(expires_at: float | None) -> int | None:
+    """Return for how many seconds, at least 1, something is good until a Unix time, in words of the protocol.
+
+    None stands for ever; who has more than a year comes again after that.
+
+    Raises:
+        CommandError: that time is over.
+    """
+    if expires_at is None:
+        return None
+    left = expires_at - time.time()
+    if not left > 0:  # NaN is over too
+        raise CommandError(ErrorCode.TOKEN_EXPIRED)
+    return max(1, round(min(left, _MAX_TTL)))

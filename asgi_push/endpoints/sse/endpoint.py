@@ -1,0 +1,132 @@
+"""``GET {http_path}/events``: a session over an HTTP response that goes on, from the request to the end."""
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ...disconnect import Disconnect
+from ...heartbeat import UnansweredPings
+from ...hub.hub import Hub
+from ...logs import logger, printable
+from ...protocols.sse import CODEC, STAY_AWAY, LastId
+from ...push import Push
+from ...session import Session
+from ...transports.event_stream import EventCarrier, retry
+from ...transports.handshake import let_in
+from ...transports.refusal import Refusal
+from .client import EventClient
+from .cors import check_site, cors_headers, preflight
+
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    # Nothing on the way is to keep it, or to compress it, which would hold events back.
+    "cache-control": "no-store, no-transform",
+    "x-accel-buffering": "no",  # nginx
+    "x-content-type-options": "nosniff",
+}
+
+# What some polyfills send, which cannot set the header.
+_LAST_ID_PARAMETER = "lastEventId"
+
+
+async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+    """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
+    connection = HTTPConnection(scope)
+    last_id, cors = _last_id(connection), cors_headers(push.settings.allowed_origins, connection)
+    carrier = EventCarrier(send, {**_HEADERS, **cors})
+    try:
+        check_site(push.settings.allowed_origins, connection)
+        if (answer := _at_once(scope["method"], last_id, cors)) is not None:
+            await _answer(answer, scope, receive, send)
+            return
+        hub, session, channels = await _let_in(push, scope, carrier)
+    except Refusal as refusal:
+        refusal.log(scope)
+        await _answer(_refused(refusal, connection, cors), scope, receive, send)
+        return
+    push.end_streams_at_sigint()
+    await _run(hub, session, carrier, receive, channels, LastId(last_id, push.settings.max_channels))
+
+
+def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
+    """Return the answer to what asks for no stream, or may have none whoever asks."""
+    if method == "OPTIONS":
+        return preflight(cors)
+    if method != "GET":
+        return PlainTextResponse("only GET", 405, {"allow": "GET, OPTIONS", **cors})
+    return Response(status_code=204, headers=dict(cors)) if last_id == STAY_AWAY else None
+
+
+def _last_id(connection: HTTPConnection) -> str:
+    """Return the id of the last event that the client got, empty for a new one."""
+    return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
+
+
+async def _let_in(push: Push, scope: Scope, carrier: EventCarrier) -> tuple[Hub, Session, list[str]]:
+    """Return the session that a request may have, and its channels; or raise Refusal.
+
+    A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
+    """
+    interval, now = push.settings.ping_interval, time.monotonic()
+    first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
+    heartbeat = UnansweredPings(interval, now + first)
+    hub, session, channels = await let_in(push, scope, {}, carrier, CODEC, heartbeat)
+    asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
+    if any(channel and channel not in channels for channel in asked):
+        hub.release(session)
+        raise Refusal(403, "a channel is not allowed")
+    return hub, session, list(dict.fromkeys([*hub.own_channels(session), *channels]))
+
+
+def _refused(refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, str]) -> Response:
+    """Return the answer that says why.
+
+    A browser's EventSource gives up for ever at any status but 200 (HTML, section 9.2.3). So where it is only to come
+    back later, which a status tells all other clients, it gets a stream that says so and ends.
+    """
+    headers = {**refusal.headers, "cache-control": "no-store", **cors}
+    comes_back = refusal.status == 429 or refusal.status >= 500
+    if (
+        comes_back
+        and "sec-fetch-mode" in connection.headers
+        and "text/event-stream" in connection.headers.get("accept", "")
+    ):
+        later = CODEC.end(Disconnect(1013, str(refusal)), 5000 + retry())
+        return Response(later.data, headers={**_HEADERS, **headers})
+    return PlainTextResponse(str(refusal), refusal.status, headers)
+
+
+async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await response(scope, receive, send)
+    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
+        logger.debug("a client left before it was answered: %s", printable(error))
+
+
+async def _run(
+    hub: Hub, session: Session, carrier: EventCarrier, receive: Receive, channels: list[str], last: LastId
+) -> None:
+    """Wait for the end of a session, which nothing comes from but that."""
+    # A cancellation means that the server shuts down; every other end gives its own reason.
+    disconnect = Disconnect.SHUTDOWN
+    client = session.client = EventClient(hub, session, last)
+    carrier.attach(hub, session)
+    try:
+        hub.enter(session)
+        hub.call(session, client.open, channels)
+        hub.call(session, hub.connected(session), always=True)
+        with carrier.interrupt:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            disconnect = Disconnect.CONNECTION_LOST
+    except Exception:  # noqa: BLE001  # whatever a server raises in receive()
+        logger.exception("session %s failed", session.id)
+        disconnect = Disconnect.SERVER_ERROR
+    finally:
+        hub.ended(session, disconnect)
+        carrier.forget()

@@ -1,0 +1,53 @@
+"""Subscriptions of clients that keep a position: what was missed since, nothing twice, and no gap in silence."""
+
+from ..delivery.batch import Batch
+from ..messages import StreamPosition
+from ..session import Session, TrackedSubscription
+from ..stream import Recovery
+from .hub import Hub
+
+
+def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
+    """Return a subscription that keeps what comes until it goes live."""
+    subscription = TrackedSubscription(hub.fanout.number)
+    subscription.buffer = []
+    subscription.server_side = server_side
+    subscription.join_leave = hub.namespaces.options(channel).join_leave
+    return subscription
+
+
+async def track(
+    hub: Hub, session: Session, channel: str, subscription: TrackedSubscription, since: StreamPosition | None
+) -> Recovery | None:
+    """Put a session in a channel; it hears nothing of it before ``go_live``.
+
+    Return what came after ``since`` and where the stream stands, None where the channel keeps no history.
+
+    Raises:
+        BrokerError: the broker did not answer; the session is not in the channel.
+    """
+    try:
+        await hub.join(session, channel, subscription)
+        if hub.namespaces.stream(channel) is None:
+            return None
+        if since is not None:
+            recovery = await hub.broker.recover(channel, since)
+        else:
+            recovery = Recovery(False, [], (await hub.broker.history(channel, 0, None, False)).position)
+    except BaseException:
+        hub.leave(session, channel)
+        raise
+    top = recovery.position
+    subscription.positioned, subscription.offset, subscription.epoch = True, top.offset, top.epoch
+    return recovery
+
+
+def go_live(hub: Hub, session: Session, channel: str) -> None:
+    """Let publications through, those first that were held back: the client has been told where it stands."""
+    subscription = session.subscriptions.get(channel)
+    if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
+        return
+    held_back, subscription.buffer = subscription.buffer, None
+    if held_back:
+        hub.fanout.serve(session, ((subscription, Batch(held_back)),))
+    hub.announcements.joined(session, channel)

@@ -1,0 +1,68 @@
+"""The numbers of this process, and of all processes where they share a directory."""
+
+import anyio
+
+from ..brokers import Broker
+from ..delivery.writers import Writers
+from ..metrics.counters import Counters
+from ..metrics.families import Snapshot, snapshot
+from ..metrics.shared import INTERVAL, SharedNumbers
+from ..registry import Registry
+from ..runtime.threads import Threads
+from ..session import Session, Subscription
+
+
+class Numbers:
+    """What the counters say, with what is looked up when somebody asks; ``name`` is that of the hub."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        registry: Registry[Session, Subscription],
+        writers: Writers,
+        broker: Broker,
+        name: str,
+    ) -> None:
+        self._counters = counters
+        self._registry = registry
+        self._writers = writers
+        self._broker = broker
+        self._shared = SharedNumbers.find(name)
+        self._threads = Threads("metrics", 1)
+        self._taken = 0  # how many snapshots for the others were taken
+
+    def here(self) -> Counters:
+        """Return the numbers of this process as they are now."""
+        counters = self._counters
+        counters.channels = self._registry.channel_count
+        counters.queue_bytes = self._writers.queue_bytes
+        counters.broker_up = int(self._broker.connected)
+        counters.broker_outages = dict(self._broker.outages)
+        return counters
+
+    async def everywhere(self) -> Snapshot:
+        """Return the sum over all processes that share a directory; without one, the numbers of this process."""
+        if self._shared is None:
+            return snapshot(self.here())
+        # This process's own go there first: who asks it next, by another process, gets none that are older.
+        await self._threads.run(self._shared.write, *self._take())
+        return await self._threads.run(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
+
+    async def share(self) -> None:
+        """Write the numbers of this process for the others, once a second, for ever; without a directory, nothing."""
+        if self._shared is None:
+            await anyio.sleep_forever()
+            return
+        while True:
+            await self._threads.run(self._shared.write, *self._take())
+            await anyio.sleep(INTERVAL)
+
+    def close(self) -> None:
+        """Write the last numbers: what was counted stays in the sums."""
+        self._threads.close()
+        if self._shared is not None:
+            self._shared.write(*self._take(), alive=False)
+
+    def _take(self) -> tuple[Snapshot, int]:
+        self._taken += 1
+        return snapshot(self.here()), self._taken

@@ -1,0 +1,81 @@
+"""What must be true of all that a ``Push`` is made with, before anything starts."""
+
+import inspect
+from typing import Any
+
+from .auth import require_jwt
+from .errors import SettingsError
+from .logs import logger
+from .metrics.exposition import require_prometheus
+from .settings import Settings, check_names
+
+# What each hook is called with.
+ARGUMENTS = {
+    "authenticate": ("connection",),
+    "authorize": ("session", "channel", "action"),
+    "on_connect": ("session",),
+    "on_disconnect": ("session", "disconnect"),
+    "on_message": ("session", "data"),
+    "on_rpc": ("session", "method", "data"),
+    "default": ("value",),
+}
+
+
+def settings_in_force(settings: Settings | None, given: dict[str, Any]) -> Settings:
+    """Return ``settings``, else those of the environment, with the single ones that were given.
+
+    Raises:
+        SettingsError: one cannot be used, or names none, or a library that it needs is missing.
+    """
+    if settings is not None and not isinstance(settings, Settings):
+        raise SettingsError(f"settings: must be Settings, not {settings!r:.80}; single ones are given by name")
+    check_names(given, others=[*ARGUMENTS, "namespaces", "settings"])
+    found = Settings.load(**given) if settings is None else settings.replaced(**given)
+    if found.token_secret:
+        require_jwt()
+    if found.metrics:
+        require_prometheus()
+    if found.console and not found.api_key:
+        raise SettingsError("console needs an api_key (ASGI_PUSH_API_KEY), which it asks for")
+    _warn(found)
+    return found
+
+
+def check_hooks(**hooks: Any) -> None:
+    """Raise SettingsError if one of the hooks can never be called as it will be."""
+    for name, hook in hooks.items():
+        _check_hook(name, hook)
+
+
+def _check_hook(name: str, hook: Any) -> None:
+    """Raise SettingsError if a hook can never be called as it will be; None is no hook."""
+    if hook is None:
+        return
+    arguments = ARGUMENTS[name]
+    wanted = f"it is called with ({', '.join(arguments)})"
+    if not callable(hook):
+        raise SettingsError(f"{name}: must be a function, not {hook!r:.80}; {wanted}")
+    if isinstance(hook, type) and name != "default":  # which str is good for, say
+        raise SettingsError(f"{name}: must be a function, not the class {hook.__name__}; give an instance of it")
+    if any(looks_like(hook) for looks_like in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
+        raise SettingsError(f"{name}: must return, and {hook.__name__} yields")
+    try:
+        signature = inspect.signature(hook)
+    except (TypeError, ValueError):  # some builtins do not say
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise SettingsError(f"{name}: {wanted}, and {_name(hook)}{signature} cannot be: {error}") from None
+
+
+def _name(hook: Any) -> str:
+    return str(getattr(hook, "__qualname__", type(hook).__qualname__))
+
+
+def _warn(settings: Settings) -> None:
+    """Say which settings are without effect, as another one that they are about is off."""
+    if settings.when_exceeded == "replace" and not settings.max_sessions_per_user:
+        logger.warning("when_exceeded=replace does nothing while max_sessions_per_user is 0, which is no limit")
+    if settings.token_query and not settings.token_secret:
+        logger.warning("token_query does nothing without token_secret: no token is read")
