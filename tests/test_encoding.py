@@ -24,7 +24,7 @@ from pydantic import AnyUrl, BaseModel, Field, RootModel, SecretStr
 from asgi_push import Push
 from asgi_push.encoding import Encoder, decode_info, encode
 from tests.asgi import pushing
-from tests.sdk.peers import house
+from tests.endpoints.centrifuge.peers import house
 
 # 2**53: above it a browser's numbers are not exact, and orjson's are.
 json_values = st.recursive(

@@ -10,9 +10,9 @@ import pytest
 from asgi_push import ChannelOptions, Credentials, Disconnect
 from tests import asgi
 from tests.asgi import Refused, pushing
-from tests.sdk.apps import SECRET
-from tests.sdk.clients import token
-from tests.sdk.peers import Peer, house
+from tests.endpoints.centrifuge.apps import SECRET
+from tests.endpoints.centrifuge.clients import token
+from tests.endpoints.centrifuge.peers import Peer, house
 
 NAMESPACES = {"": ChannelOptions(presence=True, join_leave=True)}
 

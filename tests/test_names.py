@@ -14,7 +14,7 @@ from asgi_push import ChannelOptions, Credentials, Disconnect, Push, RpcError, S
 from asgi_push.names import check_channel, check_position, check_tags, check_text, check_user
 from tests import asgi
 from tests.asgi import Refused, pushing
-from tests.sdk.peers import house
+from tests.endpoints.centrifuge.peers import house
 from tests.servers import Server
 
 

@@ -17,7 +17,7 @@ from tests.asgi import until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
 from tests.brokers.station import KEPT, publish, station
-from tests.sdk.proxy import proxy_for
+from tests.endpoints.centrifuge.proxy import proxy_for
 
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
 CHANNELS = ["kept", "live:1"]

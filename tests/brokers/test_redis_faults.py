@@ -23,7 +23,7 @@ from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.brokers.station import KEPT, Station, publish, publish_surely, station
-from tests.sdk.proxy import proxy_for
+from tests.endpoints.centrifuge.proxy import proxy_for
 
 FEW = StreamOptions(size=5, ttl=60.0)
 

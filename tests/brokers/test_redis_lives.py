@@ -13,7 +13,7 @@ from asgi_push.brokers.redis import consumer as hearing
 from tests.asgi import until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.brokers.station import KEPT, Station, publish, publish_surely, station
-from tests.sdk.proxy import proxy_for
+from tests.endpoints.centrifuge.proxy import proxy_for
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from asgi_push import Disconnect, Session
 from asgi_push.hub import intake
 from asgi_push.runtime import time_slice as slices
 from tests.asgi import Clock, pushing, until
-from tests.sdk.peers import house
+from tests.endpoints.centrifuge.peers import house
 
 
 class Turns:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from asgi_push import ChannelOptions, Credentials, Disconnect, Push
 from tests.asgi import Server, pushing, until
-from tests.sdk.peers import Peer
+from tests.endpoints.centrifuge.peers import Peer
 from tests.servers import Server as RedisServer
 
 PRESENCE = {"": ChannelOptions(presence=True)}

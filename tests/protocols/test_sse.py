@@ -12,7 +12,7 @@ from asgi_push import Disconnect, Publication, StreamPosition
 from asgi_push.encoding import encode
 from asgi_push.messages import ClientInfo, Notice, Payload
 from asgi_push.protocols.sse import CODEC, STAY_AWAY, LastId, Places, place
-from tests.sse.reading import Event, Reader
+from tests.endpoints.sse.reading import Event, Reader
 
 
 def publication(data: object, channel: str = "news", offset: int = 0, epoch: str = "e") -> Publication:

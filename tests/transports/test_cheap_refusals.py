@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection
 
 from asgi_push import Push, PushMiddleware, Session
 from tests.asgi import PATIENCE, Refused, Server, nothing, pushing, serve
-from tests.sdk.clients import SDK_PATH
-from tests.sdk.peers import Peer
+from tests.endpoints.centrifuge.clients import SDK_PATH
+from tests.endpoints.centrifuge.peers import Peer
 
 
 class Asked:

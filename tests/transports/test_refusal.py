@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from asgi_push import AuthenticationError, PushMiddleware, Session
 from asgi_push.transports import refusal
 from tests.asgi import Refused, pushing
-from tests.sdk.peers import house
+from tests.endpoints.centrifuge.peers import house
 from tests.servers import Serve
 
 FOREIGN = "http://localhost:5173"

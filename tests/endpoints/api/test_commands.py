@@ -1,0 +1,172 @@
+"""What each method does, where a client library shows too little of it: plain sessions, errors, odd fields."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from asgi_push import ChannelOptions
+from tests.asgi import Clock, Closed
+from tests.endpoints.api.posting import api
+
+
+@pytest.mark.parametrize(
+    ("fields", "received"),
+    [
+        ({"data": "text"}, "text"),
+        ({"data": {"a": [1, None]}}, '{"a":[1,null]}'),
+        ({"data": 0}, "0"),
+        ({"b64data": "AAE="}, b"\0\1"),
+        ({"data": "not this", "b64data": "AAE="}, b"\0\1"),
+    ],
+    ids=str,
+)
+async def test_what_a_plain_client_gets(fields: dict[str, Any], received: str | bytes) -> None:
+    """The same as from ``push.publish``: a str as it is, bytes in a binary message, all else as JSON."""
+    async with api() as caller:
+        client = await caller.server.connect("/ws/alice")
+        await caller.post("publish", channel="#alice", **fields)
+        assert await client.receive() == received
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "says"),
+    [
+        ("publish", {"data": 1}, "channel: "),
+        ("publish", {"channel": "x" * 256, "data": 1}, "channel: "),
+        ("publish", {"channel": "x"}, "data: is missing"),
+        ("publish", {"channel": "x", "data": None}, "data: is missing"),
+        ("publish", {"channel": "x", "b64data": "?"}, "b64data: "),
+        ("publish", {"channel": "x", "b64data": "\u00e9"}, "b64data: "),
+        ("publish", {"channel": "x", "data": "x" * 1024 * 1024 + "x"}, "data: "),
+        ("broadcast", {"data": 1}, "channels: "),
+        ("broadcast", {"channels": ["a"]}, "data: is missing"),
+        ("subscribe", {"channel": "x"}, "user: "),
+        ("subscribe", {"user": "alice"}, "channel: "),
+        ("subscribe", {"user": "alice", "channel": "#bob"}, "channel: "),
+        ("subscribe", {"user": "alice", "channel": "x", "data": "x" * 1024 * 1024 + "x"}, "data: "),
+        ("unsubscribe", {"user": "alice", "channel": "*"}, "channel: "),
+        ("disconnect", {}, "user: "),
+        ("disconnect", {"user": "alice", "disconnect": {"code": 4000}}, "disconnect: "),
+        ("disconnect", {"user": "alice", "disconnect": {"code": 5, "reason": "x"}}, "disconnect: "),
+        ("refresh", {"expired": True}, "user: "),
+        ("presence", {}, "channel: "),
+        ("presence_stats", {}, "channel: "),
+        ("history", {}, "channel: "),
+        ("history", {"channel": "x", "limit": 1, "since": {}, "reverse": True}, ""),
+        ("history_remove", {}, "channel: "),
+        ("channels", {"pattern": "x" * 256}, "pattern: "),
+        ("channels", {"pattern": "{a,b}" * 7}, "pattern: "),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_a_field_that_cannot_be_used(method: str, fields: dict[str, Any], says: str) -> None:
+    """The error says which one, and why."""
+    async with api() as caller:
+        code, message = await caller.error(method, **fields)
+        assert code == 107
+        assert message.startswith(f"bad request: {says}" if says else "bad request")
+
+
+async def test_a_batch_goes_on_after_an_error() -> None:
+    """Each command has its own answer, an unknown one too; a batch is none."""
+    async with api() as caller:
+        commands = [{"publish": {}}, {"what": {}}, {"batch": {"commands": []}}, {}, {"info": None}]
+        replies = (await caller.post("batch", commands=commands))["replies"]
+        assert [reply.get("error", {}).get("code") for reply in replies] == [107, 104, 104, 104, None]
+        assert await caller.post("batch") == {"replies": []}
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+async def test_a_long_batch(parallel: bool) -> None:
+    """However many there are, the answers are in the order of the commands."""
+    async with api() as caller:
+        commands = [{"publish": {"channel": f"c{number}", "data": 1}} for number in range(100)]
+        commands += [{"history": {"channel": f"c{number}"}} for number in range(100)] if not parallel else []
+        replies = (await caller.post("batch", commands=commands, parallel=parallel))["replies"]
+        assert [next(iter(reply)) for reply in replies[:100]] == ["publish"] * 100
+        assert all(reply["history"]["offset"] == 1 for reply in replies[100:])
+
+
+async def test_one_session_of_a_user() -> None:
+    """A client id picks one session, if it is that user's."""
+    async with api() as caller:
+        for user in ("alice", "alice", "bob"):
+            await caller.server.connect(f"/ws/{user}")
+        first, second = caller.push.sessions("alice")
+        await caller.post("subscribe", user="alice", client=first.id, channel="a")
+        await caller.post("subscribe", user="bob", client=second.id, channel="a")
+        assert caller.push.sessions(channel="a") == [first]
+
+
+async def test_a_plain_client_is_told_nothing_of_a_subscription() -> None:
+    """Data for a subscription and a position are for clients that have words for them."""
+    async with api() as caller:
+        client = await caller.server.connect("/ws/alice")
+        await caller.post("publish", channel="a", data="before")
+        await caller.post("subscribe", user="alice", channel="a", data="hello", recover_since={})
+        await caller.post("publish", channel="a", data="after")
+        assert await client.receive() == "after"
+
+
+async def test_the_whitelist_keeps_one_that_is_named() -> None:
+    """A session on the whitelist stays, even where it is the one that is named."""
+    async with api() as caller:
+        await caller.server.connect("/ws/alice")
+        (session,) = caller.push.sessions()
+        await caller.post("disconnect", user="alice", client=session.id, whitelist=[session.id])
+        assert caller.push.sessions() == [session]
+
+
+async def test_refresh_sets_when_a_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends at that time, a later refresh moves it, and one without a time lifts it."""
+    clock = Clock(monkeypatch)
+    async with api() as caller:
+        client = await caller.server.connect("/ws/alice")
+        now = int(time.time())
+        await caller.post("refresh", user="alice", expire_at=now + 100)
+        await caller.post("refresh", user="alice", expire_at=now + 1000)
+        await clock.advance(caller.push, 200)
+        await caller.post("publish", channel="#alice", data="still here")
+        assert await client.receive() == "still here"
+        await caller.post("refresh", user="alice")
+        await clock.advance(caller.push, 2000)
+        await caller.post("publish", channel="#alice", data="for ever")
+        assert await client.receive() == "for ever"
+        await caller.post("refresh", user="alice", expire_at=2**63)
+        await clock.advance(caller.push, 365 * 24 * 60 * 60)
+        with pytest.raises(Closed, match="3005 credentials expired"):
+            await client.receive()
+
+
+async def test_history_of_all_kinds() -> None:
+    """A publication has what was published, in the form in which clients of the SDK protocol get it."""
+    async with api(namespaces={"": ChannelOptions(history_size=3)}) as caller:
+        for fields in ({"data": "x", "tags": {"a": "b"}}, {"data": {"n": 1}}, {"b64data": "AAE="}):
+            await caller.post("publish", channel="a", **fields)
+        publications = (await caller.post("history", channel="a", limit=-1))["result"]["publications"]
+        assert publications == [
+            {"data": "x", "offset": 1, "tags": {"a": "b"}},
+            {"data": {"n": 1}, "offset": 2},
+            {"data": "AAE=", "offset": 3},
+        ]
+
+
+async def test_a_subscription_keeps_what_is_in_no_history() -> None:
+    """To an SDK client a publication without a place in the stream is one more, before, in and after its stretch."""
+    async with api(authorize=lambda session, channel, action: True) as caller:
+        client = await caller.server.connect("/connection/websocket")
+        client.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"a"}}')
+        await client.receive()
+        await client.receive()
+        commands = [{"publish": {"channel": "a", "data": n, "skip_history": n % 3 == 0}} for n in range(7)]
+        await caller.post("batch", commands=commands)
+        got = list[Any]()
+        while len(got) < 7:
+            got += [json.loads(line)["push"]["pub"] for line in str(await client.receive()).split("\n")]
+        assert [(item["data"], item.get("offset")) for item in got] == [
+            (0, None), (1, 1), (2, 2), (3, None), (4, 3), (5, 4), (6, None),
+        ]  # fmt: skip
