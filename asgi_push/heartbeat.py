@@ -76,7 +76,7 @@ class Deadlines(Generic[K]):
         return items
 
 
-class Beat(Enum):
+class HeartbeatAction(Enum):
     """What a heartbeat asks for."""
 
     NOTHING = 0
@@ -91,11 +91,11 @@ class Heartbeat(Protocol):
     dead: Disconnect
     round_trip: float | None
 
-    def beat(self, now: float) -> bool: ...
+    def on_pong(self, now: float) -> bool: ...
 
-    def heard(self, now: float) -> None: ...
+    def on_activity(self, now: float) -> None: ...
 
-    def check(self, now: float) -> Beat: ...
+    def check(self, now: float) -> HeartbeatAction: ...
 
 
 class FirstCommand:
@@ -109,16 +109,16 @@ class FirstCommand:
         self.deadline: float | None = now + within
         self.dead = Disconnect.STALE
 
-    def beat(self, now: float) -> bool:
+    def on_pong(self, now: float) -> bool:
         """A pong came, which nobody asked for."""
         return False
 
-    def heard(self, now: float) -> None:
+    def on_activity(self, now: float) -> None:
         """Something came, which is not enough."""
 
-    def check(self, now: float) -> Beat:
+    def check(self, now: float) -> HeartbeatAction:
         """Say what is due at ``now``."""
-        return Beat.DEAD if self.deadline is not None and self.deadline <= now else Beat.NOTHING
+        return HeartbeatAction.DEAD if self.deadline is not None and self.deadline <= now else HeartbeatAction.NOTHING
 
 
 class ClientHeartbeat:
@@ -136,19 +136,19 @@ class ClientHeartbeat:
         self._timeout = timeout
         self.deadline: float | None = None
 
-    def beat(self, now: float) -> bool:
+    def on_pong(self, now: float) -> bool:
         """A heartbeat came; it is always welcome."""
         self.deadline = now + self._timeout
         return True
 
-    def heard(self, now: float) -> None:
+    def on_activity(self, now: float) -> None:
         """Anything came: it proves life as well as a heartbeat does."""
         if self.deadline is not None:
             self.deadline = now + self._timeout
 
-    def check(self, now: float) -> Beat:
+    def check(self, now: float) -> HeartbeatAction:
         """Say what is due at ``now``."""
-        return Beat.DEAD if self.deadline is not None and self.deadline <= now else Beat.NOTHING
+        return HeartbeatAction.DEAD if self.deadline is not None and self.deadline <= now else HeartbeatAction.NOTHING
 
 
 class ServerHeartbeat:
@@ -168,7 +168,7 @@ class ServerHeartbeat:
         self.round_trip: float | None = None
         self.deadline: float | None = now + first
 
-    def beat(self, now: float) -> bool:
+    def on_pong(self, now: float) -> bool:
         """A pong came; return whether one was asked for."""
         if self._asked_at is None:
             return False
@@ -177,7 +177,7 @@ class ServerHeartbeat:
         self.deadline = now + self._interval
         return True
 
-    def heard(self, now: float) -> None:
+    def on_activity(self, now: float) -> None:
         """Anything else came: it does not stand for the pong that is owed."""
 
     def hurry(self, now: float) -> None:
@@ -185,15 +185,15 @@ class ServerHeartbeat:
         if self._asked_at is None:
             self.deadline = now
 
-    def check(self, now: float) -> Beat:
+    def check(self, now: float) -> HeartbeatAction:
         """Say what is due at ``now``; after PING the pong is waited for."""
         if self.deadline is None or now < self.deadline:
-            return Beat.NOTHING
+            return HeartbeatAction.NOTHING
         if self._asked_at is not None:
-            return Beat.DEAD
+            return HeartbeatAction.DEAD
         self._asked_at = now
         self.deadline = now + self._timeout
-        return Beat.PING
+        return HeartbeatAction.PING
 
 
 class UnansweredPings:
@@ -208,16 +208,16 @@ class UnansweredPings:
         self._interval = interval
         self.deadline: float | None = first
 
-    def beat(self, now: float) -> bool:
+    def on_pong(self, now: float) -> bool:
         """A pong came, which nobody asked for."""
         return False
 
-    def heard(self, now: float) -> None:
+    def on_activity(self, now: float) -> None:
         """Something came."""
 
-    def check(self, now: float) -> Beat:
+    def check(self, now: float) -> HeartbeatAction:
         """Say what is due at ``now``."""
         if self.deadline is None or now < self.deadline:
-            return Beat.NOTHING
+            return HeartbeatAction.NOTHING
         self.deadline = now + self._interval
-        return Beat.PING
+        return HeartbeatAction.PING

@@ -128,7 +128,7 @@ class Publication:
         return f"Publication(channel={self.channel!r}, offset={self.offset}, data={self.data!r})"
 
 
-class Notice:
+class JoinLeave:
     """Somebody came into a channel, or left it; told to those who are in it, and kept nowhere."""
 
     __slots__ = ("channel", "info", "joined")

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from .blocking import Blocking
 from .brokers import Broker, PresenceStore
 from .brokers.factory import make_broker
-from .brokers.instrumented import MeasuredBroker
+from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
 from .disconnect import Disconnect
 from .encoding import Encoder
@@ -43,7 +43,7 @@ from .names import (
     user_channel,
 )
 from .options import check_hooks, settings_in_force
-from .runner.hub_runner import Home
+from .runner.hub_runner import HubRunner
 from .runner.loop_thread import LoopThread
 from .session import Session
 from .settings import Settings
@@ -112,7 +112,7 @@ class Push:
         self._encoder = Encoder(default, self.settings.queue_bytes)
         self._namespaces = Namespaces(self.settings, {} if namespaces is None else namespaces)
         self._choose_broker(Counters())
-        self._home = Home(self._make_hub)
+        self._home = HubRunner(self._make_hub)
         self.blocking = Blocking(self._run_named, LoopThread(self._home))
 
     def _choose_broker(self, counters: Counters) -> None:
@@ -120,7 +120,7 @@ class Push:
         self._presence: PresenceStore
         self._broker, self._presence = make_broker(self.settings)
         if self.settings.metrics or self.settings.console:
-            self._broker = MeasuredBroker(self._broker, counters)
+            self._broker = InstrumentedBroker(self._broker, counters)
 
     def _make_hub(self) -> Hub:
         # All anew at each start: what is in memory ends with the application's life, even if the event loop ended
@@ -217,7 +217,7 @@ class Push:
         payload, results = self.hub.encode(data), []
         for channel in channels:
             if self.hub.fanout.full:
-                await self.hub.fanout.room()
+                await self.hub.fanout.wait_capacity()
             results.append(await self._broker.publish(Publication(channel, payload), self._namespaces.stream(channel)))
         return results
 
@@ -283,7 +283,7 @@ class Push:
     async def _publish_with_room(
         self, hub: Hub, publication: Publication, idempotency_key: str | None
     ) -> PublishResult:
-        await hub.fanout.room()
+        await hub.fanout.wait_capacity()
         return await self._broker.publish(publication, self._namespaces.stream(publication.channel), idempotency_key)
 
     async def _publish_there(
@@ -369,7 +369,7 @@ class Push:
         return presence_stats(await self.presence(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
-        """Put all sessions that a user has now into a channel; ``authorize`` is not asked.
+        """PutResult all sessions that a user has now into a channel; ``authorize`` is not asked.
 
         A session that is in it is left alone. So is one that has ``max_channels`` already, and that is logged.
 

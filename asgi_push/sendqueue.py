@@ -24,7 +24,7 @@ class Sized(Protocol):
 M = TypeVar("M", bound=Sized)
 
 
-class Put(Enum):
+class PutResult(Enum):
     """What became of a message that was put."""
 
     QUEUED = 0
@@ -67,20 +67,20 @@ class SendQueue(Generic[M]):
     def __len__(self) -> int:
         return len(self._messages) + (self._sending is not None)
 
-    def put(self, message: M) -> Put:
+    def put(self, message: M) -> PutResult:
         """Add a message at the end, as the policy allows; ``dropped`` counts what the policy threw away."""
         if not self._fits(message):
             if self._policy == "disconnect":
-                return Put.OVERFLOW
+                return PutResult.OVERFLOW
             if self._policy == "drop_newest":
                 self.dropped += 1
-                return Put.DROPPED
+                return PutResult.DROPPED
             while self._messages and not self._fits(message):
                 self.bytes -= self._messages.popleft().size
                 self.dropped += 1
         self._messages.append(message)
         self.bytes += message.size
-        return Put.QUEUED
+        return PutResult.QUEUED
 
     def put_all(self, messages: Sequence[M]) -> bool:
         """Add messages at the end if there is room for all of them; else add none and return False."""
@@ -100,14 +100,14 @@ class SendQueue(Generic[M]):
         self._messages.append(message)
         self.bytes += message.size
 
-    def put_urgent(self, message: M) -> Put:
+    def put_urgent(self, message: M) -> PutResult:
         """Add a message ahead of all that waits; there is room for ``MAX_URGENT`` of them."""
         if self._urgent is None:
             self._urgent = deque()
         if len(self._urgent) >= MAX_URGENT:
-            return Put.DROPPED
+            return PutResult.DROPPED
         self._urgent.append(message)
-        return Put.QUEUED
+        return PutResult.QUEUED
 
     def take(self, now: float) -> M | None:
         """Return the next message to send from ``now`` on, or None; the one before counts as sent."""

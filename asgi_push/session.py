@@ -286,12 +286,12 @@ class Session:
         self.disconnect = disconnect
         return True
 
-    def line_up(self, queue: SendQueue[WireMessage]) -> None:
+    def attach_queue(self, queue: SendQueue[WireMessage]) -> None:
         """From now on what is sent waits in a queue."""
         self.queue = queue
         self.carrier.hold(True)
 
-    def drained(self) -> None:
+    def detach_queue(self) -> None:
         """Nothing waits any more."""
         if self.queue is not None:
             self._dropped += self.queue.dropped

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from asgi_push.messages import SlowConsumer
-from asgi_push.sendqueue import MAX_URGENT, Put, SendQueue
+from asgi_push.sendqueue import MAX_URGENT, PutResult, SendQueue
 
 POLICIES = get_args(SlowConsumer)
 
@@ -42,15 +42,15 @@ class QueueMachine(RuleBasedStateMachine):
     def put(self, size: int) -> None:
         message = Message(size)
         if not self.fits(message) and self.policy == "disconnect":
-            assert self.queue.put(message) is Put.OVERFLOW
+            assert self.queue.put(message) is PutResult.OVERFLOW
         elif not self.fits(message) and self.policy == "drop_newest":
-            assert self.queue.put(message) is Put.DROPPED
+            assert self.queue.put(message) is PutResult.DROPPED
             self.dropped += 1
         else:
             while self.waiting and not self.fits(message):
                 self.waiting.popleft()
                 self.dropped += 1
-            assert self.queue.put(message) is Put.QUEUED
+            assert self.queue.put(message) is PutResult.QUEUED
             self.waiting.append(message)
 
     @rule(sizes=st.lists(st.integers(0, 30), max_size=4))
@@ -66,10 +66,10 @@ class QueueMachine(RuleBasedStateMachine):
     def put_urgent(self, size: int) -> None:
         message = Message(size)
         if len(self.urgent) < MAX_URGENT:
-            assert self.queue.put_urgent(message) is Put.QUEUED
+            assert self.queue.put_urgent(message) is PutResult.QUEUED
             self.urgent.append(message)
         else:
-            assert self.queue.put_urgent(message) is Put.DROPPED
+            assert self.queue.put_urgent(message) is PutResult.DROPPED
 
     @rule(now=st.floats(0, 100))
     def take(self, now: float) -> None:
@@ -122,13 +122,13 @@ def test_urgent_messages_are_bounded() -> None:
     """A client that sends heartbeats and reads nothing fills no memory."""
     queue: SendQueue[Message] = SendQueue(10, 100, "disconnect")
     puts = [queue.put_urgent(Message(1)) for _ in range(MAX_URGENT + 1)]
-    assert puts == [Put.QUEUED] * MAX_URGENT + [Put.DROPPED]
+    assert puts == [PutResult.QUEUED] * MAX_URGENT + [PutResult.DROPPED]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_empty_queue_takes_a_message_of_any_size(policy: SlowConsumer) -> None:
     """A message is never too large for a session that keeps up."""
-    assert SendQueue[Message](1, 1, policy).put(Message(1000)) is Put.QUEUED
+    assert SendQueue[Message](1, 1, policy).put(Message(1000)) is PutResult.QUEUED
 
 
 @pytest.mark.parametrize("size", [0, 1])
@@ -137,7 +137,7 @@ def test_the_message_being_sent_counts(size: int) -> None:
     queue: SendQueue[Message] = SendQueue(2, 100, "disconnect")
     queue.put(Message(size))
     queue.take(0.0)
-    assert [queue.put(Message(size)), queue.put(Message(size))] == [Put.QUEUED, Put.OVERFLOW]
+    assert [queue.put(Message(size)), queue.put(Message(size))] == [PutResult.QUEUED, PutResult.OVERFLOW]
 
 
 def test_the_last_message_is_never_refused() -> None:

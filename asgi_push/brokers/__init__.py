@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition
+from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition
 from ..names import user_of
 from ..registry import Registry
 from ..session import Session, Subscription
@@ -32,10 +32,10 @@ class StreamOptions:
 class Deliver(Protocol):
     """Hands a publication to the sessions of this process in its channel; returns how many there are."""
 
-    def __call__(self, publication: Publication | Notice) -> int: ...
+    def __call__(self, publication: Publication | JoinLeave) -> int: ...
 
 
-class Obey(Protocol):
+class ApplyControl(Protocol):
     """Carries out a command of some process on the sessions of this one."""
 
     async def __call__(self, message: bytes) -> None: ...
@@ -47,7 +47,7 @@ class Lost(Protocol):
     def __call__(self, channel: str) -> None: ...
 
 
-class Room(Protocol):
+class WaitCapacity(Protocol):
     """Waits until this process has room for another publication."""
 
     async def __call__(self) -> None: ...
@@ -58,9 +58,9 @@ class Receiver:
     """This process, as a broker sees it."""
 
     deliver: Deliver
-    obey: Obey
+    apply_control: ApplyControl
     lost: Lost
-    room: Room
+    wait_capacity: WaitCapacity
 
 
 class Broker(Protocol):
@@ -99,7 +99,7 @@ class Broker(Protocol):
         """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
 
-    async def announce(self, notice: Notice) -> None:
+    async def announce(self, notice: JoinLeave) -> None:
         """Deliver a notice everywhere; it is kept nowhere."""
         ...
 

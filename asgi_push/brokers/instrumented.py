@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from ..errors import BrokerError
-from ..messages import History, Notice, Publication, PublishResult, StreamPosition
+from ..messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ..metrics.counters import Counters
 from ..stream import Recovery
 from . import Broker, Receiver, StreamOptions
@@ -13,7 +13,7 @@ from . import Broker, Receiver, StreamOptions
 T = TypeVar("T")
 
 
-class MeasuredBroker:
+class InstrumentedBroker:
     """Passes everything on to ``broker``, and counts it."""
 
     def __init__(self, broker: Broker, counters: Counters) -> None:
@@ -61,7 +61,7 @@ class MeasuredBroker:
         self._counters.published += 1
         return result
 
-    async def announce(self, notice: Notice) -> None:
+    async def announce(self, notice: JoinLeave) -> None:
         """Announce."""
         await self._measure("announce", self._broker.announce(notice))
 

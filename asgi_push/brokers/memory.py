@@ -10,11 +10,11 @@ from types import MappingProxyType
 import anyio
 from anyio.lowlevel import checkpoint
 
-from ..messages import ClientInfo, History, Notice, Publication, PublishResult, StreamPosition, published
+from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition, published
 from ..registry import Registry
 from ..session import Session, Subscription
 from ..stream import Recovery, Streams
-from . import IDEMPOTENCY_TTL, OUTAGES, Deliver, Evict, Obey, Receiver, StreamOptions, Watched, present
+from . import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Receiver, StreamOptions, Watched, present
 from .coalescing import Recoveries
 
 # Bounds of all streams together.
@@ -41,11 +41,11 @@ class MemoryBroker:
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()
         self._reads = Recoveries()
         self._deliver: Deliver = _nobody
-        self._obey: Obey = _nothing
+        self._obey: ApplyControl = _nothing
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
-        self._deliver, self._obey = receiver.deliver, receiver.obey
+        self._deliver, self._obey = receiver.deliver, receiver.apply_control
 
     async def stop(self) -> None:
         """End, and forget the histories and the idempotency keys: nobody comes back for them."""
@@ -73,7 +73,7 @@ class MemoryBroker:
         self._streams.append(publication, self._clock(), options.size, options.ttl)
         return published(publication.offset, publication.epoch, self._deliver(publication))
 
-    async def announce(self, notice: Notice) -> None:
+    async def announce(self, notice: JoinLeave) -> None:
         """Deliver at once."""
         self._deliver(notice)
 
@@ -110,7 +110,7 @@ class MemoryBroker:
         self._streams.remove(channel)
 
     async def command(self, message: bytes) -> None:
-        """Obey at once: there is no other process."""
+        """ApplyControl at once: there is no other process."""
         await self._obey(message)
 
     async def join(self, channel: str, *, kept: bool) -> None:
@@ -166,7 +166,7 @@ async def _rest(found: Sized) -> None:
         await checkpoint()
 
 
-def _nobody(publication: Publication | Notice) -> int:
+def _nobody(publication: Publication | JoinLeave) -> int:
     return 0
 
 

@@ -1,6 +1,6 @@
 """Publications on their way to sessions: encoded once per protocol, joined once for all who want the same ones."""
 
-from ..messages import Notice, Publication
+from ..messages import JoinLeave, Publication
 from ..protocols import Codec, WireMessage
 from ..session import Subscription, TrackedSubscription
 
@@ -10,7 +10,7 @@ class Item:
 
     __slots__ = ("_codec", "_message", "_others", "number", "publication")
 
-    def __init__(self, publication: Publication | Notice, number: int) -> None:
+    def __init__(self, publication: Publication | JoinLeave, number: int) -> None:
         self.publication = publication
         self.number = number
         self._codec: Codec | None = None
@@ -34,7 +34,7 @@ class Item:
 class Batch:
     """Publications for the same sessions, in the order of their numbers."""
 
-    __slots__ = ("_frames", "_frames_codec", "_merged", "_messages", "_messages_codec", "_stretch", "items")
+    __slots__ = ("_frames", "_frames_codec", "_merged", "_messages", "_messages_codec", "_offset_range", "items")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
@@ -43,7 +43,7 @@ class Batch:
         self._messages_codec: Codec | None = None
         self._messages: list[WireMessage] = []
         self._merged: dict[Batch, Batch] | None = None
-        self._stretch: Stretch | None = None
+        self._offset_range: OffsetRange | None = None
 
     def after(self, number: int) -> "Batch":
         """Return what of it came after ``number``: itself, mostly."""
@@ -57,11 +57,11 @@ class Batch:
         return all(isinstance(item.publication, Publication) for item in self.items)
 
     @property
-    def stretch(self) -> "Stretch":
-        """What stretch of its channel's stream it is."""
-        if self._stretch is None:
-            self._stretch = Stretch([item.publication for item in self.items])
-        return self._stretch
+    def offset_range(self) -> "OffsetRange":
+        """What offset_range of its channel's stream it is."""
+        if self._offset_range is None:
+            self._offset_range = OffsetRange([item.publication for item in self.items])
+        return self._offset_range
 
     def merged(self, other: "Batch") -> "Batch":
         """Return both as one, in the order of the numbers; made once for all sessions that want the same two."""
@@ -93,12 +93,12 @@ def _number(item: Item) -> int:
     return item.number
 
 
-class Stretch:
+class OffsetRange:
     """The offsets of a batch that follow one another in one epoch, with nothing else in it; else ``first`` is 0."""
 
     __slots__ = ("epoch", "first", "last")
 
-    def __init__(self, publications: list[Publication | Notice]) -> None:
+    def __init__(self, publications: list[Publication | JoinLeave]) -> None:
         self.epoch, self.first = publications[0].epoch, publications[0].offset
         self.last = self.first + len(publications) - 1
         for offset, publication in enumerate(publications, self.first):
@@ -114,7 +114,7 @@ class Gap(Exception):
 _MAX_BUFFERED = 1000
 
 
-def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
+def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
     """Return what of a channel's batch a subscription has still to get, None if nothing, and move its position there.
 
     Raises:
@@ -132,9 +132,13 @@ def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
         return None
     if not subscription.positioned:
         return batch if subscription.join_leave else _without_notices(batch)
-    stretch = batch.stretch
-    if stretch.first and subscription.offset + 1 == stretch.first and subscription.epoch == stretch.epoch:
-        subscription.offset = stretch.last
+    offset_range = batch.offset_range
+    if (
+        offset_range.first
+        and subscription.offset + 1 == offset_range.first
+        and subscription.epoch == offset_range.epoch
+    ):
+        subscription.offset = offset_range.last
         return batch
     return _one_by_one(subscription, batch)
 
@@ -142,7 +146,7 @@ def wanted(subscription: Subscription, batch: Batch) -> Batch | None:
 def _without_notices(batch: Batch) -> Batch | None:
     if batch.all_publications:
         return batch
-    items = [item for item in batch.items if not isinstance(item.publication, Notice)]
+    items = [item for item in batch.items if not isinstance(item.publication, JoinLeave)]
     return Batch(items) if items else None
 
 
@@ -150,7 +154,7 @@ def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None
     items = []
     for item in batch.items:
         publication = item.publication
-        if isinstance(publication, Notice):
+        if isinstance(publication, JoinLeave):
             if subscription.join_leave:
                 items.append(item)
         elif not publication.offset:  # it is in no stream, so nothing can be missing before it

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from ..disconnect import Disconnect
-from ..messages import Notice, Publication
+from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters, Histogram
 from ..protocols import Codec, WireMessage
 from ..registry import Registry
 from ..runtime.failures import Failures
-from ..runtime.tasks import Signal
-from ..sendqueue import Put, SendQueue
+from ..runtime.tasks import AutoResetEvent
+from ..sendqueue import PutResult, SendQueue
 from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
-from .batch import Batch, Gap, Item, wanted
-from .recipients import Audience, audience_of
+from .batch import Batch, Gap, Item, filter_for
+from .recipients import Recipients, recipients_of
 from .undeliverable import Undeliverable, before, gaps
 from .writers import Writers
 
@@ -42,7 +42,7 @@ Close = Callable[[Session, Disconnect], None]
 Parts = Sequence[tuple[Subscription | None, Batch]]
 
 
-class Turn:
+class TimeSlice:
     """A run's turn on the event loop; how long it was goes into ``holds``."""
 
     __slots__ = ("_began", "_count", "_holds", "_until")
@@ -95,7 +95,7 @@ class Fanout:
         self._pending: dict[str | Session, list[Item]] = {}
         self._waiting = 0
         self._waiting_bytes = 0
-        self._work = Signal()
+        self._work = AutoResetEvent()
         self._room = anyio.Event()
         # Half of what may wait for one session: with the half that relief() leaves free, a session that keeps up can
         # never overflow, however fast the publishers are.
@@ -109,7 +109,7 @@ class Fanout:
         self.full = False  # publishers must wait for room
         self.undeliverable = Undeliverable(counters)
 
-    async def room(self) -> None:
+    async def wait_capacity(self) -> None:
         """Wait until there is room for another publication."""
         while self.full:
             await self._room.wait()
@@ -134,7 +134,7 @@ class Fanout:
         self._room.set()
         self._settle(math.inf)
 
-    def add(self, target: str | Session, publication: Publication | Notice) -> None:
+    def add(self, target: str | Session, publication: Publication | JoinLeave) -> None:
         """Have a publication handed to the members of a channel, or to one session, in the next run."""
         self.number += 1
         items = self._pending.get(target)
@@ -188,7 +188,7 @@ class Fanout:
                     await self._hand_out(self._take())
                 finally:
                     self._settle(number)
-                await self._relief()
+                await self._wait_backpressure()
             finally:
                 self._idle = True
 
@@ -207,7 +207,7 @@ class Fanout:
             room, self._room = self._room, anyio.Event()
             room.set()
 
-    async def _relief(self) -> None:
+    async def _wait_backpressure(self) -> None:
         """Wait for the writers and for healthy sessions, and hold the publishers meanwhile.
 
         They would publish in each of the turns that the writers give to others, and fill the queues of sessions that
@@ -219,23 +219,23 @@ class Fanout:
                 await self._writers.caught_up()
             finally:
                 self._let_in()
-        await self._writers.relief()
+        await self._writers.wait_backpressure()
 
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
         if not pending:  # all were written to at once
             return
-        began, turn = time.monotonic(), Turn(self._counters.fanout_hold)
+        began, time_slice = time.monotonic(), TimeSlice(self._counters.fanout_hold)
         if len(pending) == 1:
             ((target, items),) = pending.items()
             try:
-                await self._hand_out_one(target, Batch(items), turn)
+                await self._hand_out_one(target, Batch(items), time_slice)
             except Exception as error:  # noqa: BLE001  # what comes next must be handed out
                 self._lost(error)
         else:
-            await self._hand_out_many(pending, turn)
-        self._counters.fanout.observe(turn.end() - began)
+            await self._hand_out_many(pending, time_slice)
+        self._counters.fanout.observe(time_slice.end() - began)
 
-    async def _hand_out_many(self, pending: Mapping[str | Session, list[Item]], turn: Turn) -> None:
+    async def _hand_out_many(self, pending: Mapping[str | Session, list[Item]], time_slice: TimeSlice) -> None:
         found: dict[Session, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
             try:
@@ -247,28 +247,28 @@ class Fanout:
             for session, subscription in members.items():
                 found.setdefault(session, []).append((subscription, batch))
         for session, parts in found.items():
-            if turn.over():
-                await turn.next()
+            if time_slice.over():
+                await time_slice.next()
             self.serve(session, parts)
 
     def _lost(self, error: Exception) -> None:
         """Publications of one channel could not be handed out."""
         self._failures.report("publication", error, "the fan-out")
 
-    async def _hand_out_one(self, target: str | Session, batch: Batch, turn: Turn) -> None:
+    async def _hand_out_one(self, target: str | Session, batch: Batch, time_slice: TimeSlice) -> None:
         """Hand one channel's batch to its members, or what was sent to one session."""
-        audience = audience_of(self._registry, target) if isinstance(target, str) else None
-        if audience is None or audience.newest >= batch.items[0].number:
+        recipients = recipients_of(self._registry, target) if isinstance(target, str) else None
+        if recipients is None or recipients.newest >= batch.items[0].number:
             members = self._members(target)
             self._counters.deliveries += len(batch.items) * len(members)
-            await self._serve_each(list(members), list(members.values()), batch, turn)
+            await self._serve_each(list(members), list(members.values()), batch, time_slice)
             return
-        self._counters.deliveries += len(batch.items) * audience.size
-        if audience.codec is not None:
-            sendable = self._sendable(batch, audience.codec)
-            if sendable.items and (frames := sendable.frames(audience.codec)):
-                await self._write_to_each(audience, sendable, frames, turn)
-        await self._serve_each(audience.others, audience.other_subscriptions, batch, turn)
+        self._counters.deliveries += len(batch.items) * recipients.size
+        if recipients.codec is not None:
+            sendable = self._sendable(batch, recipients.codec)
+            if sendable.items and (frames := sendable.frames(recipients.codec)):
+                await self._write_to_each(recipients, sendable, frames, time_slice)
+        await self._serve_each(recipients.others, recipients.other_subscriptions, batch, time_slice)
 
     def _sendable(self, batch: Batch, codec: Codec) -> Batch:
         try:
@@ -277,15 +277,15 @@ class Fanout:
             return Batch(self.undeliverable.part(batch, codec)[0])
         return batch
 
-    async def _write_to_each(self, audience: Audience, batch: Batch, frames: bytes, turn: Turn) -> None:
+    async def _write_to_each(self, recipients: Recipients, batch: Batch, frames: bytes, time_slice: TimeSlice) -> None:
         """Write to those who need no more than that: what a server does most, so every look-up counts here.
 
         Who leaves meanwhile was there when it was published.
         """
-        sessions, writes = audience.sessions, audience.writes
+        sessions, writes = recipients.sessions, recipients.writes
         for start in range(0, len(writes), _STRIDE):
-            if turn.over(_STRIDE):
-                await turn.next()
+            if time_slice.over(_STRIDE):
+                await time_slice.next()
             for place, write in enumerate(writes[start : start + _STRIDE], start):
                 try:
                     if not write(frames):
@@ -294,11 +294,15 @@ class Fanout:
                     self._failed(sessions[place], error)
 
     async def _serve_each(
-        self, sessions: Sequence[Session], subscriptions: Sequence[Subscription | None], batch: Batch, turn: Turn
+        self,
+        sessions: Sequence[Session],
+        subscriptions: Sequence[Subscription | None],
+        batch: Batch,
+        time_slice: TimeSlice,
     ) -> None:
         for session, subscription in zip(sessions, subscriptions, strict=True):
-            if turn.over():
-                await turn.next()
+            if time_slice.over():
+                await time_slice.next()
             self.serve(session, ((subscription, batch),))
 
     def _members(self, target: str | Session) -> Mapping[Session, Subscription | None]:
@@ -316,7 +320,7 @@ class Fanout:
         whole: Batch | None = None
         for subscription, batch in parts:
             try:
-                part = batch if subscription is None else wanted(subscription, batch)
+                part = batch if subscription is None else filter_for(subscription, batch)
             except Gap:
                 self._gap(session, batch, subscription)
                 continue
@@ -369,13 +373,13 @@ class Fanout:
         if not queue.put_all(messages) and not self._put_each(session, queue, messages):
             return
         if queue.half_full:
-            self._writers.press(session)
+            self._writers.apply_backpressure(session)
 
     def _put_each(self, session: Session, queue: SendQueue[WireMessage], messages: list[WireMessage]) -> bool:
         """Queue what the policy lets in; False if the session was closed as it has no room."""
         dropped = queue.dropped
         for message in messages:
-            if queue.put(message) is Put.OVERFLOW:
+            if queue.put(message) is PutResult.OVERFLOW:
                 self._close(session, Disconnect.SLOW)
                 return False
         if queue.dropped > dropped:
@@ -389,7 +393,7 @@ class Fanout:
             # A client that keeps positions must not lose a message unknown to it.
             policy = settings.slow_consumer if session.client is None else "disconnect"
             queue: SendQueue[WireMessage] = SendQueue(settings.queue_messages, settings.queue_bytes, policy)
-            session.line_up(queue)
+            session.attach_queue(queue)
             self._writers.ready(session)
             return queue
         return session.queue

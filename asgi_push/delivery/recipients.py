@@ -10,7 +10,7 @@ from ..session import Session, Subscription
 _FEW = 16
 
 
-class Audience:
+class Recipients:
     """Who is in a channel, parted into those who need no more than a write, and the others.
 
     A run spends most of its time on memory that no cache of the processor has: with 1,000 sessions, a look at each and
@@ -40,13 +40,13 @@ class Audience:
                 self.other_subscriptions.append(subscription)
 
 
-def audience_of(registry: Registry[Session, Subscription], channel: str) -> Audience | None:
-    """Return the audience of a channel; None for a small one."""
-    audience = registry.derived.get(channel)
-    if isinstance(audience, Audience):
-        return audience
+def recipients_of(registry: Registry[Session, Subscription], channel: str) -> Recipients | None:
+    """Return the recipients of a channel; None for a small one."""
+    recipients = registry.derived.get(channel)
+    if isinstance(recipients, Recipients):
+        return recipients
     members = registry.members(channel)
     if len(members) < _FEW:
         return None
-    audience = registry.derived[channel] = Audience(members)
-    return audience
+    recipients = registry.derived[channel] = Recipients(members)
+    return recipients

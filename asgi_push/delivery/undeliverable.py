@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from ..logs import RateLimit, printable
-from ..messages import Notice, Publication
+from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters
 from ..protocols import Codec
 from ..session import Session, TrackedSubscription
@@ -83,7 +83,7 @@ def gaps(session: Session, lost: list[Item]) -> Gaps:
     """Return the subscriptions of a session that cannot go on without what is lost."""
     found: Gaps = {}
     for item in lost:
-        publication: Publication | Notice = item.publication
+        publication: Publication | JoinLeave = item.publication
         subscription = session.subscriptions.get(publication.channel)
         if publication.offset and isinstance(subscription, TrackedSubscription) and subscription.positioned:
             found.setdefault(publication.channel, (item.number, subscription))

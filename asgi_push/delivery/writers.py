@@ -134,8 +134,8 @@ class Writers:
             self._gone(session, session.disconnect or Disconnect.CONNECTION_LOST)
         finally:
             writer.session = writer.queue = None
-            session.drained()
-            self.say_room(session)
+            session.detach_queue()
+            self.notify_capacity(session)
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
         send, now = session.carrier.send, time.monotonic()
@@ -143,7 +143,7 @@ class Writers:
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
                 if self._awaited and not session.queue.half_full:
-                    self.say_room(session)
+                    self.notify_capacity(session)
                 await send(message)
                 now = time.monotonic()
                 if now > self._until:
@@ -193,12 +193,12 @@ class Writers:
             self._caught_up[1].set()
             self._caught_up = None
 
-    async def room(self, session: Session) -> None:
+    async def wait_capacity(self, session: Session) -> None:
         """Wait until the queue of a session is less than half full, or the session has ended."""
         while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
             await self._awaited.setdefault(session, anyio.Event()).wait()
 
-    def say_room(self, session: Session) -> None:
+    def notify_capacity(self, session: Session) -> None:
         """Let those go who wait for a session's room: there is some, or it will not be needed."""
         if (awaited := self._awaited.pop(session, None)) is not None:
             awaited.set()
@@ -215,7 +215,7 @@ class Writers:
         self._gone(session, session.disconnect or Disconnect.SEND_TIMEOUT)
         return None
 
-    def press(self, session: Session) -> None:
+    def apply_backpressure(self, session: Session) -> None:
         """A session's queue is half full: publishers should wait a little, unless its peer has stopped reading."""
         queue = session.queue
         if queue is None or queue.slow or session in self._pressed:
@@ -225,7 +225,7 @@ class Writers:
         else:
             self._pressed[session] = None
 
-    async def relief(self) -> None:
+    async def wait_backpressure(self) -> None:
         """Wait for healthy sessions whose queues are half full; publishers that are faster than they wait for this.
 
         A peer that has just stopped reading looks healthy at first: it holds the others up for a tenth of a second

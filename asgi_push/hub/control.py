@@ -26,7 +26,7 @@ async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
     await hub.broker.command(encode_command("evict", sessions=list(session_ids)))
 
 
-async def obey(hub: Hub, message: bytes) -> None:
+async def apply_control(hub: Hub, message: bytes) -> None:
     """Carry out a command on the sessions of this process."""
     command = orjson.loads(message)
     if command["verb"] in ("subscribe", "unsubscribe"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..disconnect import Disconnect
-from ..runtime.background import Background
+from ..runtime.background import TaskRoot
 from ..runtime.failures import Failures
 from ..runtime.tasks import current_task, ends_task
 from ..runtime.threads import Threads
@@ -72,7 +72,7 @@ class HookCalls:
 
     def __init__(
         self,
-        background: Background,
+        background: TaskRoot,
         threads: Threads,
         close: Callable[[Session, Disconnect], None],
         settings: Settings,

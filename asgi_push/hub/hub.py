@@ -15,19 +15,19 @@ from ..delivery.writers import Writer, Writers
 from ..disconnect import Disconnect
 from ..encoding import Encoder
 from ..errors import BrokerError
-from ..heartbeat import Beat
+from ..heartbeat import HeartbeatAction
 from ..logs import RateLimit, logger, printable
-from ..messages import Notice, Payload, Publication, StreamPosition
+from ..messages import JoinLeave, Payload, Publication, StreamPosition
 from ..metrics.counters import Counters
 from ..names import EVERYBODY, user_channel, user_of
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..runtime.background import Background
+from ..runtime.background import TaskRoot
 from ..runtime.failures import Failures
-from ..runtime.tasks import Turns, supervise
+from ..runtime.tasks import KeyedLock, supervise
 from ..runtime.threads import HookThreads
 from ..runtime.timer import Timer
-from ..runtime.workers import warn_of_siblings
+from ..runtime.workers import warn_about_multiple_workers
 from ..session import Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .admission import Admission, Refused
@@ -35,7 +35,7 @@ from .ghosts import Ghosts
 from .hooks import Hook, HookCalls, Hooks
 from .join_leave import Announcements
 from .pieces import Pieces
-from .stats import Numbers
+from .stats import Stats
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
 _SHUTDOWN_TIME = 3.0
@@ -80,17 +80,17 @@ class Hub:
         self.encode_info = encoder.encode_info
         self.failures = Failures(counters)
         self.threads = HookThreads()
-        self._background = Background(self.failures)
+        self._background = TaskRoot(self.failures)
         self.spawn = self._background.spawn
         self.announcements = Announcements(self._background, broker, namespaces)
-        self.turns = Turns()
+        self.turns = KeyedLock()
         self._timer: Timer[Session | Writer] = Timer(self._check, self._check_failed)
         self._closing: set[Session] = set()
         self._calls = HookCalls(self._background, self.threads.others, self.close, settings, self.failures)
         self.intake = self._calls.intake
         self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
-        self.numbers = Numbers(counters, self.registry, self._writers, broker, self.id)
+        self.numbers = Stats(counters, self.registry, self._writers, broker, self.id)
         self.pieces = Pieces()
         self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
@@ -110,7 +110,7 @@ class Hub:
         if self.settings.metrics:
             self._supervise("the sharing of metrics", self.numbers.share)
         if self.settings.broker.startswith("memory:"):
-            self._background.spawn(warn_of_siblings)
+            self._background.spawn(warn_about_multiple_workers)
         self.accepting = True
 
     def _supervise(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
@@ -223,7 +223,7 @@ class Hub:
         self.look_after(session)
 
     async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
-        """Put a session in a channel.
+        """PutResult a session in a channel.
 
         Raises:
             BrokerError: it is in, but what is published may not reach it yet.
@@ -232,7 +232,7 @@ class Hub:
             await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
 
     def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
-        """Put a session in a channel, and return whether it is in now."""
+        """PutResult a session in a channel, and return whether it is in now."""
         if session.state is not State.OPEN:  # it ended while it was decided whether it may come in
             subscription.active = False
             return False
@@ -245,7 +245,7 @@ class Hub:
     async def subscribe(
         self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
     ) -> None:
-        """Put a session in a channel; what was published before does not reach it. Twice is no error.
+        """PutResult a session in a channel; what was published before does not reach it. Twice is no error.
 
         A client whose protocol has words for it is told ``data``, and gets what came after ``since``.
         """
@@ -291,15 +291,15 @@ class Hub:
 
     # -- what clients do --------------------------------------------------------------------------------------------
 
-    def heard(self, session: Session) -> None:
+    def on_activity(self, session: Session) -> None:
         """Anything came from a client."""
         session.last_seen = now = time.monotonic()
-        session.heartbeat.heard(now)
+        session.heartbeat.on_activity(now)
 
     def heartbeat(self, session: Session, answer: WireMessage) -> None:
         """A heartbeat came: answer it, ahead of whatever waits."""
         session.last_seen = now = time.monotonic()
-        session.heartbeat.beat(now)
+        session.heartbeat.on_pong(now)
         self.look_after(session)
         self.send_urgent(session, answer)
 
@@ -315,7 +315,7 @@ class Hub:
 
     def message(self, session: Session, data: str | bytes) -> None:
         """A message for the application came."""
-        self.heard(session)
+        self.on_activity(session)
         self.call(session, self.hooks.on_message, data, size=len(data))
 
     def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
@@ -328,13 +328,13 @@ class Hub:
         """Send to one session, after what was published before; return whether it was open."""
         payload = self.encode(data)
         if self.fanout.full:
-            await self.fanout.room()
+            await self.fanout.wait_capacity()
         if session.state is not State.OPEN:
             return False
         self.fanout.add(session, Publication("", payload))
         return True
 
-    def deliver(self, publication: Publication | Notice) -> int:
+    def deliver(self, publication: Publication | JoinLeave) -> int:
         """Hand a publication to the members of its channel; return how many there are."""
         members = self.registry.members(publication.channel)
         receivers = len(members)
@@ -353,9 +353,9 @@ class Hub:
             if session.client is not None and isinstance(subscription, TrackedSubscription):
                 session.client.gap(channel, subscription)
 
-    async def room(self, session: Session) -> None:
+    async def wait_capacity(self, session: Session) -> None:
         """Wait until a session has room for an answer: what a client asks for must not make it a slow consumer."""
-        await self._writers.room(session)
+        await self._writers.wait_capacity(session)
 
     def behind(self, session: Session) -> None:
         """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""
@@ -412,7 +412,7 @@ class Hub:
         self._leave(session, disconnect)
         self.release(session)
         session.state = State.CLOSED
-        session.drained()
+        session.detach_queue()
         self._closing.discard(session)
         self._timer.cancel(session)
         if self.running and session.connected:
@@ -434,7 +434,7 @@ class Hub:
         if not session.begin_closing(disconnect):
             return False
         self._closing.add(session)
-        self._writers.say_room(session)
+        self._writers.notify_capacity(session)
         self.registry.remove(session)
         if session.entered:
             self.counters.sessions[session.protocol, session.transport] -= 1
@@ -471,14 +471,14 @@ class Hub:
             self.gone(session, Disconnect.SERVER_ERROR)
 
     def _check_open(self, session: Session, now: float) -> None:
-        beat = session.heartbeat.check(now)
-        if beat is Beat.DEAD:
+        action = session.heartbeat.check(now)
+        if action is HeartbeatAction.DEAD:
             if self.intake.holds(session):  # what it owes may be in what is not read yet
                 self._timer.schedule(session, now + _UNREAD_TIME)
             else:
                 self.close(session, session.heartbeat.dead)
             return
-        if beat is Beat.PING and session.codec.ping is not None:
+        if action is HeartbeatAction.PING and session.codec.ping is not None:
             self.send_urgent(session, session.codec.ping)
         if session.client is not None:
             session.client.check(now)

@@ -8,8 +8,8 @@ from ..brokers import Broker
 from ..channels import Namespaces
 from ..errors import BrokerError
 from ..logs import RateLimit
-from ..messages import Notice
-from ..runtime.background import Background
+from ..messages import JoinLeave
+from ..runtime.background import TaskRoot
 from ..session import Session, State, Subscription
 
 _UNTOLD = "the others in a channel are not told that a session came or went: %s"
@@ -18,12 +18,12 @@ _UNTOLD = "the others in a channel are not told that a session came or went: %s"
 class Announcements:
     """Tells the members of a channel of each session that came that it came, and then once that it went; or neither."""
 
-    def __init__(self, background: Background, broker: Broker, namespaces: Namespaces) -> None:
+    def __init__(self, background: TaskRoot, broker: Broker, namespaces: Namespaces) -> None:
         self._background = background
         self._broker = broker
         self._namespaces = namespaces
         self._quiet = RateLimit(10.0)  # in seconds
-        self._waiting: deque[tuple[Notice, Subscription]] = deque()
+        self._waiting: deque[tuple[JoinLeave, Subscription]] = deque()
         self.running = 0  # how many have not reached the broker
 
     def joined(self, session: Session, channel: str) -> None:
@@ -33,16 +33,16 @@ class Announcements:
             return
         if self._namespaces.options(channel).join_leave and self._background.running:
             subscription.announced = True
-            self._announce(Notice(channel, session.describe(channel), joined=True), subscription)
+            self._announce(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
     def left(self, session: Session, channel: str, subscription: Subscription) -> None:
         """A session leaves a channel; nobody is told who was not told that it came."""
         # A session's own channels have one subscription, and everybody's never has announcements.
         announced = subscription.announced and self._namespaces.options(channel).join_leave
         if announced and self._background.running:
-            self._announce(Notice(channel, session.describe(channel), joined=False), subscription)
+            self._announce(JoinLeave(channel, session.describe(channel), joined=False), subscription)
 
-    def _announce(self, notice: Notice, subscription: Subscription) -> None:
+    def _announce(self, notice: JoinLeave, subscription: Subscription) -> None:
         self._waiting.append((notice, subscription))
         self.running += 1
         self._background.spawn(self._announce_next)

@@ -6,13 +6,13 @@ from ..brokers import Broker
 from ..delivery.writers import Writers
 from ..metrics.counters import Counters
 from ..metrics.families import Snapshot, snapshot
-from ..metrics.shared import INTERVAL, SharedNumbers
+from ..metrics.shared import INTERVAL, SharedStats
 from ..registry import Registry
 from ..runtime.threads import Threads
 from ..session import Session, Subscription
 
 
-class Numbers:
+class Stats:
     """What the counters say, with what is looked up when somebody asks; ``name`` is that of the hub."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Numbers:
         self._registry = registry
         self._writers = writers
         self._broker = broker
-        self._shared = SharedNumbers.find(name)
+        self._shared = SharedStats.find(name)
         self._threads = Threads("metrics", 1)
         self._taken = 0  # how many snapshots for the others were taken
 

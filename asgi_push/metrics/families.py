@@ -39,7 +39,7 @@ FAMILIES = (
     Family("drops", "counter", "messages thrown away because a queue was full, by the policy", ("policy",)),
     Family("queue_bytes", "gauge", "bytes that wait in the queues of all sessions"),
     Family("fanout", "histogram", "one run of the fan-out, from its first session to its last"),
-    Family("fanout_hold", "histogram", "how long a run held the event loop at a stretch"),
+    Family("fanout_hold", "histogram", "how long a run held the event loop at a offset_range"),
     Family("heartbeat_round_trip", "histogram", "from a ping to its pong (SDK protocol)"),
     Family("recoveries", "counter", "clients that came back with a position, by what became of it", ("outcome",)),
     Family("gaps", "counter", "open subscriptions that could not go on because a publication was missing"),

@@ -23,7 +23,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 INTERVAL, _SILENT = 1.0, 30.0
 
 
-class SharedNumbers:
+class SharedStats:
     """The directory, and this process's file in it; ``name`` tells one hub of a process from another."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -34,7 +34,7 @@ class SharedNumbers:
         self._newest = 0
 
     @classmethod
-    def find(cls, name: str) -> "SharedNumbers | None":
+    def find(cls, name: str) -> "SharedStats | None":
         """Return where the environment says that the numbers are to be shared, None where it does not."""
         folder = os.environ.get(VARIABLE)
         return cls(Path(folder), name) if folder else None

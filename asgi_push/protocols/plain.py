@@ -5,7 +5,7 @@ understood, the ones that browser helpers and hand-written pages send; no contro
 """
 
 from ..disconnect import Disconnect
-from ..messages import Notice, Payload, Publication
+from ..messages import JoinLeave, Payload, Publication
 from . import exact
 from .wire import WireMessage, frame, sent_code
 
@@ -67,9 +67,9 @@ class PlainCodec:
         """Return the close code that says why a session ends."""
         return _STANDARD_CODES.get(disconnect.code, sent_code(disconnect))
 
-    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+    def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
         """Return the message that carries a publication; of who comes and goes a plain client is not told."""
-        return None if isinstance(publication, Notice) else message(publication.payload)
+        return None if isinstance(publication, JoinLeave) else message(publication.payload)
 
     def frame(self, publication: Publication) -> bytes:
         """Return the frame of the message that carries a publication."""

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from ..disconnect import Disconnect
-from ..messages import Notice, Payload, Publication, StreamPosition
+from ..messages import JoinLeave, Payload, Publication, StreamPosition
 from .wire import WireMessage
 
 # Where a stream's own places go in an event that all streams share. No UTF-8 text holds this byte (RFC 3629).
@@ -57,7 +57,7 @@ class Event(WireMessage):
         return self.data
 
 
-class Places:
+class EventIds:
     """How far one stream is in its channels, in the form of its events' ids."""
 
     __slots__ = ("_id", "_places")
@@ -94,7 +94,7 @@ def place(channel: str, position: StreamPosition | None) -> bytes:
     return b"%b.%d.%b" % (_digest(channel), position.offset, quote(position.epoch, safe="").encode())
 
 
-class LastId:
+class LastEventId:
     """What the id that a client sends back says of channels.
 
     It is not signed. A place counts only for a channel that this very connection may be in, so an id that somebody
@@ -140,9 +140,9 @@ class SseCodec:
         """Return the code that says why a stream ends."""
         return disconnect.code
 
-    def encode(self, publication: Publication | Notice) -> Event | None:
+    def encode(self, publication: Publication | JoinLeave) -> Event | None:
         """Return the event that carries a publication; of who comes and goes a page is not told."""
-        return None if isinstance(publication, Notice) else self._event(publication)
+        return None if isinstance(publication, JoinLeave) else self._event(publication)
 
     def _event(self, publication: Publication) -> Event:
         lines = _payload_lines(publication.payload)

@@ -4,7 +4,7 @@ import struct
 from typing import Protocol
 
 from ..disconnect import Disconnect
-from ..messages import Notice, Publication
+from ..messages import JoinLeave, Publication
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
 
@@ -75,7 +75,7 @@ class Codec(Protocol):
         """Return the close code that says why a session ends."""
         ...
 
-    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+    def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
         """Return the message that carries a publication, None for what the protocol does not speak of."""
         ...
 

@@ -10,7 +10,7 @@ from anyio.lowlevel import current_token
 
 from ..brokers import Receiver
 from ..errors import NotRunningError
-from ..hub.control import evict, obey
+from ..hub.control import apply_control, evict
 from ..hub.hub import Hub
 from ..runtime.background import run_detached
 from ..runtime.tasks import current_task, ends_task, on_trio
@@ -65,7 +65,9 @@ class Life:
         with self._starting:
             try:
                 hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
-                await hub.broker.start(Receiver(hub.deliver, partial(obey, hub), hub.lost, hub.fanout.room))
+                await hub.broker.start(
+                    Receiver(hub.deliver, partial(apply_control, hub), hub.lost, hub.fanout.wait_capacity)
+                )
                 await hub.start()
             except Exception as error:  # noqa: BLE001  # it is for those who wait for the start
                 self.error = error

@@ -16,7 +16,7 @@ from ..hub.drain import drain
 from ..hub.hub import Hub
 from ..logs import begin_anew
 from ..registry import Registry
-from ..runtime.fork import leave_alone, when_forked
+from ..runtime import fork
 from ..runtime.sigint import Sigint
 from ..runtime.sigterm import Sigterm
 from ..session import Session, Subscription
@@ -27,12 +27,12 @@ T = TypeVar("T")
 _NO_THREAD = -1  # no thread has this identifier
 
 
-class Home:
+class HubRunner:
     """Makes a hub on the event loop that starts it, a new one each time, and knows where it lives."""
 
     def __init__(self, make: Callable[[], Hub]) -> None:
         self._make = make
-        when_forked(self)
+        fork.register(self)
         self._lock = threading.Lock()
         self._life: Life | None = None
         self._starts = 0
@@ -125,14 +125,14 @@ class Home:
         """Be as new in a process that was forked from the one in which there is a hub."""
         self._lock = threading.Lock()
         if self._life is not None:
-            leave_alone(self._life)
+            fork.keep_alive(self._life)
             self._life, self._thread, self._starts = None, _NO_THREAD, 0
         if self._sigint is not None:
             self._sigint.release()
             self._sigint = None
         if self._sigterm is not None:
             self._sigterm.forget()
-            leave_alone(self._sigterm)
+            fork.keep_alive(self._sigterm)
             self._sigterm = None
 
     def drain_at_sigterm(self, over: float) -> None:

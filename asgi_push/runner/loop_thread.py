@@ -10,9 +10,9 @@ from anyio.lowlevel import current_token
 
 from ..errors import NotRunningError
 from ..logs import logger
-from ..runtime.fork import when_forked
+from ..runtime import fork
 from ..runtime.tasks import in_event_loop
-from .hub_runner import Home
+from .hub_runner import HubRunner
 
 Stop = partial[None]
 
@@ -20,10 +20,10 @@ Stop = partial[None]
 class LoopThread:
     """Runs a hub in a thread, as long as there are more starts than stops; one that runs elsewhere is left there."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: HubRunner) -> None:
         self._home = home
         self.forget()
-        when_forked(self)
+        fork.register(self)
 
     def forget(self) -> None:
         """There is no thread; those of another process are not in this one."""

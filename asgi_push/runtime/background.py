@@ -1,4 +1,4 @@
-"""Background tasks that belong to no caller: they outlive whoever started them, and none of them ends another."""
+"""TaskRoot tasks that belong to no caller: they outlive whoever started them, and none of them ends another."""
 
 import asyncio
 import contextvars
@@ -21,7 +21,7 @@ Work = Callable[..., Coroutine[Any, Any, None]]
 _END_TIME = 1.0
 
 
-class Background:
+class TaskRoot:
     """Tasks of their own, each apart from all others.
 
     It is no task group, though it ends as one: in a group any task that is cancelled, or that leaves a scope open, ends

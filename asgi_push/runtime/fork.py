@@ -20,12 +20,12 @@ _all: WeakSet[Forked] = WeakSet()
 _left_alone: list[object] = []
 
 
-def when_forked(item: Forked) -> None:
+def register(item: Forked) -> None:
     """Have an item forget, in each process that is forked from this one."""
     _all.add(item)
 
 
-def leave_alone(what: object) -> None:
+def keep_alive(what: object) -> None:
     """Keep what belongs to the other process, and do nothing with it."""
     _left_alone.append(what)
 

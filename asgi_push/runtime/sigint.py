@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from .tasks import Signal, call_soon
+from .tasks import AutoResetEvent, call_soon
 
 
 class Sigint:
@@ -18,7 +18,7 @@ class Sigint:
     """
 
     def __init__(self) -> None:
-        self.came = Signal()
+        self.came = AutoResetEvent()
         self._call_soon = call_soon()
         self._before: Any = signal.signal(signal.SIGINT, self._handle)
 
@@ -35,6 +35,6 @@ class Sigint:
         self._before(signum, frame)
 
     def release(self) -> None:
-        """Put back what was there before, unless something else was put there since."""
+        """PutResult back what was there before, unless something else was put there since."""
         if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, self._before)

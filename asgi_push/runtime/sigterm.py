@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from .tasks import Signal, call_soon, on_trio
+from .tasks import AutoResetEvent, call_soon, on_trio
 
 # Within so many seconds a second SIGTERM is the first one, come by another way: a service manager signals all processes
 # of a service, and the server's supervisor passes its own on to its workers.
@@ -30,7 +30,7 @@ class Sigterm:
     """
 
     def __init__(self) -> None:
-        self.came = Signal()
+        self.came = AutoResetEvent()
         self._came_at: float | None = None
         self._over = False  # it is no longer held back
         self._call_soon = call_soon()

@@ -95,7 +95,7 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Calla
         await anyio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
 
 
-class Turns:
+class KeyedLock:
     """Has callers with the same key go one after the other, in the order in which they came."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Turns:
                 self._locks.pop(key, None)
 
 
-class Signal:
+class AutoResetEvent:
     """Wakes one waiting task, now or when it comes to wait."""
 
     __slots__ = ("_event", "_set")

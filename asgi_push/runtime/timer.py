@@ -8,7 +8,7 @@ import anyio
 
 from ..heartbeat import Deadlines
 from ..logs import logger
-from .tasks import Signal
+from .tasks import AutoResetEvent
 
 K = TypeVar("K")
 
@@ -30,7 +30,7 @@ class Timer(Generic[K]):
         self._check = check
         self._failed = failed
         self._deadlines: Deadlines[K] = Deadlines()
-        self._changed = Signal()
+        self._changed = AutoResetEvent()
         self._waiting_until = float("inf")
 
     def schedule(self, item: K, when: float) -> None:

@@ -18,7 +18,7 @@ _GRACE = 2.0
 _FIRST, _SECOND = 0, 1
 
 
-async def warn_of_siblings() -> None:
+async def warn_about_multiple_workers() -> None:
     """Warn if this is not the only process in which one server runs the application; one of them all does so."""
     server = _server()
     if server is None or _take(server, _FIRST):

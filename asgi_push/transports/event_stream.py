@@ -8,7 +8,7 @@ from starlette.types import Send
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
-from ..protocols.sse import CODEC, Places
+from ..protocols.sse import CODEC, EventIds
 from ..session import Session
 from .interrupt import make_interrupt
 from .uvicorn import StreamWriter, recognise_stream
@@ -28,7 +28,7 @@ def retry(disconnect: Disconnect | None = None) -> int:
     return round(1000 * random.uniform(*between))  # noqa: S311  # jitter, not a secret
 
 
-class EventCarrier:
+class EventStreamTransport:
     """One response that is a stream of events, and the ids that they get.
 
     It starts with the first event: when a page sees its stream open, its session is in all its channels.
@@ -41,7 +41,7 @@ class EventCarrier:
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
         self._send = send
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
-        self._places = Places()
+        self._places = EventIds()
         self._direct: StreamWriter | None = None
         self._held = False  # whether something waits that comes first, such as what starts it
         self._session: Session | None = None

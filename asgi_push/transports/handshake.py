@@ -48,7 +48,7 @@ def chosen_subprotocol(scope: Scope) -> str | None:
     return next((item for item in offered if not item.startswith(BEARER_SUBPROTOCOL)), None)
 
 
-async def let_in(
+async def admit(
     push: Push, scope: Scope, path_params: Mapping[str, Any], carrier: Carrier, codec: Codec, heartbeat: Heartbeat
 ) -> tuple[Hub, Session, list[str]]:
     """Return the session that a connection may have, for which the hub keeps a place, and its channels.
@@ -66,12 +66,12 @@ async def let_in(
     session.path_params = path_params
     session.remote = remote(scope)
     # A refusal must be cheap: what can be known without the application is looked at before that is asked anything.
-    await admit(hub, session)
+    await keep_place(hub, session)
     try:
         asked = asked_channels(push, connection)
         credentials = await identify(push, connection)
         _take_in(session, credentials)
-        await admit(hub, session)  # once more, as its user is known
+        await keep_place(hub, session)  # once more, as its user is known
         return hub, session, await allowed_channels(push, session, credentials, asked)
     except BaseException:
         hub.release(session)
@@ -153,7 +153,7 @@ def usable(credentials: Credentials, path_params: Mapping[str, Any]) -> Credenti
     return replace(credentials, user=user, channels=channels)
 
 
-async def admit(hub: Hub, session: Session) -> None:
+async def keep_place(hub: Hub, session: Session) -> None:
     """Keep a place for a session, which ``hub.open`` takes, or ``hub.release`` gives to others; or raise Refusal."""
     try:
         await hub.admit(session)

@@ -14,7 +14,7 @@ from ..logs import logger, printable
 from ..protocols import Codec, WireMessage, plain
 from ..push import Push
 from ..session import Session, State
-from .handshake import chosen_subprotocol, let_in
+from .handshake import admit, chosen_subprotocol
 from .interrupt import make_interrupt
 from .keepalive import probe_peers
 from .limits import check_server, close_too_large, closed_by_server, too_large
@@ -33,7 +33,7 @@ _CODES_OF_OLD = {1009: 3009, 1011: 3004, 1012: 3001, 1013: 3008}
 _QUIET_TIME = 1.0
 
 
-class WebSocketCarrier:
+class WebSocketTransport:
     """One WebSocket, as the hub sees it."""
 
     __slots__ = ("_closed", "_codec", "_direct", "_over", "_quiet", "_reasons", "_send", "interrupt", "write")
@@ -140,10 +140,10 @@ async def serve_websocket(
     """Serve one WebSocket scope of the plain protocol to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
-    carrier = WebSocketCarrier(scope, send, plain.CODEC)
+    carrier = WebSocketTransport(scope, send, plain.CODEC)
     try:
         heartbeat = ClientHeartbeat(push.settings.idle_timeout)
-        hub, session, channels = await let_in(push, scope, path_params, carrier, plain.CODEC, heartbeat)
+        hub, session, channels = await admit(push, scope, path_params, carrier, plain.CODEC, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return
@@ -153,7 +153,7 @@ async def serve_websocket(
 
 
 async def _accept(
-    hub: Hub, session: Session, carrier: WebSocketCarrier, channels: Sequence[str], subprotocol: str | None
+    hub: Hub, session: Session, carrier: WebSocketTransport, channels: Sequence[str], subprotocol: str | None
 ) -> bool:
     """Accept a session that was admitted; False, and its place is free, if it cannot stay."""
     accepted = False
@@ -174,7 +174,7 @@ async def _accept(
 async def run_session(
     hub: Hub,
     session: Session,
-    carrier: WebSocketCarrier,
+    carrier: WebSocketTransport,
     receive: Receive,
     take: Take,
     channels: Sequence[str] | None = None,

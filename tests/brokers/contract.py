@@ -13,7 +13,7 @@ from asgi_push import Publication
 from asgi_push.brokers import Broker, Receiver
 from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.encoding import encode
-from asgi_push.messages import Notice
+from asgi_push.messages import JoinLeave
 from tests.asgi import PATIENCE, Mailbox
 
 
@@ -39,13 +39,13 @@ class Process:
     def __init__(self) -> None:
         self.publications, self.commands = Mailbox(), Mailbox()
         self.told_of_loss: list[str] = []
-        self.receiver = Receiver(self.deliver, self.obey, self.told_of_loss.append, self.room)
+        self.receiver = Receiver(self.deliver, self.apply_control, self.told_of_loss.append, self.room)
 
-    def deliver(self, publication: Publication | Notice) -> int:
+    def deliver(self, publication: Publication | JoinLeave) -> int:
         self.publications.put(publication)
         return 3
 
-    async def obey(self, message: bytes) -> None:
+    async def apply_control(self, message: bytes) -> None:
         self.commands.put(message)
 
     async def room(self) -> None:

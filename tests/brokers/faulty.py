@@ -14,12 +14,11 @@ import pytest
 from redis import Redis as Client
 
 from asgi_push.brokers.redis import connection as server
-from asgi_push.brokers.redis import consumer as hearing
+from asgi_push.brokers.redis import consumer, subscriber
 from asgi_push.brokers.redis import control as orders
 from asgi_push.brokers.redis import health as outage
 from asgi_push.brokers.redis import loopback as pulse
 from asgi_push.brokers.redis import pipeline as link
-from asgi_push.brokers.redis import subscriber
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -102,7 +101,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulse, "_LATE", 0.5)
     monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
     monkeypatch.setattr(outage, "_SHORT", 0.3)
-    monkeypatch.setattr(hearing, "_CHECK_AGAIN", 0.05)
+    monkeypatch.setattr(consumer, "_CHECK_AGAIN", 0.05)
     for name, seconds in (("_PATIENCE", 2.0), ("_ALIVE", 1.0), ("_RENEW_EVERY", 0.3), ("_LOOK_EVERY", 0.1)):
         monkeypatch.setattr(orders, name, seconds)
 

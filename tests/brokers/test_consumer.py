@@ -14,11 +14,11 @@ from asgi_push import StreamPosition
 from asgi_push.brokers import Receiver
 from asgi_push.brokers.redis import cursor as feed
 from asgi_push.brokers.redis import envelope
-from asgi_push.brokers.redis.consumer import Hearing
-from asgi_push.brokers.redis.cursor import Feed
+from asgi_push.brokers.redis.consumer import Consumer
+from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.streams import Reading
-from asgi_push.messages import Notice, Publication
+from asgi_push.messages import JoinLeave, Publication
 from tests.brokers.contract import publication
 
 KEPT = 4
@@ -35,7 +35,7 @@ class World:
         self.told: list[set[int]] = []  # at each loss that was told, what was gone then
         self.keys = Keys("test", 0)
         server: Any = None
-        self.hearing = Hearing(server, server, self.keys, server, self, server)  # type: ignore[arg-type]
+        self.consumer = Consumer(server, server, self.keys, server, self, server)  # type: ignore[arg-type]
         self.open = asyncio.Event()
         self.open.set()
 
@@ -74,11 +74,11 @@ class World:
         await self.open.wait()
         await turns(1)
 
-    def deliver(self, item: Publication | Notice) -> int:
+    def deliver(self, item: Publication | JoinLeave) -> int:
         self.delivered.append(item.offset)
         return 1
 
-    async def obey(self, message: bytes) -> None:
+    async def apply_control(self, message: bytes) -> None:
         await turns(3)
 
     def tell(self, channel: str) -> None:
@@ -88,27 +88,27 @@ class World:
 
     async def read_some(self, count: int) -> None:
         for _ in range(min(count, self.wire.qsize())):
-            await self.hearing._heard(*self.wire.get_nowait())
+            await self.consumer._heard(*self.wire.get_nowait())
 
     async def all_over(self) -> None:
         self.open.set()
         for _ in range(3):
-            self.hearing._checks.want("news")
-            while self.hearing._checks.busy or self.wire.qsize():
+            self.consumer._checks.want("news")
+            while self.consumer._checks.busy or self.wire.qsize():
                 await self.read_some(5)
                 await turns(1)
-        while self.hearing._deliveries.mark() is not None:
+        while self.consumer._deliveries.mark() is not None:
             await turns(1)
 
     async def run(self, events: list[str]) -> None:
-        self.hearing.start(Receiver(self.deliver, self.obey, self.tell, self.room))
-        news = self.hearing._feeds["news"] = Feed()
+        self.consumer.start(Receiver(self.deliver, self.apply_control, self.tell, self.room))
+        news = self.consumer._cursors["news"] = Cursor()
         news.begin(StreamPosition(0, "a"))
         steps: dict[str, Callable[[], Awaitable[None] | None]] = {
             "come": lambda: self.publish(comes=True),
             "lose": lambda: self.publish(comes=False),
             "read": lambda: self.read_some(3),
-            "check": lambda: self.hearing._checks.want("news"),
+            "check": lambda: self.consumer._checks.want("news"),
             "shut": self.open.clear,
             "open": self.open.set,
             "turn": lambda: turns(4),
@@ -121,10 +121,10 @@ class World:
             async with asyncio.timeout(5):
                 await self.all_over()
         finally:
-            for task in self.hearing._tasks:
+            for task in self.consumer._tasks:
                 task.cancel()
-            await asyncio.wait(self.hearing._tasks)
-            await self.hearing._deliveries.stop()
+            await asyncio.wait(self.consumer._tasks)
+            await self.consumer._deliveries.stop()
 
 
 async def turns(count: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
-from asgi_push.messages import ClientInfo, Notice
+from asgi_push.messages import ClientInfo, JoinLeave
 from tests.brokers.contract import Process, memory, over_redis, publication, seen
 from tests.brokers.faulty import Cluster, cluster
 
@@ -244,7 +244,7 @@ async def test_a_long_history_is_read_whole(broker: Broker) -> None:
 async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, process: Process) -> None:
     """Who comes and goes has no place in the stream."""
     info = ClientInfo("alice", "id", {"a": 1}, [2])
-    await broker.announce(Notice("news", info, joined=True))
+    await broker.announce(JoinLeave("news", info, joined=True))
     await broker.publish(publication("news", 1), KEPT)
     notice = await process.next()
     assert (notice.channel, notice.info, notice.joined) == ("news", info, True)

@@ -6,7 +6,7 @@ import pytest
 
 from asgi_push import StreamPosition
 from asgi_push.brokers.redis import cursor as feeds
-from asgi_push.brokers.redis.cursor import Feed
+from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.messages import Publication
 from tests.brokers.contract import publication
 
@@ -19,8 +19,8 @@ def names(publications: list[Publication]) -> list[str]:
     return [publication.data for publication in publications]
 
 
-def at(offset: int, epoch: str = "a") -> Feed:
-    feed = Feed()
+def at(offset: int, epoch: str = "a") -> Cursor:
+    feed = Cursor()
     feed.begin(StreamPosition(offset, epoch))
     return feed
 

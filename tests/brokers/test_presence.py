@@ -15,10 +15,10 @@ from asgi_push import BrokerError, ClientInfo, Session, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.redis import liveness, presence
-from asgi_push.brokers.redis.connection import Server as RedisServer
-from asgi_push.brokers.redis.health import Outage
+from asgi_push.brokers.redis.connection import ConnectionFactory
+from asgi_push.brokers.redis.health import ConnectionHealth
 from asgi_push.brokers.redis.keys import Keys
-from asgi_push.brokers.redis.pipeline import Link
+from asgi_push.brokers.redis.pipeline import Pipeline
 from asgi_push.brokers.redis.presence import RedisPresence
 from asgi_push.encoding import Encoder
 from asgi_push.registry import Registry
@@ -106,9 +106,9 @@ async def flush(redis: Server) -> None:
 
 
 @asynccontextmanager
-async def linked(redis: Server | Cluster) -> AsyncIterator[Link]:
-    server = RedisServer(redis.redis)
-    link = Link(server, Outage(server.name), Keys("test", 0))
+async def linked(redis: Server | Cluster) -> AsyncIterator[Pipeline]:
+    server = ConnectionFactory(redis.redis)
+    link = Pipeline(server, ConnectionHealth(server.name), Keys("test", 0))
     await link.start()
     yield link
     await link.stop()

@@ -114,11 +114,11 @@ async def test_a_process_that_does_not_obey_is_said(redis: FaultyRedis, monkeypa
     async with station(redis.url) as here, station(redis.url) as there:
         free = anyio.Event()
 
-        async def obey(message: bytes) -> None:
+        async def apply_control(message: bytes) -> None:
             await free.wait()
             here.commands.put(message)
 
-        object.__setattr__(here.receiver, "obey", obey)
+        object.__setattr__(here.receiver, "apply_control", apply_control)
         with pytest.raises(BrokerError, match="1 of 2 processes"):
             await there.broker.command(b"x")
         free.set()
@@ -131,14 +131,14 @@ async def test_a_command_waits_for_what_is_missing_before_it(redis: FaultyRedis)
         order = list[Any]()
         deliver = here.receiver.deliver
 
-        async def obey(message: bytes) -> None:
+        async def apply_control(message: bytes) -> None:
             order.append(message)
 
         def note(item: Any) -> int:
             order.append(item.data)
             return deliver(item)
 
-        object.__setattr__(here.receiver, "obey", obey)
+        object.__setattr__(here.receiver, "apply_control", apply_control)
         object.__setattr__(here.receiver, "deliver", note)
         read = here.broker._streams.read
 

@@ -31,7 +31,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def hearing(url: str) -> AsyncIterator[tuple[Process, RedisBroker]]:
+async def consumer(url: str) -> AsyncIterator[tuple[Process, RedisBroker]]:
     """A process that hears ``news``."""
     process, broker = Process(), RedisBroker(url, "test")
     await broker.start(process.receiver)
@@ -57,7 +57,7 @@ async def test_a_node_that_has_left_its_cluster(tmp_path: Path, monkeypatch: pyt
     with cluster(tmp_path, replicas=1) as nodes:
         (leaving,) = nodes.replicas
         monkeypatch.setattr(random, "choice", lambda found: min(found, key=lambda node: node.port != leaving.port))
-        async with hearing(nodes.redis) as (process, broker):
+        async with consumer(nodes.redis) as (process, broker):
             while not leaving.client_list("pubsub"):  # it is not among the nodes as soon as the cluster is up
                 for node in nodes.primaries:
                     node.kill_connections("pubsub")
@@ -116,7 +116,7 @@ async def test_something_between_swallows_what_is_published(
 ) -> None:
     """And goes on to carry what is answered."""
     proxy, url = proxied
-    async with hearing(url) as (process, broker):
+    async with consumer(url) as (process, broker):
         await heard_again(process, broker)
         proxy.swallow()
         await until(lambda: broker.outages["deaf"])
@@ -129,7 +129,7 @@ async def test_something_between_swallows_what_is_published(
 async def test_as_long_as_nothing_comes_it_is_told(proxied: tuple[Swallowing, str]) -> None:
     """Though each new connection is made, and answers: that ends no outage. It is told of once."""
     proxy, url = proxied
-    async with hearing(url) as (process, broker):
+    async with consumer(url) as (process, broker):
         swallowing = asyncio.create_task(_always(proxy))
         await until(lambda: "tells nothing" in broker.problem)
         connections = len(proxy.clients)

@@ -15,8 +15,7 @@ import pytest
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis import connection as server
-from asgi_push.brokers.redis import consumer as hearing
-from asgi_push.brokers.redis import envelope
+from asgi_push.brokers.redis import consumer, envelope
 from asgi_push.brokers.redis import pipeline as link
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import PATIENCE, until
@@ -274,7 +273,7 @@ async def test_a_lost_message_is_found_without_another(
     redis: FaultyRedis, there: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the check that comes now and then; the first of a stream, too."""
-    monkeypatch.setattr(hearing, "_CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(consumer, "_CHECK_INTERVAL", 0.1)
     async with station(redis.url) as here:
         for number in range(3):
             await lose(there, number)
@@ -350,7 +349,7 @@ async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:
     with faulty_redis(tmp_path, "--client-output-buffer-limit", "pubsub 100kb 0 0") as redis:
         async with station(redis.url) as here, station(redis.url, hears=False) as there:
             free = anyio.Event()
-            object.__setattr__(here.receiver, "room", free.wait)
+            object.__setattr__(here.receiver, "wait_capacity", free.wait)
             await asyncio.gather(
                 *[there.broker.publish(publication("news", str(number).ljust(10_000)), KEPT) for number in range(900)]
             )
@@ -409,12 +408,12 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
     """To whom it is delivered may depend on it."""
     obeying, obeyed = anyio.Event(), anyio.Event()
 
-    async def obey(message: bytes) -> None:
+    async def apply_control(message: bytes) -> None:
         obeying.set()
         await here.broker.join("more", kept=True)  # which waits for Redis
         await obeyed.wait()
 
-    object.__setattr__(here.receiver, "obey", obey)
+    object.__setattr__(here.receiver, "apply_control", apply_control)
     giving = asyncio.create_task(there.broker.command(b"x"))
     await obeying.wait()
     await publish(there, 1, 2)

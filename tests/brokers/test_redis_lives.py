@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
-from asgi_push.brokers.redis import consumer as hearing
+from asgi_push.brokers.redis import consumer
 from tests.asgi import until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
 from tests.brokers.station import KEPT, Station, publish, publish_surely, station
@@ -147,7 +147,7 @@ async def test_a_replica_that_had_not_got_all(tmp_path: Path) -> None:
 
 async def test_a_stream_that_stands_below_what_is_known(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has lost something, whoever did that: it is found by the check, and its next life is another."""
-    monkeypatch.setattr(hearing, "_CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(consumer, "_CHECK_INTERVAL", 0.1)
     async with station(redis.url) as here, station(redis.url) as there:
         await publish(there, *range(1, 6))
         before = await place(there)

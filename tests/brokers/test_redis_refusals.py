@@ -19,7 +19,7 @@ from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis import requirements as probe
 from asgi_push.brokers.redis import scripts, version
 from asgi_push.brokers.redis.broker import RedisBroker
-from asgi_push.brokers.redis.connection import AloneWire
+from asgi_push.brokers.redis.connection import SingleConnection
 from asgi_push.brokers.redis.health import reason, words
 from asgi_push.brokers.redis.keys import Keys
 from tests import asgi
@@ -160,7 +160,7 @@ def test_all_that_is_used_is_tried() -> None:
     """A command that is new in a script, or by itself, is new in the probe."""
     sources = [path.read_text() for path in Path(scripts.__file__).parent.glob("*.py")]
     used = {name for source in sources for name in re.findall(r"(?:redis\.call\('|link\.call\(\")([A-Z]+)", source)}
-    tried = {command[0] for command in probe.tries(AloneWire(None), Keys("test", 0))}  # type: ignore[arg-type]
+    tried = {command[0] for command in probe.tries(SingleConnection(None), Keys("test", 0))}  # type: ignore[arg-type]
     assert "HKEYS" in used
     assert used <= tried
 

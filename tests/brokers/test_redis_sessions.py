@@ -78,7 +78,7 @@ async def test_plain_sessions_without_redis(redis: FaultyRedis, how: str) -> Non
         assert [await before.receive(), await during.receive()] == ["ann", "bob"]
         (redis.start if how == "killed" else redis.resume)()
         await until(lambda: push.hub.broker.connected)
-        await until(lambda: all(done is None for done in push.hub.broker._hearing._subscriber._wanted.values()))  # type: ignore[attr-defined]
+        await until(lambda: all(done is None for done in push.hub.broker._consumer._subscriber._wanted.values()))  # type: ignore[attr-defined]
         for user, client in (("ann", before), ("bob", during)):
             await published(push, f"#{user}", "back")
             while (message := await client.receive()) != "back":

@@ -217,7 +217,7 @@ async def test_who_waits_for_room_waits_until_half_of_the_queue_is_free() -> Non
         went_on: list[int] = []
 
         async def wait() -> None:
-            await push.hub.room(session)
+            await push.hub.wait_capacity(session)
             went_on.append(len(session.queue) if session.queue is not None else 0)
 
         client.block()

@@ -8,7 +8,7 @@ import pytest
 
 from asgi_push import ChannelOptions, Push
 from asgi_push.encoding import encode
-from asgi_push.messages import ClientInfo, Notice, Payload, Publication
+from asgi_push.messages import ClientInfo, JoinLeave, Payload, Publication
 from asgi_push.session import TrackedSubscription
 from tests.asgi import pushing
 from tests.endpoints.api.posting import api
@@ -74,7 +74,7 @@ async def test_where_no_position_is_kept_it_is_left_out() -> None:
         assert "join" in (await peer.hear())["push"]
         await put(push, 1)
         await put(push, 2, tags=TAGS)
-        await push.hub.broker.announce(Notice("news", INFO, joined=True))
+        await push.hub.broker.announce(JoinLeave("news", INFO, joined=True))
         await put(push, 3)
         assert [(await peer.hear())["push"]["pub"]["data"] for _ in range(2)] == [1, 3]
 

@@ -16,7 +16,7 @@ import pytest
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware, Session
 from asgi_push.transports.refusal import Refusal
-from asgi_push.transports.websocket import WebSocketCarrier
+from asgi_push.transports.websocket import WebSocketTransport
 from tests.asgi import Refused, nothing, serve, until
 
 PATHS = {"plain": "/ws/alice?channels=room:1", "sdk": "/connection/websocket", "sse": "/push/events?channels=room:1"}
@@ -99,7 +99,7 @@ async def test_who_is_refused_leaves_nothing() -> None:
     """Nothing of this library is there that was not there before."""
 
     def count() -> int:
-        return sum(type(item) in (Session, WebSocketCarrier, Refusal) for item in gc.get_objects())
+        return sum(type(item) in (Session, WebSocketTransport, Refusal) for item in gc.get_objects())
 
     push = Push(path="/ws/{user_id}", authenticate=lambda _: None, anonymous=False)
     async with serve(PushMiddleware(nothing, push)) as server:
@@ -122,7 +122,8 @@ def test_a_connection_that_has_ended_is_freed() -> None:
         from asgi_push.session import Session
 
         logging.disable(logging.CRITICAL)
-        KINDS = ("WebSocketsSansIOProtocol", "RequestResponseCycle", "Session", "WebSocketCarrier", "EventCarrier")
+        OURS = ("Session", "WebSocketTransport", "EventStreamTransport")
+        KINDS = ("WebSocketsSansIOProtocol", "RequestResponseCycle", *OURS)
 
         def count():
             return sum(type(item).__name__ in KINDS for item in gc.get_objects())

@@ -13,7 +13,7 @@ import pytest
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 from asgi_push.hub import hooks, hub, intake
 from asgi_push.metrics.counters import Counters
-from asgi_push.runtime.background import Background
+from asgi_push.runtime.background import TaskRoot
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.threads import Threads
 from tests.asgi import Closed, nothing, pushing, serve, until
@@ -254,7 +254,7 @@ def test_a_hook_counts_from_when_it_is_asked_for() -> None:
     spawned: list[Any] = []
     failures = Failures(Counters())
 
-    class Spawning(Background):
+    class Spawning(TaskRoot):
         def spawn(self, *args: Any) -> None:
             spawned.append(args)
 

@@ -15,7 +15,7 @@ from tests.asgi import Clock, pushing, until
 from tests.endpoints.centrifuge.peers import house
 
 
-class Turns:
+class KeyedLock:
     """Counts the turns of the event loop."""
 
     number = 0
@@ -29,7 +29,7 @@ class Turns:
 async def test_a_flood_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many messages lie ready, few of them are carried out in one turn of the loop, of all clients together."""
     monkeypatch.setattr(slices, "_HOLD", 0.0)
-    turns, seen = Turns(), Counter[int]()
+    turns, seen = KeyedLock(), Counter[int]()
 
     async def on_message(session: Session, data: str) -> None:
         seen[turns.number] += 1
@@ -48,7 +48,7 @@ async def test_a_flood_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch
 async def test_a_flood_of_heartbeats_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are answered in slices, too."""
     monkeypatch.setattr(slices, "_HOLD", 0.0)
-    turns, seen = Turns(), Counter[int]()
+    turns, seen = KeyedLock(), Counter[int]()
     async with pushing(direct_writes=False) as (push, server), anyio.create_task_group() as tasks:
         client = await server.connect("/ws/a")
         answer = push.hub.heartbeat
@@ -64,7 +64,7 @@ async def test_a_flood_of_heartbeats_leaves_others_their_turns(monkeypatch: pyte
 async def test_one_frame_of_thousands_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     """Its commands are decoded and carried out a few at a time, and all of them are answered."""
     monkeypatch.setattr(slices, "_HOLD", 0.0)
-    turns, seen = Turns(), Counter[int]()
+    turns, seen = KeyedLock(), Counter[int]()
 
     async def on_rpc(session: Session, method: str, data: Any) -> int:
         seen[turns.number] += 1

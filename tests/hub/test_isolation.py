@@ -14,7 +14,7 @@ import pytest
 
 from asgi_push import Disconnect, Session
 from asgi_push.metrics.counters import Counters
-from asgi_push.runtime.background import Background
+from asgi_push.runtime.background import TaskRoot
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.tasks import on_trio, supervise
 from tests.asgi import Clock, Refused, pushing, until
@@ -186,7 +186,7 @@ async def test_a_scope_that_a_hook_leaves_open_ends_nothing_else(name: str, what
 async def test_nothing_in_the_background_ends_anything_else(what: str) -> None:
     """Whatever comes out of a task is logged and counted; the others run on."""
     counters, runs = Counters(), []
-    background = Background(Failures(counters))
+    background = TaskRoot(Failures(counters))
     await background.start()
     others, go = anyio.Event(), anyio.Event()
 
@@ -212,7 +212,7 @@ async def test_nothing_in_the_background_ends_anything_else(what: str) -> None:
 async def test_what_is_cancelled_ends_and_is_no_failure() -> None:
     """A stop ends all tasks, one that does not let go too, in a bounded time, and logs none but that one."""
     counters, ended = Counters(), []
-    background = Background(Failures(counters))
+    background = TaskRoot(Failures(counters))
     await background.start()
 
     async def stubborn() -> None:

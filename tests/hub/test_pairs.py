@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, PushMiddleware, Session
-from asgi_push.messages import Notice
+from asgi_push.messages import JoinLeave
 from tests.asgi import Client, Server, nothing, serve, until
 
 PATHS = {"plain": "/ws/alice?channels=room:1", "sdk": "/connection/websocket", "sse": "/push/events?channels=room:1"}
@@ -55,7 +55,7 @@ async def pairs() -> AsyncIterator[tuple[Pairs, Server]]:
     async with serve(PushMiddleware(nothing, found.push)) as server:
         announce = found.push._broker.announce
 
-        async def note(notice: Notice) -> None:
+        async def note(notice: JoinLeave) -> None:
             found.told.append((notice.info.client, notice.channel, notice.joined))
             await announce(notice)
 
@@ -204,7 +204,7 @@ async def test_who_was_not_announced_as_the_broker_was_away_does_not_leave() -> 
     async with pairs() as (found, server):
         note = found.push._broker.announce
 
-        async def fail(notice: Notice) -> None:
+        async def fail(notice: JoinLeave) -> None:
             raise BrokerError("no answer in time")
 
         found.push._broker.announce = fail  # type: ignore[method-assign]

@@ -19,10 +19,10 @@ from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.metrics import families, shared
 from asgi_push.metrics.counters import BOUNDS, Counters, Histogram
 from asgi_push.metrics.families import FAMILIES, snapshot, total
-from asgi_push.metrics.shared import SharedNumbers
+from asgi_push.metrics.shared import SharedStats
 from tests.asgi import Client, Clock, nothing, pushing, serve, until
 
-Numbers = Mapping[str, float]
+Stats = Mapping[str, float]
 
 
 async def get(app: ASGIApp, path: str = "/push/metrics", **headers: str) -> httpx.Response:
@@ -30,7 +30,7 @@ async def get(app: ASGIApp, path: str = "/push/metrics", **headers: str) -> http
         return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def parse(text: str) -> Numbers:
+def parse(text: str) -> Stats:
     """Every sample by its name and labels, as Prometheus would name it."""
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
@@ -39,13 +39,13 @@ def parse(text: str) -> Numbers:
     }
 
 
-async def numbers(app: ASGIApp) -> Numbers:
+async def numbers(app: ASGIApp) -> Stats:
     answer = await get(app)
     assert answer.status_code == 200
     return parse(answer.text)
 
 
-def of(found: Numbers, name: str, **labels: str) -> float:
+def of(found: Stats, name: str, **labels: str) -> float:
     return found["asgi_push_" + name + "".join(f" {key}={value}" for key, value in sorted(labels.items()))]
 
 
@@ -325,14 +325,14 @@ async def test_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: p
         assert of(found, "deliveries_total") == 31
         assert of(found, "sessions", **PLAIN) == 101
         assert "asgi_push_x.json cannot be read" in caplog.text
-    left = SharedNumbers(folder, "reader").read()
+    left = SharedStats(folder, "reader").read()
     assert left["deliveries"] == {(): 31}
     assert left["sessions"]["plain", "websocket"] == 100, "what stops has no sessions any more"
 
 
 def test_a_late_thread_writes_nothing_older(tmp_path: Path) -> None:
     """What was counted first and is written last does not come over what was counted later."""
-    ours = SharedNumbers(tmp_path, "ours")
+    ours = SharedStats(tmp_path, "ours")
     ours.write(snapshot(counted(2, 1, 0.1)), 2)
     ours.write(snapshot(counted(1, 1, 0.1)), 1)
     assert ours.read()["deliveries"] == {(): 2}
@@ -343,5 +343,5 @@ async def test_shared_without_being_asked(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("asgi_push.hub.stats.INTERVAL", 0.01)
     async with sharing(tmp_path, monkeypatch) as (_, server):
         await server.connect("/ws/alice")
-        reader = SharedNumbers(tmp_path, "reader")
+        reader = SharedStats(tmp_path, "reader")
         await until(lambda: reader.read()["sessions"].get(("plain", "websocket")) == 1)

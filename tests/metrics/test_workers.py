@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from asgi_push import PushMiddleware
 from tests import servers
 from tests.asgi import nothing
-from tests.metrics.test_numbers import PLAIN, Numbers, of, parse
+from tests.metrics.test_numbers import PLAIN, Stats, of, parse
 
 SESSIONS = 12
 
@@ -20,13 +20,13 @@ def app() -> PushMiddleware:
     return PushMiddleware(nothing, path="/ws/{user_id}", metrics=True)
 
 
-def scrape(server: servers.Server) -> Numbers:
+def scrape(server: servers.Server) -> Stats:
     answer = httpx.get(f"{server.http}/push/metrics")
     assert answer.status_code == 200
     return parse(answer.text)
 
 
-def connects(found: Numbers) -> float:
+def connects(found: Stats) -> float:
     """Before the first one there is no such sample."""
     return sum(value for name, value in found.items() if name.startswith("asgi_push_connects_total"))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from asgi_push import Disconnect, Publication, StreamPosition
 from asgi_push.encoding import encode
-from asgi_push.messages import ClientInfo, Notice, Payload
-from asgi_push.protocols.sse import CODEC, STAY_AWAY, LastId, Places, place
+from asgi_push.messages import ClientInfo, JoinLeave, Payload
+from asgi_push.protocols.sse import CODEC, STAY_AWAY, EventIds, LastEventId, place
 from tests.endpoints.sse.reading import Event, Reader
 
 
@@ -23,7 +23,7 @@ def read(data: bytes) -> list[Event]:
     return Reader().feed(data)
 
 
-def stamped(places: Places, data: bytes) -> list[Event]:
+def stamped(places: EventIds, data: bytes) -> list[Event]:
     events = read(places.stamp(data))
     places.advance(data)
     return events
@@ -47,14 +47,14 @@ def test_json_and_bytes() -> None:
 def test_bytes_that_are_no_text_bring_no_id_in() -> None:
     """A client's own bytes, which it called JSON, are no place of anybody's."""
     item = Publication("news", Payload("json", b'"\xff\xff"'), 1, "e")
-    (event,) = stamped(Places(), CODEC.frame(item))
+    (event,) = stamped(EventIds(), CODEC.frame(item))
     assert event.data == '"��"'
-    assert LastId(event.id).position("news") == StreamPosition(1, "e")
+    assert LastEventId(event.id).position("news") == StreamPosition(1, "e")
 
 
 def test_who_comes_and_goes_is_not_told() -> None:
     """There is no word for it."""
-    assert CODEC.encode(Notice("news", ClientInfo("u", "s"), joined=True)) is None
+    assert CODEC.encode(JoinLeave("news", ClientInfo("u", "s"), joined=True)) is None
 
 
 CHANNELS = st.sampled_from(["a", "b", "c"])
@@ -63,7 +63,7 @@ CHANNELS = st.sampled_from(["a", "b", "c"])
 @given(st.lists(st.lists(CHANNELS, min_size=1), max_size=6))
 def test_each_id_has_all_places(runs: list[list[str]]) -> None:
     """After every single event of every piece the id says how far each channel is, whichever moved last."""
-    places, at = Places(), dict.fromkeys("abc", 5)
+    places, at = EventIds(), dict.fromkeys("abc", 5)
     start = CODEC.start(1000, [place(channel, StreamPosition(5, "e")) for channel in "abc"], [], [])
     stamped(places, start.data)
     for run in runs:
@@ -72,7 +72,7 @@ def test_each_id_has_all_places(runs: list[list[str]]) -> None:
         (piece,) = CODEC.join([event for event in events if event is not None])
         for channel, event in zip(run, stamped(places, piece.data), strict=True):
             at[channel] += 1
-            last = LastId(event.id)
+            last = LastEventId(event.id)
             assert {name: last.position(name) for name in "abc"} == {
                 name: StreamPosition(offset, "e") for name, offset in at.items()
             }
@@ -80,38 +80,38 @@ def test_each_id_has_all_places(runs: list[list[str]]) -> None:
 
 def test_a_start_with_what_was_missed() -> None:
     """A stream cut off at any of its first events goes on from there, in all channels."""
-    places = Places()
+    places = EventIds()
     known = [place("a", StreamPosition(3, "e")), place("b", StreamPosition(7, "f"))]
     missed = [event for n in (4, 5) if (event := CODEC.encode(publication(str(n), "a", n))) is not None]
     start = CODEC.start(1500, known, ["b"], list(missed))
     gap, *events = stamped(places, start.data)
     assert (gap.name, gap.data, gap.retry) == ("gap", '{"channels":["b"]}', 1500)
-    ids = [LastId(event.id) for event in (gap, *events)]
+    ids = [LastEventId(event.id) for event in (gap, *events)]
     assert [last.position("a") for last in ids] == [StreamPosition(n, "e") for n in (3, 4, 5)]
     assert {last.position("b") for last in ids} == {StreamPosition(7, "f")}
 
 
 def test_an_id_without_an_event() -> None:
     """A first start tells nothing but has an id; a browser takes it all the same."""
-    reader, places = Reader(), Places()
+    reader, places = Reader(), EventIds()
     assert reader.feed(places.stamp(CODEC.start(1500, [place("a", StreamPosition(0, "e"))], [], []).data)) == []
-    assert LastId(reader.last_id).position("a") == StreamPosition(0, "e")
+    assert LastEventId(reader.last_id).position("a") == StreamPosition(0, "e")
     assert reader.retry == 1500
 
 
 def test_a_channel_that_is_left() -> None:
     """The id forgets it, so that it is no gap for who comes back."""
-    places, reader = Places(), Reader()
+    places, reader = EventIds(), Reader()
     for data in (
         CODEC.start(1, [place("a", StreamPosition(1, "e")), place("b", None)], [], []).data,
         CODEC.left("a").data,
     ):
         reader.feed(places.stamp(data))
         places.advance(data)
-    last = LastId(reader.last_id)
+    last = LastEventId(reader.last_id)
     assert (last.knows("a"), last.knows("b"), last.position("b")) == (False, True, None)
     reader.feed(places.stamp(CODEC.frame(publication("x", "c", 1))))
-    assert not LastId(reader.last_id).knows("a")
+    assert not LastEventId(reader.last_id).knows("a")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_channel_that_is_left() -> None:
 )
 def test_an_id_that_cannot_be_read(text: str) -> None:
     """It may have been any stream's, so every channel has a gap."""
-    last = LastId(text)
+    last = LastEventId(text)
     assert last.knows("anything")
     assert last.position("anything") is None
 
@@ -128,7 +128,7 @@ def test_an_id_that_cannot_be_read(text: str) -> None:
 def test_an_id_of_all_channels_can_be_read(count: int) -> None:
     """However many a session may be in, and however far they are."""
     positions = {f"orders:{number}": StreamPosition(10**18 - 1, "Abcd_123-xyz") for number in range(count + 2)}
-    last = LastId(b",".join([place(*item) for item in positions.items()]).decode(), count)
+    last = LastEventId(b",".join([place(*item) for item in positions.items()]).decode(), count)
     assert {name: last.position(name) for name in positions} == positions
 
 
@@ -137,7 +137,7 @@ def test_any_name_and_any_epoch(channel: str, epoch: str, offset: int) -> None:
     """What is in an id is what comes out of it, and it is fit for a header."""
     position = StreamPosition(offset, epoch)
     text = place(channel, position).decode()
-    assert LastId(text).position(channel) == position
+    assert LastEventId(text).position(channel) == position
     assert text.isascii()
     assert text.isprintable()
 

@@ -1,4 +1,4 @@
-"""Background tasks: supervised, ended with their root, and woken when there is work."""
+"""TaskRoot tasks: supervised, ended with their root, and woken when there is work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from asgi_push import NotRunningError
 from asgi_push.metrics.counters import Counters
 from asgi_push.runtime import tasks
-from asgi_push.runtime.background import Background
+from asgi_push.runtime.background import TaskRoot
 from asgi_push.runtime.failures import Failures
-from asgi_push.runtime.tasks import Signal, supervise
+from asgi_push.runtime.tasks import AutoResetEvent, supervise
 from tests.asgi import PATIENCE, pushing, until
 
 
@@ -53,7 +53,7 @@ async def test_a_fan_out_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch, cap
 
 async def test_a_failed_task_ends_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """What raises in the background is logged; the rest of the background runs on."""
-    background, done = Background(Failures(Counters())), anyio.Event()
+    background, done = TaskRoot(Failures(Counters())), anyio.Event()
     await background.start()
 
     async def fail() -> None:
@@ -71,7 +71,7 @@ async def test_a_failed_task_ends_no_other(caplog: pytest.LogCaptureFixture) -> 
 
 async def test_stop_ends_all_tasks() -> None:
     """When stop returns, every task has ended; then none can be started."""
-    background, ended = Background(Failures(Counters())), []
+    background, ended = TaskRoot(Failures(Counters())), []
 
     async def work() -> None:
         try:
@@ -94,7 +94,7 @@ async def test_stop_ends_all_tasks() -> None:
 
 async def test_background_may_be_stopped_by_another_task() -> None:
     """Servers start and stop an application in tasks of their own choice."""
-    background = Background(Failures(Counters()))
+    background = TaskRoot(Failures(Counters()))
     async with anyio.create_task_group() as group:
         group.start_soon(background.start)
     async with anyio.create_task_group() as group:
@@ -104,7 +104,7 @@ async def test_background_may_be_stopped_by_another_task() -> None:
 
 async def test_a_signal_is_kept_until_it_is_waited_for() -> None:
     """Set before the wait or during it, it wakes the waiter once."""
-    signal, woken = Signal(), []
+    signal, woken = AutoResetEvent(), []
 
     async def wait() -> None:
         while True:
@@ -125,7 +125,7 @@ async def test_a_signal_is_kept_until_it_is_waited_for() -> None:
 
 async def test_a_signal_survives_a_wait_that_was_given_up() -> None:
     """A waiter that is cancelled leaves the signal to the next."""
-    signal = Signal()
+    signal = AutoResetEvent()
     with anyio.move_on_after(0.001):
         await signal.wait()
     signal.set()

@@ -57,11 +57,11 @@ async def test_hooks_that_are_busy_keep_nobody_from_coming_in(busy: str) -> None
 
 
 async def test_threads_end_with_push() -> None:
-    """None is left after the stop, and none is there before it is needed."""
+    """None is left after the stop, and none is there for hooks before it is needed."""
     before = set(hook_threads())  # of tests before this one, which may be ending
     async with pushing(on_message=lambda *_: None) as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(10)]
-        assert set(hook_threads()) <= before
+        assert len(set(hook_threads()) - before) <= 1  # that which asks the kernel to probe peers
         for client in clients:
             client.send("x")
         await until(lambda: not push.hub._calls.running and push.hub.threads.others._count)

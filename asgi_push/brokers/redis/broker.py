@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from functools import partial
 
 from ...errors import BrokerError
-from ...messages import History, Notice, Publication, PublishResult, StreamPosition
+from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from .. import Receiver, StreamOptions
 from ..coalescing import Recoveries
-from .connection import Server
-from .consumer import Hearing
-from .health import Outage
+from .connection import ConnectionFactory
+from .consumer import Consumer
+from .health import ConnectionHealth
 from .keys import Keys
 from .loopback import Pulse
-from .pipeline import Link
+from .pipeline import Pipeline
 from .stopping import to_the_end
 from .streams import Streams
 
@@ -23,16 +23,16 @@ class RedisBroker:
     """Publications go through one Redis, or one cluster, to the sessions of all processes that use it."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        server = Server(url)
-        self._outage = Outage(server.name)
+        server = ConnectionFactory(url)
+        self._outage = ConnectionHealth(server.name)
         self.keys = Keys(prefix, server.database)
-        self.link = Link(server, self._outage, self.keys)
+        self.link = Pipeline(server, self._outage, self.keys)
         self._started = False
         self._streams = Streams(self.link, self.keys)
         self._reads = Recoveries()
         pulse = Pulse(self.link, self.keys, self._outage)
-        self._hearing = Hearing(server, self._outage, self.keys, self.link, self._streams, pulse)
-        pulse.missed = self._hearing.check_all  # whatever else was published may not have come either
+        self._consumer = Consumer(server, self._outage, self.keys, self.link, self._streams, pulse)
+        pulse.missed = self._consumer.check_all  # whatever else was published may not have come either
 
     @property
     def connected(self) -> bool:
@@ -61,7 +61,7 @@ class RedisBroker:
             raise BrokerError("broker: redis:// needs asyncio, and this event loop is another") from None
         self._started = True
         await self.link.start()
-        self._hearing.start(receiver)
+        self._consumer.start(receiver)
 
     async def stop(self) -> None:
         """End; who is cancelled meanwhile leaves no connection and no task behind."""
@@ -69,7 +69,7 @@ class RedisBroker:
             await to_the_end(self._stop())
 
     async def _stop(self) -> None:
-        await self._hearing.stop()
+        await self._consumer.stop()
         await self.link.stop()
 
     async def publish(
@@ -79,27 +79,27 @@ class RedisBroker:
 
         What is heard here has been delivered here when this returns, unless Redis is not heard for a while.
         """
-        return await self._hearing.publish(publication, stream, idempotency_key)
+        return await self._consumer.publish(publication, stream, idempotency_key)
 
-    async def announce(self, notice: Notice) -> None:
+    async def announce(self, notice: JoinLeave) -> None:
         """Publish a notice."""
         await self._streams.announce(notice)
 
     async def command(self, message: bytes) -> None:
         """Publish a command; return when all processes have carried it out."""
-        await self._hearing.command(message)
+        await self._consumer.command(message)
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
-        self._hearing.learn(channel, history.position)
+        self._consumer.learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         recovery = await self._reads.recover(channel, since, partial(self._streams.recover, channel, since))
-        self._hearing.learn(channel, recovery.position)
+        self._consumer.learn(channel, recovery.position)
         return recovery
 
     async def remove_history(self, channel: str) -> None:
@@ -108,8 +108,8 @@ class RedisBroker:
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel; what is lost on the way is found where it is kept."""
-        await self._hearing.join(channel, kept=kept)
+        await self._consumer.join(channel, kept=kept)
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
-        self._hearing.leave(channel)
+        self._consumer.leave(channel)

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from ...messages import Notice, Publication, StreamPosition
+from ...messages import JoinLeave, Publication, StreamPosition
 from .control import COMMANDS
-from .cursor import Feed
+from .cursor import Cursor
 from .deliveries import Deliveries
 from .streams import MORE_BYTES, Reading, Streams, parsed
 
-Put = Callable[[Feed, Publication | Notice | None], None]
+PutResult = Callable[[Cursor, Publication | JoinLeave | None], None]
 Tell = Callable[[str], None]
 
 
@@ -44,37 +44,37 @@ class Missing:
 
 
 class CatchUp:
-    """Fills the holes of feeds that hold what comes. One task a feed at a time."""
+    """Fills the holes of cursors that hold what comes. One task a cursor at a time."""
 
-    def __init__(self, streams: Streams, deliveries: Deliveries, put: Put, lost: Tell) -> None:
+    def __init__(self, streams: Streams, deliveries: Deliveries, put: PutResult, lost: Tell) -> None:
         self._streams = streams
         self._deliveries = deliveries
         self._put = put
         self._lost = lost  # told of a channel in which something does not come any more
 
-    async def run(self, channel: str, feed: Feed, top: StreamPosition | None) -> bool:
+    async def run(self, channel: str, cursor: Cursor, top: StreamPosition | None) -> bool:
         """Fill the first hole, and let go what was held; return whether there is more to do.
 
         ``top`` is a place up to which all that has not come is missing for certain, None where only what was held
         behind the hole says so.
         """
-        since, held = feed.position or StreamPosition(0, ""), feed.held
+        since, held = cursor.position or StreamPosition(0, ""), cursor.held
         reading = await self._streams.read(channel, since, anyway=True)
         epoch = reading.top.epoch
-        for publication in feed.turn(epoch, held):  # of a life that is over, whose end nobody can read any more
-            self._put(feed, publication)
+        for publication in cursor.turn(epoch, held):  # of a life that is over, whose end nobody can read any more
+            self._put(cursor, publication)
         at = since.offset if reading.good else reading.before
-        end = max(at, _end(feed, since, top, reading))
-        whole = await self._fill(channel, feed, reading, StreamPosition(at, epoch), end)
+        end = max(at, _end(cursor, since, top, reading))
+        whole = await self._fill(channel, cursor, reading, StreamPosition(at, epoch), end)
         if not whole:
             return True  # another life began meanwhile
-        dropped, feed.dropped = feed.dropped, False
-        for publication in feed.release():
-            self._put(feed, publication)
-        self._put(feed, None)
-        return dropped or feed.catching_up
+        dropped, cursor.dropped = cursor.dropped, False
+        for publication in cursor.release():
+            self._put(cursor, publication)
+        self._put(cursor, None)
+        return dropped or cursor.catching_up
 
-    async def _fill(self, channel: str, feed: Feed, reading: Reading, at: StreamPosition, end: int) -> bool:
+    async def _fill(self, channel: str, cursor: Cursor, reading: Reading, at: StreamPosition, end: int) -> bool:
         """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew."""
         told = False
         if not reading.good:
@@ -85,13 +85,13 @@ class CatchUp:
             if len(items) < last - at.offset and not told:
                 told = self._tell(channel)
             at = StreamPosition(last, at.epoch)
-            feed.move(at)
+            cursor.move(at)
             for item in items:
-                self._put(feed, item)
+                self._put(cursor, item)
             if last >= end:
                 return True
             if self._deliveries.full:
-                await self._deliveries.room()
+                await self._deliveries.wait_capacity()
             reading = await self._streams.read(channel, at, most=MORE_BYTES)
             if reading.top.epoch != at.epoch:
                 return False
@@ -101,10 +101,10 @@ class CatchUp:
         return True
 
 
-def _end(feed: Feed, since: StreamPosition, top: StreamPosition | None, reading: Reading) -> int:
+def _end(cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading) -> int:
     """Return up to which offset all is missing that has not come; what comes later may still be on its way."""
     epoch = reading.top.epoch
-    if (end := feed.end_of_hole(epoch)) is not None:
+    if (end := cursor.end_of_hole(epoch)) is not None:
         return end
     if top is not None and top.epoch == epoch:
         return top.offset

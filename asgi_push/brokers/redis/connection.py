@@ -51,7 +51,7 @@ NODE_GONE = (
 )  # fmt: skip
 
 
-class Wire(Protocol):
+class Connection(Protocol):
     """Sends commands and brings their answers."""
 
     @property
@@ -81,7 +81,7 @@ class Wire(Protocol):
         ...
 
 
-class Server:
+class ConnectionFactory:
     """Makes connections to the Redis of a URL."""
 
     def __init__(self, url: str) -> None:
@@ -113,14 +113,14 @@ class Server:
             kwargs |= {"host": node.host, "port": node.port}
         return self._pool.connection_class(**kwargs)
 
-    async def wire(self) -> Wire:
+    async def wire(self) -> Connection:
         """Return what commands go through, alone or a cluster: the server says which it is.
 
         Raises:
             TooOldError: it can never do what is needed; and whatever redis-py raises.
         """
         if not self._nodes:
-            alone = AloneWire(self._pool)
+            alone = SingleConnection(self._pool)
             try:
                 if not await self._is_cluster(alone):
                     return alone
@@ -128,9 +128,9 @@ class Server:
                 await alone.close()
                 raise
             await alone.close()
-        return ClusterWire(self._cluster, self._found)
+        return ClusterConnection(self._cluster, self._found)
 
-    async def _is_cluster(self, alone: "AloneWire") -> bool:
+    async def _is_cluster(self, alone: "SingleConnection") -> bool:
         await alone.open()
         answers = await alone.execute([("INFO", "server"), ("INFO", "cluster")])
         for answer in answers:
@@ -171,7 +171,7 @@ def _stripped(url: str) -> str:
     return url if kept == options else urlunsplit(parts._replace(query=urlencode(kept)))
 
 
-class AloneWire:
+class SingleConnection:
     """One server: everything in one round trip on one connection."""
 
     nodes = 1
@@ -231,7 +231,7 @@ async def _answer(connection: AbstractConnection) -> Any:
         return error
 
 
-class ClusterWire:
+class ClusterConnection:
     """A cluster: redis-py knows which node each command belongs to, and where that is now."""
 
     def __init__(self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]) -> None:

@@ -4,19 +4,19 @@ import asyncio
 import secrets
 from itertools import count
 
-from ...messages import Notice, Publication, PublishResult, StreamPosition
+from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from .. import Receiver, StreamOptions
 from . import envelope
 from .catch_up import CatchUp, Missing
-from .connection import Server
+from .connection import ConnectionFactory
 from .control import COMMANDS, Orders
-from .cursor import Feed
+from .cursor import Cursor
 from .deliveries import Deliveries, Lost, Mark, Order, reach
 from .fences import FENCE, Fences
-from .health import Outage
+from .health import ConnectionHealth
 from .keys import Keys
 from .loopback import Pulse
-from .pipeline import Link
+from .pipeline import Pipeline
 from .position_checks import Checks
 from .streams import Streams
 from .subscriber import Subscriber
@@ -32,10 +32,18 @@ _ECHO_TIME = 5.0
 _COMMAND_WAITS = 3.0
 
 
-class Hearing:
+class Consumer:
     """Delivers what is published in one Redis, once and in order, whatever becomes of the connection."""
 
-    def __init__(self, server: Server, outage: Outage, keys: Keys, link: Link, streams: Streams, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        server: ConnectionFactory,
+        outage: ConnectionHealth,
+        keys: Keys,
+        link: Pipeline,
+        streams: Streams,
+        pulse: Pulse,
+    ) -> None:
         self._keys = keys
         self._streams = streams
         self._id = secrets.token_urlsafe(6)
@@ -45,7 +53,7 @@ class Hearing:
         self._subscriber = Subscriber(
             server, outage, pulse, self._heard, self._subscribed, self._forgotten, self._disconnected, self._failed
         )
-        self._feeds: dict[str, Feed] = {}
+        self._cursors: dict[str, Cursor] = {}
         self._missing = Missing()
         self._fences = Fences(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
@@ -73,7 +81,7 @@ class Hearing:
         await self._deliveries.stop()
         await self._orders.stop()
         self._disconnected()
-        self._feeds.clear()
+        self._cursors.clear()
 
     # -- what is asked of it ----------------------------------------------------------------------------------------
 
@@ -82,9 +90,9 @@ class Hearing:
         channels = {COMMANDS, channel}
         beginning = []
         for name in channels if kept else (COMMANDS,):
-            feed = self._feeds.setdefault(name, Feed())
-            if feed.position is None:
-                beginning.append(self._begin(name, feed))
+            cursor = self._cursors.setdefault(name, Cursor())
+            if cursor.position is None:
+                beginning.append(self._begin(name, cursor))
         subscribed = self._subscriber.add(self._own, *map(self._keys.published, channels))
         if beginning:
             # What is published between the two may be taken for missed and come, too: it has not joined yet.
@@ -95,17 +103,17 @@ class Hearing:
             await subscribed
         await self._orders.register()
 
-    async def _begin(self, channel: str, feed: Feed) -> None:
-        feed.begin(await self._streams.look(channel, None))
+    async def _begin(self, channel: str, cursor: Cursor) -> None:
+        cursor.begin(await self._streams.look(channel, None))
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """A session was told a position: of a stream that had not begun when it was looked at, this is the first."""
-        feed = self._feeds.get(channel)
-        if feed is not None and feed.position is not None and not feed.position.epoch:
+        cursor = self._cursors.get(channel)
+        if cursor is not None and cursor.position is not None and not cursor.position.epoch:
             if position.offset:
                 self._checks.want(channel)
             else:
-                feed.position = position
+                cursor.position = position
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
@@ -126,7 +134,7 @@ class Hearing:
         channel = publication.channel
         if stream is not None:
             result, new = await self._streams.publish(publication, stream, idempotency_key)
-            if new and result.position is not None and channel in self._feeds:
+            if new and result.position is not None and channel in self._cursors:
                 await self._came_back(channel, result.position)
             return result
         mark, name = f"{self._id}.{next(self._numbers)}", self._keys.published(channel)
@@ -143,15 +151,15 @@ class Hearing:
         return result
 
     async def _came_back(self, channel: str, place: StreamPosition) -> None:
-        feed = self._feeds[channel]
-        if feed.reached(place):
+        cursor = self._cursors[channel]
+        if cursor.reached(place):
             if (delivered := self._deliveries.mark()) is not None:
                 await _in_time(delivered)
         elif self._subscriber.hears(self._keys.published(channel)):
             came = asyncio.get_running_loop().create_future()
-            feed.waiting.append((place, came))
+            cursor.waiting.append((place, came))
             await _in_time(came)
-            feed.waiting = [waits for waits in feed.waiting if waits[1] is not came]
+            cursor.waiting = [waits for waits in cursor.waiting if waits[1] is not came]
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 
@@ -165,30 +173,30 @@ class Hearing:
         item = envelope.parse(channel, message)
         if item is None:
             return
-        feed = self._feeds.get(channel) if item.offset else None
-        if feed is None or not isinstance(item, Publication):
+        cursor = self._cursors.get(channel) if item.offset else None
+        if cursor is None or not isinstance(item, Publication):
             self._put(None, item)
             if self._marks and (known := self._marks.get(envelope.mark_of(message))) is not None:
                 self._deliveries.put(Mark(known[1]))
-        elif feed.take(item):
-            self._put(feed, item)
-        elif feed.catching_up:
+        elif cursor.take(item):
+            self._put(cursor, item)
+        elif cursor.catching_up:
             self._missing.add(channel)
             self._checks.want(channel)
             self._fences.give_up(channel)
         if self._deliveries.full:
-            await self._deliveries.room()
+            await self._deliveries.wait_capacity()
 
-    def _put(self, feed: Feed | None, item: Publication | Notice | None) -> None:
-        """Have an item delivered that is next in its feed, and tell who waits for the place that this has reached."""
+    def _put(self, cursor: Cursor | None, item: Publication | JoinLeave | None) -> None:
+        """Have an item delivered that is next in its cursor, and tell who waits for the place that this has reached."""
         if isinstance(item, Publication) and item.channel == COMMANDS:
             self._deliveries.put(Order(*item.payload.data.split(b"\n", 1)))
         elif item is not None:
             self._deliveries.put(item)
-        if feed is not None and feed.waiting:
-            for came in [came for place, came in feed.waiting if feed.reached(place)]:
+        if cursor is not None and cursor.waiting:
+            for came in [came for place, came in cursor.waiting if cursor.reached(place)]:
                 self._deliveries.put(Mark(came))
-            feed.waiting = [waits for waits in feed.waiting if not feed.reached(waits[0])]
+            cursor.waiting = [waits for waits in cursor.waiting if not cursor.reached(waits[0])]
 
     def _lost(self, channel: str) -> None:
         if channel == COMMANDS:
@@ -206,14 +214,14 @@ class Hearing:
         if name == self._own:
             for channel in self._fences.give_up_all():  # what was told before is not heard any more
                 self._checks.want(channel)
-        elif (channel := self._keys.channel(name)) in self._feeds:
+        elif (channel := self._keys.channel(name)) in self._cursors:
             self._checks.want(channel)
 
     def _forgotten(self, name: bytes) -> None:
         channel = self._keys.channel(name)
-        feed = self._feeds.pop(channel, None)
-        if feed is not None:
-            _let_go(feed)
+        cursor = self._cursors.pop(channel, None)
+        if cursor is not None:
+            _let_go(cursor)
         for marked, came in self._marks.values():
             if marked == channel:
                 reach(came)
@@ -225,8 +233,8 @@ class Hearing:
 
     def _disconnected(self) -> None:
         """What was on its way does not come any more on this connection."""
-        for feed in self._feeds.values():
-            _let_go(feed)
+        for cursor in self._cursors.values():
+            _let_go(cursor)
         for _, came in self._marks.values():
             reach(came)
         self._fences.give_up_all()
@@ -240,7 +248,7 @@ class Hearing:
 
     def check_all(self) -> None:
         """Compare every channel's place with the one in Redis, soon."""
-        for channel in self._feeds:
+        for channel in self._cursors:
             self._checks.want(channel)
 
     async def _check(self, channel: str) -> None:
@@ -249,29 +257,29 @@ class Hearing:
         What has not come is not lost: it may be on its way, behind much else. Only what has not come when something
         comes that was published later does not come any more.
         """
-        feed = self._feeds.get(channel)
-        if feed is None:
+        cursor = self._cursors.get(channel)
+        if cursor is None:
             return
         top: StreamPosition | None = None
-        if not feed.catching_up:
-            top = await self._streams.look(channel, feed.position)
-            feed.begin(top)
-            if not feed.behind(top):
+        if not cursor.catching_up:
+            top = await self._streams.look(channel, cursor.position)
+            cursor.begin(top)
+            if not cursor.behind(top):
                 return
-            top = await self._fences.look(channel, feed.position)
-            if top is None or not feed.behind(top):
+            top = await self._fences.look(channel, cursor.position)
+            if top is None or not cursor.behind(top):
                 return
         if channel == COMMANDS:  # comes after what was published before
             await self._checks.others(channel, _COMMAND_WAITS)
-        if self._feeds.get(channel) is not feed:
+        if self._cursors.get(channel) is not cursor:
             return
-        feed.hold()
+        cursor.hold()
         self._missing.add(channel)
         try:
-            if await self._catch_up.run(channel, feed, top):
+            if await self._catch_up.run(channel, cursor, top):
                 self._checks.want(channel)
         finally:
-            if not feed.catching_up:
+            if not cursor.catching_up:
                 self._missing.discard(channel)
 
 
@@ -284,8 +292,8 @@ async def _in_time(came: asyncio.Future[None]) -> None:
         over.cancel()
 
 
-def _let_go(feed: Feed) -> None:
+def _let_go(cursor: Cursor) -> None:
     """Nobody waits any more for what was on its way."""
-    for _, came in feed.waiting:
+    for _, came in cursor.waiting:
         reach(came)
-    feed.waiting = []
+    cursor.waiting = []

@@ -12,7 +12,7 @@ from ...logs import logger
 from ...messages import Payload, Publication
 from .. import StreamOptions
 from .keys import Keys
-from .pipeline import Link
+from .pipeline import Pipeline
 from .scripts import ALIVE, WHO
 from .streams import Streams
 
@@ -46,7 +46,7 @@ class Given:
 class Orders:
     """Gives commands, and knows which processes have to carry them out."""
 
-    def __init__(self, link: Link, keys: Keys, streams: Streams, process_id: str) -> None:
+    def __init__(self, link: Pipeline, keys: Keys, streams: Streams, process_id: str) -> None:
         self._link = link
         self._keys = keys
         self._streams = streams

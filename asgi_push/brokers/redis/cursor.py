@@ -1,6 +1,6 @@
 """Where one channel's publications stand in this process, so that none is lost or comes twice on the way from Redis.
 
-Nothing here waits. Whoever moves a feed puts what it says is ready into the queue of deliveries in the same step, so
+Nothing here waits. Whoever moves a cursor puts what it says is ready into the queue of deliveries in the same step, so
 that the order of the queue is the order of the stream, whoever puts.
 """
 
@@ -12,7 +12,7 @@ from ...messages import Publication, StreamPosition
 _MAX_HELD, _MAX_HELD_BYTES = 10_000, 16 * 1024 * 1024
 
 
-class Feed:
+class Cursor:
     """One channel's place: all up to ``position`` is in the queue or delivered, was lost, or came before the channel
     was joined.
     """

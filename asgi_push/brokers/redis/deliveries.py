@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...logs import RateLimit, logger, printable
-from ...messages import Notice, Publication
+from ...messages import JoinLeave, Publication
 from .. import Receiver
 
 # What may wait here before no more is read from Redis, which then keeps it: publications, and bytes of them.
@@ -47,7 +47,7 @@ class Mark:
     reached: asyncio.Future[None]
 
 
-Item = Publication | Notice | Order | Lost | Mark
+Item = Publication | JoinLeave | Order | Lost | Mark
 
 
 class Deliveries:
@@ -91,7 +91,7 @@ class Deliveries:
             self._bytes += item.size
         self._work.set()
 
-    async def room(self) -> None:
+    async def wait_capacity(self) -> None:
         """Wait until more may be put."""
         while self.full:
             self._room.clear()
@@ -133,8 +133,8 @@ class Deliveries:
                 receiver.lost(item.channel)
 
     async def _hand_over(self, item: Item, receiver: Receiver) -> None:
-        if isinstance(item, Publication | Notice):
-            await receiver.room()
+        if isinstance(item, Publication | JoinLeave):
+            await receiver.wait_capacity()
             receiver.deliver(item)
         elif isinstance(item, Order):
             await self._carry_out(item, receiver)
@@ -146,7 +146,7 @@ class Deliveries:
     async def _carry_out(self, order: Order, receiver: Receiver) -> None:
         try:
             async with asyncio.timeout(_COMMAND_TIME):
-                await receiver.obey(order.message)
+                await receiver.apply_control(order.message)
         finally:
             self._carried_out(order.name)
 

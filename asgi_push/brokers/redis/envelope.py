@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from ...logs import logger, module_rate_limit, printable
-from ...messages import ClientInfo, Kind, Notice, Payload, Publication
+from ...messages import ClientInfo, JoinLeave, Kind, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
 _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.items()}
@@ -37,18 +37,18 @@ def body(publication: Publication) -> bytes:
     return b"%b%d:%b%b" % (_LETTERS[publication.payload.kind], len(beside), beside, publication.payload.data)
 
 
-def loose(publication: Publication, mark: str = "") -> bytes:
+def transient(publication: Publication, mark: str = "") -> bytes:
     """Return the message of a publication that is in no stream."""
     return b"0:%b:%b" % (mark.encode(), body(publication))
 
 
-def notice(told: Notice) -> bytes:
+def notice(told: JoinLeave) -> bytes:
     """Return the message of a notice."""
     beside = orjson.dumps({"info": asdict(told.info)})
     return b"%b%b%d:%b" % (_NOWHERE, _JOINED if told.joined else _LEFT, len(beside), beside)
 
 
-def parse(channel: str, message: bytes) -> Publication | Notice | None:
+def parse(channel: str, message: bytes) -> Publication | JoinLeave | None:
     """Return what a message is; None, and a line in the log, if somebody else put it there."""
     try:
         offset, epoch, rest = message.split(b":", 2)
@@ -66,7 +66,7 @@ def mark_of(message: bytes) -> str:
     return message.split(b":", 2)[1].decode() if message.startswith(b"0:") else ""
 
 
-def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice | None:
+def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave | None:
     """Return what a body is, at its place; None as ``parse`` does."""
     try:
         return _parse_body(channel, kept, offset, epoch)
@@ -83,7 +83,7 @@ def _say_foreign(channel: str) -> None:
         logger.error(message, printable(channel), held_back)
 
 
-def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | Notice:
+def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave:
     colon = kept.index(b":")
     length = kept[1:colon]
     if not length.isdigit():
@@ -93,7 +93,7 @@ def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicati
     info = ClientInfo(**beside["info"]) if beside.get("info") is not None else None
     letter = kept[:1]
     if info is not None and letter in (_JOINED, _LEFT):
-        return Notice(channel, info, joined=letter == _JOINED)
+        return JoinLeave(channel, info, joined=letter == _JOINED)
     tags, payload = beside.get("tags"), Payload(_KINDS[kept[0]], kept[start:])
     if not isinstance(tags, dict | None):
         raise TypeError(tags)

@@ -53,7 +53,7 @@ def reason(error: BaseException) -> str:
     return "connection" if isinstance(error, OSError | exceptions.ConnectionError) else "other"
 
 
-class Outage:
+class ConnectionHealth:
     """What of one server does not work now, by what is concerned: a kind of connections, or what Redis refuses."""
 
     def __init__(self, server: str) -> None:

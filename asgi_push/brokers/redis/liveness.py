@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ...errors import BrokerError
 from .keys import Keys
-from .pipeline import Link
+from .pipeline import Pipeline
 
 # For how long a process is taken to live after it said so, and how often it does, in seconds: two may be late or lost.
 _EXPIRY, _EVERY = 6.0, 2.0
@@ -17,7 +17,7 @@ _EXPIRY, _EVERY = 6.0, 2.0
 class Liveness:
     """This process among the others. It says nothing before it has anything in Redis that others may see."""
 
-    def __init__(self, link: Link, keys: Keys, lost: Callable[[], None]) -> None:
+    def __init__(self, link: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
         self.id = secrets.token_urlsafe(9)
         self._link = link
         self._keys = keys

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from itertools import count
 
 from ...errors import BrokerError
-from .health import Deaf, Outage
+from .health import ConnectionHealth, Deaf
 from .keys import Keys
-from .pipeline import Link
+from .pipeline import Pipeline
 from .scripts import SIGN
 
 # How often a sign is published, and how long it may take to come, in seconds.
@@ -29,7 +29,7 @@ class Pulse:
     published, its subscriptions are gone.
     """
 
-    def __init__(self, link: Link, keys: Keys, outage: Outage) -> None:
+    def __init__(self, link: Pipeline, keys: Keys, outage: ConnectionHealth) -> None:
         self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
         self.reading = False  # whether the connection is read from now, and all that came was taken
         self.came = 0  # how much has come

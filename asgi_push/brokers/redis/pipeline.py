@@ -11,8 +11,8 @@ from redis.exceptions import NoScriptError
 
 from ...errors import BrokerError
 from . import presence_scripts, scripts
-from .connection import CONNECT_TIME, NODE_GONE, Command, Server, Wire
-from .health import Outage, backoffs, reason, words
+from .connection import CONNECT_TIME, NODE_GONE, Command, Connection, ConnectionFactory
+from .health import ConnectionHealth, backoffs, reason, words
 from .keys import Keys
 from .requirements import looks, refusals, spread, tries
 from .scripts import Script
@@ -45,14 +45,14 @@ _NAMES = {
 }
 
 
-class Link:
+class Pipeline:
     """The way to one Redis server, or one cluster. Nothing that is asked waits for longer than a few seconds."""
 
-    def __init__(self, server: Server, outage: Outage, keys: Keys) -> None:
+    def __init__(self, server: ConnectionFactory, outage: ConnectionHealth, keys: Keys) -> None:
         self._server = server
         self._outage = outage
         self._keys = keys
-        self._wire: Wire | None = None
+        self._wire: Connection | None = None
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -186,7 +186,9 @@ class Link:
         self._refused.add(what)
         self._probe_at = min(self._probe_at, time.monotonic() + _PROBE_AGAIN)
 
-    async def _probe(self, wire: Wire, what_is_tried: Callable[[Wire, Keys], list[Command]] = tries) -> None:
+    async def _probe(
+        self, wire: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = tries
+    ) -> None:
         """Try what is needed, and tell what is refused; raises if there is no answer."""
         commands = what_is_tried(wire, self._keys)
         async with asyncio.timeout(_ROUND_TRIP):
@@ -225,7 +227,7 @@ class Link:
         self._down_since = None
         self._outage.ended("commands")
 
-    async def _connect(self) -> Wire:
+    async def _connect(self) -> Connection:
         async with asyncio.timeout(CONNECT_TIME):
             if self._wire is None:
                 self._wire = await self._server.wire()

@@ -20,7 +20,7 @@ from ...settings import Settings
 from .. import Evict, Watched, present
 from .keys import Keys
 from .liveness import Liveness
-from .pipeline import Link
+from .pipeline import Pipeline
 from .presence_scripts import ADMIT, FORGET, UPDATE
 from .scripts import Script
 
@@ -53,7 +53,7 @@ class RedisPresence:
     What comes and goes is gathered, and written in the next round trip. What could not be written waits.
     """
 
-    def __init__(self, link: Link, keys: Keys, settings: Settings) -> None:
+    def __init__(self, link: Pipeline, keys: Keys, settings: Settings) -> None:
         self._link = link
         self._keys = keys
         self._limit = settings.max_sessions_per_user

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from .connection import Command, Wire
+from .connection import Command, Connection
 from .health import reason
 from .keys import Keys
 
@@ -15,7 +15,7 @@ _MOST_NAMES = 10_000
 _KEPT = 5000
 
 
-def spread(wire: Wire, keys: Keys) -> dict[str, str]:
+def spread(wire: Connection, keys: Keys) -> dict[str, str]:
     """Return a channel on each node that takes commands, by the node."""
     channels: dict[str, str] = {}
     for _ in range(_MOST_NAMES):
@@ -26,12 +26,12 @@ def spread(wire: Wire, keys: Keys) -> dict[str, str]:
     return channels
 
 
-def looks(wire: Wire, keys: Keys) -> list[Command]:
+def looks(wire: Connection, keys: Keys) -> list[Command]:
     """Return one command for each node, by which it is seen that it answers."""
     return [("EXISTS", keys.key("position", channel)) for channel in spread(wire, keys).values()]
 
 
-def tries(wire: Wire, keys: Keys) -> list[Command]:
+def tries(wire: Connection, keys: Keys) -> list[Command]:
     """Return each command that is used, for each node, with what does no harm.
 
     Redis does not say which command of a script it refuses; of one that is sent by itself it does.

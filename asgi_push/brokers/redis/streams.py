@@ -5,12 +5,12 @@ import secrets
 from dataclasses import dataclass
 
 from ...errors import UnrecoverablePosition
-from ...messages import History, Notice, Publication, PublishResult, StreamPosition
+from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from .. import IDEMPOTENCY_TTL, StreamOptions
 from . import envelope
 from .keys import Keys
-from .pipeline import Link
+from .pipeline import Pipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
 # How long a position outlives the publications and the last session that was in the channel, in seconds: a client that
@@ -46,7 +46,7 @@ class Reading:
 class Streams:
     """The streams of all channels on one Redis server, or cluster."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Pipeline, keys: Keys) -> None:
         self._link = link
         self._keys = keys
         self._large = asyncio.Semaphore(_LARGE_READINGS)
@@ -74,7 +74,7 @@ class Streams:
     ) -> tuple[PublishResult, bool]:
         """Publish what is kept nowhere; its message bears ``mark``. See ``publish``."""
         name = self._keys.published(publication.channel)
-        message = envelope.loose(publication, mark)
+        message = envelope.transient(publication, mark)
         if idempotency_key is None:
             await self._link.call("PUBLISH", name, message)
             return PublishResult(), True
@@ -82,7 +82,7 @@ class Streams:
         known = await self._link.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
         return _result(known)
 
-    async def announce(self, notice: Notice) -> None:
+    async def announce(self, notice: JoinLeave) -> None:
         """Publish a notice."""
         await self._link.call("PUBLISH", self._keys.published(notice.channel), envelope.notice(notice))
 

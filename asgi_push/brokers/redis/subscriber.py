@@ -9,8 +9,8 @@ from redis.asyncio.connection import AbstractConnection
 
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
-from .connection import CONNECT_TIME, Server
-from .health import Deaf, Outage, backoffs
+from .connection import CONNECT_TIME, ConnectionFactory
+from .health import ConnectionHealth, Deaf, backoffs
 from .loopback import Pulse
 
 # A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
@@ -37,8 +37,8 @@ class Subscriber:
 
     def __init__(
         self,
-        server: Server,
-        outage: Outage,
+        server: ConnectionFactory,
+        outage: ConnectionHealth,
         pulse: Pulse,
         heard: Heard,
         subscribed: Told,

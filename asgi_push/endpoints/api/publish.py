@@ -33,7 +33,7 @@ async def _publish(push: Push, fields: Fields, payload: Payload, channel: str) -
     publication = Publication(check_channel(channel), payload, tags=fields["tags"] or None)
     stream = None if fields["skip_history"] else hub.namespaces.stream(channel)
     if hub.fanout.full:
-        await hub.fanout.room()
+        await hub.fanout.wait_capacity()
     position = (await hub.broker.publish(publication, stream, fields["idempotency_key"] or None)).position
     return {} if position is None else sparse(offset=position.offset, epoch=position.epoch)
 

@@ -24,7 +24,7 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
         raise CommandError(ErrorCode.BAD_REQUEST)
     await context.authorize(channel, "publish")
     if hub.fanout.full:
-        await hub.fanout.room()
+        await hub.fanout.wait_capacity()
     publication = Publication(channel, data, info=context.session.describe(channel))
     await hub.broker.publish(publication, hub.namespaces.stream(channel))
     return {}

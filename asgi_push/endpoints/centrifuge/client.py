@@ -71,7 +71,7 @@ class SdkClient:
         self._greeted = True
         if self._too_large(command):
             return
-        self._context.hub.heard(self._context.session)
+        self._context.hub.on_activity(self._context.session)
         self._context.hub.call(self._context.session, self._carry_out, command, size=command.size)
 
     def _too_large(self, command: Command) -> bool:
@@ -87,7 +87,7 @@ class SdkClient:
     def _pong(self) -> None:
         session = self._context.session
         session.last_seen = now = time.monotonic()
-        if not session.heartbeat.beat(now):
+        if not session.heartbeat.on_pong(now):
             raise Violation("a pong that was not asked for")
         if session.heartbeat.round_trip is not None:
             self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
@@ -98,7 +98,7 @@ class SdkClient:
         self._context.hub.close(self._context.session, reason)
 
     async def _carry_out(self, session: Session, command: Command) -> None:
-        await self._context.hub.room(session)
+        await self._context.hub.wait_capacity(session)
         if self._refused or session.state is not State.OPEN:
             return
         try:

@@ -20,7 +20,7 @@ from ...session import Session
 from ...transports.handshake import check_origin, remote
 from ...transports.limits import close_too_large, frame_bytes, too_large
 from ...transports.refusal import Refusal, not_running, refuse
-from ...transports.websocket import WebSocketCarrier, run_session
+from ...transports.websocket import WebSocketTransport, run_session
 from .client import SdkClient
 from .context import Context
 
@@ -42,7 +42,7 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     try:
         check_origin(push, connection)
         codec, subprotocol = _format(connection)
-        carrier = WebSocketCarrier(scope, send, codec)
+        carrier = WebSocketTransport(scope, send, codec)
         hub, session = _make_session(push, scope, carrier, codec, path_params)
         await carrier.accept(subprotocol, direct=push.settings.direct_writes)
         try:
@@ -61,7 +61,7 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
 
 
 def _make_session(
-    push: Push, scope: Scope, carrier: WebSocketCarrier, codec: SdkCodec, path_params: Mapping[str, Any]
+    push: Push, scope: Scope, carrier: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
 ) -> tuple[Hub, Session]:
     try:
         hub, now = push.hub, time.monotonic()
@@ -74,7 +74,7 @@ def _make_session(
 
 
 async def _run(
-    push: Push, hub: Hub, session: Session, carrier: WebSocketCarrier, connection: HTTPConnection, receive: Receive
+    push: Push, hub: Hub, session: Session, carrier: WebSocketTransport, connection: HTTPConnection, receive: Receive
 ) -> None:
     client = SdkClient(Context(push, session, connection))
     session.client = client

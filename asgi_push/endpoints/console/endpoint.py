@@ -25,12 +25,12 @@ from ...session import Session
 from ...transports.handshake import remote
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
-from ...transports.websocket import WebSocketCarrier, run_session
+from ...transports.websocket import WebSocketTransport, run_session
 from ..api_key import is_key, refuse_wrong_key
 from ..body import read_body
 from .actions import act
 from .assets import HEADERS, document, file
-from .feed import MAX_WATCHERS, Feed, Watcher, send
+from .feed import MAX_WATCHERS, Feed, Subscriber, send
 from .login import COOKIE, LIFETIME, Forged, expiry, issue
 from .requests import Action, Unclear, read
 
@@ -102,7 +102,7 @@ class Console:
         if (await receive())["type"] != "websocket.connect":
             return
         try:
-            hub, session = self._admit(push, scope, carrier := WebSocketCarrier(scope, send, plain.CODEC))
+            hub, session = self._admit(push, scope, carrier := WebSocketTransport(scope, send, plain.CODEC))
         except Refusal as refusal:
             await refuse(scope, receive, send, refusal)
             return
@@ -113,7 +113,7 @@ class Console:
             return
         await self._run(push, hub, session, carrier, receive)
 
-    def _admit(self, push: Push, scope: Scope, carrier: WebSocketCarrier) -> tuple[Hub, Session]:
+    def _admit(self, push: Push, scope: Scope, carrier: WebSocketTransport) -> tuple[Hub, Session]:
         """Return the session of a console, which is in no list and in no channel; or raise Refusal."""
         connection = HTTPConnection(scope)
         if not connection.headers.get("origin") or not _same_origin(connection):
@@ -144,8 +144,8 @@ class Console:
             feed = self._feeds[hub] = Feed(hub)
         return feed
 
-    async def _run(self, push: Push, hub: Hub, session: Session, carrier: WebSocketCarrier, receive: Receive) -> None:
-        feed, watcher = self._feed(hub), Watcher(session)
+    async def _run(self, push: Push, hub: Hub, session: Session, carrier: WebSocketTransport, receive: Receive) -> None:
+        feed, watcher = self._feed(hub), Subscriber(session)
 
         def take(session: Session, data: str | bytes) -> Iterable[int]:
             _take(push, hub, watcher, data)
@@ -159,7 +159,7 @@ class Console:
             feed.remove(watcher)
 
 
-def _take(push: Push, hub: Hub, watcher: Watcher, data: str | bytes) -> None:
+def _take(push: Push, hub: Hub, watcher: Subscriber, data: str | bytes) -> None:
     """Take what a console says."""
     session = watcher.session
     limit = hub.settings.max_message_bytes
@@ -170,7 +170,7 @@ def _take(push: Push, hub: Hub, watcher: Watcher, data: str | bytes) -> None:
     if (answer := plain.heartbeat_answer(text, "pong")) is not None:
         hub.heartbeat(session, answer)
         return
-    hub.heard(session)
+    hub.on_activity(session)
     try:
         wish = read(text)
     except Unclear as wrong:
@@ -185,7 +185,7 @@ def _take(push: Push, hub: Hub, watcher: Watcher, data: str | bytes) -> None:
         hub.spawn(_act, push, hub, watcher, wish)
 
 
-async def _act(push: Push, hub: Hub, watcher: Watcher, action: Action) -> None:
+async def _act(push: Push, hub: Hub, watcher: Subscriber, action: Action) -> None:
     answer = {"number": action.number, "failed": "it failed; the log says why"}
     try:
         answer = await act(push, action)

@@ -32,7 +32,7 @@ _SETTLE = 0.05
 MAX_WATCHERS = 20
 
 
-class Watcher:
+class Subscriber:
     """One console: what it looks at, and what it has been sent."""
 
     def __init__(self, session: Session) -> None:
@@ -53,12 +53,12 @@ class Feed:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.watchers: set[Watcher] = set()
+        self.watchers: set[Subscriber] = set()
         self._samples: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._count = 0
         self._sampling = False
 
-    def add(self, watcher: Watcher) -> None:
+    def add(self, watcher: Subscriber) -> None:
         """Begin to feed a console, which ends with its session."""
         self.watchers.add(watcher)
         if not self._sampling:
@@ -66,7 +66,7 @@ class Feed:
             self.hub.spawn(self._keep_sampling)
         self.hub.spawn(self._keep_feeding, watcher)
 
-    def remove(self, watcher: Watcher) -> None:
+    def remove(self, watcher: Subscriber) -> None:
         """Its session is over."""
         self.watchers.discard(watcher)
         watcher.changed.set()
@@ -85,7 +85,7 @@ class Feed:
             self._sampling = False
             self._samples.clear()
 
-    async def _keep_feeding(self, watcher: Watcher) -> None:
+    async def _keep_feeding(self, watcher: Subscriber) -> None:
         send(self.hub, watcher.session, {"process": describe(self.hub)})
         cost = 0.0
         while watcher in self.watchers and watcher.session.state is State.OPEN:
@@ -98,7 +98,7 @@ class Feed:
                 await watcher.changed.wait()
             await anyio.sleep(_SETTLE)
 
-    async def _state(self, watcher: Watcher) -> dict[str, Any]:
+    async def _state(self, watcher: Subscriber) -> dict[str, Any]:
         view, hub = watcher.view, self.hub
         new = min(self._count - watcher.seen, len(self._samples))
         watcher.seen = self._count

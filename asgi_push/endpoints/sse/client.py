@@ -12,7 +12,7 @@ from ...hub.hub import Hub
 from ...hub.recovery import go_live, new_subscription, track
 from ...messages import Payload, StreamPosition
 from ...protocols import WireMessage
-from ...protocols.sse import CODEC, LastId, place
+from ...protocols.sse import CODEC, LastEventId, place
 from ...session import Session, TrackedSubscription
 from ...stream import Recovery
 from ...transports.event_stream import retry
@@ -26,7 +26,7 @@ class EventClient:
 
     __slots__ = ("_connected", "_hub", "_last", "_session")
 
-    def __init__(self, hub: Hub, session: Session, last: LastId) -> None:
+    def __init__(self, hub: Hub, session: Session, last: LastEventId) -> None:
         self._hub = hub
         self._session = session
         self._last = last
@@ -59,7 +59,7 @@ class EventClient:
         self._hub.send_wire(session, CODEC.start(retry, places, gaps, missed[:_TOGETHER]))
         for start in range(_TOGETHER, len(missed), _TOGETHER):
             await checkpoint()
-            await self._hub.room(session)
+            await self._hub.wait_capacity(session)
             for message in CODEC.join(missed[start : start + _TOGETHER]):
                 self._hub.send_wire(session, message)
 

@@ -13,11 +13,11 @@ from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
 from ...logs import logger, printable
-from ...protocols.sse import CODEC, STAY_AWAY, LastId
+from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
 from ...push import Push
 from ...session import Session
-from ...transports.event_stream import EventCarrier, retry
-from ...transports.handshake import let_in
+from ...transports.event_stream import EventStreamTransport, retry
+from ...transports.handshake import admit
 from ...transports.refusal import Refusal
 from .client import EventClient
 from .cors import check_site, cors_headers, preflight
@@ -38,7 +38,7 @@ async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, p
     """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
     connection = HTTPConnection(scope)
     last_id, cors = _last_id(connection), cors_headers(push.settings.allowed_origins, connection)
-    carrier = EventCarrier(send, {**_HEADERS, **cors})
+    carrier = EventStreamTransport(send, {**_HEADERS, **cors})
     try:
         check_site(push.settings.allowed_origins, connection)
         if (answer := _at_once(scope["method"], last_id, cors)) is not None:
@@ -50,7 +50,7 @@ async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, p
         await _answer(_refused(refusal, connection, cors), scope, receive, send)
         return
     push.end_streams_at_sigint()
-    await _run(hub, session, carrier, receive, channels, LastId(last_id, push.settings.max_channels))
+    await _run(hub, session, carrier, receive, channels, LastEventId(last_id, push.settings.max_channels))
 
 
 def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -67,7 +67,7 @@ def _last_id(connection: HTTPConnection) -> str:
     return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
 
 
-async def _let_in(push: Push, scope: Scope, carrier: EventCarrier) -> tuple[Hub, Session, list[str]]:
+async def _let_in(push: Push, scope: Scope, carrier: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
     """Return the session that a request may have, and its channels; or raise Refusal.
 
     A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
@@ -75,7 +75,7 @@ async def _let_in(push: Push, scope: Scope, carrier: EventCarrier) -> tuple[Hub,
     interval, now = push.settings.ping_interval, time.monotonic()
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
-    hub, session, channels = await let_in(push, scope, {}, carrier, CODEC, heartbeat)
+    hub, session, channels = await admit(push, scope, {}, carrier, CODEC, heartbeat)
     asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
     if any(channel and channel not in channels for channel in asked):
         hub.release(session)
@@ -109,7 +109,7 @@ async def _answer(response: Response, scope: Scope, receive: Receive, send: Send
 
 
 async def _run(
-    hub: Hub, session: Session, carrier: EventCarrier, receive: Receive, channels: list[str], last: LastId
+    hub: Hub, session: Session, carrier: EventStreamTransport, receive: Receive, channels: list[str], last: LastEventId
 ) -> None:
     """Wait for the end of a session, which nothing comes from but that."""
     # A cancellation means that the server shuts down; every other end gives its own reason.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...disconnect import Disconnect
-from ...messages import Notice, Publication
+from ...messages import JoinLeave, Publication
 from ..wire import WireMessage, sent_code
 from .commands import Command, sparse
 
@@ -50,9 +50,9 @@ class SdkCodec:
         """Return the close code that says why a session ends: the protocol's own."""
         return sent_code(disconnect)
 
-    def encode(self, publication: Publication | Notice) -> WireMessage | None:
+    def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
         """Return the push that carries a publication or a notice."""
-        if isinstance(publication, Notice):
+        if isinstance(publication, JoinLeave):
             kind = "join" if publication.joined else "leave"
             return self.push(publication.channel, kind, {"info": publication.info})
         if not publication.channel:  # for this session alone

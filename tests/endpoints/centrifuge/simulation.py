@@ -13,7 +13,7 @@ from typing import Any
 from asgi_push import History, Publication, PublishResult, StreamPosition
 from asgi_push.brokers import Receiver, StreamOptions
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.messages import Notice
+from asgi_push.messages import JoinLeave
 from asgi_push.stream import Recovery
 from tests import asgi
 
@@ -52,14 +52,14 @@ class LateBroker(MemoryBroker):
         self.slow = False
         self.asked: list[asyncio.Event] = []  # questions that wait
         self.late = False
-        self.on_the_way: deque[Publication | Notice] = deque()
+        self.on_the_way: deque[Publication | JoinLeave] = deque()
         self._kept: dict[str, Kept] = {}
 
     async def start(self, receiver: Receiver) -> None:
         self._to_hub = receiver.deliver
         await super().start(replace(receiver, deliver=self._send))
 
-    def _send(self, publication: Publication | Notice) -> int:
+    def _send(self, publication: Publication | JoinLeave) -> int:
         if not self.late:
             return self._to_hub(publication)
         self.on_the_way.append(publication)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgi_push.protocols.sse import LastId
+from asgi_push.protocols.sse import LastEventId
 from asgi_push.transports import event_stream as carrier
 from tests.endpoints.sse.test_streams import begin, open_stream, streaming
 
@@ -72,7 +72,7 @@ async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pyte
         await push.publish("other", "third")
         await push.hub.fanout.settled()
         (last,) = IDS.findall(direct.written[1])
-        position = LastId(last.decode()).position("news")
+        position = LastEventId(last.decode()).position("news")
         assert position is not None
         assert position.offset == 2, "what was written directly counts"
 
@@ -94,7 +94,7 @@ async def test_an_id_says_where_the_stream_is_in_each_channel() -> None:
         offsets = []
         for channel in ("news", "other", "news"):
             await push.publish(channel, "x")
-            last = LastId((await stream.next()).id)
+            last = LastEventId((await stream.next()).id)
             places = [last.position(name) for name in ("news", "other")]
             offsets.append([place.offset for place in places if place is not None])
         assert offsets == [[1, 0], [1, 1], [2, 1]]
