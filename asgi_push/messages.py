@@ -247,4 +247,4 @@ class Credentials:
 
 def _check_time(expires_at: float) -> None:
     if not _is_number(expires_at, int | float) or not -_YEAR_10000 < expires_at < _YEAR_10000:
-        raise ValueError(f"expires_at: must be a Unix time in seconds, as time.time() is, not {expires_at!r:.80}")
+        raise ValueError(f"expires_at: must be a Unix time in seconds, as clock.now() is, not {expires_at!r:.80}")

@@ -56,7 +56,7 @@ class TrackedSubscription(Subscription):
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
-        self.expires_at: float | None = None  # when it ends by itself, in seconds of time.monotonic()
+        self.expires_at: float | None = None  # when it ends by itself, in seconds of clock.monotonic()
         self.stays = False  # an unsubscribe that still waits came before the application put it there
         self.info: bytes | None = None
 

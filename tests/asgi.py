@@ -13,12 +13,7 @@ import pytest
 from anyio.abc import TaskGroup
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_push import Push, PushMiddleware
-from asgi_push.delivery import writers
-from asgi_push.endpoints.centrifuge import client as sdk_client
-from asgi_push.hub import hub
-from asgi_push.runtime import timer
-from asgi_push.transports import handshake
+from asgi_push import Push, PushMiddleware, clock
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
 PATIENCE = 10.0
@@ -360,8 +355,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 0.0
-        for module in (hub, timer, writers, handshake, sdk_client):
-            monkeypatch.setattr(module, "time", self)
+        monkeypatch.setattr(clock, "monotonic", self.monotonic)
+        monkeypatch.setattr(clock, "now", self.time)
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead

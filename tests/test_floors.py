@@ -21,7 +21,7 @@ FLOORS = [
     {"encoding"},
     {"protocols"},  # bytes in, messages out
     {"session"},
-    {"clock"},
+    {"clock"},  # which all above may ask, and none below
     {"metrics"},
     {"runtime"},  # the event loop and the process
     {"options"},

@@ -1,9 +1,9 @@
 """A broker whose requests are timed and counted, as far as metrics or the console want that."""
 
-import time
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
+from .. import clock
 from ..errors import BrokerError
 from ..messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ..metrics.counters import Counters
@@ -36,14 +36,14 @@ class InstrumentedBroker:
         return self._broker.outages
 
     async def _measure(self, operation: str, request: Awaitable[T]) -> T:
-        began = time.monotonic()
+        began = clock.monotonic()
         try:
             return await request
         except BrokerError:
             self._counters.broker_errors[operation] += 1
             raise
         finally:
-            self._counters.broker[operation].observe(time.monotonic() - began)
+            self._counters.broker[operation].observe(clock.monotonic() - began)
 
     async def start(self, receiver: Receiver) -> None:
         """Begin."""

@@ -1,7 +1,6 @@
 """The broker of one process, and who is in it: everything in memory, nothing to install."""
 
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .. import clock
 from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition, published
 from ..registry import Registry
 from ..session import Session, Subscription
@@ -35,7 +35,7 @@ class MemoryBroker:
     problem = ""
     outages: Mapping[str, int] = MappingProxyType(dict.fromkeys(OUTAGES, 0))
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = clock.monotonic) -> None:
         self._clock = clock
         self._streams = _new_streams()
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()

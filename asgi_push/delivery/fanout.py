@@ -5,11 +5,11 @@ directly, one write for all that came; the others get it queued. No session is e
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters, Histogram
@@ -53,13 +53,13 @@ class TimeSlice:
 
     def _begin(self) -> None:
         self._count = 0
-        self._began = now = time.monotonic()
+        self._began = now = clock.monotonic()
         self._until = now + _HOLD
 
     def over(self, more: int = 1) -> bool:
         """Count one more session, or a stride of them; return whether the turn is over before that."""
         self._count = count = self._count + more
-        return count % _STRIDE == 0 and (count >= _MOST or time.monotonic() > self._until)
+        return count % _STRIDE == 0 and (count >= _MOST or clock.monotonic() > self._until)
 
     async def next(self) -> None:
         """Let all others have their turn."""
@@ -69,7 +69,7 @@ class TimeSlice:
 
     def end(self) -> float:
         """The run is over; return when."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._holds.observe(now - self._began)
         return now
 
@@ -224,7 +224,7 @@ class Fanout:
     async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
         if not pending:  # all were written to at once
             return
-        began, time_slice = time.monotonic(), TimeSlice(self._counters.fanout_hold)
+        began, time_slice = clock.monotonic(), TimeSlice(self._counters.fanout_hold)
         if len(pending) == 1:
             ((target, items),) = pending.items()
             try:

@@ -4,9 +4,9 @@ The door lets in nothing of the kind; this is for what came another way, such as
 """
 
 import logging
-import time
 from collections.abc import Iterable
 
+from .. import clock
 from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters
@@ -36,7 +36,7 @@ class Undeliverable:
         """Count one, and log the exception that is being handled."""
         self._counters.failures["publication"] += 1
         message = "the protocol %s cannot carry what is in channel %s: it is left out there"
-        self._quiet.log(logging.ERROR, time.monotonic(), message, codec_name, printable(channel), exc_info=True)
+        self._quiet.log(logging.ERROR, clock.monotonic(), message, codec_name, printable(channel), exc_info=True)
 
     def note_item(self, codec: Codec, item: Item) -> None:
         """The same for one that many sessions would get, once."""

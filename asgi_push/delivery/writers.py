@@ -5,12 +5,12 @@ session, which costs what a loop of ``await send(...)`` costs. When a send does 
 so a peer that does not read holds up nothing but its own task.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable
 
 import anyio
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..protocols import WireMessage
 from ..runtime.tasks import current_task, ends_task
@@ -110,7 +110,7 @@ class Writers:
             return
         self._working.add(writer)
         try:
-            if time.monotonic() > self._until:
+            if clock.monotonic() > self._until:
                 await self._next_turn()
             while self._ready and not writer.scope.cancel_called:
                 session = self._ready.popleft()
@@ -138,14 +138,14 @@ class Writers:
             self.notify_capacity(session)
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
-        send, now = session.carrier.send, time.monotonic()
+        send, now = session.carrier.send, clock.monotonic()
         self._watch(writer, now + self._send_timeout)
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
                 if self._awaited and not session.queue.half_full:
                     self.notify_capacity(session)
                 await send(message)
-                now = time.monotonic()
+                now = clock.monotonic()
                 if now > self._until:
                     session.queue.sending_since = None  # it is not the peer that it waits for
                     now = await self._next_turn()
@@ -167,14 +167,14 @@ class Writers:
         self._resting += 1
         try:
             async with self._rest:
-                if time.monotonic() > self._until:
+                if clock.monotonic() > self._until:
                     await anyio.lowlevel.checkpoint()
-                    self._until = time.monotonic() + _HOLD
+                    self._until = clock.monotonic() + _HOLD
         finally:
             self._resting -= 1
         if self._ready:
             self._call_writer()  # one that came meanwhile has left again
-        return time.monotonic()
+        return clock.monotonic()
 
     @property
     def behind(self) -> bool:
@@ -220,7 +220,7 @@ class Writers:
         queue = session.queue
         if queue is None or queue.slow or session in self._pressed:
             return
-        if queue.sending_since is not None and time.monotonic() - queue.sending_since > _SLOW_AFTER:
+        if queue.sending_since is not None and clock.monotonic() - queue.sending_since > _SLOW_AFTER:
             queue.slow = True
         else:
             self._pressed[session] = None
@@ -231,10 +231,10 @@ class Writers:
         A peer that has just stopped reading looks healthy at first: it holds the others up for a tenth of a second
         once; one that reads, but too slowly, for a second. After that nobody waits for it until its queue was empty.
         """
-        until = time.monotonic() + _MAX_RELIEF
+        until = clock.monotonic() + _MAX_RELIEF
         while self._pressed:
             await anyio.sleep(0.001)
-            now = time.monotonic()
+            now = clock.monotonic()
             behind: dict[Session, None] = {}
             for session in self._pressed:
                 queue = session.queue

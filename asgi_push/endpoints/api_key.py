@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from weakref import WeakKeyDictionary
@@ -12,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from .. import clock
 from ..logs import RateLimit, printable
 from ..push import Push
 
@@ -49,7 +49,7 @@ def refuse_wrong_key(push: Push, connection: HTTPConnection, what: str) -> None:
     """Count and log a wrong key for something; HTTPException (429) if its address had too many."""
     address = connection.client.host if connection.client is not None else ""
     wrong_keys = _wrong_keys.setdefault(push, WrongKeys())
-    now = time.monotonic()
+    now = clock.monotonic()
     wrong_keys.quiet.log(logging.WARNING, now, "a wrong key for %s from %s", what, printable(address))
     if wait := wrong_keys.wait(address, now):
         raise HTTPException(429, "too many wrong keys", {"Retry-After": str(int(wait) + 1)})

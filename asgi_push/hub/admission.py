@@ -1,7 +1,6 @@
 """Who may come in. A place is kept for each that is on its way, so that no two take the last one."""
 
-import time
-
+from .. import clock
 from ..brokers import PresenceStore
 from ..disconnect import Disconnect
 from ..errors import BrokerError
@@ -77,7 +76,7 @@ class Admission:
         try:
             return await self._presence.reserve(channel, session)
         except BrokerError as error:
-            if (held_back := self._quiet.allow("", time.monotonic())) is not None:
+            if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
                 message = "max_sessions_per_user holds for this process only: %s (and %d more since the last such line)"
                 logger.warning(message, error, held_back)
             return True

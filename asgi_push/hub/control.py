@@ -1,11 +1,11 @@
 """What one process asks of all: end a user's sessions, or put them into a channel, wherever they are."""
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import orjson
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..encoding import encode
 from ..logs import logger
@@ -56,7 +56,7 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
             case "unsubscribe":
                 hub.unsubscribe(session, command["channel"])
             case "expire":
-                hub.expire(session, None if command["at"] is None else command["at"] - time.time())
+                hub.expire(session, None if command["at"] is None else command["at"] - clock.now())
 
 
 def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:

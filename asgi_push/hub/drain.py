@@ -1,10 +1,10 @@
 """Sending sessions away before a process ends: not all at once, so that they do not come back all at once."""
 
-import time
 from collections.abc import Sequence
 
 import anyio
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..logs import logger
 from ..session import Session
@@ -45,9 +45,9 @@ async def _send_away(hub: Hub, sessions: Sequence[Session], over: float, done: a
 
 
 async def _close_all(hub: Hub, sessions: Sequence[Session], over: float) -> None:
-    began, closed = time.monotonic(), 0
+    began, closed = clock.monotonic(), 0
     while closed < len(sessions) and len(hub.registry):
-        now_due = due(len(sessions), over, time.monotonic() - began)
+        now_due = due(len(sessions), over, clock.monotonic() - began)
         if now_due > closed:
             with anyio.move_on_after(_SETTLE):
                 await hub.fanout.settled()

@@ -1,12 +1,12 @@
 """Sessions whose peers may be gone: they have to prove that they live before they cost anybody a place."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import orjson
 
+from .. import clock
 from ..brokers import Broker
 from ..errors import BrokerError
 from ..heartbeat import ServerHeartbeat
@@ -37,14 +37,14 @@ class Ghosts:
 
     def suspect(self, user: str) -> None:
         """A session was refused as its user has too many: ask these, in all processes."""
-        if user and self._quiet.allow("", time.monotonic()) is not None:
+        if user and self._quiet.allow("", clock.monotonic()) is not None:
             self._spawn(self._ask_everywhere, user)
         else:
             self.ask(user)
 
     def ask(self, user: str) -> None:
         """Ask the sessions of a user in this process."""
-        now = time.monotonic()
+        now = clock.monotonic()
         for session in self._registry.sessions_of(user):
             if isinstance(session.heartbeat, ServerHeartbeat):
                 session.heartbeat.hurry(now)

@@ -1,13 +1,13 @@
 """The sessions of this process: who is here, what becomes of them, and the one timer that looks after all."""
 
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 import anyio
 
+from .. import clock
 from ..brokers import Broker, PresenceStore
 from ..channels import Namespaces
 from ..delivery.fanout import Fanout
@@ -71,7 +71,7 @@ class Hub:
         self.registry: Registry[Session, Subscription] = Registry()
         self.accepting = False
         self.id = secrets.token_urlsafe(9)  # this process, among others
-        self.started_at = time.monotonic()
+        self.started_at = clock.monotonic()
         self.broker = broker
         self.presence = presence
         self.namespaces = namespaces
@@ -139,8 +139,8 @@ class Hub:
 
     async def _idle(self) -> None:
         """Wait until no session is closing, no hook is running and all are told who left, but not for ever."""
-        until = time.monotonic() + _SHUTDOWN_TIME
-        while self._busy and time.monotonic() < until:  # noqa: ASYNC110  # once, for several things
+        until = clock.monotonic() + _SHUTDOWN_TIME
+        while self._busy and clock.monotonic() < until:  # noqa: ASYNC110  # once, for several things
             await anyio.sleep(0.01)
 
     @property
@@ -202,7 +202,7 @@ class Hub:
         try:
             await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
         except BrokerError as error:
-            if (held_back := self._quiet.allow("join", time.monotonic())) is not None:
+            if (held_back := self._quiet.allow("join", clock.monotonic())) is not None:
                 message = "a session is in a channel that is not heard yet: %s (and %d more since the last such line)"
                 logger.warning(message, error, held_back)
 
@@ -293,12 +293,12 @@ class Hub:
 
     def on_activity(self, session: Session) -> None:
         """Anything came from a client."""
-        session.last_seen = now = time.monotonic()
+        session.last_seen = now = clock.monotonic()
         session.heartbeat.on_activity(now)
 
     def heartbeat(self, session: Session, answer: WireMessage) -> None:
         """A heartbeat came: answer it, ahead of whatever waits."""
-        session.last_seen = now = time.monotonic()
+        session.last_seen = now = clock.monotonic()
         session.heartbeat.on_pong(now)
         self.look_after(session)
         self.send_urgent(session, answer)
@@ -384,7 +384,7 @@ class Hub:
             self._tell(session, disconnect)
             patience = min(patience, _SLOW_TIME)
         self._timer.cancel(session)  # an earlier one of its heartbeat must not cut it short
-        self._timer.schedule(session, time.monotonic() + patience)
+        self._timer.schedule(session, clock.monotonic() + patience)
 
     def end_streams(self) -> None:
         """The server shuts down: close what it would wait for, and let nobody in who would be closed at once."""
@@ -398,7 +398,7 @@ class Hub:
         if seconds is not None and seconds <= 0:
             self.close(session, Disconnect.EXPIRED)
             return
-        session.expires_at = None if seconds is None else time.monotonic() + min(seconds, _MAX_EXPIRY)
+        session.expires_at = None if seconds is None else clock.monotonic() + min(seconds, _MAX_EXPIRY)
         self.look_after(session)
 
     def gone(self, session: Session, disconnect: Disconnect) -> None:
@@ -420,7 +420,7 @@ class Hub:
         session.client = None  # it knows the session: as a circle both would wait for the garbage collector
 
     def _tell(self, session: Session, disconnect: Disconnect) -> None:
-        held_back = self._quiet.allow(disconnect.reason, time.monotonic())
+        held_back = self._quiet.allow(disconnect.reason, clock.monotonic())
         if held_back is not None:
             logger.warning(
                 "session %s of user %s was closed: %s (and %d more since the last such line)",

@@ -2,11 +2,11 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable
 
 import anyio
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..logs import RateLimit
 from ..runtime.time_slice import SharedSlice
@@ -93,5 +93,5 @@ class Intake:
             "session %s was closed: it has sent more than is carried out, of which queue_messages and queue_bytes "
             "may wait, and its hook has not returned for %d s"
         )
-        self.quiet.log(logging.WARNING, time.monotonic(), message, session.id, _PATIENCE)
+        self.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, _PATIENCE)
         self._close(session, Disconnect.OVERLOADED)

@@ -1,9 +1,9 @@
 """Who comes into a channel and who goes, for those who are in it, where its namespace wants that."""
 
 import logging
-import time
 from collections import deque
 
+from .. import clock
 from ..brokers import Broker
 from ..channels import Namespaces
 from ..errors import BrokerError
@@ -54,6 +54,6 @@ class Announcements:
             await self._broker.announce(notice)
         except BrokerError as error:
             subscription.announced = False
-            self._quiet.log(logging.WARNING, time.monotonic(), _UNTOLD, error)
+            self._quiet.log(logging.WARNING, clock.monotonic(), _UNTOLD, error)
         finally:
             self.running -= 1

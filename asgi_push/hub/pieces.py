@@ -1,12 +1,12 @@
 """What many clients are sent in one piece when they come back together: encoded once, and one after the other."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .. import clock
 from ..messages import Publication
 
 # Publications that are encoded between two looks at the clock, and how long all others wait for their turn, in seconds.
@@ -47,13 +47,13 @@ class Pieces:
 
 
 async def _encode(codec: PieceCodec, publications: list[Publication]) -> Any:
-    parts, until = [], time.monotonic() + _HOLD
+    parts, until = [], clock.monotonic() + _HOLD
     try:
         for start in range(0, len(publications), _TOGETHER):
             parts.append(codec.part(publications[start : start + _TOGETHER]))
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 await checkpoint()
-                until = time.monotonic() + _HOLD
+                until = clock.monotonic() + _HOLD
         return codec.whole(parts)
     except Exception:  # noqa: BLE001  # whoever sends them finds out which it is, and leaves it out
         return publications

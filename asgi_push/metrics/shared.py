@@ -6,13 +6,13 @@ meet. As there, the directory is to be emptied before the processes start.
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 
+from .. import clock
 from ..logs import RateLimit, logger
 from .families import Snapshot, dump, parse, total
 
@@ -64,12 +64,12 @@ class SharedStats:
                 content = orjson.loads(path.read_bytes())
                 yield parse(content["numbers"]), content["alive"] and _lives(path, content["pid"])
             except (OSError, ValueError, KeyError, TypeError) as error:
-                if self._quiet.allow("file", time.monotonic()) is not None:
+                if self._quiet.allow("file", clock.monotonic()) is not None:
                     logger.warning("the metrics of %s cannot be read: %r", path.name, error)
 
 
 def _lives(path: Path, pid: int) -> bool:
-    if time.time() - path.stat().st_mtime > _SILENT:
+    if clock.now() - path.stat().st_mtime > _SILENT:
         return False
     with suppress(PermissionError):  # it is another user's, so it is
         try:

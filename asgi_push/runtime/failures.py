@@ -1,7 +1,6 @@
 """What fails without ending anything else: counted, and said in the log."""
 
-import time
-
+from .. import clock
 from ..logs import RateLimit, logger
 from ..metrics.counters import Counters
 
@@ -23,7 +22,7 @@ class Failures:
     def report(self, where: str, error: BaseException, what: str, whose: str = "") -> None:
         """Count a failure and log it: ``what`` failed, and ``whose`` it was, such as " for session 7"."""
         self.count(where)
-        held_back = self._quiet.allow(f"{what} {type(error).__qualname__}", time.monotonic())
+        held_back = self._quiet.allow(f"{what} {type(error).__qualname__}", clock.monotonic())
         if held_back is not None:
             more = f" (and {held_back} more since the last such line)" if held_back else ""
             logger.error("%s failed%s%s", what, whose, more, exc_info=error)

@@ -9,12 +9,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from .. import clock
 from .tasks import AutoResetEvent, call_soon, on_trio
 
 # Within so many seconds a second SIGTERM is the first one, come by another way: a service manager signals all processes
@@ -46,7 +46,7 @@ class Sigterm:
         )
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if self._over:  # another handler, put in place above this one, has brought it back
             self._raise()
         elif self._came_at is None:

@@ -4,7 +4,6 @@ import asyncio
 import math
 import random
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import anyio
 from anyio.lowlevel import current_token
 
+from .. import clock
 from ..logs import logger
 
 # Waits after a failure of a supervised task, in seconds: at once would spin, and nobody waits for more than 30 s.
@@ -83,13 +83,13 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Calla
     """
     backoff, here = _FIRST_BACKOFF, current_task()
     while True:
-        began = time.monotonic()
+        began = clock.monotonic()
         try:
             await task()
         except BaseException as error:
             if ends_task(error, here):
                 raise
-            backoff = _FIRST_BACKOFF if time.monotonic() - began > _MAX_BACKOFF else min(backoff * 2, _MAX_BACKOFF)
+            backoff = _FIRST_BACKOFF if clock.monotonic() - began > _MAX_BACKOFF else min(backoff * 2, _MAX_BACKOFF)
             logger.exception("%s failed; starting it again in %.1f s", name, backoff)
             count()
         await anyio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret

@@ -1,8 +1,8 @@
 """Time on the event loop that tasks of one kind share, however many of them there are."""
 
-import time
-
 import anyio
+
+from .. import clock
 
 # How long all tasks of one kind together may hold the loop before others get their turn, in seconds.
 _HOLD = 0.004
@@ -33,7 +33,7 @@ class SharedSlice:
         return self._spent()
 
     def _spent(self) -> bool:
-        return self._count >= _STRIDE and time.monotonic() > self._until
+        return self._count >= _STRIDE and clock.monotonic() > self._until
 
     async def next(self) -> None:
         """Let all others have their turn, once for all who wait here."""
@@ -41,4 +41,4 @@ class SharedSlice:
             if self._spent():
                 await anyio.lowlevel.checkpoint()
                 self._count = 0
-                self._until = time.monotonic() + _HOLD
+                self._until = clock.monotonic() + _HOLD

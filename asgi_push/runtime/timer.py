@@ -1,11 +1,11 @@
 """The one timer that looks after everything with a deadline."""
 
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import anyio
 
+from .. import clock
 from ..heartbeat import Deadlines
 from ..logs import logger
 from .tasks import AutoResetEvent
@@ -48,11 +48,11 @@ class Timer(Generic[K]):
         while True:
             when = self._deadlines.next()
             self._waiting_until = float("inf") if when is None else when
-            with anyio.move_on_after(None if when is None else max(0.0, when - time.monotonic())):
+            with anyio.move_on_after(None if when is None else max(0.0, when - clock.monotonic())):
                 await self._changed.wait()
-            if when is not None and time.monotonic() > when + _LATE:
+            if when is not None and clock.monotonic() > when + _LATE:
                 await _catch_up()
-            self._check_due(time.monotonic())
+            self._check_due(clock.monotonic())
 
     def _check_due(self, now: float) -> None:
         # Not in ``run``, whose frame would keep the last item until the next is due.

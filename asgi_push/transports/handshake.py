@@ -1,7 +1,6 @@
 """What must be true before a connection is accepted: where it comes from, who it is, what it may have."""
 
 import secrets
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ import anyio
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, find_token, origin_allowed, verify_token
 from ..errors import AuthenticationError, NotRunningError
 from ..heartbeat import Heartbeat
@@ -39,7 +39,7 @@ _TOO_SLOW = "have %s answer within 10 s"
 
 def seconds_left(credentials: Credentials) -> float | None:
     """Return how long the credentials are still good, or None for ever."""
-    return None if credentials.expires_at is None else credentials.expires_at - time.time()
+    return None if credentials.expires_at is None else credentials.expires_at - clock.now()
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:
@@ -62,7 +62,7 @@ async def admit(
         raise not_running(error) from None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(push, connection)
-    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, heartbeat, time.monotonic())
+    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, heartbeat, clock.monotonic())
     session.path_params = path_params
     session.remote = remote(scope)
     # A refusal must be cheap: what can be known without the application is looked at before that is asked anything.
@@ -85,7 +85,7 @@ def _take_in(session: Session, credentials: Credentials) -> None:
         session.info = credentials.info
     except ValueError as error:
         raise Refusal(403, NO_INFO, "correct what authenticate or the token says: %s", str(error)) from None
-    session.connected_at = session.last_seen = now = time.monotonic()
+    session.connected_at = session.last_seen = now = clock.monotonic()
     left = seconds_left(credentials)
     session.expires_at = None if left is None else now + left
 

@@ -1,9 +1,9 @@
 """How large what a client sends may be: what follows from the settings, and what the server itself takes."""
 
 import logging
-import time
 from typing import Any
 
+from .. import clock
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
@@ -40,14 +40,14 @@ def too_large(data: str | bytes, limit: int) -> bool:
 def close_too_large(hub: Hub, session: Session, size: int, limit: int, settings: str) -> None:
     """Close the session of a client whose message is too large, and log the settings that say so."""
     message = "session %s was closed with 1009: it sent %d bytes at once, and %s allow %d"
-    hub.intake.quiet.log(logging.WARNING, time.monotonic(), message, session.id, size, settings, limit)
+    hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, size, settings, limit)
     hub.close(session, Disconnect.MESSAGE_TOO_LARGE)
 
 
 def closed_by_server(hub: Hub) -> None:
     """Log that a connection ended with 1009, as it does where a message is larger than the server itself takes."""
     message = "a session ended with 1009: the server takes no message of that size (uvicorn: --ws-max-size)"
-    hub.intake.quiet.log(logging.WARNING, time.monotonic(), message)
+    hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message)
 
 
 def check_server(hub: Hub, send: Any) -> None:
@@ -77,5 +77,5 @@ def check_server(hub: Hub, send: Any) -> None:
 
 
 def _say(hub: Hub, message: str, *args: int) -> None:
-    if hub.intake.once.allow(message, time.monotonic()) is not None:
+    if hub.intake.once.allow(message, clock.monotonic()) is not None:
         logger.warning(message, *args)

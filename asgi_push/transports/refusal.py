@@ -2,11 +2,11 @@
 
 import logging
 import sys
-import time
 
 import anyio
 from starlette.types import Receive, Scope, Send
 
+from .. import clock
 from ..errors import NotRunningError
 from ..logs import logger, module_rate_limit, printable
 
@@ -55,7 +55,7 @@ class Refusal(Exception):
         said = what, scope.get("client"), self.status, printable(self), *map(printable, self._words)
         level = logging.WARNING if self._advice else logging.INFO
         message = "refused %s from %s: %d %s" + (f"; {self._advice}" if self._advice else "")
-        _refusals.log(level, time.monotonic(), message, *said)
+        _refusals.log(level, clock.monotonic(), message, *said)
 
 
 def not_running(error: NotRunningError) -> Refusal:
@@ -66,7 +66,7 @@ def not_running(error: NotRunningError) -> Refusal:
 
 def warn(message: str, *words: str) -> None:
     """Log what a client asked for and did not get, unless the same was said not long ago."""
-    _refusals.log(logging.WARNING, time.monotonic(), message, *map(printable, words))
+    _refusals.log(logging.WARNING, clock.monotonic(), message, *map(printable, words))
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

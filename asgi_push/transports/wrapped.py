@@ -3,11 +3,11 @@
 import logging
 import math
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from types import CellType, MethodType
 from typing import Any
 
+from .. import clock
 from ..logs import RateLimit
 
 _once = RateLimit(math.inf)
@@ -38,9 +38,9 @@ def tell_why_not_direct(send: Any, modules: Sequence[str], needed: Sequence[str]
     if owner is None:
         return
     if not _is_of(send, modules):
-        _once.log(logging.WARNING, time.monotonic(), _WRAPPED, _name(send))
+        _once.log(logging.WARNING, clock.monotonic(), _WRAPPED, _name(send))
     elif any(not hasattr(owner, name) for name in needed):
-        _once.log(logging.WARNING, time.monotonic(), _UNKNOWN, _name(send))
+        _once.log(logging.WARNING, clock.monotonic(), _UNKNOWN, _name(send))
 
 
 def _is_of(send: Any, modules: Sequence[str]) -> bool:

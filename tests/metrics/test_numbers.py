@@ -126,7 +126,6 @@ async def test_heartbeat_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time from a ping to its pong is measured."""
     clock = Clock(monkeypatch)
     async with pushing(metrics=True, ping_interval=30) as (push, server):
-        monkeypatch.setattr("asgi_push.endpoints.centrifuge.client.time", clock)
         client = await connect_sdk(server)
         await client.receive()
         await clock.advance(push, 31)

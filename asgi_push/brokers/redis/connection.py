@@ -3,7 +3,6 @@
 import asyncio
 import random
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from ... import clock
 from .health import reason
 from .version import check_version
 
@@ -184,7 +184,7 @@ class SingleConnection:
     @property
     def ready(self) -> bool:
         """Whether there is a connection that was good a moment ago."""
-        return self._connection is not None and time.monotonic() < self._used_at + _FRESH
+        return self._connection is not None and clock.monotonic() < self._used_at + _FRESH
 
     def node(self, key: str) -> str:
         """There is one."""
@@ -194,7 +194,7 @@ class SingleConnection:
         """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
         await self._release()
         self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        self._used_at = time.monotonic()
+        self._used_at = clock.monotonic()
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Write all, then read all."""
@@ -208,7 +208,7 @@ class SingleConnection:
             await connection.disconnect(nowait=True)  # answers that nobody reads may still come on it
             await self._release()
             raise
-        self._used_at = time.monotonic()
+        self._used_at = clock.monotonic()
         return answers
 
     async def close(self) -> None:
@@ -266,7 +266,7 @@ class ClusterConnection:
         except BaseException:
             await cluster.aclose()
             raise
-        self._cluster, self._looked_at = cluster, time.monotonic()
+        self._cluster, self._looked_at = cluster, clock.monotonic()
         self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
@@ -289,14 +289,14 @@ class ClusterConnection:
             for place, answer in zip(places, of_one, strict=True):
                 answers[place] = answer
         if any(isinstance(answer, NODE_GONE) for answer in answers):
-            if time.monotonic() > self._looked_at + _LOOK_EVERY:
+            if clock.monotonic() > self._looked_at + _LOOK_EVERY:
                 await self.close()  # to ask who is there now
-        elif time.monotonic() > self._looked_at + _LOOK_ANYWAY:
+        elif clock.monotonic() > self._looked_at + _LOOK_ANYWAY:
             await self._look(cluster)
         return answers
 
     async def _look(self, cluster: RedisCluster) -> None:
-        self._looked_at = time.monotonic()
+        self._looked_at = clock.monotonic()
         try:
             async with asyncio.timeout(_NODE_TIME):
                 await cluster.nodes_manager.initialize()
@@ -306,7 +306,7 @@ class ClusterConnection:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        self._looked_at = time.monotonic()
+        self._looked_at = clock.monotonic()
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             await cluster.aclose()

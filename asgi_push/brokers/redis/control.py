@@ -1,12 +1,12 @@
 """The commands that this process gives: each has been carried out by every process when the call returns."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
+from ... import clock
 from ...errors import BrokerError
 from ...logs import logger
 from ...messages import Payload, Publication
@@ -103,11 +103,11 @@ class Orders:
             del self._given[name]
 
     async def _all_done(self, given: Given, wanted: set[bytes]) -> None:
-        until = time.monotonic() + _PATIENCE
+        until = clock.monotonic() + _PATIENCE
         while missing := wanted - given.done:
             if given.failure:
                 raise BrokerError(f"Redis: {given.failure}")
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 raise BrokerError(f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command")
             self._progress.clear()
             try:

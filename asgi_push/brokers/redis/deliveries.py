@@ -5,11 +5,11 @@ came before it has been delivered, and before anything that came after it.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ... import clock
 from ...logs import RateLimit, logger, printable
 from ...messages import JoinLeave, Publication
 from .. import Receiver
@@ -112,10 +112,10 @@ class Deliveries:
                 self._busy = False
                 self._work.clear()
                 await self._work.wait()
-                until = time.monotonic() + _HOLD
-            elif time.monotonic() > until:
+                until = clock.monotonic() + _HOLD
+            elif clock.monotonic() > until:
                 await asyncio.sleep(0)
-                until = time.monotonic() + _HOLD
+                until = clock.monotonic() + _HOLD
             self._busy = True
             await self._next(receiver)
 
@@ -152,7 +152,7 @@ class Deliveries:
 
     def _say_failed(self, item: Item) -> None:
         kind = "a command" if isinstance(item, Order) else "a delivery"
-        if (held_back := self._quiet.allow(kind, time.monotonic())) is not None:
+        if (held_back := self._quiet.allow(kind, clock.monotonic())) is not None:
             channel = printable(getattr(item, "channel", ""))
             message = "%s %s failed (and %d more since the last such line)"
             logger.exception(message, kind, channel if kind == "a delivery" else "of some process", held_back)

@@ -5,12 +5,12 @@ published it knows it again. A body is a letter for its kind, the length of what
 mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
 """
 
-import time
 from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
 
+from ... import clock
 from ...logs import logger, module_rate_limit, printable
 from ...messages import ClientInfo, JoinLeave, Kind, Payload, Publication
 
@@ -76,7 +76,7 @@ def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicatio
 
 
 def _say_foreign(channel: str) -> None:
-    if (held_back := _quiet.allow("", time.monotonic())) is not None:
+    if (held_back := _quiet.allow("", clock.monotonic())) is not None:
         message = (
             "in Redis there is something in channel %s that is no publication (and %d more since the last such line)"
         )

@@ -2,11 +2,11 @@
 
 import random
 import re
-import time
 from collections.abc import Iterator, Mapping
 
 from redis import exceptions
 
+from ... import clock
 from ...logs import RateLimit, logger
 from .. import OUTAGES
 
@@ -70,7 +70,7 @@ class ConnectionHealth:
     @property
     def lasting(self) -> bool:
         """Whether connections are down, and it has been for longer than it takes to connect again."""
-        return not _CONNECTIONS.isdisjoint(self._down) and time.monotonic() > self._since + _SHORT
+        return not _CONNECTIONS.isdisjoint(self._down) and clock.monotonic() > self._since + _SHORT
 
     @property
     def problem(self) -> str:
@@ -85,13 +85,13 @@ class ConnectionHealth:
     def began(self, what: str, error: BaseException) -> None:
         """Something does not work, for the first time or still; the reason may be another than before."""
         if not self._down:
-            self._since = time.monotonic()
+            self._since = clock.monotonic()
         known = self._down.get(what)
         if known is None or reason(known) != reason(error):
             self._counts[reason(error)] += 1
         self._down[what] = error
         told = _line(what, error)
-        if told != self._told and self._quiet.allow("", time.monotonic()) is not None:
+        if told != self._told and self._quiet.allow("", clock.monotonic()) is not None:
             self._told = told
             logger.error("%s %s; trying again", self._server, told)
 
@@ -101,7 +101,7 @@ class ConnectionHealth:
             del self._down[what]
             if not self._down and self._told:
                 self._told = ""
-                logger.warning("%s answers again, after %.1f s", self._server, time.monotonic() - self._since)
+                logger.warning("%s answers again, after %.1f s", self._server, clock.monotonic() - self._since)
 
 
 def _line(what: str, error: BaseException) -> str:

@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from ... import clock
 from ...errors import BrokerError
 from .keys import Keys
 from .pipeline import Pipeline
@@ -33,7 +33,7 @@ class Liveness:
     async def ensure(self) -> None:
         """Return when the others know that this process lives; what it writes afterwards counts."""
         async with self._saying:
-            if self._said_at is None or time.monotonic() >= self._said_at + _EVERY:
+            if self._said_at is None or clock.monotonic() >= self._said_at + _EVERY:
                 await self._say()
 
     async def run(self) -> None:
@@ -64,7 +64,7 @@ class Liveness:
             await self._link.call("SET", self._key(self.id), "", "PX", expiry)
             if self._said_at is not None:
                 self._lost()
-        self._said_at = time.monotonic()
+        self._said_at = clock.monotonic()
 
     def _key(self, process: str) -> str:
         return self._keys.key("process", process)

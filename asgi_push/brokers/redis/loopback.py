@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable
 from itertools import count
 
+from ... import clock
 from ...errors import BrokerError
 from .health import ConnectionHealth, Deaf
 from .keys import Keys
@@ -55,7 +55,7 @@ class Pulse:
         """
         while True:
             await asyncio.sleep(_EVERY)
-            number, came, sent_at = next(self._numbers), self.came, time.monotonic()
+            number, came, sent_at = next(self._numbers), self.came, clock.monotonic()
             try:
                 nodes = await self._send(number)
             except BrokerError:  # nothing can be said now, and that nothing can be sent is told by who sends
@@ -65,7 +65,7 @@ class Pulse:
                 self._outage.ended("what is published")
                 continue
             self.missed()
-            if self.reading and time.monotonic() < sent_at + _LATE + _HELD:
+            if self.reading and clock.monotonic() < sent_at + _LATE + _HELD:
                 self._judge(number, missing, silent=self.came == came)
 
     async def _send(self, number: int) -> list[str]:

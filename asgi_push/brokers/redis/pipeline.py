@@ -1,7 +1,6 @@
 """Commands to Redis. Those that come while a round trip is under way go together in the next."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from ... import clock
 from ...errors import BrokerError
 from . import presence_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Command, Connection, ConnectionFactory
@@ -82,7 +82,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001  # as in _run
             self._outage.began("commands", error)
             await self._disconnect()
-            self._down_since, self._cause = time.monotonic(), error
+            self._down_since, self._cause = clock.monotonic(), error
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -123,7 +123,7 @@ class Pipeline:
         if self._task is None:
             raise BrokerError("the broker is not running")
         if self._down_since is not None and (
-            time.monotonic() > self._down_since + _PATIENCE or isinstance(self._cause, TooOldError)
+            clock.monotonic() > self._down_since + _PATIENCE or isinstance(self._cause, TooOldError)
         ):
             raise _broker_error(self._cause)
         if len(self._waiting) >= _MAX_WAITING:
@@ -138,7 +138,7 @@ class Pipeline:
             await self._reconnect(self._cause or ConnectionError("not connected"))
         while True:
             await self._wait_for_work()
-            while self._waiting or time.monotonic() >= self._probe_at:
+            while self._waiting or clock.monotonic() >= self._probe_at:
                 try:
                     await self._round_trip()
                 except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the server is not there
@@ -147,7 +147,7 @@ class Pipeline:
     async def _wait_for_work(self) -> None:
         """Return when something is to be sent, or when it is time to look whether all is well."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._probe_at - time.monotonic()):
+            async with asyncio.timeout(self._probe_at - clock.monotonic()):
                 await self._work.wait()
         self._work.clear()
 
@@ -156,25 +156,25 @@ class Pipeline:
             self._stale = False
             await self._disconnect()
         wire = await self._connect()
-        if time.monotonic() >= self._probe_at:
+        if clock.monotonic() >= self._probe_at:
             await self._probe(wire, tries if self._refused else looks)
         together = [self._waiting.popleft() for _ in range(min(_MAX_TOGETHER, len(self._waiting)))]
         try:
             async with asyncio.timeout(_ROUND_TRIP):
                 answers = await wire.execute([command for command, _ in together])
             failed = [(command, answer) for (command, _), answer in zip(together, answers, strict=True) if _bad(answer)]
-            if time.monotonic() > self._named_at + _PROBE_AGAIN and any(
+            if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
                 reason(refusal) == "noperm" for _, refusal in failed
             ):
                 await self._probe(wire)  # Redis does not name what it refuses to a script
-                self._named_at = time.monotonic()
+                self._named_at = clock.monotonic()
         except BaseException as error:
             self._fail(together, error)  # some may have been done, so none is sent again
             raise
         for command, refusal in failed:
             self._note(command, refusal)
         if not self._refused:
-            self._probe_at = time.monotonic() + _IDLE
+            self._probe_at = clock.monotonic() + _IDLE
         for (_, future), answer in zip(together, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
@@ -184,7 +184,7 @@ class Pipeline:
         what = "a node" if isinstance(error, NODE_GONE) else _name(command)
         self._outage.began(what, error)
         self._refused.add(what)
-        self._probe_at = min(self._probe_at, time.monotonic() + _PROBE_AGAIN)
+        self._probe_at = min(self._probe_at, clock.monotonic() + _PROBE_AGAIN)
 
     async def _probe(
         self, wire: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = tries
@@ -200,7 +200,7 @@ class Pipeline:
         for what in self._refused - set(refused):
             self._outage.ended(what)
         self._refused = set(refused)
-        self._probe_at = time.monotonic() + (_PROBE_AGAIN if refused else _IDLE)
+        self._probe_at = clock.monotonic() + (_PROBE_AGAIN if refused else _IDLE)
 
     async def _begin(self) -> None:
         """Connect, and have something answered: a server that takes connections may be able to do nothing else."""
@@ -209,12 +209,12 @@ class Pipeline:
     async def _reconnect(self, cause: BaseException) -> None:
         """Return when the server answers again."""
         if self._down_since is None:
-            self._down_since = time.monotonic()
+            self._down_since = clock.monotonic()
         for backoff in backoffs():
             self._cause = cause
             self._outage.began("commands", cause)
             await self._disconnect()
-            if isinstance(cause, TooOldError) or time.monotonic() > self._down_since + _PATIENCE:
+            if isinstance(cause, TooOldError) or clock.monotonic() > self._down_since + _PATIENCE:
                 self._fail(self._waiting, cause)
                 self._waiting.clear()
             await asyncio.sleep(backoff)

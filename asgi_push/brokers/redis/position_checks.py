@@ -1,9 +1,9 @@
 """What is looked at again: one task a channel at a time, and not too many together."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
 
@@ -57,7 +57,7 @@ class Checks:
         except BrokerError:
             await self._later(channel)
         except Exception:  # noqa: BLE001  # one channel's failure must not keep the others from being checked
-            if (held_back := _quiet.allow("", time.monotonic())) is not None:
+            if (held_back := _quiet.allow("", clock.monotonic())) is not None:
                 message = "the position of a channel could not be checked (and %d more since the last such line)"
                 logger.exception(message, held_back)
             await self._later(channel)
@@ -73,8 +73,8 @@ class Checks:
 
     async def others(self, channel: str, patience: float) -> None:
         """Wait until no other channel is being checked, or wants to be, but not for ever."""
-        until = time.monotonic() + patience
-        while (tasks := [*self._others(channel)]) and (left := until - time.monotonic()) > 0:
+        until = clock.monotonic() + patience
+        while (tasks := [*self._others(channel)]) and (left := until - clock.monotonic()) > 0:
             await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     def _others(self, channel: str) -> Iterator[asyncio.Task[None]]:

@@ -1,7 +1,6 @@
 """Who is here, over all processes: each writes its own sessions into Redis, and renews them before they expire."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -10,6 +9,7 @@ from typing import Any
 import anyio
 import orjson
 
+from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
 from ...messages import ClientInfo
@@ -64,7 +64,7 @@ class RedisPresence:
         self._reserved: dict[str, dict[str, Session]] = {}  # who is on the way, by channel
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._replaced: list[str] = []
-        self._renew_at = time.monotonic() + _RENEW_EVERY
+        self._renew_at = clock.monotonic() + _RENEW_EVERY
 
     def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to note what happens."""
@@ -95,7 +95,7 @@ class RedisPresence:
         self._changed.set()
 
     def _renew_soon(self) -> None:
-        self._renew_at = min(self._renew_at, time.monotonic())
+        self._renew_at = min(self._renew_at, clock.monotonic())
         self._changed.set()
 
     # -- what is asked ----------------------------------------------------------------------------------------------
@@ -143,15 +143,15 @@ class RedisPresence:
             tasks.start_soon(self._life.run)
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._renew_at - time.monotonic()):
+                    async with asyncio.timeout(self._renew_at - clock.monotonic()):
                         await self._changed.wait()
                 written = await self._write()
                 await self._close_replaced()
-                if time.monotonic() >= self._renew_at:
-                    self._renew_at = time.monotonic() + _RENEW_EVERY
+                if clock.monotonic() >= self._renew_at:
+                    self._renew_at = clock.monotonic() + _RENEW_EVERY
                     written = await self._renew() and written
                 if not written:
-                    self._renew_at = min(self._renew_at, time.monotonic() + _RETRY_AFTER)
+                    self._renew_at = min(self._renew_at, clock.monotonic() + _RETRY_AFTER)
                     await asyncio.sleep(_RETRY_AFTER)
 
     async def _write(self) -> bool:
@@ -284,12 +284,12 @@ class RedisPresence:
 
         The clocks of two machines need not agree for more than the order in which their sessions came.
         """
-        since = time.time() - (time.monotonic() - session.connected_at)
+        since = clock.now() - (clock.monotonic() - session.connected_at)
         info = session.describe(channel)
         return b"%d %b" % (since * 1e6, orjson.dumps([info.user, info.conn_info, info.chan_info]))
 
     def _tell(self, error: Exception) -> None:
-        if (held_back := self._quiet.allow("", time.monotonic())) is not None:
+        if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
             message = "other processes do not see all who are here: %s (and %d more since the last such line)"
             logger.warning(message, error, held_back)
 

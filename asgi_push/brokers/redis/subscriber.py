@@ -1,12 +1,12 @@
 """What is published in Redis, as this process hears it: one connection, for all that it wants to hear."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
+from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
 from .connection import CONNECT_TIME, ConnectionFactory
@@ -100,7 +100,7 @@ class Subscriber:
     def discard(self, name: bytes) -> None:
         """Hear a name no more, some time from now."""
         if name in self._wanted:
-            self._unwanted[name] = time.monotonic()
+            self._unwanted[name] = clock.monotonic()
 
     async def _run(self) -> None:
         waits = backoffs()
@@ -166,7 +166,7 @@ class Subscriber:
 
     def _forget(self) -> list[bytes]:
         """Return the names that nobody has wanted for long."""
-        before = time.monotonic() - _LINGER
+        before = clock.monotonic() - _LINGER
         names = [name for name, since in self._unwanted.items() if since <= before]
         for name in names:
             del self._unwanted[name], self._wanted[name]
@@ -211,7 +211,7 @@ class Subscriber:
                 raise ConnectionError("Redis dropped a subscription that was not given up")
 
     def _say_failed(self) -> None:
-        if (held_back := self._quiet.allow("", time.monotonic())) is not None:
+        if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
             message = "something that came from Redis could not be taken (and %d more since the last such line)"
             logger.exception(message, held_back)
 

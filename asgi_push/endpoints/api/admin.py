@@ -1,12 +1,12 @@
 """The sessions of the process that answers, over HTTP, and its end."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from ... import clock
 from ...names import check_channel
 from ...protocols.exact import inexact
 from ...push import Push, checked_over
@@ -28,7 +28,7 @@ async def sessions(push: Push, fields: Fields) -> Fields:
 
 
 def _sessions(push: Push, user: str | None, channel: str | None, limit: int) -> Fields:
-    found, now = push.sessions(user, channel), time.monotonic()
+    found, now = push.sessions(user, channel), clock.monotonic()
     return {"sessions": [_session(session, now) for session in found[:limit]], "num_clients": len(found)}
 
 

@@ -2,13 +2,13 @@
 
 import os
 import socket
-import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import anyio.to_thread
 
+from ... import clock
 from ...hub.hub import Hub
 from ...push import Push
 
@@ -28,7 +28,7 @@ def _node(hub: Hub) -> dict[str, Any]:
         "num_users": len({session.user for session in sessions}),
         "num_subs": sum(len(hub.registry.members(channel)) for channel in channels),
         "num_channels": len(channels),
-        "uptime": int(time.monotonic() - hub.started_at),
+        "uptime": int(clock.monotonic() - hub.started_at),
     }
 
 

@@ -1,9 +1,9 @@
 """One SDK client: its commands, in their order, and what the server does to it."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+from ... import clock
 from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.recovery import go_live, new_subscription
@@ -86,7 +86,7 @@ class SdkClient:
 
     def _pong(self) -> None:
         session = self._context.session
-        session.last_seen = now = time.monotonic()
+        session.last_seen = now = clock.monotonic()
         if not session.heartbeat.on_pong(now):
             raise Violation("a pong that was not asked for")
         if session.heartbeat.round_trip is not None:

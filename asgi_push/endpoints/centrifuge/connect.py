@@ -1,13 +1,13 @@
 """Who an SDK client is: its connect command, and each refresh."""
 
 import random
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from ... import clock
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
 from ...heartbeat import ServerHeartbeat
@@ -88,7 +88,7 @@ def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[
 
 
 def _begin_pings(context: Context) -> None:
-    session, settings, now = context.session, context.push.settings, time.monotonic()
+    session, settings, now = context.session, context.push.settings, clock.monotonic()
     first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
     context.hub.look_after(session)
@@ -170,7 +170,7 @@ def _emulated(push: Push, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
     """
     encoded = {name: _header_value(value) for name, value in headers.items()}
     known = {name.lower().encode(): value for name, value in encoded.items() if push.settings.emulates(name)}
-    if len(known) < len(headers) and (held_back := _quiet.allow("", time.monotonic())) is not None:
+    if len(known) < len(headers) and (held_back := _quiet.allow("", clock.monotonic())) is not None:
         message = "left out headers of an SDK client that emulated_headers does not name: %s (and %d more such clients)"
         logger.info(message, printable(", ".join(headers)), held_back)
     return known

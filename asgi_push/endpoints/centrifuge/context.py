@@ -1,11 +1,11 @@
 """What the carrying out of a command needs: whose it is, and what it may touch."""
 
-import time
 from collections.abc import Mapping
 from typing import Any, cast
 
 from starlette.requests import HTTPConnection
 
+from ... import clock
 from ...disconnect import Disconnect
 from ...hub.hooks import Hook, call_hook, name_of
 from ...messages import Payload
@@ -90,7 +90,7 @@ class Context:
         """Have a subscription end some time after ``ttl`` seconds, unless the client refreshes it."""
         subscription = self.session.subscriptions.get(channel)
         if isinstance(subscription, TrackedSubscription):
-            subscription.expires_at = None if ttl is None else time.monotonic() + ttl + EXPIRY_GRACE
+            subscription.expires_at = None if ttl is None else clock.monotonic() + ttl + EXPIRY_GRACE
             self.hub.look_after(self.session)
 
     def leave(self, channel: str) -> None:

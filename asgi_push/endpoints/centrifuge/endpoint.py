@@ -1,13 +1,13 @@
 """A session of the SDK protocol over an ASGI WebSocket."""
 
 import secrets
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from ... import clock
 from ...errors import NotRunningError
 from ...heartbeat import FirstCommand
 from ...hub.admission import Refused
@@ -64,7 +64,7 @@ def _make_session(
     push: Push, scope: Scope, carrier: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
 ) -> tuple[Hub, Session]:
     try:
-        hub, now = push.hub, time.monotonic()
+        hub, now = push.hub, clock.monotonic()
     except NotRunningError as error:
         raise not_running(error) from None
     session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)

@@ -1,9 +1,9 @@
 """Subscriptions of an SDK client: a place in a stream, what was missed since, and nothing twice."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from ... import clock
 from ...auth import SubscriptionToken, verify_subscription_token
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
@@ -166,7 +166,7 @@ def seconds_to_live(expires_at: float | None) -> int | None:
     """
     if expires_at is None:
         return None
-    left = expires_at - time.time()
+    left = expires_at - clock.now()
     if not left > 0:  # NaN is over too
         raise CommandError(ErrorCode.TOKEN_EXPIRED)
     return max(1, round(min(left, _MAX_TTL)))

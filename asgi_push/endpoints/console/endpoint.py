@@ -1,7 +1,6 @@
 """The console over ASGI: its page, its login, and the WebSocket that feeds it."""
 
 import secrets
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ... import clock
 from ...auth import origin_allowed
 from ...disconnect import Disconnect
 from ...errors import NotRunningError
@@ -89,7 +89,7 @@ class Console:
         logger.info("a login to the console from %s", printable(request.client.host if request.client else ""))
         response = Response(status_code=204, headers=HEADERS)
         # Without a path: the browser's own for it is the console's, whatever a proxy makes of it.
-        value, secure = issue(key, time.time()), _is_secure(request)
+        value, secure = issue(key, clock.now()), _is_secure(request)
         response.set_cookie(COOKIE, value, LIFETIME, path=None, secure=secure, httponly=True, samesite="strict")
         return response
 
@@ -130,12 +130,12 @@ class Console:
             raise Refusal(503, "push runs on another event loop") from None
         if len(self._feed(hub).watchers) >= MAX_WATCHERS:
             raise Refusal(503, f"{MAX_WATCHERS} consoles are open")
-        now = time.monotonic()
+        now = clock.monotonic()
         session = Session(
             secrets.token_urlsafe(12), "", carrier, plain.CODEC, hub, ClientHeartbeat(hub.settings.idle_timeout), now
         )
         session.remote = remote(scope)
-        session.expires_at = now + until - time.time()
+        session.expires_at = now + until - clock.now()
         return hub, session
 
     def _feed(self, hub: Hub) -> Feed:
@@ -208,7 +208,7 @@ def logged_in_until(push: Push, connection: HTTPConnection) -> float | None:
     if not value or not key:
         return None
     try:
-        return expiry(key, value, time.time())
+        return expiry(key, value, clock.now())
     except Forged:
         refuse_wrong_key(push, connection, "the console")
         return None

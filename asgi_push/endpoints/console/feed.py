@@ -3,13 +3,13 @@
 import os
 import platform
 import socket
-import time
 from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 
+from ... import clock
 from ...encoding import encode
 from ...hub.hub import Hub
 from ...protocols import plain
@@ -73,12 +73,12 @@ class Feed:
 
     async def _keep_sampling(self) -> None:
         """Take samples, until nobody has looked for as long as the charts reach back."""
-        unwatched, sampler = 0, Sampler(self.hub.numbers.here(), time.monotonic())
+        unwatched, sampler = 0, Sampler(self.hub.numbers.here(), clock.monotonic())
         try:
             while unwatched < KEPT:
                 await anyio.sleep(INTERVAL)
                 self.hub.numbers.here()
-                self._samples.append(sampler.sample(time.monotonic(), time.time()))
+                self._samples.append(sampler.sample(clock.monotonic(), clock.now()))
                 self._count += 1
                 unwatched = 0 if self.watchers else unwatched + 1
         finally:
@@ -90,10 +90,10 @@ class Feed:
         cost = 0.0
         while watcher in self.watchers and watcher.session.state is State.OPEN:
             watcher.changed = anyio.Event()
-            began = time.monotonic()
+            began = clock.monotonic()
             if watcher.session.queue is None:  # a page that does not read gets no more to read
                 send(self.hub, watcher.session, await self._state(watcher))
-                cost = time.monotonic() - began
+                cost = clock.monotonic() - began
             with anyio.move_on_after(max(INTERVAL, cost / _SHARE)):
                 await watcher.changed.wait()
             await anyio.sleep(_SETTLE)
@@ -106,7 +106,7 @@ class Feed:
             "view": {"list": view.list, "page": view.page},
             "accepting": hub.accepting,
             "broker_up": hub.broker.connected,
-            "uptime": round(time.monotonic() - hub.started_at, 1),
+            "uptime": round(clock.monotonic() - hub.started_at, 1),
             "count": len(hub.registry),
             "samples": list(self._samples)[len(self._samples) - new :],
             view.list: await (list_sessions if view.list == "sessions" else list_channels)(hub, view),

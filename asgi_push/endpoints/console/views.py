@@ -1,7 +1,6 @@
 """The lists and what opens behind a row, looked up in pieces: no piece holds the event loop for long."""
 
 import heapq
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import orjson
 
+from ... import clock
 from ...errors import BrokerError
 from ...hub.hub import Hub
 from ...messages import Publication
@@ -67,7 +67,7 @@ async def list_sessions(hub: Hub, view: View) -> dict[str, Any]:
     if view.sort == "newest":
         sessions.reverse()
     found, count = await _page(sessions, _finds(view.search.strip().lower()), _KEYS[view.sort], view.page)
-    now = time.monotonic()
+    now = clock.monotonic()
     return {"rows": [_row(session, now) for session in found], "count": count, "of": len(hub.registry)}
 
 
@@ -116,7 +116,7 @@ def show_session(hub: Hub, session_id: str) -> dict[str, Any]:
     if session is None:
         return {"id": session_id, "gone": True}
     known = {"info": session.info, "path_params": dict(session.path_params)}
-    return _row(session, time.monotonic()) | {
+    return _row(session, clock.monotonic()) | {
         "known": {name: _text(value) for name, value in known.items() if value},
         "names": session.channels[:_CHANNELS],
     }

@@ -1,7 +1,6 @@
 """``GET {http_path}/events``: a session over an HTTP response that goes on, from the request to the end."""
 
 import random
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ... import clock
 from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
@@ -72,7 +72,7 @@ async def _let_in(push: Push, scope: Scope, carrier: EventStreamTransport) -> tu
 
     A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
     """
-    interval, now = push.settings.ping_interval, time.monotonic()
+    interval, now = push.settings.ping_interval, clock.monotonic()
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
     hub, session, channels = await admit(push, scope, {}, carrier, CODEC, heartbeat)
