@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "disconnect", "messages"},  # words
     {"origins", "paths", "broker_url"},  # what settings may be
     {"setting_values"},
-    {"heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
+    {"deadlines", "heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},
     {"protocols"},  # bytes in, messages out
     {"session"},

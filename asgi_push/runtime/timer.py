@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import anyio
 
 from .. import clock
-from ..heartbeat import Deadlines
+from ..deadlines import Deadlines
 from ..logs import logger
 from .tasks import AutoResetEvent
 
