@@ -238,7 +238,7 @@ def _path_below_root(scope: Scope, root_path: str) -> str:
 
 
 def _install(app: Any, push: Push) -> bool:
-    """PutResult ``push`` where an application object keeps such things; a bound method stands for its object (Quart).
+    """Put ``push`` where an application object keeps such things; a bound method stands for its object (Quart).
 
     Return False where there is another one already, which stays.
     """

@@ -369,7 +369,7 @@ class Push:
         return presence_stats(await self.presence(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
-        """PutResult all sessions that a user has now into a channel; ``authorize`` is not asked.
+        """Put all sessions that a user has now into a channel; ``authorize`` is not asked.
 
         A session that is in it is left alone. So is one that has ``max_channels`` already, and that is logged.
 

@@ -70,7 +70,7 @@ class Registry(Generic[S, V]):
         return list(self._users)
 
     def join(self, session: S, channel: str, value: V) -> None:
-        """PutResult a session in a channel."""
+        """Put a session in a channel."""
         self._channels.setdefault(channel, {})[session] = value
         self.derived.pop(channel, None)
 

@@ -110,7 +110,7 @@ class MemoryBroker:
         self._streams.remove(channel)
 
     async def command(self, message: bytes) -> None:
-        """ApplyControl at once: there is no other process."""
+        """Apply it at once: there is no other process."""
         await self._obey(message)
 
     async def join(self, channel: str, *, kept: bool) -> None:

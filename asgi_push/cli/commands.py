@@ -145,5 +145,5 @@ def _note(text: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return text with nothing in it that a terminal would apply_control: it may be a client's."""
+    """Return text with nothing in it that a terminal would obey: it may be a client's."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -58,7 +58,7 @@ class Batch:
 
     @property
     def offset_range(self) -> "OffsetRange":
-        """What offset_range of its channel's stream it is."""
+        """The range of offsets in its channel's stream that it covers."""
         if self._offset_range is None:
             self._offset_range = OffsetRange([item.publication for item in self.items])
         return self._offset_range

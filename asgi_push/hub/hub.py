@@ -223,7 +223,7 @@ class Hub:
         self.look_after(session)
 
     async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
-        """PutResult a session in a channel.
+        """Put a session in a channel.
 
         Raises:
             BrokerError: it is in, but what is published may not reach it yet.
@@ -232,7 +232,7 @@ class Hub:
             await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
 
     def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
-        """PutResult a session in a channel, and return whether it is in now."""
+        """Put a session in a channel, and return whether it is in now."""
         if session.state is not State.OPEN:  # it ended while it was decided whether it may come in
             subscription.active = False
             return False
@@ -245,7 +245,7 @@ class Hub:
     async def subscribe(
         self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
     ) -> None:
-        """PutResult a session in a channel; what was published before does not reach it. Twice is no error.
+        """Put a session in a channel; what was published before does not reach it. Twice is no error.
 
         A client whose protocol has words for it is told ``data``, and gets what came after ``since``.
         """

@@ -19,7 +19,7 @@ def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSub
 async def track(
     hub: Hub, session: Session, channel: str, subscription: TrackedSubscription, since: StreamPosition | None
 ) -> Recovery | None:
-    """PutResult a session in a channel; it hears nothing of it before ``go_live``.
+    """Put a session in a channel; it hears nothing of it before ``go_live``.
 
     Return what came after ``since`` and where the stream stands, None where the channel keeps no history.
 

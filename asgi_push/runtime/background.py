@@ -1,4 +1,4 @@
-"""TaskRoot tasks that belong to no caller: they outlive whoever started them, and none of them ends another."""
+"""Background tasks that belong to no caller: they outlive whoever started them, and none of them ends another."""
 
 import asyncio
 import contextvars

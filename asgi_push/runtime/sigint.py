@@ -35,6 +35,6 @@ class Sigint:
         self._before(signum, frame)
 
     def release(self) -> None:
-        """PutResult back what was there before, unless something else was put there since."""
+        """Put back what was there before, unless something else was put there since."""
         if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, self._before)

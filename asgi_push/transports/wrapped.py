@@ -14,7 +14,7 @@ _once = RateLimit(math.inf)
 
 _WRAPPED = (
     "direct writes are off, as %s wraps the send of uvicorn: a message costs several times as much."
-    " PutResult PushMiddleware outside of it: app = PushMiddleware(app), or add_middleware after it"
+    " Put PushMiddleware outside of it: app = PushMiddleware(app), or add_middleware after it"
 )
 _UNKNOWN = (
     "direct writes are off, as this uvicorn's %s is not as it was: a message costs several times as"

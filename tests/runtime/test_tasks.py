@@ -1,4 +1,4 @@
-"""TaskRoot tasks: supervised, ended with their root, and woken when there is work."""
+"""Background tasks: supervised, ended with their root, and woken when there is work."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Fields = Mapping[str, Any]
 
 
 async def subscribe(push: Push, fields: Fields) -> Fields:
-    """PutResult a user's sessions, or one of them, into a channel."""
+    """Put a user's sessions, or one of them, into a channel."""
     data, channel = fields["data"], check_own_channel(fields["channel"])
     if data is not None:
         payload = push.hub.encode(data)  # here is who can be told that it is too large

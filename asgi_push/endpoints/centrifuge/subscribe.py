@@ -92,7 +92,7 @@ async def begin(
     *,
     in_one_piece: bool = True,
 ) -> dict[str, Any]:
-    """PutResult the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
+    """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
 
     What it missed is in it ready to be sent, or, where it is not sent ``in_one_piece``, as publications.
 

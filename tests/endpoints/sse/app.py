@@ -55,7 +55,7 @@ async def disconnect(request: Request) -> JSONResponse:
 
 
 async def subscribe(request: Request) -> JSONResponse:
-    """PutResult a user into a channel, or with DELETE take the user out of it."""
+    """Put a user into a channel, or with DELETE take the user out of it."""
     change = push.unsubscribe if request.method == "DELETE" else push.subscribe
     await change(request.path_params["user"], request.path_params["channel"])
     return JSONResponse({})
