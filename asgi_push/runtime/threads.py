@@ -121,14 +121,15 @@ def _end(jobs: "queue.SimpleQueue[_Job | None]", most: int) -> None:
 
 
 class HookThreads:
-    """The threads of one hub's hooks."""
+    """The threads of one hub: of its hooks, and of what looks through all of its sessions."""
 
     def __init__(self) -> None:
         self.authenticate = Threads("authenticate")
         self.authorize = Threads("authorize")
         self.others = Threads("hooks")
+        self.lookups = Threads("lookups", 4)  # hooks that hang do not hold them up
 
     def close(self) -> None:
         """Have all of them end."""
-        for threads in (self.authenticate, self.authorize, self.others):
+        for threads in (self.authenticate, self.authorize, self.others, self.lookups):
             threads.close()

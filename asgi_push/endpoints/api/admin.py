@@ -1,10 +1,9 @@
 """The sessions of the process that answers, over HTTP, and its end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import anyio
-import anyio.to_thread
 
 from ... import clock
 from ...names import check_channel
@@ -24,7 +23,10 @@ async def sessions(push: Push, fields: Fields) -> Fields:
         raise ValueError(f"limit: must be from 0 to {_MOST}")
     channel = check_channel(fields["channel"]) if fields["channel"] else None
     # In a thread: with very many of them that takes longer than the event loop may be held.
-    return await anyio.to_thread.run_sync(_sessions, push, fields["user"] or None, channel, fields["limit"] or _SOME)
+    found = await push.hub.threads.lookups.run(
+        _sessions, push, fields["user"] or None, channel, fields["limit"] or _SOME
+    )
+    return cast(Fields, found)
 
 
 def _sessions(push: Push, user: str | None, channel: str | None, limit: int) -> Fields:

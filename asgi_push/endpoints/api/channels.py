@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import anyio.to_thread
-
 from ...names import check_channel
 from ...protocols.centrifuge import ErrorCode
 from ...protocols.centrifuge.json_codec import CODEC
@@ -51,7 +49,7 @@ async def channels(push: Push, fields: Fields) -> Fields:
     They are looked for in a thread: with very many of them that takes longer than the event loop may be held.
     """
     pattern = compile_glob(fields["pattern"] or "*")
-    return {"channels": await anyio.to_thread.run_sync(_channels, push.hub.registry, pattern)}
+    return {"channels": await push.hub.threads.lookups.run(_channels, push.hub.registry, pattern)}
 
 
 def _channels(registry: Registry[Session, Subscription], pattern: re.Pattern[str]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import anyio.to_thread
-
 from ... import clock
 from ...hub.hub import Hub
 from ...push import Push
@@ -15,7 +13,7 @@ from ...push import Push
 
 async def info(push: Push, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say how much is going on in this process; counted in a thread, as it takes long."""
-    return {"nodes": [await anyio.to_thread.run_sync(_node, push.hub)]}
+    return {"nodes": [await push.hub.threads.lookups.run(_node, push.hub)]}
 
 
 def _node(hub: Hub) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import httpx
@@ -47,3 +48,12 @@ def test_what_is_refused(server: Server, method: str, body: bytes, key: str, sta
     """A refusal reaches the client as it is, also where its body was not read to the end."""
     response = httpx.post(f"{server.http}/push/api/{method}", content=body, headers={"X-API-Key": key})
     assert response.status_code == status
+
+
+def test_a_server_without_lifespan_ends(serve: Serve) -> None:
+    """The threads that look through sessions and channels keep no process from ending."""
+    with serve("tests.endpoints.api.apps:app", kind="daphne") as server:
+        for method in ("sessions", "channels", "info"):
+            response = httpx.post(f"{server.http}/push/api/{method}", json={}, headers={"X-API-Key": KEY})
+            assert "result" in response.json()
+        assert server.stop(PATIENCE) != -signal.SIGKILL
