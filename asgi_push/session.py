@@ -134,13 +134,49 @@ class Client(Protocol):
 
 
 class Owner(Protocol):
-    """What a session asks of the hub that it belongs to."""
+    """The hub, as a session sees it, and as everything sees it that serves sessions: it is handed over by name."""
 
-    def encode_info(self, info: Any) -> bytes | None: ...
+    @property
+    def running(self) -> bool:
+        """Whether it was started and its event loop still runs, so that ``spawn`` can be called."""
+        ...
 
-    async def send(self, session: "Session", data: Any) -> bool: ...
+    @property
+    def ending(self) -> bool:
+        """Whether all of its tasks are about to end."""
+        ...
 
-    async def dismiss(self, session: "Session", disconnect: Disconnect) -> None: ...
+    def encode_info(self, info: Any) -> bytes | None:
+        """Return what the application says of a session as JSON, None for None; ValueError if it cannot be encoded."""
+        ...
+
+    async def send(self, session: "Session", data: Any) -> bool:
+        """Send to one session after what was published before; return whether it was open."""
+        ...
+
+    async def dismiss(self, session: "Session", disconnect: Disconnect) -> None:
+        """Close a session after what was published before."""
+        ...
+
+    def close(self, session: "Session", disconnect: Disconnect) -> None:
+        """Close a session: it leaves its channels now, and its peer gets what is queued and a close frame."""
+        ...
+
+    def abort(self, session: "Session", disconnect: Disconnect) -> None:
+        """Drop the connection of a session whose peer takes nothing any more."""
+        ...
+
+    def look_after(self, session: "Session") -> None:
+        """Have the timer check a session at its next deadline."""
+        ...
+
+    def schedule(self, item: Any, when: float) -> None:
+        """Have the timer check a session or a writer not later than at ``when``, in seconds of the clock."""
+        ...
+
+    def spawn(self, work: Callable[..., Any], *args: Any) -> None:
+        """Run ``work(*args)`` as a task of its own; whatever it raises is logged and counted."""
+        ...
 
 
 class Session:

@@ -5,7 +5,7 @@ directly, one write for all that came; the others get it queued. No session is e
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
@@ -18,7 +18,7 @@ from ..registry import Registry
 from ..runtime.failures import Failures
 from ..runtime.tasks import AutoResetEvent
 from ..sendqueue import PutResult, SendQueue
-from ..session import Session, State, Subscription, TrackedSubscription
+from ..session import Owner, Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
 from .batch import Batch, Gap, Item, filter_for
 from .recipients import Recipients, recipients_of
@@ -38,7 +38,6 @@ _MOST = 400
 _AT_ONCE = 256
 
 
-Close = Callable[[Session, Disconnect], None]
 Parts = Sequence[tuple[Subscription | None, Batch]]
 
 
@@ -82,14 +81,14 @@ class Fanout:
         settings: Settings,
         registry: Registry[Session, Subscription],
         writers: Writers,
-        close: Close,
+        owner: Owner,
         counters: Counters,
         failures: Failures,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._writers = writers
-        self._close = close
+        self._owner = owner
         self._counters = counters
         self._failures = failures
         self._pending: dict[str | Session, list[Item]] = {}
@@ -331,7 +330,7 @@ class Fanout:
 
     def _failed(self, session: Session, error: Exception) -> None:
         self._failures.report("delivery", error, "a delivery", f" to session {session.id}")
-        self._close(session, Disconnect.SERVER_ERROR)
+        self._owner.close(session, Disconnect.SERVER_ERROR)
 
     def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
         if session.client is not None and isinstance(subscription, TrackedSubscription):
@@ -380,7 +379,7 @@ class Fanout:
         dropped = queue.dropped
         for message in messages:
             if queue.put(message) is PutResult.OVERFLOW:
-                self._close(session, Disconnect.SLOW)
+                self._owner.close(session, Disconnect.SLOW)
                 return False
         if queue.dropped > dropped:
             self._counters.drops[self._settings.slow_consumer] += queue.dropped - dropped

@@ -6,7 +6,6 @@ so a peer that does not read holds up nothing but its own task.
 """
 
 from collections import deque
-from collections.abc import Callable
 
 import anyio
 
@@ -15,7 +14,7 @@ from ..disconnect import Disconnect
 from ..protocols import WireMessage
 from ..runtime.tasks import current_task, ends_task
 from ..sendqueue import SendQueue
-from ..session import Session, State
+from ..session import Owner, Session, State
 
 # Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
 _KEPT = 8
@@ -45,20 +44,12 @@ class Writer:
 class Writers:
     """Sends the queues of all sessions.
 
-    ``deadlines`` gets a Writer whose send must be looked at (see ``check``); ``gone`` is told of a session whose peer
-    took no more.
+    The owner's timer calls ``check`` for a Writer whose send must be looked at; a session whose peer takes no more is
+    aborted.
     """
 
-    def __init__(
-        self,
-        spawn: Callable[..., None],
-        gone: Callable[[Session, Disconnect], None],
-        watch: Callable[[Writer, float], None],
-        send_timeout: float,
-    ) -> None:
-        self._spawn = spawn
-        self._gone = gone
-        self._watch = watch
+    def __init__(self, owner: Owner, send_timeout: float) -> None:
+        self._owner = owner
         self._send_timeout = send_timeout
         self._ready: deque[Session] = deque()
         self._parked: list[Writer] = []
@@ -91,7 +82,7 @@ class Writers:
         if self._parked:
             self._parked.pop().wake.set()
         else:
-            self._spawn(self._work, Writer())
+            self._owner.spawn(self._work, Writer())
 
     async def _work(self, writer: Writer) -> None:
         with writer.scope:
@@ -131,7 +122,7 @@ class Writers:
         except BaseException as error:  # whatever a server raises here means that the peer is gone
             if ends_task(error, here):
                 raise
-            self._gone(session, session.disconnect or Disconnect.CONNECTION_LOST)
+            self._owner.abort(session, session.disconnect or Disconnect.CONNECTION_LOST)
         finally:
             writer.session = writer.queue = None
             session.detach_queue()
@@ -139,7 +130,7 @@ class Writers:
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
         send, now = session.carrier.send, clock.monotonic()
-        self._watch(writer, now + self._send_timeout)
+        self._owner.schedule(writer, now + self._send_timeout)
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
                 if self._awaited and not session.queue.half_full:
@@ -149,7 +140,7 @@ class Writers:
                 if now > self._until:
                     session.queue.sending_since = None  # it is not the peer that it waits for
                     now = await self._next_turn()
-                    self._watch(writer, now + self._send_timeout)
+                    self._owner.schedule(writer, now + self._send_timeout)
                     if session.queue is None:
                         return
             await session.carrier.flush()
@@ -212,7 +203,7 @@ class Writers:
         if now < limit:
             return limit
         writer.scope.cancel()
-        self._gone(session, session.disconnect or Disconnect.SEND_TIMEOUT)
+        self._owner.abort(session, session.disconnect or Disconnect.SEND_TIMEOUT)
         return None
 
     def apply_backpressure(self, session: Session) -> None:

@@ -1,6 +1,5 @@
 """Sessions whose peers may be gone: they have to prove that they live before they cost anybody a place."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..errors import BrokerError
 from ..heartbeat import ServerHeartbeat
 from ..logs import RateLimit
 from ..registry import Registry
-from ..session import Session, Subscription
+from ..session import Owner, Session, Subscription
 
 # Seconds between two times that the other processes are asked, whoever is refused meanwhile: a client that is refused
 # again and again must not make work for all of them.
@@ -26,19 +25,17 @@ class Ghosts:
         self,
         registry: Registry[Session, Subscription],
         broker: Broker,
-        look_after: Callable[[Session], None],
-        spawn: Callable[..., None],
+        owner: Owner,
     ) -> None:
         self._registry = registry
         self._broker = broker
-        self._look_after = look_after
-        self._spawn = spawn
+        self._owner = owner
         self._quiet = RateLimit(_EVERY)
 
     def suspect(self, user: str) -> None:
         """A session was refused as its user has too many: ask these, in all processes."""
         if user and self._quiet.allow("", clock.monotonic()) is not None:
-            self._spawn(self._ask_everywhere, user)
+            self._owner.spawn(self._ask_everywhere, user)
         else:
             self.ask(user)
 
@@ -48,7 +45,7 @@ class Ghosts:
         for session in self._registry.sessions_of(user):
             if isinstance(session.heartbeat, ServerHeartbeat):
                 session.heartbeat.hurry(now)
-                self._look_after(session)
+                self._owner.look_after(session)
 
     async def _ask_everywhere(self, user: str) -> None:
         command: dict[str, Any] = {"verb": "probe", "user": user}

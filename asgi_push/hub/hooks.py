@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..disconnect import Disconnect
-from ..runtime.background import TaskRoot
 from ..runtime.failures import Failures
 from ..runtime.tasks import current_task, ends_task
 from ..runtime.threads import Threads
 from ..runtime.time_slice import SharedSlice
 from ..sendqueue import SendQueue
-from ..session import HookCall, Session
+from ..session import HookCall, Owner, Session
 from ..settings import Settings
 from .intake import Intake
 
@@ -72,18 +71,16 @@ class HookCalls:
 
     def __init__(
         self,
-        background: TaskRoot,
+        owner: Owner,
         threads: Threads,
-        close: Callable[[Session, Disconnect], None],
         settings: Settings,
         failures: Failures,
     ) -> None:
-        self._background = background
+        self._owner = owner
         self._threads = threads
-        self._close = close
         self._settings = settings
         self._failures = failures
-        self.intake = Intake(close)
+        self.intake = Intake(owner)
         self._slice = SharedSlice()
         self.running = 0
 
@@ -96,7 +93,7 @@ class HookCalls:
             return
         if session.inbox is None:
             session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
-            self._background.spawn(self._run, session, session.inbox)
+            self._owner.spawn(self._run, session, session.inbox)
             self.running += 1
         session.inbox.put_last(HookCall(hook, args, size, always=always))
 
@@ -111,7 +108,7 @@ class HookCalls:
             while (call := inbox.take(0.0)) is not None:
                 self.intake.taken(session)
                 if not await self._call_one(session, call):
-                    self._background.spawn(self._run, session, inbox)
+                    self._owner.spawn(self._run, session, inbox)
                     return
                 if self._slice.over(call.size):
                     await self._slice.next()
@@ -131,9 +128,9 @@ class HookCalls:
         try:
             await call_hook(self._threads, call.hook, session, *call.args)
         except BaseException as error:
-            if self._background.ending or current_task() is not here:
+            if self._owner.ending or current_task() is not here:
                 raise
             self._failures.report("hook", error, name_of(call.hook), f" for session {session.id}")
-            self._close(session, Disconnect.SERVER_ERROR)
+            self._owner.close(session, Disconnect.SERVER_ERROR)
             return False
         return True

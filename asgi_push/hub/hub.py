@@ -82,24 +82,30 @@ class Hub:
         self.threads = HookThreads()
         self._background = TaskRoot(self.failures)
         self.spawn = self._background.spawn
-        self.announcements = Announcements(self._background, broker, namespaces)
+        self.announcements = Announcements(self, broker, namespaces)
         self.turns = KeyedLock()
-        self._timer: Timer[Session | Writer] = Timer(self._check, self._check_failed)
+        self._timer: Timer[Session | Writer] = Timer(self)
+        self.schedule = self._timer.schedule
         self._closing: set[Session] = set()
-        self._calls = HookCalls(self._background, self.threads.others, self.close, settings, self.failures)
+        self._calls = HookCalls(self, self.threads.others, settings, self.failures)
         self.intake = self._calls.intake
-        self._writers = Writers(self._background.spawn, self.gone, self._timer.schedule, settings.send_timeout)
+        self._writers = Writers(self, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
         self.numbers = Stats(counters, self.registry, self._writers, broker, self.id)
         self.pieces = Pieces()
-        self.fanout = Fanout(settings, self.registry, self._writers, self.close, counters, self.failures)
+        self.fanout = Fanout(settings, self.registry, self._writers, self, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
-        self.ghosts = Ghosts(self.registry, broker, self.look_after, self.spawn)
+        self.ghosts = Ghosts(self.registry, broker, self)
 
     @property
     def running(self) -> bool:
         """Whether it was started, and its event loop still runs."""
         return self._background.running
+
+    @property
+    def ending(self) -> bool:
+        """Whether all background tasks are about to end: it was stopped, or its event loop ends without that."""
+        return self._background.ending
 
     async def start(self) -> None:
         """Start the background tasks on the event loop that runs now."""
@@ -401,7 +407,7 @@ class Hub:
         session.expires_at = None if seconds is None else clock.monotonic() + min(seconds, _MAX_EXPIRY)
         self.look_after(session)
 
-    def gone(self, session: Session, disconnect: Disconnect) -> None:
+    def abort(self, session: Session, disconnect: Disconnect) -> None:
         """The peer takes nothing any more: drop the connection."""
         if self._leave(session, disconnect) and disconnect.code == Disconnect.SLOW.code:
             self._tell(session, disconnect)
@@ -451,7 +457,7 @@ class Hub:
         if (when := session.next_deadline()) is not None:
             self._timer.schedule(session, when)
 
-    def _check(self, item: Session | Writer, now: float) -> None:
+    def check(self, item: Session | Writer, now: float) -> None:
         if isinstance(item, Writer):
             if (when := self._writers.check(item, now)) is not None:
                 self._timer.schedule(item, when)
@@ -462,13 +468,13 @@ class Hub:
         else:
             self._check_open(item, now)
 
-    def _check_failed(self, item: Session | Writer, error: Exception) -> None:
+    def check_failed(self, item: Session | Writer, error: Exception) -> None:
         """Drop what cannot be looked after: nobody else would ever end it."""
         session = item.session if isinstance(item, Writer) else item
         whose = "" if session is None else f" for session {session.id}"
         self.failures.report("timer", error, "the timer", whose)
         if session is not None:
-            self.gone(session, Disconnect.SERVER_ERROR)
+            self.abort(session, Disconnect.SERVER_ERROR)
 
     def _check_open(self, session: Session, now: float) -> None:
         action = session.heartbeat.check(now)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Callable
 
 import anyio
 
@@ -10,7 +9,7 @@ from .. import clock
 from ..disconnect import Disconnect
 from ..logs import RateLimit
 from ..runtime.time_slice import SharedSlice
-from ..session import Session, State
+from ..session import Owner, Session, State
 
 # A client whose calls wait is closed when none of them was carried out for so long, in seconds: less than the 8 s that
 # an SDK client has for its pong, which is not read meanwhile.
@@ -46,8 +45,8 @@ class Intake:
     A client that sends faster than it is served is not read from; the transport then tells its peer to wait.
     """
 
-    def __init__(self, close: Callable[[Session, Disconnect], None]) -> None:
-        self._close = close
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._slice = SharedSlice()
         self._held: set[Session] = set()
         self._waits: dict[Session, _Wait] = {}
@@ -94,4 +93,4 @@ class Intake:
             "may wait, and its hook has not returned for %d s"
         )
         self.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, _PATIENCE)
-        self._close(session, Disconnect.OVERLOADED)
+        self._owner.close(session, Disconnect.OVERLOADED)

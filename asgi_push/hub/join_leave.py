@@ -9,8 +9,7 @@ from ..channels import Namespaces
 from ..errors import BrokerError
 from ..logs import RateLimit
 from ..messages import JoinLeave
-from ..runtime.background import TaskRoot
-from ..session import Session, State, Subscription
+from ..session import Owner, Session, State, Subscription
 
 _UNTOLD = "the others in a channel are not told that a session came or went: %s"
 
@@ -18,8 +17,8 @@ _UNTOLD = "the others in a channel are not told that a session came or went: %s"
 class Announcements:
     """Tells the members of a channel of each session that came that it came, and then once that it went; or neither."""
 
-    def __init__(self, background: TaskRoot, broker: Broker, namespaces: Namespaces) -> None:
-        self._background = background
+    def __init__(self, owner: Owner, broker: Broker, namespaces: Namespaces) -> None:
+        self._owner = owner
         self._broker = broker
         self._namespaces = namespaces
         self._quiet = RateLimit(10.0)  # in seconds
@@ -31,7 +30,7 @@ class Announcements:
         subscription = session.subscriptions.get(channel)
         if session.state is not State.OPEN or subscription is None or not subscription.active:
             return
-        if self._namespaces.options(channel).join_leave and self._background.running:
+        if self._namespaces.options(channel).join_leave and self._owner.running:
             subscription.announced = True
             self._announce(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
@@ -39,13 +38,13 @@ class Announcements:
         """A session leaves a channel; nobody is told who was not told that it came."""
         # A session's own channels have one subscription, and everybody's never has announcements.
         announced = subscription.announced and self._namespaces.options(channel).join_leave
-        if announced and self._background.running:
+        if announced and self._owner.running:
             self._announce(JoinLeave(channel, session.describe(channel), joined=False), subscription)
 
     def _announce(self, notice: JoinLeave, subscription: Subscription) -> None:
         self._waiting.append((notice, subscription))
         self.running += 1
-        self._background.spawn(self._announce_next)
+        self._owner.spawn(self._announce_next)
 
     async def _announce_next(self) -> None:
         # Not one that the task was made for: trio starts tasks in no order.

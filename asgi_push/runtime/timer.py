@@ -1,7 +1,6 @@
 """The one timer that looks after everything with a deadline."""
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 
@@ -11,6 +10,7 @@ from ..logs import logger
 from .tasks import AutoResetEvent
 
 K = TypeVar("K")
+K_contra = TypeVar("K_contra", contravariant=True)
 
 # If the timer is so late, in seconds, something has held the loop.
 _LATE = 0.05
@@ -20,15 +20,26 @@ _LATE = 0.05
 _CATCH_UP_TIME, _CATCH_UP_TURNS = 0.1, 3
 
 
-class Timer(Generic[K]):
-    """Calls ``check(item, now)`` when an item's time has come; there is one task for all of them.
+class TimerOwner(Protocol[K_contra]):
+    """Whoever owns the items of a timer."""
 
-    Where that raises, ``failed(item, error)`` is called, and the others are looked at all the same.
+    def check(self, item: K_contra, now: float) -> None:
+        """Do what is due for an item, and schedule it again if it has another deadline."""
+        ...
+
+    def check_failed(self, item: K_contra, error: Exception) -> None:
+        """Give up an item that ``check`` raised an error for."""
+        ...
+
+
+class Timer(Generic[K]):
+    """Calls ``owner.check(item, now)`` when the time of an item has come; one task does it for all items.
+
+    If that raises, it calls ``owner.check_failed(item, error)`` and goes on with the other items.
     """
 
-    def __init__(self, check: Callable[[K, float], None], failed: Callable[[K, Exception], None]) -> None:
-        self._check = check
-        self._failed = failed
+    def __init__(self, owner: TimerOwner[K]) -> None:
+        self._owner = owner
         self._deadlines: Deadlines[K] = Deadlines()
         self._changed = AutoResetEvent()
         self._waiting_until = float("inf")
@@ -58,13 +69,13 @@ class Timer(Generic[K]):
         # Not in ``run``, whose frame would keep the last item until the next is due.
         for item in self._deadlines.due(now):
             try:
-                self._check(item, now)
+                self._owner.check(item, now)
             except Exception as error:  # noqa: BLE001  # one item must not reach another
                 self._drop(item, error)
 
     def _drop(self, item: K, error: Exception) -> None:
         try:
-            self._failed(item, error)
+            self._owner.check_failed(item, error)
         except Exception:  # noqa: BLE001  # the others are to be looked at
             logger.exception("what the timer could not look after cannot be dropped either")
 

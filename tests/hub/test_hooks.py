@@ -258,7 +258,7 @@ def test_a_hook_counts_from_when_it_is_asked_for() -> None:
         def spawn(self, *args: Any) -> None:
             spawned.append(args)
 
-    calls = hooks.HookCalls(Spawning(failures), Threads("hooks"), lambda *_: None, hub.Settings(), failures)
+    calls = hooks.HookCalls(Spawning(failures), Threads("hooks"), hub.Settings(), failures)  # type: ignore[arg-type]
 
     class Waiting:
         inbox = None
