@@ -33,7 +33,7 @@ async def _answer(push: Push, request: Request) -> Response:
     if push.settings.api_key is not None:
         require_key(push, request, "the metrics", schemes=_SCHEMES)
     try:
-        numbers = await push.hub.numbers.everywhere()
+        numbers = await push.hub.stats.everywhere()
     except NotRunningError as error:
         return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
     body, content_type = expose(numbers, request.headers.get("accept", ""))

@@ -91,7 +91,7 @@ class Hub:
         self.intake = self._calls.intake
         self._writers = Writers(self, settings.send_timeout)
         self._quiet = RateLimit(_QUIET)
-        self.numbers = Stats(counters, self.registry, self._writers, broker, self.id)
+        self.stats = Stats(counters, self.registry, self._writers, broker, self.id)
         self.pieces = Pieces()
         self.fanout = Fanout(settings, self.registry, self._writers, self, counters, self.failures)
         self._admission = Admission(settings, self.registry, presence)
@@ -114,7 +114,7 @@ class Hub:
         self._supervise("the timer", self._timer.run)
         self._supervise("presence", self.presence.run)
         if self.settings.metrics:
-            self._supervise("the sharing of metrics", self.numbers.share)
+            self._supervise("the sharing of metrics", self.stats.share)
         if self.settings.broker.startswith("memory:"):
             self._background.spawn(warn_about_multiple_workers)
         self.accepting = True
@@ -135,7 +135,7 @@ class Hub:
         await self._background.stop()
         self.threads.close()
         if self.settings.metrics:
-            self.numbers.close()
+            self.stats.close()
 
     async def see_off(self) -> None:
         """Wait for sessions that are closing, but not for ever: those that take no close frame are then dropped."""

@@ -10,13 +10,18 @@ import orjson
 from ...protocols import exact
 from ...protocols.centrifuge import ErrorCode
 from ...push import Push
-from .admin import drain, sessions
-from .channels import channels, history, history_remove, presence, presence_stats
+from .admin import disconnect, drain, info, refresh, sessions, subscribe, unsubscribe
+from .channels import (
+    broadcast,
+    channels,
+    history,
+    history_remove,
+    presence,
+    presence_stats,
+    publish,
+)
 from .fields import Command, Undecodable, decode, decode_batch
-from .info import info
-from .publish import broadcast, publish
 from .replies import Answer, answer, error
-from .users import disconnect, refresh, subscribe, unsubscribe
 
 # How many commands of a batch run at a time where its sender allows that.
 _PARALLEL = 32

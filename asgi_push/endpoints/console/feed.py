@@ -14,7 +14,7 @@ from ...encoding import encode
 from ...hub.hub import Hub
 from ...protocols import plain
 from ...session import Session, State
-from ..api.info import package_version
+from ..package_version import package_version
 from .requests import View
 from .sampling import Sampler
 from .views import list_channels, list_sessions, show_channel, show_session
@@ -73,11 +73,11 @@ class Feed:
 
     async def _keep_sampling(self) -> None:
         """Take samples, until nobody has looked for as long as the charts reach back."""
-        unwatched, sampler = 0, Sampler(self.hub.numbers.here(), clock.monotonic())
+        unwatched, sampler = 0, Sampler(self.hub.stats.here(), clock.monotonic())
         try:
             while unwatched < KEPT:
                 await anyio.sleep(INTERVAL)
-                self.hub.numbers.here()
+                self.hub.stats.here()
                 self._samples.append(sampler.sample(clock.monotonic(), clock.now()))
                 self._count += 1
                 unwatched = 0 if self.watchers else unwatched + 1

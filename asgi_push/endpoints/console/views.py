@@ -15,6 +15,7 @@ from ...hub.hub import Hub
 from ...messages import Publication
 from ...names import USER_PREFIX
 from ...session import Session
+from ..session_summary import summarize
 from .requests import PAGE, View
 
 T = TypeVar("T")
@@ -82,31 +83,31 @@ def _finds(search: str) -> Callable[[Session], bool]:
             or search in session.id.lower()
             or search in session.protocol
             or search in session.transport
-            or (session.remote is not None and search in _address(session))
+            or (session.remote is not None and search in _address(session.remote))
         )
 
     return find
 
 
-def _address(session: Session) -> str:
-    return "" if session.remote is None else f"{session.remote[0]}:{session.remote[1]}"
+def _address(remote: tuple[str, int] | None) -> str:
+    return "" if remote is None else f"{remote[0]}:{remote[1]}"
 
 
 def _row(session: Session, now: float) -> dict[str, Any]:
-    queue, round_trip = session.queue, session.heartbeat.round_trip
+    found = summarize(session, now)
     return {
-        "id": session.id,
-        "user": session.user,
-        "protocol": session.protocol,
-        "transport": session.transport,
-        "remote": _address(session),
-        "age": round(now - session.connected_at, 1),
-        "silent": round(now - session.last_seen, 1),
-        "round_trip": None if round_trip is None else round(round_trip * 1e3, 1),
-        "queue_bytes": 0 if queue is None else queue.bytes,
-        "queue_messages": 0 if queue is None else len(queue),
-        "dropped": session.dropped,
-        "channels": len(session.subscriptions),
+        "id": found.id,
+        "user": found.user,
+        "protocol": found.protocol,
+        "transport": found.transport,
+        "remote": _address(found.remote),
+        "age": round(found.age, 1),
+        "silent": round(found.silent, 1),
+        "round_trip": None if found.round_trip is None else round(found.round_trip * 1e3, 1),
+        "queue_bytes": found.queue_bytes,
+        "queue_messages": found.queue_messages,
+        "dropped": found.dropped,
+        "channels": len(found.channels),
     }
 
 
