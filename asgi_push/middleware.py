@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .endpoints.centrifuge.endpoint import serve_sdk
 from .endpoints.health import serve_health
+from .endpoints.plain import serve_websocket
 from .errors import SettingsError
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
@@ -17,7 +18,6 @@ from .routes import hidden_routes, root_path
 from .runtime.tasks import in_event_loop
 from .settings import Settings
 from .transports.hypercorn import drain_at_the_end_of_hypercorn
-from .transports.websocket import serve_websocket
 
 if TYPE_CHECKING:
     from .endpoints.console.endpoint import Console

@@ -1,24 +1,17 @@
-"""A session over an ASGI WebSocket: from the handshake to the end, on any server."""
+"""A WebSocket that carries one session's messages, on any ASGI server."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
 from ..disconnect import Disconnect
-from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub
-from ..logs import logger, printable
-from ..protocols import Codec, WireMessage, plain
-from ..push import Push
+from ..logs import logger
+from ..protocols import Codec, WireMessage
 from ..session import Session, State
-from .handshake import admit, chosen_subprotocol
 from .interrupt import make_interrupt
-from .keepalive import probe_peers
-from .limits import check_server, close_too_large, closed_by_server, too_large
-from .refusal import Refusal, refuse
+from .limits import check_server, closed_by_server
 from .uvicorn import DirectWriter, recognise
 
 # Takes one message of a client in pieces, and yields the size of each: between two of them others may have their turn.
@@ -134,43 +127,6 @@ async def send_nowhere(message: Message) -> None:
     raise ConnectionError("the connection has ended")
 
 
-async def serve_websocket(
-    push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> None:
-    """Serve one WebSocket scope of the plain protocol to its end. Raises nothing but a cancellation."""
-    if (await receive())["type"] != "websocket.connect":
-        return
-    carrier = WebSocketTransport(scope, send, plain.CODEC)
-    try:
-        heartbeat = ClientHeartbeat(push.settings.idle_timeout)
-        hub, session, channels = await admit(push, scope, path_params, carrier, plain.CODEC, heartbeat)
-    except Refusal as refusal:
-        await refuse(scope, receive, send, refusal)
-        return
-    probe_peers(hub, scope)
-    if await _accept(hub, session, carrier, channels, chosen_subprotocol(scope)):
-        await run_session(hub, session, carrier, receive, partial(_take, hub), channels)
-
-
-async def _accept(
-    hub: Hub, session: Session, carrier: WebSocketTransport, channels: Sequence[str], subprotocol: str | None
-) -> bool:
-    """Accept a session that was admitted; False, and its place is free, if it cannot stay."""
-    accepted = False
-    try:
-        await hub.prepare(session, channels)
-        await carrier.accept(subprotocol, direct=hub.settings.direct_writes)
-        accepted = hub.accepting
-        if not accepted:  # the shutdown began meanwhile
-            await carrier.send_close(Disconnect.SHUTDOWN)
-    except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
-        logger.debug("a client left during the handshake: %s", printable(error))
-    finally:
-        if not accepted:
-            hub.release(session)
-    return accepted
-
-
 async def run_session(
     hub: Hub,
     session: Session,
@@ -211,14 +167,3 @@ async def _receive_all(hub: Hub, session: Session, receive: Receive, take: Take)
             for size in take(session, text if text is not None else event.get("bytes") or b""):
                 if intake.over(session, size):
                     await intake.hold(session)
-
-
-def _take(hub: Hub, session: Session, data: str | bytes) -> Iterable[int]:
-    limit = hub.settings.max_message_bytes
-    if too_large(data, limit):
-        close_too_large(hub, session, len(data), limit, "max_message_bytes")
-    elif isinstance(data, str) and (answer := plain.heartbeat_answer(data, hub.settings.pong)) is not None:
-        hub.heartbeat(session, answer)
-    else:
-        hub.message(session, data)
-    return (len(data),)

@@ -14,7 +14,7 @@ from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
 from asgi_push import AuthenticationError, Credentials, Disconnect, Push, PushMiddleware, Session
-from asgi_push.transports import handshake, refusal
+from asgi_push.transports import authentication, handshake, refusal
 from tests.asgi import Clock, Refused, nothing, pushing, serve, until
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -154,7 +154,8 @@ async def test_authenticate_may_refuse(authenticate: Any, status: int, body: str
 @pytest.mark.parametrize("hook", ["authenticate", "authorize"])
 async def test_a_hook_that_hangs_is_given_up(hook: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client is told 503, and comes again."""
-    monkeypatch.setattr(handshake, "_HANDSHAKE_TIME", 0.01)
+    for module in (authentication, handshake):
+        monkeypatch.setattr(module, "HOOK_TIME", 0.01)
     let_go = threading.Event()
 
     def hang(*args: Any) -> str:

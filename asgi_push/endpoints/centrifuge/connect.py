@@ -19,7 +19,14 @@ from ...protocols.centrifuge import Command, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...push import Push
 from ...session import State
-from ...transports.handshake import NO_INFO, anonymous_allowed, credentials_of, seconds_left, usable, who
+from ...transports.authentication import (
+    anonymous_allowed,
+    authenticate,
+    seconds_left,
+    validate_credentials,
+    verify_connection_token,
+)
+from ...transports.handshake import INFO_IS_NO_JSON
 from ...transports.refusal import warn
 from .context import Context
 from .errors import CommandError, Ended
@@ -50,7 +57,7 @@ async def connect(context: Context, command: Command) -> None:
         session.info = credentials.info
     except ValueError as error:
         warn("an SDK client was refused, as the info of its credentials is no JSON: %s", str(error))
-        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, NO_INFO)) from None
+        raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, INFO_IS_NO_JSON)) from None
     try:
         await hub.admit(session)
     except Refused as refused:
@@ -136,14 +143,14 @@ async def _credentials(context: Context, token: str) -> Credentials:
         nothing_said = push.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
     try:
-        return usable(credentials, context.session.path_params)
+        return validate_credentials(credentials, context.session.path_params)
     except ValueError as error:
         raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
 
 
 def _credentials_of_token(push: Push, token: str) -> Credentials:
     try:
-        return credentials_of(push, token)
+        return verify_connection_token(push, token)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:
@@ -152,7 +159,7 @@ def _credentials_of_token(push: Push, token: str) -> Credentials:
 
 async def _identified(push: Push, connection: HTTPConnection) -> Credentials:
     try:
-        return await who(push, connection)
+        return await authenticate(push, connection)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:

@@ -17,7 +17,7 @@ from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
 from ...push import Push
 from ...session import Session
-from ...transports.handshake import check_origin, remote
+from ...transports.handshake import check_origin, peer_address
 from ...transports.limits import close_too_large, frame_bytes, too_large
 from ...transports.refusal import Refusal, not_running, refuse
 from ...transports.websocket import WebSocketTransport, run_session
@@ -69,7 +69,7 @@ def _make_session(
         raise not_running(error) from None
     session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
     session.path_params = path_params
-    session.remote = remote(scope)
+    session.remote = peer_address(scope)
     return hub, session
 
 

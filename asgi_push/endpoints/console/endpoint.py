@@ -22,7 +22,7 @@ from ...logs import logger, printable
 from ...protocols import plain
 from ...push import Push
 from ...session import Session
-from ...transports.handshake import remote
+from ...transports.handshake import peer_address
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
 from ...transports.websocket import WebSocketTransport, run_session
@@ -134,7 +134,7 @@ class Console:
         session = Session(
             secrets.token_urlsafe(12), "", carrier, plain.CODEC, hub, ClientHeartbeat(hub.settings.idle_timeout), now
         )
-        session.remote = remote(scope)
+        session.remote = peer_address(scope)
         session.expires_at = now + until - clock.now()
         return hub, session
 
