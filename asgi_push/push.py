@@ -214,12 +214,8 @@ class Push:
         return await self._home.call(self._publish_to, channels, data)
 
     async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
-        payload, results = self.hub.encode(data), []
-        for channel in channels:
-            if self.hub.fanout.full:
-                await self.hub.fanout.wait_capacity()
-            results.append(await self._broker.publish(Publication(channel, payload), self._namespaces.stream(channel)))
-        return results
+        payload = self.hub.encode(data)
+        return [await self.hub.publish(Publication(channel, payload)) for channel in channels]
 
     async def send_to_all(self, data: Any) -> PublishResult:
         """Send to everybody who is connected, anonymous or not; with the setting ``everybody`` off to nobody."""
@@ -275,16 +271,7 @@ class Push:
         hub = self._home.hub_here()
         if hub is None:
             return self._home.call(self._publish_there, channel, data, tags, idempotency_key)
-        publication = Publication(channel, hub.encode(data), 0, "", tags)
-        if hub.fanout.full:
-            return self._publish_with_room(hub, publication, idempotency_key)
-        return self._broker.publish(publication, self._namespaces.stream(channel), idempotency_key)
-
-    async def _publish_with_room(
-        self, hub: Hub, publication: Publication, idempotency_key: str | None
-    ) -> PublishResult:
-        await hub.fanout.wait_capacity()
-        return await self._broker.publish(publication, self._namespaces.stream(publication.channel), idempotency_key)
+        return hub.publish(Publication(channel, hub.encode(data), 0, "", tags), idempotency_key)
 
     async def _publish_there(
         self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None

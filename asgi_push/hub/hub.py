@@ -17,7 +17,7 @@ from ..encoding import Encoder
 from ..errors import BrokerError
 from ..heartbeat import HeartbeatAction
 from ..logs import RateLimit, logger, printable
-from ..messages import JoinLeave, Payload, Publication, StreamPosition
+from ..messages import Payload, StreamPosition
 from ..metrics.counters import Counters
 from ..names import EVERYBODY, user_channel, user_of
 from ..protocols import WireMessage
@@ -28,13 +28,14 @@ from ..runtime.tasks import KeyedLock, supervise
 from ..runtime.threads import HookThreads
 from ..runtime.timer import Timer
 from ..runtime.workers import warn_about_multiple_workers
-from ..session import Session, State, Subscription, TrackedSubscription
+from ..session import Session, State, Subscription
 from ..settings import Settings
 from .admission import Admission, Refused
 from .ghosts import Ghosts
 from .hooks import Hook, HookCalls, Hooks
 from .join_leave import Announcements
 from .pieces import Pieces
+from .publisher import Publisher
 from .stats import Stats
 
 # What open sessions get at a shutdown to take their close frame, and their hooks to end, in seconds.
@@ -94,6 +95,11 @@ class Hub:
         self.stats = Stats(counters, self.registry, self._writers, broker, self.id)
         self.pieces = Pieces()
         self.fanout = Fanout(settings, self.registry, self._writers, self, counters, self.failures)
+        publisher = Publisher(broker, namespaces, self.registry, self.fanout, counters, encoder)
+        self.publish = publisher.publish
+        self.send = publisher.send
+        self.deliver = publisher.deliver
+        self.lost = publisher.lost
         self._admission = Admission(settings, self.registry, presence)
         self.ghosts = Ghosts(self.registry, broker, self)
 
@@ -329,35 +335,6 @@ class Hub:
         self._calls.call(session, hook, *args, size=size, always=always)
 
     # -- what sessions are sent -------------------------------------------------------------------------------------
-
-    async def send(self, session: Session, data: Any) -> bool:
-        """Send to one session, after what was published before; return whether it was open."""
-        payload = self.encode(data)
-        if self.fanout.full:
-            await self.fanout.wait_capacity()
-        if session.state is not State.OPEN:
-            return False
-        self.fanout.add(session, Publication("", payload))
-        return True
-
-    def deliver(self, publication: Publication | JoinLeave) -> int:
-        """Hand a publication to the members of its channel; return how many there are."""
-        members = self.registry.members(publication.channel)
-        receivers = len(members)
-        self.counters.publications += 1
-        if receivers == 1 and type(publication) is Publication:
-            ((session, subscription),) = members.items()
-            if self.fanout.deliver_at_once(session, subscription, publication):
-                return 1
-        if receivers:
-            self.fanout.add(publication.channel, publication)
-        return receivers
-
-    def lost(self, channel: str) -> None:
-        """Something in a channel is lost on the way here: tell those who keep a position in it."""
-        for session, subscription in list(self.registry.members(channel).items()):
-            if session.client is not None and isinstance(subscription, TrackedSubscription):
-                session.client.gap(channel, subscription)
 
     async def wait_capacity(self, session: Session) -> None:
         """Wait until a session has room for an answer: what a client asks for must not make it a slow consumer."""

@@ -33,6 +33,7 @@ class Life:
         self._loop = None if on_trio() else asyncio.get_running_loop()
         self._starting = anyio.CancelScope()
         self._begun = anyio.Event()
+        self._has_begun = False  # looked at for each publication, where an event is two calls
         self._asked = anyio.Event()
         self._ended = anyio.Event()
         self._task = run_detached(self._live)
@@ -45,11 +46,12 @@ class Life:
     @property
     def running(self) -> bool:
         """Whether it has begun, and its hub runs."""
-        return self._begun.is_set() and self.hub.running
+        return self._has_begun and self.hub.running
 
     async def _live(self) -> None:
         try:
             if await self._begin():
+                self._has_begun = True
                 self._begun.set()
                 await self._asked.wait()
             self.stopping = True

@@ -24,7 +24,7 @@ INFO = ClientInfo("11", "x", object())
 async def put(push: Push, data: Any, channel: str = "news", **more: Any) -> None:
     """Publish behind the door."""
     payload = data if isinstance(data, Payload) else encode(data)
-    await push.hub.broker.publish(Publication(channel, payload, **more), push.hub.namespaces.stream(channel))
+    await push.hub.publish(Publication(channel, payload, **more))
 
 
 def positions(push: Push) -> list[int]:

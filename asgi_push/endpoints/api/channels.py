@@ -38,12 +38,9 @@ async def broadcast(push: Push, fields: Fields) -> Fields:
 
 
 async def _publish(push: Push, fields: Fields, payload: Payload, channel: str) -> Fields:
-    hub = push.hub
     publication = Publication(check_channel(channel), payload, tags=fields["tags"] or None)
-    stream = None if fields["skip_history"] else hub.namespaces.stream(channel)
-    if hub.fanout.full:
-        await hub.fanout.wait_capacity()
-    position = (await hub.broker.publish(publication, stream, fields["idempotency_key"] or None)).position
+    key = fields["idempotency_key"] or None
+    position = (await push.hub.publish(publication, key, keep=not fields["skip_history"])).position
     return {} if position is None else sparse(offset=position.offset, epoch=position.epoch)
 
 

@@ -23,10 +23,7 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)
     await context.authorize(channel, "publish")
-    if hub.fanout.full:
-        await hub.fanout.wait_capacity()
-    publication = Publication(channel, data, info=context.session.describe(channel))
-    await hub.broker.publish(publication, hub.namespaces.stream(channel))
+    await hub.publish(Publication(channel, data, info=context.session.describe(channel)))
     return {}
 
 

@@ -220,7 +220,7 @@ async def test_what_fails_is_an_error_of_its_command(
 ) -> None:
     """It is logged with its cause, told without, and the next command is carried out."""
     async with api() as caller:
-        caller.push.hub.broker = BrokenBroker(error)
+        caller.push.hub.broker.publish = BrokenBroker(error).publish  # type: ignore[method-assign]
         publish = {"publish": {"channel": "a", "data": 1}}
         answer = await caller.post("batch", commands=[publish, {"info": {}}], parallel=parallel)
         assert answer["replies"][0] == {"error": {"code": 100, "message": "internal server error"}}
