@@ -104,6 +104,20 @@ def test_lower_floors_are_pure(module: str) -> None:
         assert outside <= sys.stdlib_module_names
 
 
+# What several endpoints may share. Everything else of the room belongs to one endpoint alone.
+SHARED_BY_ENDPOINTS = {"api_key", "body", "package_version", "results", "session_summary"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("endpoints.")])
+def test_endpoints_do_not_know_each_other(module: str) -> None:
+    """An endpoint imports from no other, but for what several of them share."""
+    own = module.split(".")[1]
+    for other in inner_imports(module):
+        if other.startswith("endpoints."):
+            name = other.split(".")[1]
+            assert name in {own, *SHARED_BY_ENDPOINTS}, f"{module} must not import {other}"
+
+
 def test_no_circles() -> None:
     """Not within a package either."""
     TopologicalSorter({module: inner_imports(module) for module in MODULES}).prepare()

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ...messages import Payload, Publication
+from ...messages import Payload, Publication, StreamPosition
 from ...names import check_channel
-from ...protocols.centrifuge import ErrorCode
+from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
 from ...protocols.centrifuge.json_codec import CODEC
 from ...push import Push
 from ...push import presence_stats as count
 from ...registry import Registry
 from ...session import Session, Subscription
-from ..centrifuge.channels import read_history, read_presence
-from ..centrifuge.errors import CommandError
+from ..results import read_history, read_presence
 from .glob import compile_glob
 from .replies import answer
 
@@ -71,7 +70,9 @@ async def presence_stats(push: Push, fields: Fields) -> Fields:
 
 async def history(push: Push, fields: Fields) -> Fields:
     """Read a channel's history; without a limit its position alone."""
-    return await read_history(push.hub, check_channel(fields["channel"]), fields, CODEC)
+    channel, since = check_channel(fields["channel"]), fields["since"]
+    position = since and StreamPosition(max(0, since["offset"]), since["epoch"])
+    return await read_history(push.hub, CODEC, channel, fields["limit"], position, fields["reverse"])
 
 
 async def history_remove(push: Push, fields: Fields) -> Fields:

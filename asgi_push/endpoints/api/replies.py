@@ -8,11 +8,10 @@ import orjson
 
 from ...errors import BrokerError, NotRunningError
 from ...logs import logger
-from ...protocols.centrifuge import ErrorCode
+from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.json_codec import CODEC, dumps
 from ...push import Push
-from ..centrifuge.errors import CommandError
-from ..centrifuge.salvage import salvage
+from ..results import encodable
 
 Answer = dict[str, Any]
 
@@ -41,7 +40,7 @@ def _encoded(push: Push, result: Mapping[str, Any]) -> bytes:
     try:
         return dumps(result)
     except Exception:  # noqa: BLE001  # one publication must not take the others with it
-        return dumps(salvage(CODEC, result, push.hub.fanout.undeliverable))
+        return dumps(encodable(CODEC, result, push.hub.fanout.undeliverable))
 
 
 def error(known: tuple[int, str, bool], detail: str = "") -> Answer:

@@ -4,22 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...disconnect import Disconnect
-from ...errors import RpcError, UnrecoverablePosition
+from ...errors import RpcError
 from ...hub.hooks import call_hook
-from ...hub.hub import Hub
 from ...messages import ClientInfo, Publication, StreamPosition
-from ...protocols.centrifuge import Command, ErrorCode, SdkCodec
-from ...push import Push
+from ...protocols.centrifuge import Command, CommandError, ErrorCode
 from ...push import presence_stats as count
-from .context import Context, channel_of, decoded
-from .errors import CommandError, Ended
-from .unsupported import check_publish
+from ..results import read_history, read_presence
+from .context import Context, Ended, channel_of, decoded
 
 
 async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     """Publish to a channel, as ``authorize`` allows."""
     channel, data, hub = channel_of(command), command.params["data"], context.hub
-    check_publish(command.params)
+    _check_supported(command.params)
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)
     await context.authorize(channel, "publish")
@@ -27,31 +24,19 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     return {}
 
 
+def _check_supported(request: Mapping[str, Any]) -> None:
+    """Raise CommandError if a publication has a key, as no channel here has keys."""
+    if request["key"] or request["type"] or request["removed"]:
+        raise CommandError(ErrorCode.BAD_REQUEST)
+
+
 async def history(context: Context, command: Command) -> Mapping[str, Any]:
     """Read a channel's history, as ``authorize`` allows."""
     channel = channel_of(command)
     await context.authorize(channel, "history")
-    return await read_history(context.hub, channel, command.params, context.codec)
-
-
-async def read_history(hub: Hub, channel: str, params: Mapping[str, Any], codec: SdkCodec) -> Mapping[str, Any]:
-    """Return a part of a channel's history, ready to be sent; without a limit its position alone.
-
-    Raises:
-        CommandError: the channel keeps none, or the part asked for is not to be had.
-        BrokerError: the broker did not answer.
-    """
-    if hub.namespaces.stream(channel) is None:
-        raise CommandError(ErrorCode.NOT_AVAILABLE)
-    since = params["since"] and StreamPosition(max(0, params["since"]["offset"]), params["since"]["epoch"])
-    if params["reverse"] and since and since.offset == 0:
-        raise CommandError(ErrorCode.BAD_REQUEST)
-    try:
-        found = await hub.broker.history(channel, params["limit"], since, params["reverse"])
-    except UnrecoverablePosition:
-        raise CommandError(ErrorCode.UNRECOVERABLE_POSITION) from None
-    publications = await hub.pieces.encoded(codec, found.publications, {})
-    return {"publications": publications, "offset": found.position.offset, "epoch": found.position.epoch}
+    asked = command.params
+    since = asked["since"] and StreamPosition(asked["since"]["offset"], asked["since"]["epoch"])
+    return await read_history(context.hub, context.codec, channel, asked["limit"], since, asked["reverse"])
 
 
 async def presence(context: Context, command: Command) -> Mapping[str, Any]:
@@ -69,13 +54,6 @@ async def _presence(context: Context, command: Command) -> Mapping[str, ClientIn
     channel = channel_of(command)
     await context.authorize(channel, "presence")
     return await read_presence(context.push, channel)
-
-
-async def read_presence(push: Push, channel: str) -> Mapping[str, ClientInfo]:
-    """Return who is in a channel, by session id; CommandError if its namespace has no presence."""
-    if not push.hub.namespaces.options(channel).presence:
-        raise CommandError(ErrorCode.NOT_AVAILABLE)
-    return await push.presence(channel)
 
 
 async def rpc(context: Context, command: Command) -> Mapping[str, Any]:

@@ -8,15 +8,14 @@ from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.recovery import go_live, new_subscription
 from ...messages import Payload, StreamPosition
-from ...protocols.centrifuge import Command, ErrorCode, Violation
+from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...session import Session, State, TrackedSubscription
 from ...transports.limits import CHANNEL_BYTES, close_too_large
 from ...transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connect import connect, refresh
-from .context import Context
-from .errors import CommandError, Ended
+from .context import Context, Ended
 from .subscribe import announce, begin, since_request, sub_refresh, subscribe, unsubscribe
 
 _UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}

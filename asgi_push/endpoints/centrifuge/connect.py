@@ -15,7 +15,7 @@ from ...hub.admission import Refused
 from ...hub.recovery import go_live, new_subscription
 from ...logs import logger, module_rate_limit, printable
 from ...messages import Credentials
-from ...protocols.centrifuge import Command, ErrorCode, Violation
+from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...push import Push
 from ...session import State
@@ -28,10 +28,8 @@ from ...transports.authentication import (
 )
 from ...transports.handshake import INFO_IS_NO_JSON
 from ...transports.refusal import warn
-from .context import Context
-from .errors import CommandError, Ended
-from .subscribe import begin, seconds_to_live
-from .unsupported import check_subscribe
+from .context import Context, Ended
+from .subscribe import begin, check_supported, seconds_to_live
 
 # What a client is told of the server's version; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
@@ -45,7 +43,7 @@ async def connect(context: Context, command: Command) -> None:
     session, hub = context.session, context.hub
     token, context.headers = command.params["token"], _emulated(context.push, command.params["headers"])
     for request in command.params["subs"].values():
-        check_subscribe(request)
+        check_supported(request)
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.push.settings.max_channels:

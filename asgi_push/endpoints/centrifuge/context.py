@@ -10,15 +10,23 @@ from ...disconnect import Disconnect
 from ...hub.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
-from ...protocols.centrifuge import Command, ErrorCode, SdkCodec, Violation
+from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, Violation
 from ...protocols.wire import WireMessage
 from ...push import Push
 from ...session import Session, TrackedSubscription
-from .errors import CommandError, Ended
-from .salvage import salvage
+from ..results import encodable
 
 # How long after the end of a token a client may come with a new one, in seconds.
 EXPIRY_GRACE = 25.0
+
+
+class Ended(Exception):
+    """The connection is to be closed with ``disconnect``; ``advice`` is for who runs the server."""
+
+    def __init__(self, disconnect: Disconnect, advice: str = "") -> None:
+        super().__init__(disconnect.reason)
+        self.disconnect = disconnect
+        self.advice = advice
 
 
 class Context:
@@ -52,12 +60,12 @@ class Context:
         try:
             message = self.codec.reply(command.id, command.method, result)
         except Exception:  # noqa: BLE001  # whatever it is, the rest can be told
-            message = self._salvaged(command, result)
+            message = self._encodable_reply(command, result)
         self.send(message)
 
-    def _salvaged(self, command: Command, result: Mapping[str, Any]) -> WireMessage:
+    def _encodable_reply(self, command: Command, result: Mapping[str, Any]) -> WireMessage:
         try:
-            rest = salvage(self.codec, result, self.hub.fanout.undeliverable)
+            rest = encodable(self.codec, result, self.hub.fanout.undeliverable)
             return self.codec.reply(command.id, command.method, rest)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
             self.hub.failures.report("delivery", error, f"the answer to {command.method}", f" for {self.session.id}")

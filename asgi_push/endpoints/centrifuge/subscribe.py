@@ -9,16 +9,17 @@ from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
 from ...hub.recovery import go_live, new_subscription, track
 from ...messages import StreamPosition
-from ...protocols.centrifuge import Command, ErrorCode
+from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...session import TrackedSubscription
 from ...transports.refusal import warn
-from .context import Context, channel_of
-from .errors import CommandError, Ended
-from .unsupported import check_subscribe, check_type
+from .context import Context, Ended, channel_of
 
 # Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
 _FAIL_UNRECOVERABLE = 2
+
+# The only kind of deltas that exists. Asking for it is fine: the answer says whether it was agreed on.
+_FOSSIL = "fossil"
 
 # A year, in seconds: the field has 32 bits.
 _MAX_TTL = 365 * 24 * 60 * 60
@@ -30,7 +31,7 @@ _TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
 async def subscribe(context: Context, command: Command) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
     channel, token = channel_of(command), command.params["token"]
-    check_subscribe(command.params)
+    check_supported(command.params)
     _check_room(context, channel)  # before the application is asked: a refusal must be cheap
     allowed = _check_token(context, token, channel) if token else None
     if allowed is None:
@@ -51,6 +52,28 @@ async def subscribe(context: Context, command: Command) -> None:
     go_live(context.hub, context.session, channel)
 
 
+def check_supported(request: Mapping[str, Any]) -> None:
+    """Refuse a subscription to anything but a stream of all publications.
+
+    These fields change what the command means, so they must not be ignored.
+
+    Raises:
+        CommandError: the request has a tag filter, or is for a subscription of another type.
+        Violation: the request is for deltas of an unknown kind.
+    """
+    if request["delta"] not in ("", _FOSSIL):
+        raise Violation("delta is of an unknown kind")
+    if request["tf"]:
+        raise CommandError(ErrorCode.BAD_REQUEST)
+    _check_type(request)
+
+
+def _check_type(request: Mapping[str, Any]) -> None:
+    """Raise CommandError if a request is not about a stream, which all channels are here."""
+    if request["type"]:
+        raise CommandError(ErrorCode.NOT_AVAILABLE)
+
+
 def _check_room(context: Context, channel: str) -> None:
     if channel in context.session.subscriptions:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
@@ -69,7 +92,7 @@ def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:
 async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
     """Go on in a channel with a new token."""
     channel, token = channel_of(command), command.params["token"]
-    check_type(command.params)
+    _check_type(command.params)
     subscription = context.session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.server_side or not token:
         raise CommandError(ErrorCode.BAD_REQUEST)

@@ -1,6 +1,6 @@
 """The protocol of the Centrifuge client SDKs, version 2: commands in, replies and pushes out, in JSON or Protobuf."""
 
 from .codec import SdkCodec
-from .commands import Command, ErrorCode, Violation
+from .commands import Command, CommandError, ErrorCode, Violation
 
-__all__ = ["Command", "ErrorCode", "SdkCodec", "Violation"]
+__all__ = ["Command", "CommandError", "ErrorCode", "SdkCodec", "Violation"]

@@ -73,6 +73,18 @@ class ErrorCode:
     UNRECOVERABLE_POSITION = (112, "unrecoverable position", False)
 
 
+class CommandError(Exception):
+    """A command is answered with an error.
+
+    Attributes:
+        error: its code, its message, and whether trying again may help.
+    """
+
+    def __init__(self, error: tuple[int, str, bool]) -> None:
+        super().__init__(error[1])
+        self.error = error
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command. ``id`` is 0 for a ``send`` and for a pong, whose ``method`` is empty.
