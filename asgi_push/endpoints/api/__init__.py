@@ -1,1 +1,1 @@
-"""The HTTP API: what an application does with push, for everything that can POST JSON."""
+"""The HTTP API: what applications do with push, for any client that can POST JSON."""

@@ -1,1 +1,1 @@
-"""The live console: a page of our own, fed by our own push, for whoever has the api_key."""
+"""The live console: a page for operators, fed by this package's own push."""

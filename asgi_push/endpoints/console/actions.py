@@ -1,49 +1,68 @@
 """What a console does to the system, with the verbs that every application has."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import orjson
 
 from ...errors import PushError
 from ...logs import logger, printable
 from ...push import Push
-from .requests import Action
+from .requests import Action, DisconnectAction, DrainAction, PublishAction
+
+T = TypeVar("T")
 
 
 async def act(push: Push, action: Action) -> dict[str, Any]:
-    """Do what a console asks for, and return the answer: what was done, or why it was not."""
-    logger.info("the console: %s %s", action.name, printable({**action.fields, "data": "..."}))
+    """Do what a console asks for; return the answer: what was done, or why it was not."""
+    shown = {**asdict(action), "data": "..."}
+    logger.info("the console: %s %s", action.name, printable(shown))
     try:
-        done = await _DO[action.name](push, action.fields)
-    except (ValueError, KeyError, PushError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        return {"number": action.number, "failed": reason}
+        done = await _do(push, action)
+    except (ValueError, PushError) as error:
+        return {"number": action.number, "failed": str(error)}
     return {"number": action.number, "done": done}
 
 
-async def _disconnect(push: Push, fields: dict[str, Any]) -> str:
-    user, session = fields.get("user") or None, fields.get("session") or None
-    await push.disconnect(user=user, session=session)
-    return f"Disconnected every session of {user}" if user else "Disconnected the session"
+async def _do(push: Push, action: Action) -> str:
+    if isinstance(action, DisconnectAction):
+        return await _disconnect(push, action)
+    if isinstance(action, PublishAction):
+        return await _publish(push, action)
+    return await _drain(push, action)
 
 
-async def _publish(push: Push, fields: dict[str, Any]) -> str:
-    data: Any = fields["data"]
-    if fields.get("json"):
+async def _disconnect(push: Push, action: DisconnectAction) -> str:
+    await push.disconnect(user=action.user or None, session=action.session or None)
+    if action.user:
+        return f"Disconnected every session of {action.user}"
+    return "Disconnected the session"
+
+
+async def _publish(push: Push, action: PublishAction) -> str:
+    data: Any = _given("data", action.data)
+    if action.json:
         try:
             data = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise ValueError(f"data: is not JSON: {error}") from None
-    result = await push.publish(fields["channel"], data)
+    result = await push.publish(_given("channel", action.channel), data)
     place = "" if result.position is None else f" at offset {result.position.offset}"
     if result.receivers is None:
         return f"Published{place}"
-    return f"Published{place}, to {result.receivers} session{'' if result.receivers == 1 else 's'}"
+    return f"Published{place}, to {_sessions(result.receivers)}"
 
 
-async def _drain(push: Push, fields: dict[str, Any]) -> str:
-    sessions = await push.drain(fields["over"])
-    return f"Drained: {sessions} session{'' if sessions == 1 else 's'} sent away"
+async def _drain(push: Push, action: DrainAction) -> str:
+    count = await push.drain(_given("over", action.over))
+    return f"Drained: {_sessions(count)} sent away"
 
 
-_DO = {"disconnect": _disconnect, "publish": _publish, "drain": _drain}
+def _given(name: str, value: T | None) -> T:
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    return value
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The page's own files, with what browsers are told of them."""
+"""The page's files, with the headers that browsers get for them."""
 
 from functools import cache
 from hashlib import sha256
@@ -9,14 +9,20 @@ from starlette.responses import Response
 
 _PAGE = Path(__file__).parent / "page"
 
-# Named here because Windows may know .js as text/plain, which browsers refuse to run as a module.
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+# Windows may know .js as text/plain, which browsers refuse to run as a module.
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 
-# Nothing from elsewhere, no script and no style in the page itself, nobody's frame.
+# Nothing from other sites, no script or style inside the page, and no frame around it.
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        "require-trusted-types-for 'script'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -26,12 +32,13 @@ HEADERS = {
 
 
 def document(name: str) -> Response:
-    """Return a page that depends on who asks for it."""
-    return Response(_read(name)[0], media_type="text/html", headers={**HEADERS, "Cache-Control": "no-store"})
+    """Return an HTML page; browsers do not keep it, as it depends on who asks for it."""
+    headers = {**HEADERS, "Cache-Control": "no-store"}
+    return Response(_read(name)[0], media_type="text/html", headers=headers)
 
 
 def file(request: Request, name: str) -> Response | None:
-    """Return one of the page's files, 304 where the browser has it, None where there is none."""
+    """Return one of the page's files, 304 if the browser has it, None if there is no such file."""
     if name not in _names():
         return None
     content, tag = _read(name)
@@ -43,7 +50,8 @@ def file(request: Request, name: str) -> Response | None:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(path.name for path in _PAGE.iterdir() if path.suffix in _TYPES and path.suffix != ".html")
+    kinds = _TYPES.keys() - {".html"}
+    return frozenset(path.name for path in _PAGE.iterdir() if path.suffix in kinds)
 
 
 @cache

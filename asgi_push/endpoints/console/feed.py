@@ -1,4 +1,7 @@
-"""What consoles are sent: a sample a second, and what each of them looks at. Nothing of it is done for nobody."""
+"""What consoles are sent: a sample each second, and what each of them shows.
+
+While no console is open, nothing is sampled or looked up.
+"""
 
 import os
 import platform
@@ -19,122 +22,138 @@ from .requests import View
 from .sampling import Sampler
 from .views import list_channels, list_sessions, show_channel, show_session
 
-# Seconds between two samples, and how many are kept: what the charts show of the past.
-INTERVAL, KEPT = 1.0, 300
+# Seconds between two samples.
+INTERVAL = 1.0
 
-# A console's state may take this part of the time; the more there is to look through, the more seldom that is done.
+# Samples that are kept: five minutes, as far back as the charts show.
+KEPT = 300
+
+# Making a console's state may take this share of the time: the longer it takes, the less often
+# it is made.
 _SHARE = 0.05
 
-# What a console waits for more to be typed, in seconds.
+# After a change of the view, how long the next one is waited for, in seconds: people type.
 _SETTLE = 0.05
 
-# Consoles of one process: people, so few.
-MAX_WATCHERS = 20
+# Consoles of one process: people use them, so few are enough.
+MAX_SUBSCRIBERS = 20
 
 
 class Subscriber:
-    """One console: what it looks at, and what it has been sent."""
+    """One open console: what it shows, and what it has been sent."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.view = View()
-        self.seen = 0  # samples that it has
+        self.seen = 0  # the number of the last sample that it was sent
         self.changed = anyio.Event()
-        self.acting = 0  # actions under way
+        self.running_actions = 0
 
-    def look(self, view: View) -> None:
-        """Look at something else from now on."""
+    def show(self, view: View) -> None:
+        """Show something else from now on."""
         self.view = view
         self.changed.set()
 
 
 class Feed:
-    """The consoles of one hub."""
+    """Feeds the consoles of one hub."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.watchers: set[Subscriber] = set()
+        self.subscribers: set[Subscriber] = set()
         self._samples: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._count = 0
+        self._count = 0  # samples taken so far
         self._sampling = False
 
-    def add(self, watcher: Subscriber) -> None:
-        """Begin to feed a console, which ends with its session."""
-        self.watchers.add(watcher)
+    def add(self, subscriber: Subscriber) -> None:
+        """Begin to feed a console; that ends with its session."""
+        self.subscribers.add(subscriber)
         if not self._sampling:
             self._sampling = True
             self.hub.spawn(self._keep_sampling)
-        self.hub.spawn(self._keep_feeding, watcher)
+        self.hub.spawn(self._keep_feeding, subscriber)
 
-    def remove(self, watcher: Subscriber) -> None:
-        """Its session is over."""
-        self.watchers.discard(watcher)
-        watcher.changed.set()
+    def remove(self, subscriber: Subscriber) -> None:
+        """Stop feeding a console whose session has ended."""
+        self.subscribers.discard(subscriber)
+        subscriber.changed.set()
 
     async def _keep_sampling(self) -> None:
-        """Take samples, until nobody has looked for as long as the charts reach back."""
-        unwatched, sampler = 0, Sampler(self.hub.stats.here(), clock.monotonic())
+        """Take samples until no console was open for as long as the charts reach back."""
+        unwatched = 0
+        sampler = Sampler(self.hub.stats.here(), clock.monotonic())
         try:
             while unwatched < KEPT:
                 await anyio.sleep(INTERVAL)
-                self.hub.stats.here()
-                self._samples.append(sampler.sample(clock.monotonic(), clock.now()))
-                self._count += 1
-                unwatched = 0 if self.watchers else unwatched + 1
+                self._take_sample(sampler)
+                unwatched = 0 if self.subscribers else unwatched + 1
         finally:
             self._sampling = False
             self._samples.clear()
 
-    async def _keep_feeding(self, watcher: Subscriber) -> None:
-        send(self.hub, watcher.session, {"process": describe(self.hub)})
+    def _take_sample(self, sampler: Sampler) -> None:
+        self.hub.stats.here()  # brings the gauges among the counters up to date
+        self._samples.append(sampler.sample(clock.monotonic(), clock.now()))
+        self._count += 1
+
+    async def _keep_feeding(self, subscriber: Subscriber) -> None:
+        session = subscriber.session
+        send(self.hub, session, {"process": describe_process(self.hub)})
         cost = 0.0
-        while watcher in self.watchers and watcher.session.state is State.OPEN:
-            watcher.changed = anyio.Event()
+        while subscriber in self.subscribers and session.state is State.OPEN:
+            subscriber.changed = anyio.Event()
             began = clock.monotonic()
-            if watcher.session.queue is None:  # a page that does not read gets no more to read
-                send(self.hub, watcher.session, await self._state(watcher))
+            if session.queue is None:  # a page that does not read is sent no more
+                send(self.hub, session, await self._state(subscriber))
                 cost = clock.monotonic() - began
             with anyio.move_on_after(max(INTERVAL, cost / _SHARE)):
-                await watcher.changed.wait()
+                await subscriber.changed.wait()
             await anyio.sleep(_SETTLE)
 
-    async def _state(self, watcher: Subscriber) -> dict[str, Any]:
-        view, hub = watcher.view, self.hub
-        new = min(self._count - watcher.seen, len(self._samples))
-        watcher.seen = self._count
+    async def _state(self, subscriber: Subscriber) -> dict[str, Any]:
+        """Return what a console is to show now, with the samples that it has not been sent."""
+        view = subscriber.view
+        hub = self.hub
         state: dict[str, Any] = {
             "view": {"list": view.list, "page": view.page},
             "accepting": hub.accepting,
             "broker_up": hub.broker.connected,
             "uptime": round(clock.monotonic() - hub.started_at, 1),
             "count": len(hub.registry),
-            "samples": list(self._samples)[len(self._samples) - new :],
-            view.list: await (list_sessions if view.list == "sessions" else list_channels)(hub, view),
+            "samples": self._new_samples(subscriber),
         }
+        list_view = list_sessions if view.list == "sessions" else list_channels
+        state[view.list] = await list_view(hub, view)
         if view.open_session:
             state["session"] = show_session(hub, view.open_session)
         if view.open_channel:
             state["channel"] = await show_channel(hub, view.open_channel)
         return state
 
+    def _new_samples(self, subscriber: Subscriber) -> list[dict[str, Any]]:
+        new = min(self._count - subscriber.seen, len(self._samples))
+        subscriber.seen = self._count
+        return list(self._samples)[len(self._samples) - new :]
 
-def describe(hub: Hub) -> dict[str, Any]:
-    """Say which process this is: with several behind one address, a console sees one of them."""
+
+def describe_process(hub: Hub) -> dict[str, Any]:
+    """Return which process this is: of several behind one address a console sees only one."""
     broker = urlsplit(hub.settings.broker)
+    paths = (hub.settings.path, hub.settings.centrifuge_path)
     return {
         "hub": hub.id,
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "version": package_version(),
         "python": platform.python_version(),
-        # Without user and password, which a URL may hold.
+        # Without the user and the password that the URL may hold.
         "broker": broker.scheme + (f"://{broker.hostname}" if broker.hostname else ""),
-        "paths": [path for path in (hub.settings.path, hub.settings.centrifuge_path) if path],
+        "paths": [path for path in paths if path],
         "interval": INTERVAL,
         "kept": KEPT,
     }
 
 
 def send(hub: Hub, session: Session, content: dict[str, Any]) -> None:
-    """Send to a console, outside of all channels: nobody else can ask for it, and it is in no one's numbers."""
+    """Send to a console, outside of all channels and metrics, so that nobody else gets it."""
     hub.send_wire(session, plain.message(encode(content)))

@@ -1,53 +1,79 @@
-"""What a console asks for, checked. Pure."""
+"""What a console asks for, decoded and checked. Pure."""
 
-from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
 
-# Rows of one page; enough to fill a tall screen twice, few enough to be sent every second.
+from ...schema import Decoder, Invalid, MaxLength, Range
+
+# Rows of one page: enough to fill a tall screen twice, few enough to be sent every second.
 PAGE = 50
 
-# The furthest row that can be paged to; who looks for something further away searches for it.
+# The last row that can be paged to; people search for what is further away.
 MAX_ROW = 10_000
 
-_MAX_TEXT = 255  # of a search, a name, an id: what a channel's name may be long
-_SORTS = ("newest", "oldest", "queue", "silent", "round_trip", "user")
-_ORDERS = ("sessions", "name")
-
-
-class Unclear(ValueError):
-    """It cannot be understood; the message says what is wrong."""
+# A search, a name or an id: as long as the name of a channel may be.
+_Text = Annotated[str, MaxLength(255)]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a console looks at: one of two lists with its search, order and page; one session, one channel, or none."""
+    """What a console shows: one page of one list, and the session and the channel that are open."""
 
-    list: str = "sessions"
-    search: str = ""
-    channel: str = ""  # only the sessions of this one
-    sort: str = "newest"
-    order: str = "sessions"  # of the channels
-    own: bool = False  # each user's channels, too
-    page: int = 0
-    open_session: str = ""
-    open_channel: str = ""
+    list: Literal["sessions", "channels"] = "sessions"
+    search: _Text = ""
+    channel: _Text = ""  # only the sessions in this one
+    sort: Literal["newest", "oldest", "queue", "silent", "round_trip", "user"] = "newest"
+    order: Literal["sessions", "name"] = "sessions"  # of the channels
+    own: bool = False  # list each user's own channel too
+    page: Annotated[int, Range(0, MAX_ROW // PAGE)] = 0
+    open_session: _Text = ""
+    open_channel: _Text = ""
+
+
+# The answer to an action carries its number. A field that an action needs may be missing here: that
+# is answered as any other failure, and does not end the connection.
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """What a console wants done; ``number`` is what its answer goes by."""
+class DisconnectAction:
+    """Close a session, or all sessions of a user."""
 
-    name: str
+    name: ClassVar = "disconnect"
+
     number: int
-    fields: dict[str, Any]
+    session: _Text = ""
+    user: _Text = ""
 
 
-_ACTIONS: dict[str, dict[str, type]] = {
-    "disconnect": {"session": str, "user": str},
-    "publish": {"channel": str, "data": str, "json": bool},
-    "drain": {"over": float},
+@dataclass(frozen=True, slots=True)
+class PublishAction:
+    """Publish text, or the JSON that it holds, to a channel."""
+
+    name: ClassVar = "publish"
+
+    number: int
+    channel: _Text | None = None
+    data: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAction:
+    """Drain this process over so many seconds."""
+
+    name: ClassVar = "drain"
+
+    number: int
+    over: float | None = None
+
+
+Action = DisconnectAction | PublishAction | DrainAction
+
+_VIEW = Decoder(View, "a message")
+_ACTIONS: dict[str, Decoder[Any]] = {
+    record.name: Decoder(record) for record in (DisconnectAction, PublishAction, DrainAction)
 }
 
 
@@ -55,46 +81,16 @@ def read(text: str) -> View | Action:
     """Return what a message of the page asks for.
 
     Raises:
-        Unclear: no page of ours says that.
+        Invalid: the console's own page sends no such message.
     """
     try:
         content = orjson.loads(text)
-        if not isinstance(content, dict):
-            raise Unclear("a message must be an object")
     except orjson.JSONDecodeError:
-        raise Unclear("a message must be JSON") from None
-    return _action(content) if "do" in content else _view(content)
-
-
-def _view(content: dict[str, Any]) -> View:
-    kinds = get_type_hints(View)
-    given = {item.name: _checked(item.name, content[item.name], kinds[item.name]) for item in fields(View)
-             if item.name in content}  # fmt: skip
-    view = View(**given)
-    for name, allowed in (("list", ("sessions", "channels")), ("sort", _SORTS), ("order", _ORDERS)):
-        if getattr(view, name) not in allowed:
-            raise Unclear(f"{name} must be one of {', '.join(allowed)}")
-    if not 0 <= view.page <= MAX_ROW // PAGE:
-        raise Unclear(f"page must be 0 to {MAX_ROW // PAGE}")
-    return view
-
-
-def _action(content: dict[str, Any]) -> Action:
-    name, number = _checked("do", content["do"], str), _checked("number", content.get("number"), int)
-    if name not in _ACTIONS:
-        raise Unclear(f"do must be one of {', '.join(_ACTIONS)}")
-    known = _ACTIONS[name]
-    return Action(name, number, {key: _checked(key, content[key], known[key]) for key in known if key in content})
-
-
-def _checked(name: str, value: Any, kind: type) -> Any:
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:  # True is an int, too
-        raise Unclear(f"{name} must be {_WORDS[kind]}")
-    if isinstance(value, str) and name != "data" and len(value) > _MAX_TEXT:
-        raise Unclear(f"{name} must be at most {_MAX_TEXT} characters")
-    return value
-
-
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise Invalid("a message", "must be JSON") from None
+    if not isinstance(content, dict) or "do" not in content:
+        return _VIEW.decode(content)
+    name = content["do"]
+    if not isinstance(name, str) or name not in _ACTIONS:
+        raise Invalid("do", f"must be one of {', '.join(_ACTIONS)}")
+    action: Action = _ACTIONS[name].decode(content)
+    return action

@@ -1,4 +1,7 @@
-"""The lists and what opens behind a row, looked up in pieces: no piece holds the event loop for long."""
+"""The lists, and what opens behind a row.
+
+Sessions and channels are looked through in pieces, so that none holds the event loop for long.
+"""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +15,7 @@ import orjson
 from ... import clock
 from ...errors import BrokerError
 from ...hub.hub import Hub
-from ...messages import Publication
+from ...messages import History, Publication
 from ...names import USER_PREFIX
 from ...session import Session
 from ..session_summary import summarize
@@ -20,19 +23,31 @@ from .requests import PAGE, View
 
 T = TypeVar("T")
 
-# What is looked at before everything else gets its turn: about a millisecond's worth.
+# Items that are looked at before everything else gets its turn: about a millisecond's worth.
 _PIECE = 1000
 
-# Shown of a channel and of a session; their bounds are ours, not those of what is shown.
-_PUBLICATIONS, _CHANNELS, _TEXT = 20, 100, 1000
+# The most that is shown: publications of a channel, channels of a session, characters of a text.
+_PUBLICATIONS = 20
+_CHANNELS = 100
+_TEXT = 1000
 
-# How long a broker may take to show a channel's history, in seconds.
+# How long a broker may take to return a channel's history, in seconds.
 _PATIENCE = 2.0
 
 
-async def _page(items: Sequence[T], wanted: Callable[[T], bool], key: Callable[[T], Any] | None, page: int) -> Any:
-    """Return one page of those that are wanted, in the order of their keys or in their own, and how many there are."""
-    end, count, best = (page + 1) * PAGE, 0, list[T]()
+async def _page(
+    items: Sequence[T],
+    wanted: Callable[[T], bool],
+    key: Callable[[T], Any] | None,
+    page: int,
+) -> tuple[list[T], int]:
+    """Return one page of the items that are wanted, and how many are.
+
+    They are sorted by ``key``, or keep their order if it is None.
+    """
+    end = (page + 1) * PAGE
+    count = 0
+    best: list[T] = []
     for piece in _pieces(items):
         found = [item for item in piece if wanted(item)]
         count += len(found)
@@ -50,7 +65,7 @@ def _pieces(items: Sequence[T]) -> Iterator[list[T]]:
         yield piece
 
 
-# -- sessions ---------------------------------------------------------------------------------------------------------
+# -- sessions --------------------------------------------------------------------------------------
 
 _KEYS: dict[str, Callable[[Session], Any] | None] = {
     "newest": None,
@@ -63,21 +78,23 @@ _KEYS: dict[str, Callable[[Session], Any] | None] = {
 
 
 async def list_sessions(hub: Hub, view: View) -> dict[str, Any]:
-    """Return a page of sessions: those that a search finds, or those in a channel."""
-    sessions = list(hub.registry.members(view.channel)) if view.channel else hub.registry.sessions()
+    """Return a page of the sessions that a search finds, of all or of those in a channel."""
+    registry = hub.registry
+    sessions = list(registry.members(view.channel)) if view.channel else registry.sessions()
     if view.sort == "newest":
         sessions.reverse()
-    found, count = await _page(sessions, _finds(view.search.strip().lower()), _KEYS[view.sort], view.page)
+    wanted = _matches(view.search.strip().lower())
+    found, count = await _page(sessions, wanted, _KEYS[view.sort], view.page)
     now = clock.monotonic()
-    return {"rows": [_row(session, now) for session in found], "count": count, "of": len(hub.registry)}
+    return {"rows": [_row(session, now) for session in found], "count": count, "of": len(registry)}
 
 
-def _finds(search: str) -> Callable[[Session], bool]:
-    """Return whether a search finds a session: by a part of its user, id, address or protocol."""
+def _matches(search: str) -> Callable[[Session], bool]:
+    """Return what tells whether a session's user, id, address, protocol or transport has a text."""
     if not search:
         return lambda session: True
 
-    def find(session: Session) -> bool:
+    def match(session: Session) -> bool:
         return (
             search in session.user.lower()
             or search in session.id.lower()
@@ -86,7 +103,7 @@ def _finds(search: str) -> Callable[[Session], bool]:
             or (session.remote is not None and search in _address(session.remote))
         )
 
-    return find
+    return match
 
 
 def _address(remote: tuple[str, int] | None) -> str:
@@ -95,6 +112,7 @@ def _address(remote: tuple[str, int] | None) -> str:
 
 def _row(session: Session, now: float) -> dict[str, Any]:
     found = summarize(session, now)
+    round_trip = found.round_trip
     return {
         "id": found.id,
         "user": found.user,
@@ -103,7 +121,7 @@ def _row(session: Session, now: float) -> dict[str, Any]:
         "remote": _address(found.remote),
         "age": round(found.age, 1),
         "silent": round(found.silent, 1),
-        "round_trip": None if found.round_trip is None else round(found.round_trip * 1e3, 1),
+        "round_trip": None if round_trip is None else round(round_trip * 1e3, 1),
         "queue_bytes": found.queue_bytes,
         "queue_messages": found.queue_messages,
         "dropped": found.dropped,
@@ -112,7 +130,7 @@ def _row(session: Session, now: float) -> dict[str, Any]:
 
 
 def show_session(hub: Hub, session_id: str) -> dict[str, Any]:
-    """Return all that there is to see of one session; of one that is not here, its id."""
+    """Return what is shown of one session; of one that is not here any more, its id."""
     session = hub.registry.get(session_id)
     if session is None:
         return {"id": session_id, "gone": True}
@@ -127,21 +145,24 @@ def _text(value: Any) -> str:
     return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()[:_TEXT]
 
 
-# -- channels ---------------------------------------------------------------------------------------------------------
+# -- channels --------------------------------------------------------------------------------------
 
 
 async def list_channels(hub: Hub, view: View) -> dict[str, Any]:
-    """Return a page of the channels that have sessions here."""
-    registry, search = hub.registry, view.search.strip().lower()
+    """Return a page of the channels that have sessions in this process."""
+    registry = hub.registry
+    search = view.search.strip().lower()
 
     def wanted(name: str) -> bool:
         return (view.own or not name.startswith(USER_PREFIX)) and search in name.lower()
 
-    def most(name: str) -> Any:
+    def most_sessions_first(name: str) -> Any:
         return -len(registry.members(name)), name
 
-    found, count = await _page(registry.channels(), wanted, most if view.order == "sessions" else str, view.page)
-    return {"rows": [_channel(hub, name) for name in found], "count": count, "of": registry.channel_count}
+    key = most_sessions_first if view.order == "sessions" else str
+    found, count = await _page(registry.channels(), wanted, key, view.page)
+    rows = [_channel(hub, name) for name in found]
+    return {"rows": rows, "count": count, "of": registry.channel_count}
 
 
 def _channel(hub: Hub, name: str) -> dict[str, Any]:
@@ -154,36 +175,45 @@ def _channel(hub: Hub, name: str) -> dict[str, Any]:
 
 
 async def show_channel(hub: Hub, name: str) -> dict[str, Any]:
-    """Return all that there is to see of one channel: its last publications, or why they are not to be had."""
+    """Return what is shown of one channel: its last publications, or why they cannot be shown."""
     shown = _channel(hub, name)
     if shown["history"] is None:
         return shown
-    history = None
     try:
-        with anyio.move_on_after(_PATIENCE):
-            history = await hub.broker.history(name, _PUBLICATIONS, None, True)
+        history = await _history(hub, name)
     except BrokerError as error:
         return shown | {"error": f"the broker did not answer: {error}"}
     if history is None:
         return shown | {"error": f"the broker has not answered for {_PATIENCE:g} s"}
-    offset, epoch = history.position
     return shown | {
-        "offset": offset,
-        "epoch": epoch,
+        "offset": history.position.offset,
+        "epoch": history.position.epoch,
         "publications": [_publication(item) for item in history.publications],
     }
+
+
+async def _history(hub: Hub, name: str) -> History | None:
+    """Return the last publications of a channel, None if the broker takes too long."""
+    with anyio.move_on_after(_PATIENCE):
+        return await hub.broker.history(name, _PUBLICATIONS, None, True)
+    return None
 
 
 def _publication(publication: Publication) -> dict[str, Any]:
     payload = publication.payload
     size = len(payload.data)
-    text = f"{size} bytes" if payload.kind == "binary" else payload.data[: 4 * _TEXT].decode(errors="ignore")[:_TEXT]
+    if payload.kind == "binary":
+        text = f"{size} bytes"
+        cut = False
+    else:
+        text = payload.data[: 4 * _TEXT].decode(errors="ignore")[:_TEXT]
+        cut = len(text.encode()) < size
     return {
         "offset": publication.offset,
         "kind": payload.kind,
         "size": size,
         "text": text,
-        "cut": payload.kind != "binary" and len(text.encode()) < size,
+        "cut": cut,
         "tags": {str(name): str(tag) for name, tag in (publication.tags or {}).items()},
         "by": publication.info.user if publication.info is not None else None,
     }

@@ -12,8 +12,7 @@ import orjson
 import pytest
 
 from asgi_push import Push
-from asgi_push.endpoints.console import endpoint as serve
-from asgi_push.endpoints.console import feed
+from asgi_push.endpoints.console import endpoint, feed
 from asgi_push.endpoints.console.login import COOKIE, LIFETIME, issue
 from tests.asgi import PATIENCE, Client, Clock, Refused, Server, pushing, until
 
@@ -92,7 +91,7 @@ async def test_acts() -> None:
     """What is asked for is done and answered, each by its number; what cannot be done says why."""
     async with watched() as (push, server, console):
         alice = await server.connect("/ws/alice")
-        for number, (wish, answer) in enumerate(
+        for number, (request, answer) in enumerate(
             (
                 (
                     {"do": "publish", "channel": "#alice", "data": "{}", "json": True},
@@ -106,7 +105,7 @@ async def test_acts() -> None:
                 ({"do": "drain", "over": 0}, {"done": "Drained: 0 sessions sent away"}),
             )
         ):
-            console.send(orjson.dumps({**wish, "number": number}).decode())
+            console.send(orjson.dumps({**request, "number": number}).decode())
             given = await receive(console, "answer")
             assert given.pop("number") == number
             assert given == answer or (answer is None and "failed" in given)
@@ -117,7 +116,7 @@ async def test_acts() -> None:
 
 async def test_too_much_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A console that asks for more than can be under way is told so; it is not kept waiting."""
-    monkeypatch.setattr(serve, "_MAX_ACTIONS", 0)
+    monkeypatch.setattr(endpoint, "_MAX_ACTIONS", 0)
     async with watched() as (_, _, console):
         console.send('{"do": "drain", "number": 1, "over": 0}')
         assert await receive(console, "answer") == {"number": 1, "failed": "too much is under way"}
@@ -159,7 +158,7 @@ async def test_one_that_does_not_read() -> None:
         console.block()
         await console.blocked()
         found = server.app._paths["websocket"][0].serve.__self__._feeds[push.hub]
-        (one,) = found.watchers
+        (one,) = found.subscribers
         seen = one.seen
         await until(lambda: found._count > seen + 20)
         assert one.session.queue is not None
@@ -169,7 +168,7 @@ async def test_one_that_does_not_read() -> None:
 
 async def test_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are only so many consoles of one process; with one gone there is room again."""
-    monkeypatch.setattr(serve, "MAX_WATCHERS", 1)
+    monkeypatch.setattr(endpoint, "MAX_SUBSCRIBERS", 1)
     async with watched() as (_, server, console):
         with pytest.raises(Refused) as refused:
             await open_console(server)

@@ -11,12 +11,12 @@ import pytest
 
 from asgi_push import BrokerError, Disconnect, Push, SettingsError
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.endpoints.console import feed
-from asgi_push.endpoints.console import views as lists
-from asgi_push.endpoints.console.requests import Action, Unclear, View, read
+from asgi_push.endpoints.console import feed, views
+from asgi_push.endpoints.console.requests import DrainAction, View, read
 from asgi_push.endpoints.console.sampling import Sampler
 from asgi_push.endpoints.console.views import list_channels, list_sessions, show_channel, show_session
 from asgi_push.metrics.counters import Counters
+from asgi_push.schema import Invalid
 from asgi_push.sendqueue import SendQueue
 from tests.asgi import PATIENCE, pushing
 from tests.endpoints.console.app import make_up
@@ -64,10 +64,10 @@ async def test_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         turns += 1
         await checkpoint()
 
-    monkeypatch.setattr(lists.anyio.lowlevel, "checkpoint", count)
+    monkeypatch.setattr(views.anyio.lowlevel, "checkpoint", count)
     for key in (None, lambda item: -item):
         turns = 0
-        found, number = await lists._page(range(10_000), lambda item: item % 2 == 0, key, 0)
+        found, number = await views._page(range(10_000), lambda item: item % 2 == 0, key, 0)
         assert (len(found), number, turns) == (50, 5000, 10)
 
 
@@ -108,7 +108,7 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(MemoryBroker, "history", fail)
         assert (await show_channel(push.hub, "news"))["error"] == "the broker did not answer: gone"
         monkeypatch.setattr(MemoryBroker, "history", lambda *arguments: anyio.sleep_forever())
-        monkeypatch.setattr(lists, "_PATIENCE", 0.01)
+        monkeypatch.setattr(views, "_PATIENCE", 0.01)
         assert "has not answered" in (await show_channel(push.hub, "news"))["error"]
 
 
@@ -129,16 +129,16 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"do": "publish", "number": 1, "data": 5}', "data must be text"),
     ],
 )
-def test_unclear(text: str, wrong: str) -> None:
+def test_invalid(text: str, wrong: str) -> None:
     """What no page of ours says is refused, and why."""
-    with pytest.raises(Unclear, match=wrong):
+    with pytest.raises(Invalid, match=wrong):
         read(text)
 
 
-def test_wishes() -> None:
+def test_requests() -> None:
     """What is not said of a view is as at the start; an action has the fields that it knows."""
     assert read('{"list": "channels", "page": 3, "unknown": 1}') == View(list="channels", page=3)
-    assert read('{"do": "drain", "number": 4, "over": 5, "x": 1}') == Action("drain", 4, {"over": 5.0})
+    assert read('{"do": "drain", "number": 4, "over": 5, "x": 1}') == DrainAction(4, 5.0)
 
 
 def test_samples() -> None:
