@@ -1,4 +1,4 @@
-"""The session: the record that users see, and what may happen to it next. It decides; the hub and the carriers act."""
+"""The session: the record that users see, and its state. It decides; the hub and the transports act."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -61,12 +61,12 @@ class TrackedSubscription(Subscription):
         self.info: bytes | None = None
 
 
-class Carrier(Protocol):
+class Transport(Protocol):
     """What carries one session's messages: a WebSocket, and how it can be reached without waiting."""
 
     @property
-    def transport(self) -> str:
-        """What it is called."""
+    def name(self) -> str:
+        """The name that users see as ``session.transport``."""
         ...
 
     def write(self, frames: bytes) -> bool:
@@ -205,7 +205,6 @@ class Session:
         "_info",
         "_info_json",
         "_owner",
-        "carrier",
         "client",
         "codec",
         "connected",
@@ -216,6 +215,7 @@ class Session:
         "heartbeat",
         "id",
         "inbox",
+        "io",
         "last_seen",
         "path_params",
         "queue",
@@ -229,7 +229,7 @@ class Session:
         self,
         id: str,  # noqa: A002  # the field's own word, and the attribute's name
         user: str,
-        carrier: Carrier,
+        io: Transport,
         codec: Codec,
         owner: Owner,
         heartbeat: Heartbeat,
@@ -237,7 +237,7 @@ class Session:
     ) -> None:
         self.id = id
         self.user = user
-        self.carrier = carrier
+        self.io = io
         self.client: Client | None = None
         self.codec = codec
         self.heartbeat = heartbeat
@@ -277,7 +277,7 @@ class Session:
     @property
     def transport(self) -> str:
         """What carries it."""
-        return self.carrier.transport
+        return self.io.name
 
     @property
     def channels(self) -> list[str]:
@@ -325,14 +325,14 @@ class Session:
     def attach_queue(self, queue: SendQueue[WireMessage]) -> None:
         """From now on what is sent waits in a queue."""
         self.queue = queue
-        self.carrier.hold(True)
+        self.io.hold(True)
 
     def detach_queue(self) -> None:
         """Nothing waits any more."""
         if self.queue is not None:
             self._dropped += self.queue.dropped
             self.queue = None
-        self.carrier.hold(self.state is not State.OPEN)
+        self.io.hold(self.state is not State.OPEN)
 
     def next_deadline(self) -> float | None:
         """Return when this session next wants to be looked at, or None."""

@@ -163,7 +163,7 @@ class Fanout:
             self.undeliverable.note(session.codec.name, publication.channel)
             return True
         try:
-            if not session.carrier.write(frame):
+            if not session.io.write(frame):
                 return False
         except Exception as error:  # noqa: BLE001  # one session must not reach the publisher
             self._failed(session, error)
@@ -347,7 +347,7 @@ class Fanout:
             self._deliver_rest(session, batch, error)
             return
         try:
-            if not session.carrier.write(frames):
+            if not session.io.write(frames):
                 self.queue(session, batch.messages(session.codec))
         except Exception as error:  # noqa: BLE001  # one session must not reach another
             self._failed(session, error)

@@ -33,7 +33,7 @@ class Recipients:
             if not subscription.tracked and self.codec in (None, session.codec):
                 self.codec = session.codec
                 self.sessions.append(session)
-                self.writes.append(session.carrier.write)
+                self.writes.append(session.io.write)
                 self.newest = max(self.newest, subscription.since)
             else:
                 self.others.append(session)

@@ -129,7 +129,7 @@ class Writers:
             self.notify_capacity(session)
 
     async def _send_all(self, writer: Writer, session: Session) -> None:
-        send, now = session.carrier.send, clock.monotonic()
+        send, now = session.io.send, clock.monotonic()
         self._owner.schedule(writer, now + self._send_timeout)
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
@@ -143,12 +143,12 @@ class Writers:
                     self._owner.schedule(writer, now + self._send_timeout)
                     if session.queue is None:
                         return
-            await session.carrier.flush()
+            await session.io.flush()
             if session.queue.empty:
                 break
         if session.state is State.CLOSING and session.disconnect is not None:
-            await session.carrier.close(session.disconnect)
-            session.carrier.stop()
+            await session.io.close(session.disconnect)
+            session.io.stop()
 
     async def _next_turn(self) -> float:
         """Let all others have their turn, once for all writers, and return when it was over.

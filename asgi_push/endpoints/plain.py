@@ -26,22 +26,22 @@ async def serve_websocket(
     """Serve one WebSocket scope to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
-    carrier = WebSocketTransport(scope, send, plain.CODEC)
+    transport = WebSocketTransport(scope, send, plain.CODEC)
     heartbeat = ClientHeartbeat(push.settings.idle_timeout)
     try:
-        hub, session, channels = await admit(push, scope, path_params, carrier, plain.CODEC, heartbeat)
+        hub, session, channels = await admit(push, scope, path_params, transport, plain.CODEC, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return
     probe_peers(hub, scope)
-    if await _accept(hub, session, carrier, channels, select_subprotocol(scope)):
-        await run_session(hub, session, carrier, receive, partial(_take, hub), channels)
+    if await _accept(hub, session, transport, channels, select_subprotocol(scope)):
+        await run_session(hub, session, transport, receive, partial(_take, hub), channels)
 
 
 async def _accept(
     hub: Hub,
     session: Session,
-    carrier: WebSocketTransport,
+    transport: WebSocketTransport,
     channels: Sequence[str],
     subprotocol: str | None,
 ) -> bool:
@@ -52,10 +52,10 @@ async def _accept(
     accepted = False
     try:
         await hub.prepare(session, channels)
-        await carrier.accept(subprotocol, direct=hub.settings.direct_writes)
+        await transport.accept(subprotocol, direct=hub.settings.direct_writes)
         accepted = hub.accepting
         if not accepted:  # the shutdown began meanwhile
-            await carrier.send_close(Disconnect.SHUTDOWN)
+            await transport.send_close(Disconnect.SHUTDOWN)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     finally:

@@ -55,7 +55,7 @@ _UNREAD_TIME = 1.0
 
 
 class Hub:
-    """Keeps the sessions of this process and decides when they end; carriers tell it what came."""
+    """Keeps the sessions of this process and decides when they end; transports tell it what came."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Hub:
         """Wait for sessions that are closing, but not for ever: those that take no close frame are then dropped."""
         await self._idle()
         for session in list(self._closing):
-            session.carrier.stop(abort=True)
+            session.io.stop(abort=True)
 
     async def _idle(self) -> None:
         """Wait until no session is closing, no hook is running and all are told who left, but not for ever."""
@@ -317,12 +317,12 @@ class Hub:
 
     def send_urgent(self, session: Session, message: WireMessage) -> None:
         """Send a message ahead of whatever waits."""
-        if session.state is State.OPEN and not session.carrier.write(message.frame):
+        if session.state is State.OPEN and not session.io.write(message.frame):
             self.fanout.open_queue(session).put_urgent(message)
 
     def send_wire(self, session: Session, message: WireMessage) -> None:
         """Send a message of the session's protocol after what is queued."""
-        if session.state is State.OPEN and not session.carrier.write(message.frame):
+        if session.state is State.OPEN and not session.io.write(message.frame):
             self.fanout.queue(session, [message])
 
     def message(self, session: Session, data: str | bytes) -> None:
@@ -388,7 +388,7 @@ class Hub:
         """The peer takes nothing any more: drop the connection."""
         if self._leave(session, disconnect) and disconnect.code == Disconnect.SLOW.code:
             self._tell(session, disconnect)
-        session.carrier.stop(abort=True)
+        session.io.stop(abort=True)
 
     def ended(self, session: Session, disconnect: Disconnect) -> None:
         """The receive loop is over, whatever ended it; the last that happens to a session, and it happens once."""
@@ -439,7 +439,7 @@ class Hub:
             if (when := self._writers.check(item, now)) is not None:
                 self._timer.schedule(item, when)
         elif item.state is State.CLOSING:
-            item.carrier.stop(abort=True)
+            item.io.stop(abort=True)
         elif item.expires_at is not None and item.expires_at <= now:
             self.close(item, Disconnect.EXPIRED)
         else:

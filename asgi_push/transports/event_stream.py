@@ -36,7 +36,7 @@ class EventStreamTransport:
 
     __slots__ = ("_direct", "_headers", "_held", "_places", "_send", "_session", "hub", "interrupt")
 
-    transport = "sse"
+    name = "sse"
 
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
         self._send = send

@@ -19,7 +19,7 @@ from ..messages import Credentials
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
 from ..push import Push
-from ..session import Carrier, Session
+from ..session import Session, Transport
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
 from .refusal import Refusal, not_running, warn
 
@@ -31,7 +31,7 @@ async def admit(
     push: Push,
     scope: Scope,
     path_params: Mapping[str, Any],
-    carrier: Carrier,
+    transport: Transport,
     codec: Codec,
     heartbeat: Heartbeat,
 ) -> tuple[Hub, Session, list[str]]:
@@ -46,7 +46,7 @@ async def admit(
         raise not_running(error) from None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(push, connection)
-    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, heartbeat, clock.monotonic())
+    session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic())
     session.path_params = path_params
     session.remote = peer_address(scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.

@@ -31,7 +31,7 @@ class WebSocketTransport:
 
     __slots__ = ("_closed", "_codec", "_direct", "_over", "_quiet", "_reasons", "_send", "interrupt", "write")
 
-    transport = "websocket"
+    name = "websocket"
 
     def __init__(self, scope: Scope, send: Send, codec: Codec) -> None:
         self._send = send
@@ -130,7 +130,7 @@ async def send_nowhere(message: Message) -> None:
 async def run_session(
     hub: Hub,
     session: Session,
-    carrier: WebSocketTransport,
+    transport: WebSocketTransport,
     receive: Receive,
     take: Take,
     channels: Sequence[str] | None = None,
@@ -138,19 +138,19 @@ async def run_session(
     """Receive for an accepted session to its end; with ``channels`` it enters the registry first."""
     # A cancellation means that the server shuts down; every other end gives its own reason.
     disconnect = Disconnect.SHUTDOWN
-    carrier.attach(hub, session)
+    transport.attach(hub, session)
     try:
-        with carrier.interrupt:
+        with transport.interrupt:
             if channels is not None:
                 await hub.open(session, channels)
             disconnect = await _receive_all(hub, session, receive, take)
-        await carrier.finish(hub.settings.send_timeout)
+        await transport.finish(hub.settings.send_timeout)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)
         disconnect = Disconnect.SERVER_ERROR
     finally:
         hub.ended(session, disconnect)
-        carrier.forget()
+        transport.forget()
 
 
 async def _receive_all(hub: Hub, session: Session, receive: Receive, take: Take) -> Disconnect:

@@ -87,7 +87,7 @@ async def until_stuck(push: Push, body: bytes, user: str) -> bool:
 async def is_direct(push: Push, body: bytes, user: str) -> bool:
     """Whether a user's session is written to directly."""
     (session,) = push.sessions(user)
-    return getattr(session.carrier, "_direct", None) is not None
+    return getattr(session.io, "_direct", None) is not None
 
 
 async def result(push: Push, body: bytes, script: str) -> Any:

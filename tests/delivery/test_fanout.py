@@ -15,8 +15,8 @@ from asgi_push.delivery import fanout
 from tests.asgi import Client, nothing, pushing, serve
 
 
-class DirectCarrier:
-    """Gives a session's carrier a transport to write to, as on a server whose insides are known."""
+class DirectTransport:
+    """Gives a session's transport something to write to directly, as on a server whose insides are known."""
 
     def __init__(self, push: Push, user: str, client: Client) -> None:
         self.writes: list[bytes] = []
@@ -24,8 +24,8 @@ class DirectCarrier:
         self._client = client
         self._reader = FrameProtocol(client=True, extensions=[])
         self.held = False
-        carrier: Any = push.sessions(user)[0].carrier
-        carrier._direct, carrier.write = self, self.write
+        transport: Any = push.sessions(user)[0].io
+        transport._direct, transport.write = self, self.write
 
     def write(self, frames: bytes) -> bool:
         if self.full or self.held:
@@ -48,7 +48,7 @@ async def test_what_comes_in_one_tick_is_one_write() -> None:
     """However many publications, in however many channels: each session is written to once, all with the same bytes."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{user}") for user in "ab"]
-        carriers = [DirectCarrier(push, user, client) for user, client in zip("ab", clients, strict=True)]
+        transports = [DirectTransport(push, user, client) for user, client in zip("ab", clients, strict=True)]
         for user in "ab":
             await push.subscribe(user, "news")
         for number in range(10):
@@ -56,33 +56,33 @@ async def test_what_comes_in_one_tick_is_one_write() -> None:
         expected = [str(number) for number in range(10)]
         for client in clients:
             assert [await client.receive() for _ in range(10)] == expected
-        assert [len(carrier.writes) for carrier in carriers] == [1, 1]
-        assert carriers[0].writes[0] is carriers[1].writes[0], "joined once for each"
+        assert [len(transport.writes) for transport in transports] == [1, 1]
+        assert transports[0].writes[0] is transports[1].writes[0], "joined once for each"
 
 
 async def test_the_only_receiver_is_written_to_at_once() -> None:
     """The first publication of a tick is there when publish returns; those that follow it are joined."""
     async with pushing() as (push, server):
         client = await server.connect("/ws/alice")
-        carrier = DirectCarrier(push, "alice", client)
+        transport = DirectTransport(push, "alice", client)
         await push.send_to_user("alice", 0)
-        assert len(carrier.writes) == 1
+        assert len(transport.writes) == 1
         for number in range(1, 10):
             await push.send_to_user("alice", number)
         assert [await client.receive() for _ in range(10)] == [str(number) for number in range(10)]
-        assert len(carrier.writes) == 2
+        assert len(transport.writes) == 2
 
 
 async def test_what_waits_goes_before_what_could_be_written() -> None:
     """A transport that has room again does not let a publication overtake those that are queued."""
     async with pushing() as (push, server):
         client = await server.connect("/ws/alice")
-        carrier = DirectCarrier(push, "alice", client)
-        carrier.full = True
+        transport = DirectTransport(push, "alice", client)
+        transport.full = True
         client.block()
         await push.send_to_user("alice", "queued")
         await client.blocked()
-        carrier.full = False
+        transport.full = False
         await push.send_to_user("alice", "later")
         client.unblock()
         assert [await client.receive(), await client.receive()] == ["queued", "later"]
@@ -98,7 +98,7 @@ async def test_one_order_whichever_way_it_is_sent(steps: list[tuple[str, str]]) 
     push = Push(path="/ws/{user_id}")
     async with serve(PushMiddleware(nothing, push)) as server:
         clients = {user: await server.connect(f"/ws/{user}") for user in "ab"}
-        carriers = {user: DirectCarrier(push, user, client) for user, client in clients.items()}
+        transports = {user: DirectTransport(push, user, client) for user, client in clients.items()}
         expected: dict[str, list[str]] = {"a": [], "b": []}
         await push.subscribe("a", "channel")
         for number, (way, user) in enumerate(steps):
@@ -112,7 +112,7 @@ async def test_one_order_whichever_way_it_is_sent(steps: list[tuple[str, str]]) 
                 case "session":
                     await push.sessions(user)[0].send(number)
                 case "full" | "not full":
-                    carriers[user].full = way == "full"
+                    transports[user].full = way == "full"
                 case "block":
                     clients[user].block()
                 case "unblock":
@@ -133,24 +133,24 @@ async def test_a_run_gives_others_their_turn(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(fanout, "_STRIDE", 1)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("x")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
         clients[-1].close()
         await clients[-1].ended()
         await push.send_to_all("y")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["x", "y"]
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
 
 
 async def test_many_come_and_go() -> None:
     """A channel of many, whose members are gone through in a kept list: who is in it gets what is published."""
     async with pushing() as (push, server):
         clients = {str(number): await server.connect(f"/ws/{number}") for number in range(20)}
-        carriers = {user: DirectCarrier(push, user, client) for user, client in clients.items()}
+        transports = {user: DirectTransport(push, user, client) for user, client in clients.items()}
         told: dict[str, list[str]] = {user: [] for user in clients}
         inside: set[str] = set()
         for step in range(40):
@@ -163,16 +163,16 @@ async def test_many_come_and_go() -> None:
         for user, client in clients.items():
             assert [await client.receive() for _ in told[user]] == told[user]
             assert not client.waiting
-            assert carriers[user].writes
+            assert transports[user].writes
 
 
 async def test_what_waits_for_one_of_many_comes_first() -> None:
     """A member whose transport was full gets what is published later after what waits for it."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         for number in range(3):
-            carriers[7].full = number == 0
+            transports[7].full = number == 0
             clients[7].block()
             await push.send_to_all(number)
             assert await clients[8].receive() == str(number)
@@ -186,11 +186,11 @@ async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch
     monkeypatch.setattr(fanout, "_STRIDE", 1)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("before")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
         late = await server.connect("/ws/late")
         await push.send_to_all("after")
         assert await late.receive() == "after"
@@ -204,10 +204,10 @@ async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypa
     monkeypatch.setattr(fanout, "_STRIDE", 1)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
         await push.send_to_user("19", "second")
         assert [await clients[-1].receive(), await clients[-1].receive()] == ["first", "second"]

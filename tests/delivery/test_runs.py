@@ -13,7 +13,7 @@ from asgi_push.encoding import encode
 from asgi_push.messages import Publication
 from asgi_push.protocols import plain
 from tests.asgi import pushing, until
-from tests.delivery.test_fanout import DirectCarrier
+from tests.delivery.test_fanout import DirectTransport
 
 MANY = 20  # more than a channel needs for its members to be gone through in a kept list
 
@@ -29,7 +29,7 @@ async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:
     """Though the run that hands it out comes later."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         for number in range(MANY - 1):
             await push.subscribe(str(number), "news")
         await push.publish("news", "before")
@@ -38,7 +38,7 @@ async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:
         await push.publish("news", "after")
         assert [await clients[0].receive(), await clients[0].receive()] == ["before", "after"]
         assert await clients[-1].receive() == "after"
-        assert len(carriers[-1].writes) == 1
+        assert len(transports[-1].writes) == 1
 
 
 @pytest.mark.usefixtures("_step_by_step")
@@ -47,11 +47,11 @@ async def test_a_close_waits_for_the_run_that_has_not_come_to_its_session(verb: 
     """What was published before is sent first."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
         if verb == "disconnect":
             await push.disconnect(user=str(MANY - 1))
         else:
@@ -65,9 +65,9 @@ async def test_a_close_waits_for_the_next_run_too() -> None:
     """For what was published while one was under way."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
         (session,) = push.sessions(str(MANY - 1))
         await push.send_to_all("second")
@@ -81,14 +81,14 @@ async def test_nothing_is_queued_after_a_close() -> None:
     """A session that is closed while a run is under way gets what waits for it, and nothing more of the run."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         (session,) = push.sessions(str(MANY - 1))
-        carriers[-1].full = True
+        transports[-1].full = True
         clients[-1].block()
         await session.send("queued")
         await clients[-1].blocked()
         await push.send_to_all("first")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
         push.hub.close(session, Disconnect.FORCE)
         await push.hub.fanout.settled()
@@ -106,9 +106,9 @@ async def test_a_write_that_fails_ends_one_of_many() -> None:
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
         for number, client in enumerate(clients):
-            DirectCarrier(push, str(number), client)
-        carrier: Any = push.sessions("7")[0].carrier
-        carrier.write = broken
+            DirectTransport(push, str(number), client)
+        transport: Any = push.sessions("7")[0].io
+        transport.write = broken
         await push.send_to_all("x")
         assert (await clients[7].receive_close()).code == 1011
         for client in clients[:7] + clients[8:]:
@@ -164,11 +164,11 @@ async def test_those_who_write_at_once_let_others_have_their_turn(monkeypatch: p
     monkeypatch.setattr(fanout, "_AT_ONCE", 4)
     async with pushing() as (push, server), anyio.create_task_group() as tasks:
         clients = [await server.connect(f"/ws/{number}") for number in range(10)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         written_before: list[int] = []
 
         async def another() -> None:
-            written_before.append(sum(len(carrier.writes) for carrier in carriers))
+            written_before.append(sum(len(transport.writes) for transport in transports))
 
         tasks.start_soon(another)
         for number in range(10):
@@ -183,14 +183,14 @@ async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> 
     """Once it has left it is told nothing of the channel; the others are."""
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(4)]
-        carriers = [DirectCarrier(push, str(number), client) for number, client in enumerate(clients)]
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         for number in range(4):
             await push.subscribe(str(number), "news")
         await push.publish("news", "of the channel")
         await push.send_to_all("for all")
-        while not carriers[0].writes:
+        while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        assert not carriers[-1].writes
+        assert not transports[-1].writes
         push.hub.unsubscribe(push.sessions("3")[0], "news")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["of the channel", "for all"]
@@ -198,15 +198,15 @@ async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> 
 
 
 async def test_nothing_is_written_to_a_session_that_has_ended() -> None:
-    """Its carrier stays held when its queue is done with."""
+    """Its transport stays held when its queue is done with."""
     async with pushing() as (push, server):
         client = await server.connect("/ws/alice")
-        carrier = DirectCarrier(push, "alice", client)
+        transport = DirectTransport(push, "alice", client)
         (session,) = push.sessions()
         await session.close()
         assert (await client.receive_close()).code == Disconnect.FORCE.code
         await until(lambda: session.queue is None)
-        assert carrier.held
+        assert transport.held
 
 
 async def test_who_waits_for_room_waits_until_half_of_the_queue_is_free() -> None:

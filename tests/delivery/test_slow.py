@@ -212,13 +212,13 @@ async def test_a_failing_write_ends_its_session_only() -> None:
 
     async with pushing() as (push, server):
         first, second = await server.connect("/ws/first"), await server.connect("/ws/second")
-        carrier: Any = push.sessions("first")[0].carrier
-        carrier.write = broken
+        transport: Any = push.sessions("first")[0].io
+        transport.write = broken
         assert (await push.send_to_all("x")).receivers == 2
         assert (await first.receive_close()).code == 1011
         assert await second.receive() == "x"
-        carrier = push.sessions("second")[0].carrier
-        carrier.write = broken
+        transport = push.sessions("second")[0].io
+        transport.write = broken
         assert (await push.send_to_user("second", "x")).receivers == 1
         assert (await second.receive_close()).code == 1011
 

@@ -71,7 +71,7 @@ PUBLIC = {
     "Session": {"id", "user", "channels", "info", "path_params", "remote", "protocol", "connected_at", "last_seen"}
     | {"dropped", "disconnect", "send", "close"},
 }
-# of Push, for carriers
+# of Push, for transports
 INNER = {"authenticate", "authorize", "drain_at_sigterm", "end_streams_at_sigint", "hub", "run_from_thread"}
 
 

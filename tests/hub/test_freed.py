@@ -86,7 +86,7 @@ async def test_a_session_that_is_kept_keeps_no_connection() -> None:
         (session,) = kept
         client.close()
         await client.ended()
-        assert session.carrier._send is not client._send  # type: ignore[attr-defined]
+        assert session.io._send is not client._send  # type: ignore[attr-defined]
         assert (session.protocol, session.transport, session.dropped) == ("plain", "websocket", 0)
         assert await session.send("too late") is False
         await session.close(Disconnect(4000, "too late"))

@@ -42,39 +42,39 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     try:
         check_origin(push, connection)
         codec, subprotocol = _format(connection)
-        carrier = WebSocketTransport(scope, send, codec)
-        hub, session = _make_session(push, scope, carrier, codec, path_params)
-        await carrier.accept(subprotocol, direct=push.settings.direct_writes)
+        transport = WebSocketTransport(scope, send, codec)
+        hub, session = _make_session(push, scope, transport, codec, path_params)
+        await transport.accept(subprotocol, direct=push.settings.direct_writes)
         try:
             await hub.admit(session)
         except Refused as refused:
             told = refused.disconnect
             Refusal(told.code, told.reason, refused.advice).log(scope)
-            await carrier.send_close(told)
+            await transport.send_close(told)
             return
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
-        await _run(push, hub, session, carrier, connection, receive)
+        await _run(push, hub, session, transport, connection, receive)
 
 
 def _make_session(
-    push: Push, scope: Scope, carrier: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
+    push: Push, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
 ) -> tuple[Hub, Session]:
     try:
         hub, now = push.hub, clock.monotonic()
     except NotRunningError as error:
         raise not_running(error) from None
-    session = Session(secrets.token_urlsafe(12), "", carrier, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
+    session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
     session.path_params = path_params
     session.remote = peer_address(scope)
     return hub, session
 
 
 async def _run(
-    push: Push, hub: Hub, session: Session, carrier: WebSocketTransport, connection: HTTPConnection, receive: Receive
+    push: Push, hub: Hub, session: Session, transport: WebSocketTransport, connection: HTTPConnection, receive: Receive
 ) -> None:
     client = SdkClient(Context(push, session, connection))
     session.client = client
@@ -87,7 +87,7 @@ async def _run(
             return ()
         return client.take(session, data)
 
-    await run_session(hub, session, carrier, receive, take)
+    await run_session(hub, session, transport, receive, take)
 
 
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:

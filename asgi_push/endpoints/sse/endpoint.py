@@ -38,19 +38,19 @@ async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, p
     """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
     connection = HTTPConnection(scope)
     last_id, cors = _last_id(connection), cors_headers(push.settings.allowed_origins, connection)
-    carrier = EventStreamTransport(send, {**_HEADERS, **cors})
+    transport = EventStreamTransport(send, {**_HEADERS, **cors})
     try:
         check_site(push.settings.allowed_origins, connection)
         if (answer := _at_once(scope["method"], last_id, cors)) is not None:
             await _answer(answer, scope, receive, send)
             return
-        hub, session, channels = await _let_in(push, scope, carrier)
+        hub, session, channels = await _let_in(push, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
         await _answer(_refused(refusal, connection, cors), scope, receive, send)
         return
     push.end_streams_at_sigint()
-    await _run(hub, session, carrier, receive, channels, LastEventId(last_id, push.settings.max_channels))
+    await _run(hub, session, transport, receive, channels, LastEventId(last_id, push.settings.max_channels))
 
 
 def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -67,7 +67,7 @@ def _last_id(connection: HTTPConnection) -> str:
     return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
 
 
-async def _let_in(push: Push, scope: Scope, carrier: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
+async def _let_in(push: Push, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
     """Return the session that a request may have, and its channels; or raise Refusal.
 
     A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
@@ -75,7 +75,7 @@ async def _let_in(push: Push, scope: Scope, carrier: EventStreamTransport) -> tu
     interval, now = push.settings.ping_interval, clock.monotonic()
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
-    hub, session, channels = await admit(push, scope, {}, carrier, CODEC, heartbeat)
+    hub, session, channels = await admit(push, scope, {}, transport, CODEC, heartbeat)
     asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
     if any(channel and channel not in channels for channel in asked):
         hub.release(session)
@@ -109,18 +109,23 @@ async def _answer(response: Response, scope: Scope, receive: Receive, send: Send
 
 
 async def _run(
-    hub: Hub, session: Session, carrier: EventStreamTransport, receive: Receive, channels: list[str], last: LastEventId
+    hub: Hub,
+    session: Session,
+    transport: EventStreamTransport,
+    receive: Receive,
+    channels: list[str],
+    last: LastEventId,
 ) -> None:
     """Wait for the end of a session, which nothing comes from but that."""
     # A cancellation means that the server shuts down; every other end gives its own reason.
     disconnect = Disconnect.SHUTDOWN
     client = session.client = EventClient(hub, session, last)
-    carrier.attach(hub, session)
+    transport.attach(hub, session)
     try:
         hub.enter(session)
         hub.call(session, client.open, channels)
         hub.call(session, hub.connected(session), always=True)
-        with carrier.interrupt:
+        with transport.interrupt:
             while (await receive())["type"] != "http.disconnect":
                 pass
             disconnect = Disconnect.CONNECTION_LOST
@@ -129,4 +134,4 @@ async def _run(
         disconnect = Disconnect.SERVER_ERROR
     finally:
         hub.ended(session, disconnect)
-        carrier.forget()
+        transport.forget()

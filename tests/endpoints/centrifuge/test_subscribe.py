@@ -9,7 +9,7 @@ import pytest
 
 from asgi_push import BrokerError
 from asgi_push.delivery import batch
-from tests.delivery.test_fanout import DirectCarrier
+from tests.delivery.test_fanout import DirectTransport
 from tests.endpoints.centrifuge.peers import house
 
 
@@ -18,13 +18,13 @@ async def test_the_only_receiver_keeps_its_position() -> None:
     async with house(authenticate=lambda _: "ann") as home:
         peer = await home.peer()
         assert "subscribe" in await peer.ask("subscribe", channel="a")
-        carrier = DirectCarrier(home.push, "ann", peer.client)
+        transport = DirectTransport(home.push, "ann", peer.client)
         for number in range(3):
             await home.push.publish("a", number)
             await home.push.hub.fanout.settled()
         offsets = [(await peer.hear())["push"]["pub"]["offset"] for _ in range(3)]
         assert offsets == [1, 2, 3]
-        assert len(carrier.writes) == 3
+        assert len(transport.writes) == 3
 
 
 async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def state(request: Request) -> JSONResponse:
 
 
 def _direct(session: Session) -> bool:
-    return getattr(session.carrier, "_direct", None) is not None
+    return getattr(session.io, "_direct", None) is not None
 
 
 async def page(request: Request) -> HTMLResponse:

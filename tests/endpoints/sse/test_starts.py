@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_push.protocols.sse import LastEventId
-from asgi_push.transports import event_stream as carrier
+from asgi_push.transports import event_stream
 from tests.endpoints.sse.test_streams import begin, open_stream, streaming
 
 IDS = re.compile(rb"^id: (.*)$", re.MULTILINE)
@@ -52,7 +52,7 @@ class Direct:
 async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """A publication that comes while the start waits for the peer comes after it."""
     direct: Any = Direct()
-    monkeypatch.setattr(carrier, "recognise_stream", lambda send: direct)
+    monkeypatch.setattr(event_stream, "recognise_stream", lambda send: direct)
     async with streaming(everybody=False) as (push, server):
         stream = await begin(server, "channels=news,other")
         stream.client.block()
