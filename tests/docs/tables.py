@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from asgi_push import Disconnect, Settings
 from asgi_push.cli import main
-from asgi_push.endpoints.api.fields import BATCH, FIELDS
+from asgi_push.endpoints.api.fields import FIELDS, BatchFields
 from asgi_push.protocols import plain
 from tests.benchmarks import page
 from tests.docs import docstrings
@@ -41,15 +43,21 @@ def close_codes() -> Iterator[tuple[str, ...]]:
 
 def methods() -> Iterator[tuple[str, ...]]:
     yield "Method", "Fields"
-    for method, fields in (FIELDS | {"batch": BATCH}).items():
-        yield f"`{method}`", ", ".join(f"`{name}{_of(kind)}`" for name, kind in fields.items())
+    for method, record in (FIELDS | {"batch": BatchFields}).items():
+        kinds = get_type_hints(record)
+        shown = (f"`{item.name}{_of(kinds[item.name])}`" for item in dataclasses.fields(record))
+        yield f"`{method}`", ", ".join(shown)
 
 
-def _of(kind: object) -> str:
+def _of(kind: Any) -> str:
     """What follows the name of a field that is more than one value."""
-    if isinstance(kind, list):
+    if isinstance(kind, UnionType):  # a record or None
+        kind = get_args(kind)[0]
+    if get_origin(kind) is tuple:
         return "[]"
-    return f"{{{', '.join('...' if name is str else str(name) for name in kind)}}}" if isinstance(kind, dict) else ""
+    if get_origin(kind) is Mapping:
+        return "{...}"
+    return f"{{{', '.join(item.name for item in dataclasses.fields(kind))}}}" if dataclasses.is_dataclass(kind) else ""
 
 
 TABLES: dict[Path, Callable[[], Iterator[tuple[str, ...]]]] = {

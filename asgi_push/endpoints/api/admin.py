@@ -1,4 +1,4 @@
-"""What operators do over HTTP: they look at this process, drain it, and act on users' sessions."""
+"""What operators do over HTTP: look at this process, drain it, and act on users' sessions."""
 
 import os
 import socket
@@ -18,55 +18,83 @@ from ...push import Push, checked_over
 from ...session import Session
 from ..package_version import package_version
 from ..session_summary import summarize
+from .fields import (
+    DisconnectFields,
+    DrainFields,
+    InfoFields,
+    RefreshFields,
+    SessionsFields,
+    SubscribeFields,
+    Target,
+    UnsubscribeFields,
+)
 
-Fields = Mapping[str, Any]
+Result = Mapping[str, Any]
 
-# How many sessions one answer tells of: what is asked for, else the first; never more than the second.
-_SOME, _MOST = 100, 10_000
+# Sessions in one answer: how many without a limit, and the largest limit.
+_DEFAULT_LIMIT = 100
+_MAX_LIMIT = 10_000
+
+# How long a drain takes where neither the request nor drain_timeout says so, in seconds.
+_DEFAULT_OVER = 10.0
 
 
-async def subscribe(push: Push, fields: Fields) -> Fields:
-    """Put a user's sessions, or one of them, into a channel."""
-    data, channel = fields["data"], check_own_channel(fields["channel"])
+# -- sessions of a user, in whichever process; a user without sessions is no error -----------------
+
+
+async def subscribe(push: Push, fields: SubscribeFields) -> Result:
+    """Subscribe a user's sessions, or one of them, to a channel."""
+    channel = check_own_channel(fields.channel)
+    data = fields.data
     if data is not None:
-        payload = push.hub.encode(data)  # here is who can be told that it is too large
+        payload = push.hub.encode(data)  # data that is too large is refused now
         if payload.kind == "json":
-            data = orjson.Fragment(payload.data)  # what carries it is one level more than orjson may write
-    return await _command(push, "subscribe", fields, channel=channel, data=data, since=fields["recover_since"])
+            # Inside the command it is one level deeper, which may be more than orjson writes.
+            data = orjson.Fragment(payload.data)
+    since = fields.recover_since
+    return await _command(push, "subscribe", fields, channel=channel, data=data, since=since)
 
 
-async def unsubscribe(push: Push, fields: Fields) -> Fields:
-    """Take a user's sessions, or one of them, out of a channel."""
-    return await _command(push, "unsubscribe", fields, channel=check_own_channel(fields["channel"]))
+async def unsubscribe(push: Push, fields: UnsubscribeFields) -> Result:
+    """Unsubscribe a user's sessions, or one of them, from a channel."""
+    channel = check_own_channel(fields.channel)
+    return await _command(push, "unsubscribe", fields, channel=channel)
 
 
-async def disconnect(push: Push, fields: Fields) -> Fields:
-    """Close a user's sessions, or one of them, but for those on the whitelist."""
-    custom = fields["disconnect"]
-    reason = Disconnect(custom["code"], custom["reason"]).checked() if custom is not None else Disconnect.FORCE
-    return await _command(push, "disconnect", fields, code=reason.code, reason=reason.reason, keep=fields["whitelist"])
+async def disconnect(push: Push, fields: DisconnectFields) -> Result:
+    """Close a user's sessions, or one of them, except for those on the whitelist."""
+    given = fields.disconnect
+    why = Disconnect.FORCE if given is None else Disconnect(given.code, given.reason).checked()
+    keep = [session_id or "" for session_id in fields.whitelist]
+    return await _command(push, "disconnect", fields, code=why.code, reason=why.reason, keep=keep)
 
 
-async def refresh(push: Push, fields: Fields) -> Fields:
-    """Have a user's sessions, or one of them, end at a Unix time in seconds, now, or never."""
-    at = 0 if fields["expired"] else fields["expire_at"] or None
+async def refresh(push: Push, fields: RefreshFields) -> Result:
+    """Set when a user's sessions, or one of them, expire: now, at a Unix time, or never."""
+    at = 0 if fields.expired else fields.expire_at or None
     return await _command(push, "expire", fields, at=at)
 
 
-async def _command(push: Push, verb: Verb, fields: Fields, **arguments: Any) -> Fields:
-    one = fields["client"] or fields["session"] or None
-    message = encode_command(verb, user=check_user(fields["user"]), session=one, **arguments)
+async def _command(push: Push, verb: Verb, target: Target, **arguments: Any) -> Result:
+    user = check_user(target.user)
+    session = target.client or target.session or None
+    message = encode_command(verb, user=user, session=session, **arguments)
     await push.hub.broker.command(message)
     return {}
 
 
-async def info(push: Push, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say how much is going on in this process; counted in a thread, as it takes long."""
-    return {"nodes": [await push.hub.threads.lookups.run(_node, push.hub)]}
+# -- this process; in a thread whatever takes longer than the event loop may be held ---------------
+
+
+async def info(push: Push, fields: InfoFields) -> Result:
+    """Return how many sessions, users and channels this process has."""
+    hub = push.hub
+    return {"nodes": [await hub.threads.lookups.run(_node, hub)]}
 
 
 def _node(hub: Hub) -> dict[str, Any]:
-    sessions, channels = hub.registry.sessions(), hub.registry.channels()
+    sessions = hub.registry.sessions()
+    channels = hub.registry.channels()
     return {
         "uid": hub.id,
         "name": f"{socket.gethostname()}_{os.getpid()}",
@@ -79,21 +107,22 @@ def _node(hub: Hub) -> dict[str, Any]:
     }
 
 
-async def sessions(push: Push, fields: Fields) -> Fields:
-    """Tell of the sessions of this process, the oldest first: all, a user's, a channel's, or those in both."""
-    if not 0 <= fields["limit"] <= _MOST:
-        raise ValueError(f"limit: must be from 0 to {_MOST}")
-    channel = check_channel(fields["channel"]) if fields["channel"] else None
-    # In a thread: with very many of them that takes longer than the event loop may be held.
-    found = await push.hub.threads.lookups.run(
-        _sessions, push, fields["user"] or None, channel, fields["limit"] or _SOME
-    )
-    return cast(Fields, found)
+async def sessions(push: Push, fields: SessionsFields) -> Result:
+    """Return the sessions of this process, the oldest first: all, a user's, or a channel's."""
+    if not 0 <= fields.limit <= _MAX_LIMIT:
+        raise ValueError(f"limit: must be from 0 to {_MAX_LIMIT}")
+    user = fields.user or None
+    channel = check_channel(fields.channel) if fields.channel else None
+    limit = fields.limit or _DEFAULT_LIMIT
+    found = await push.hub.threads.lookups.run(_sessions, push, user, channel, limit)
+    return cast(Result, found)
 
 
-def _sessions(push: Push, user: str | None, channel: str | None, limit: int) -> Fields:
-    found, now = push.sessions(user, channel), clock.monotonic()
-    return {"sessions": [_session(session, now) for session in found[:limit]], "num_clients": len(found)}
+def _sessions(push: Push, user: str | None, channel: str | None, limit: int) -> Result:
+    found = push.sessions(user, channel)
+    now = clock.monotonic()
+    shown = [_session(session, now) for session in found[:limit]]
+    return {"sessions": shown, "num_clients": len(found)}
 
 
 def _session(session: Session, now: float) -> dict[str, Any]:
@@ -112,18 +141,24 @@ def _session(session: Session, now: float) -> dict[str, Any]:
     }
 
 
-async def drain(push: Push, fields: Fields) -> Fields:
-    """Drain this process; the answer comes when that is done. It goes on if who asked for it does not wait."""
-    asked = inexact(fields["over"])
-    over = checked_over(push.settings.drain_timeout or 10.0 if asked is None else asked)
-    sessions, done = len(push.hub.registry), anyio.Event()
-    push.hub.spawn(_drain, push, over, done)
+async def drain(push: Push, fields: DrainFields) -> Result:
+    """Drain this process, and return how many sessions it had once all are closed.
+
+    The drain goes on if the client that asked for it leaves.
+    """
+    over = inexact(fields.over)
+    if over is None:
+        over = push.settings.drain_timeout or _DEFAULT_OVER
+    seconds = checked_over(over)
+    sessions = len(push.hub.registry)
+    done = anyio.Event()
+    push.hub.spawn(_drain, push, seconds, done)
     await done.wait()
     return {"num_clients": sessions}
 
 
-async def _drain(push: Push, over: float, done: anyio.Event) -> None:
+async def _drain(push: Push, seconds: float, done: anyio.Event) -> None:
     try:
-        await push.drain(over)
+        await push.drain(seconds)
     finally:
         done.set()

@@ -1,4 +1,4 @@
-"""What is done with channels over HTTP: publishing, history, presence, and which there are."""
+"""What applications do with channels over HTTP: publish, read history and presence, list them."""
 
 import base64
 import binascii
@@ -17,34 +17,47 @@ from ...push import presence_stats as count
 from ...registry import Registry
 from ...session import Session, Subscription
 from ..results import read_history, read_presence
+from .fields import BroadcastFields, ChannelName, ChannelsFields, HistoryFields, PublishFields
 from .glob import compile_glob
-from .replies import answer
+from .replies import reply
 
-Fields = Mapping[str, Any]
-
-
-async def publish(push: Push, fields: Fields) -> Fields:
-    """Publish to a channel."""
-    return await _publish(push, fields, _payload(push, fields), fields["channel"])
+Result = Mapping[str, Any]
 
 
-async def broadcast(push: Push, fields: Fields) -> Fields:
-    """Publish the same to several channels; each has its own answer, in their order."""
-    if not fields["channels"]:
+async def publish(push: Push, fields: PublishFields) -> Result:
+    """Publish to a channel; return the position of the publication."""
+    return await _publish(push, fields, _payload(push, fields), fields.channel)
+
+
+async def broadcast(push: Push, fields: BroadcastFields) -> Result:
+    """Publish the same to several channels; return a reply for each, in their order."""
+    if not fields.channels:
         raise ValueError("channels: must be one at least")
-    one = partial(_publish, push, fields, _payload(push, fields))
-    return {"responses": [await answer(push, "broadcast", partial(one, channel)) for channel in fields["channels"]]}
+    payload = _payload(push, fields)
+    responses = []
+    for channel in fields.channels:
+        call = partial(_publish, push, fields, payload, channel or "")
+        responses.append(await reply(push, "broadcast", call))
+    return {"responses": responses}
 
 
-async def _publish(push: Push, fields: Fields, payload: Payload, channel: str) -> Fields:
-    publication = Publication(check_channel(channel), payload, tags=fields["tags"] or None)
-    key = fields["idempotency_key"] or None
-    position = (await push.hub.publish(publication, key, keep=not fields["skip_history"])).position
-    return {} if position is None else sparse(offset=position.offset, epoch=position.epoch)
+async def _publish(
+    push: Push,
+    fields: PublishFields | BroadcastFields,
+    payload: Payload,
+    channel: str,
+) -> Result:
+    tags = {name: tag or "" for name, tag in fields.tags.items()}
+    publication = Publication(check_channel(channel), payload, tags=tags or None)
+    key = fields.idempotency_key or None
+    result = await push.hub.publish(publication, key, keep=not fields.skip_history)
+    if result.position is None:
+        return {}
+    return sparse(offset=result.position.offset, epoch=result.position.epoch)
 
 
-def _payload(push: Push, fields: Fields) -> Payload:
-    data: Any = _bytes(fields["b64data"]) if fields["b64data"] else fields["data"]
+def _payload(push: Push, fields: PublishFields | BroadcastFields) -> Payload:
+    data: Any = _bytes(fields.b64data) if fields.b64data else fields.data
     if data is None:
         raise ValueError("data: is missing")
     return push.hub.encode(data)
@@ -53,46 +66,55 @@ def _payload(push: Push, fields: Fields) -> Payload:
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:  # the latter where it is not ASCII
+    except (binascii.Error, ValueError) as error:  # ValueError if the text is not ASCII
         raise ValueError(f"b64data: {error}") from None
 
 
-async def presence(push: Push, fields: Fields) -> Fields:
-    """Say who is in a channel."""
-    return {"presence": await read_presence(push, check_channel(fields["channel"]))}
+async def presence(push: Push, fields: ChannelName) -> Result:
+    """Return who is in a channel."""
+    return {"presence": await read_presence(push, check_channel(fields.channel))}
 
 
-async def presence_stats(push: Push, fields: Fields) -> Fields:
-    """Say how many are in a channel."""
-    stats = count(await read_presence(push, check_channel(fields["channel"])))
+async def presence_stats(push: Push, fields: ChannelName) -> Result:
+    """Return how many sessions and users are in a channel."""
+    stats = count(await read_presence(push, check_channel(fields.channel)))
     return {"num_clients": stats.num_clients, "num_users": stats.num_users}
 
 
-async def history(push: Push, fields: Fields) -> Fields:
-    """Read a channel's history; without a limit its position alone."""
-    channel, since = check_channel(fields["channel"]), fields["since"]
-    position = since and StreamPosition(max(0, since["offset"]), since["epoch"])
-    return await read_history(push.hub, CODEC, channel, fields["limit"], position, fields["reverse"])
+async def history(push: Push, fields: HistoryFields) -> Result:
+    """Return a part of a channel's history; without a limit only its position."""
+    channel = check_channel(fields.channel)
+    since = fields.since
+    position = None if since is None else StreamPosition(max(0, since.offset), since.epoch)
+    return await read_history(push.hub, CODEC, channel, fields.limit, position, fields.reverse)
 
 
-async def history_remove(push: Push, fields: Fields) -> Fields:
-    """Forget a channel's history, not its position."""
-    channel, hub = check_channel(fields["channel"]), push.hub
+async def history_remove(push: Push, fields: ChannelName) -> Result:
+    """Remove the publications of a channel's history; its position stays."""
+    channel = check_channel(fields.channel)
+    hub = push.hub
     if hub.namespaces.stream(channel) is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     await hub.broker.remove_history(channel)
     return {}
 
 
-async def channels(push: Push, fields: Fields) -> Fields:
-    """Say which channels of this process have sessions in them, and how many.
+async def channels(push: Push, fields: ChannelsFields) -> Result:
+    """Return the channels that have sessions in this process, and how many each has."""
+    hub = push.hub
+    pattern = compile_glob(fields.pattern or "*")
+    # In a thread: with very many channels it takes longer than the event loop may be held.
+    return {"channels": await hub.threads.lookups.run(_channels, hub.registry, pattern)}
 
-    They are looked for in a thread: with very many of them that takes longer than the event loop may be held.
-    """
-    pattern = compile_glob(fields["pattern"] or "*")
-    return {"channels": await push.hub.threads.lookups.run(_channels, push.hub.registry, pattern)}
 
-
-def _channels(registry: Registry[Session, Subscription], pattern: re.Pattern[str]) -> dict[str, Any]:
-    found = {channel: len(registry.members(channel)) for channel in registry.channels() if pattern.match(channel)}
-    return {channel: {"num_clients": members} for channel, members in found.items() if members}
+def _channels(
+    registry: Registry[Session, Subscription],
+    pattern: re.Pattern[str],
+) -> dict[str, Any]:
+    found = {}
+    for channel in registry.channels():
+        if pattern.match(channel):
+            members = len(registry.members(channel))
+            if members:
+                found[channel] = {"num_clients": members}
+    return found

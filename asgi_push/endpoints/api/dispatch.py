@@ -1,4 +1,4 @@
-"""The methods, and how a request is carried out: one command, or a batch of them."""
+"""Carries out a request: one command, or a batch of them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -10,82 +10,79 @@ import orjson
 from ...protocols import exact
 from ...protocols.centrifuge import ErrorCode
 from ...push import Push
-from .admin import disconnect, drain, info, refresh, sessions, subscribe, unsubscribe
-from .channels import (
-    broadcast,
-    channels,
-    history,
-    history_remove,
-    presence,
-    presence_stats,
-    publish,
-)
-from .fields import Command, Undecodable, decode, decode_batch
-from .replies import Answer, answer, error
+from ...schema import Invalid
+from . import admin, channels
+from .fields import Command, decode, decode_batch
+from .replies import Reply, error_reply, reply
 
-# How many commands of a batch run at a time where its sender allows that.
-_PARALLEL = 32
+# Commands of a batch that run at a time where its sender allows that.
+_MAX_PARALLEL = 32
 
-_HANDLERS: dict[str, Callable[[Push, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
-    "publish": publish,
-    "broadcast": broadcast,
-    "subscribe": subscribe,
-    "unsubscribe": unsubscribe,
-    "disconnect": disconnect,
-    "refresh": refresh,
-    "presence": presence,
-    "presence_stats": presence_stats,
-    "history": history,
-    "history_remove": history_remove,
-    "channels": channels,
-    "info": info,
-    "sessions": sessions,
-    "drain": drain,
+# Takes the fields of its method, and returns the result.
+Handler = Callable[[Push, Any], Awaitable[Mapping[str, Any]]]
+
+_HANDLERS: dict[str, Handler] = {
+    "publish": channels.publish,
+    "broadcast": channels.broadcast,
+    "subscribe": admin.subscribe,
+    "unsubscribe": admin.unsubscribe,
+    "disconnect": admin.disconnect,
+    "refresh": admin.refresh,
+    "presence": channels.presence,
+    "presence_stats": channels.presence_stats,
+    "history": channels.history,
+    "history_remove": channels.history_remove,
+    "channels": channels.channels,
+    "info": admin.info,
+    "sessions": admin.sessions,
+    "drain": admin.drain,
 }
 
 
 async def carry_out(push: Push, method: str, body: bytes) -> bytes:
-    """Carry out what a body asks of one of ``METHODS``, and return the answer's.
+    """Carry out a request to one of ``METHODS``; return the body of its answer.
 
     Raises:
-        Undecodable: the body is not what the method takes, and nothing was done.
+        Invalid: the body is not what the method takes, and nothing was done.
     """
     try:
         content = exact.loads(body.decode())
     except ValueError as wrong:
-        raise Undecodable(f"the body must be JSON: {wrong}") from None
+        raise Invalid("the body", f"must be JSON: {wrong}") from None
     if method != "batch":
-        return orjson.dumps(await _command(push, (method, decode(method, content))))
+        return orjson.dumps(await _run(push, decode(method, content)))
     commands, parallel = decode_batch(content)
-    return orjson.dumps({"replies": await (_together(push, commands) if parallel else _in_turn(push, commands))})
+    run_all = _run_in_parallel if parallel else _run_in_order
+    return orjson.dumps({"replies": await run_all(push, commands)})
 
 
-async def _command(push: Push, command: Command) -> Answer:
-    method, fields = command
-    return await answer(push, method, partial(_HANDLERS[method], push, fields))
+async def _run(push: Push, command: Command) -> Reply:
+    call = partial(_HANDLERS[command.method], push, command.fields)
+    return await reply(push, command.method, call)
 
 
-async def _in_turn(push: Push, commands: Sequence[Command]) -> list[Answer]:
-    return [await _reply(push, command) for command in commands]
+async def _run_in_order(push: Push, commands: Sequence[Command]) -> list[Reply]:
+    return [await _run_of_batch(push, command) for command in commands]
 
 
-async def _together(push: Push, commands: Sequence[Command]) -> list[Answer]:
-    replies: list[Answer] = [{} for _ in commands]
+async def _run_in_parallel(push: Push, commands: Sequence[Command]) -> list[Reply]:
+    """Return the replies in the order of the commands."""
+    replies: list[Reply] = [{} for _ in commands]
     waiting = iter(enumerate(commands))
 
     async def work() -> None:
-        for place, command in waiting:
-            replies[place] = await _reply(push, command)
+        for index, command in waiting:
+            replies[index] = await _run_of_batch(push, command)
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(min(_PARALLEL, len(commands))):
+        for _ in range(min(_MAX_PARALLEL, len(commands))):
             tasks.start_soon(work)
     return replies
 
 
-async def _reply(push: Push, command: Command) -> Answer:
-    """Return the answer to one of a batch, in which a result goes by its method's name."""
-    if not command[0]:
-        return error(ErrorCode.METHOD_NOT_FOUND)
-    answered = await _command(push, command)
-    return {command[0]: answered["result"]} if "result" in answered else answered
+async def _run_of_batch(push: Push, command: Command) -> Reply:
+    """Return the reply to one command of a batch, with its result under the method's name."""
+    if not command.method:
+        return error_reply(ErrorCode.METHOD_NOT_FOUND)
+    found = await _run(push, command)
+    return {command.method: found["result"]} if "result" in found else found

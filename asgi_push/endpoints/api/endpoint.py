@@ -1,4 +1,4 @@
-"""``POST {http_path}/api/{method}``: the key, the body, and the status of all that is no command's answer."""
+"""``POST {http_path}/api/{method}``: checks the key, reads the body, and sends the answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +10,23 @@ from starlette.types import Receive, Scope, Send
 
 from ...errors import NotRunningError
 from ...push import Push
+from ...schema import Invalid
 from ..api_key import require_key
 from ..body import read_body
 from .dispatch import carry_out
-from .fields import METHODS, Undecodable
+from .fields import METHODS
 
 # The smallest limit of a body, in bytes: a thousand channels with the longest names, several times.
 _MIN_BODY = 1024 * 1024
 
 
-async def serve_api(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_api(
+    push: Push,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    path_params: Mapping[str, Any],
+) -> None:
     """Serve one HTTP scope of the API."""
     response: Response
     try:
@@ -40,13 +47,13 @@ async def _answer(push: Push, request: Request, method: str) -> bytes:
     require_key(push, request, "the API")
     try:
         push.hub  # noqa: B018  # raises where it does not run, or on another event loop
-        return await carry_out(push, method, await read_body(request, _limit(push)))
-    except Undecodable as wrong:
+        return await carry_out(push, method, await read_body(request, _max_body(push)))
+    except Invalid as wrong:
         raise HTTPException(400, str(wrong)) from None
     except NotRunningError as error:
         raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
 
 
-def _limit(push: Push) -> int:
-    """Return how many bytes a body may have: room for the largest data in base64, and for the rest."""
+def _max_body(push: Push) -> int:
+    """Return how many bytes a body may have: room for the largest data in base64, and the rest."""
     return max(_MIN_BODY, 2 * push.settings.queue_bytes)

@@ -1,102 +1,208 @@
-"""What a request says: the fields of each method, and a JSON body made into them. Pure."""
+"""The fields of each method, and a JSON body decoded into them. Pure.
+
+A field that is absent or null gets its default; fields that are not declared are ignored, as
+everywhere in this protocol.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-_POSITION = {"offset": 0, "epoch": ""}
-_PUBLICATION: dict[str, Any] = {
-    "data": None,
-    "b64data": "",
-    "skip_history": False,
-    "tags": {str: ""},
-    "idempotency_key": "",
-}
-_WHO = {"user": "", "client": "", "session": ""}  # the last two are one: this server gives a client one id, not two
+from ...schema import Decoder
 
-# The fields of each method, with what stands for a field that is not there. None: anything JSON; a list holds what its
-# item stands for; a dict of its own is an object; {str: ...} is a map. Fields that are not listed are ignored, as in
-# all of this protocol.
-FIELDS: dict[str, dict[str, Any]] = {
-    "publish": {"channel": "", **_PUBLICATION},
-    "broadcast": {"channels": [""], **_PUBLICATION},
-    "subscribe": {**_WHO, "channel": "", "data": None, "recover_since": _POSITION},
-    "unsubscribe": {**_WHO, "channel": ""},
-    "disconnect": {**_WHO, "whitelist": [""], "disconnect": {"code": 0, "reason": ""}},
-    "refresh": {**_WHO, "expired": False, "expire_at": 0},
-    "presence": {"channel": ""},
-    "presence_stats": {"channel": ""},
-    "history": {"channel": "", "limit": 0, "since": _POSITION, "reverse": False},
-    "history_remove": {"channel": ""},
-    "channels": {"pattern": ""},
-    "info": {},
-    "sessions": {"user": "", "channel": "", "limit": 0},
-    "drain": {"over": None},
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in a channel's stream."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReason:
+    """With what a session is closed."""
+
+    code: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFields:
+    """Fields of ``publish``."""
+
+    channel: str = ""
+    data: Any = None
+    b64data: str = ""
+    skip_history: bool = False
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastFields:
+    """Fields of ``broadcast``."""
+
+    channels: tuple[str | None, ...] = ()
+    data: Any = None
+    b64data: str = ""
+    skip_history: bool = False
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which sessions a method is about: all of a user's, or one of them.
+
+    ``client`` and ``session`` both are the session's id: this server gives a client only one.
+    """
+
+    user: str = ""
+    client: str = ""
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeFields(Target):
+    """Fields of ``subscribe``."""
+
+    channel: str = ""
+    data: Any = None
+    recover_since: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeFields(Target):
+    """Fields of ``unsubscribe``."""
+
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectFields(Target):
+    """Fields of ``disconnect``."""
+
+    whitelist: tuple[str | None, ...] = ()
+    disconnect: CloseReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFields(Target):
+    """Fields of ``refresh``."""
+
+    expired: bool = False
+    expire_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelName:
+    """Fields of ``presence``, ``presence_stats`` and ``history_remove``."""
+
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFields:
+    """Fields of ``history``."""
+
+    channel: str = ""
+    limit: int = 0
+    since: Position | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsFields:
+    """Fields of ``channels``."""
+
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InfoFields:
+    """``info`` has no fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsFields:
+    """Fields of ``sessions``."""
+
+    user: str = ""
+    channel: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DrainFields:
+    """Fields of ``drain``."""
+
+    over: Any = None  # a number of seconds, which may be written in any way
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFields:
+    """Fields of ``batch``."""
+
+    commands: tuple[Mapping[str, Any] | None, ...] = ()
+    parallel: bool = False
+
+
+FIELDS: dict[str, type] = {
+    "publish": PublishFields,
+    "broadcast": BroadcastFields,
+    "subscribe": SubscribeFields,
+    "unsubscribe": UnsubscribeFields,
+    "disconnect": DisconnectFields,
+    "refresh": RefreshFields,
+    "presence": ChannelName,
+    "presence_stats": ChannelName,
+    "history": HistoryFields,
+    "history_remove": ChannelName,
+    "channels": ChannelsFields,
+    "info": InfoFields,
+    "sessions": SessionsFields,
+    "drain": DrainFields,
 }
-BATCH: dict[str, Any] = {"commands": [{str: None}], "parallel": False}
 
 METHODS = frozenset({*FIELDS, "batch"})
 
+# The same fields twice: errors call the object "the body", or by its method in a batch.
+_Decoders = dict[str, Decoder[Any]]
+_BODIES: _Decoders = {name: Decoder(record) for name, record in FIELDS.items()}
+_COMMANDS: _Decoders = {name: Decoder(record, name) for name, record in FIELDS.items()}
+_BATCH = Decoder(BatchFields)
 
-class Undecodable(Exception):
-    """A body is not what its method takes; the message says where."""
+
+class Command(NamedTuple):
+    """One command of a request; ``method`` is empty if there is no such method."""
+
+    method: str
+    fields: Any
 
 
-Command = tuple[str, Mapping[str, Any]]
-
-
-def decode(method: str, content: Any) -> Mapping[str, Any]:
-    """Return every field of a method; for one that is absent or null, what stands for it.
+def decode(method: str, content: Any) -> Command:
+    """Return the command of a request to a method that is not ``batch``.
 
     Raises:
-        Undecodable: it is no object, or a field is of a wrong type.
+        Invalid: it is no object, or a field has a wrong type.
     """
-    return _fields("the body", FIELDS[method], content)
+    return Command(method, _BODIES[method].decode(content))
 
 
 def decode_batch(content: Any) -> tuple[list[Command], bool]:
-    """Return the commands of a batch, and whether they may run in parallel; the method of an unknown one is empty.
+    """Return the commands of a batch, and whether they may run in parallel.
 
     Raises:
-        Undecodable: any of them cannot be decoded.
+        Invalid: any of them cannot be decoded.
     """
-    fields = _fields("the body", BATCH, content)
-    return [_command(item) for item in fields["commands"]], fields["parallel"]
+    batch = _BATCH.decode(content)
+    return [_command(item or {}) for item in batch.commands], batch.parallel
 
 
 def _command(item: Mapping[str, Any]) -> Command:
     method = next((name for name in FIELDS if name in item), "")
-    return method, _fields(method, FIELDS[method], {} if item[method] is None else item[method]) if method else {}
-
-
-def _fields(name: str, fields: Mapping[str, Any], content: Any) -> dict[str, Any]:
-    content = _checked(name, dict, content)
-    return {key: _value(key, default, content.get(key)) for key, default in fields.items()}
-
-
-def _value(name: str, default: Any, value: Any) -> Any:
-    if value is None:
-        return _absent(default)
-    if isinstance(default, list):
-        return [_value(name, default[0], item) for item in _checked(name, list, value)]
-    if isinstance(default, dict) and str in default:
-        return {key: _value(name, default[str], item) for key, item in _checked(name, dict, value).items()}
-    if isinstance(default, dict):
-        return _fields(name, default, value)
-    return value if default is None else _checked(name, type(default), value)
-
-
-def _absent(default: Any) -> Any:
-    if isinstance(default, list):
-        return []
-    if isinstance(default, dict):
-        return {} if str in default else None
-    return default
-
-
-_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", bool: "true or false"}
-
-
-def _checked(name: str, kind: type, value: Any) -> Any:
-    if type(value) is not kind:  # True is an int, too
-        raise Undecodable(f"{name} must be {_KINDS[kind]}")
-    return value
+    if not method:
+        return Command("", None)
+    content = item[method]
+    return Command(method, _COMMANDS[method].decode({} if content is None else content))

@@ -5,18 +5,20 @@ from fnmatch import translate
 
 from ...names import MAX_CHANNEL_BYTES
 
-# What a pattern with braces may stand for: more is no question that a person asks.
+# The most alternatives of a pattern with braces; nobody writes more by hand.
 _MAX_ALTERNATIVES = 100
 
-# Braces with none inside.
+# Braces with no braces inside.
 _INNERMOST = re.compile(r"\{([^{}]*)\}")
 
 
 def compile_glob(pattern: str) -> re.Pattern[str]:
-    """Return what a whole name must match. A ``*`` is any text, however often it stands: none takes more than one look.
+    """Return the expression that whole names must match.
+
+    Each ``*`` stands for any text. However many there are, a name is matched without backtracking.
 
     Raises:
-        ValueError: it is longer than any channel's name, or has too many alternatives.
+        ValueError: the pattern is longer than any channel's name, or has too many alternatives.
     """
     if len(pattern) > MAX_CHANNEL_BYTES:
         raise ValueError(f"pattern: must be at most {MAX_CHANNEL_BYTES} characters")
@@ -24,15 +26,18 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """Return the patterns without braces that one with braces stands for."""
-    done, todo = list[str](), [pattern]
+    """Return the patterns without braces that a pattern with braces stands for."""
+    done: list[str] = []
+    todo = [pattern]
     while todo:
         item = todo.pop()
         braces = _INNERMOST.search(item)
         if braces is None:
             done.append(item)
             continue
-        todo += [item[: braces.start()] + part + item[braces.end() :] for part in braces[1].split(",")]
+        before = item[: braces.start()]
+        after = item[braces.end() :]
+        todo += [before + part + after for part in braces[1].split(",")]
         if len(done) + len(todo) > _MAX_ALTERNATIVES:
             raise ValueError(f"pattern: must stand for at most {_MAX_ALTERNATIVES} alternatives")
     return done

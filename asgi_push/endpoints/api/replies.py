@@ -1,4 +1,4 @@
-"""The answer to one command: its result, or the error that became of it."""
+"""The reply to one command: its result, or its error."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,27 +13,28 @@ from ...protocols.centrifuge.json_codec import CODEC, dumps
 from ...push import Push
 from ..results import encodable
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
-async def answer(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Answer:
-    """Return ``{"result": ...}``, ready to be encoded, or ``{"error": ...}``; raise nothing but a cancellation.
+async def reply(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Reply:
+    """Return ``{"result": ...}``, ready to be encoded, or ``{"error": ...}``.
 
-    Before each command all others get their turn: hundreds in one request must not hold the loop.
+    It raises nothing but a cancellation. Everything else gets its turn before each command:
+    hundreds of them in one request must not hold the event loop.
     """
     await anyio.lowlevel.checkpoint()
     try:
         return {"result": orjson.Fragment(_encoded(push, await call()))}
     except CommandError as failure:
-        return error(failure.error)
-    except ValueError as wrong:  # what a verb says of an argument that it cannot use
-        return error(ErrorCode.BAD_REQUEST, str(wrong))
+        return error_reply(failure.error)
+    except ValueError as wrong:  # an argument cannot be used
+        return error_reply(ErrorCode.BAD_REQUEST, str(wrong))
     except (BrokerError, NotRunningError) as failure:
         logger.warning("%s over HTTP failed: %s", name, failure)
-        return error(ErrorCode.INTERNAL)
-    except Exception:  # noqa: BLE001  # whatever it is, it is said here, and no other command is hurt
+        return error_reply(ErrorCode.INTERNAL)
+    except Exception:  # noqa: BLE001  # logged and answered here, so that other commands go on
         logger.exception("%s over HTTP failed", name)
-        return error(ErrorCode.INTERNAL)
+        return error_reply(ErrorCode.INTERNAL)
 
 
 def _encoded(push: Push, result: Mapping[str, Any]) -> bytes:
@@ -43,7 +44,7 @@ def _encoded(push: Push, result: Mapping[str, Any]) -> bytes:
         return dumps(encodable(CODEC, result, push.hub.fanout.undeliverable))
 
 
-def error(known: tuple[int, str, bool], detail: str = "") -> Answer:
-    """Return the answer that is an error, with what more there is to say."""
-    code, message, _ = known
+def error_reply(error: tuple[int, str, bool], detail: str = "") -> Reply:
+    """Return the reply with an error, and a detail after its message."""
+    code, message, _ = error
     return {"error": {"code": code, "message": f"{message}: {detail}" if detail else message}}

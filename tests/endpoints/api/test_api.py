@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import httpx
 import pytest
 from hypothesis import given
@@ -242,7 +244,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from(sorted({name for fields in FIELDS.values() for name in fields} | {"code", "reason", "offset"}))
+names = st.sampled_from(
+    sorted(
+        {item.name for record in FIELDS.values() for item in dataclasses.fields(record)} | {"code", "reason", "offset"}
+    )
+)
 bodies = st.dictionaries(names, json_values | st.just("alice") | st.just(["alice"]), max_size=6)
 
 
