@@ -15,7 +15,7 @@ from .lifespan import LifespanRun, fail_startup
 from .logs import logger
 from .push import Push
 from .routes import hidden_routes, root_path
-from .runtime.tasks import in_event_loop
+from .runtime.event_loop import in_event_loop
 from .settings import Settings
 from .transports.hypercorn import drain_at_the_end_of_hypercorn
 

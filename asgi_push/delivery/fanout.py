@@ -16,7 +16,7 @@ from ..metrics.counters import Counters, Histogram
 from ..protocols import Codec, WireMessage
 from ..registry import Registry
 from ..runtime.failures import Failures
-from ..runtime.tasks import AutoResetEvent
+from ..runtime.sync import AutoResetEvent
 from ..sendqueue import PutResult, SendQueue
 from ..session import Owner, Session, State, Subscription, TrackedSubscription
 from ..settings import Settings

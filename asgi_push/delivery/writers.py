@@ -12,7 +12,7 @@ import anyio
 from .. import clock
 from ..disconnect import Disconnect
 from ..protocols import WireMessage
-from ..runtime.tasks import current_task, ends_task
+from ..runtime.event_loop import current_task, ends_task
 from ..sendqueue import SendQueue
 from ..session import Owner, Session, State
 

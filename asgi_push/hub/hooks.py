@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..disconnect import Disconnect
+from ..runtime.event_loop import current_task, ends_task
 from ..runtime.failures import Failures
-from ..runtime.tasks import current_task, ends_task
 from ..runtime.threads import Threads
 from ..runtime.time_slice import SharedSlice
 from ..sendqueue import SendQueue

@@ -22,9 +22,9 @@ from ..metrics.counters import Counters
 from ..names import EVERYBODY, user_channel, user_of
 from ..protocols import WireMessage
 from ..registry import Registry
-from ..runtime.background import TaskRoot
 from ..runtime.failures import Failures
-from ..runtime.tasks import KeyedLock, supervise
+from ..runtime.sync import KeyedLock
+from ..runtime.tasks import TaskRoot, supervise
 from ..runtime.threads import HookThreads
 from ..runtime.timer import Timer
 from ..runtime.workers import warn_about_multiple_workers

@@ -12,8 +12,8 @@ from ..brokers import Receiver
 from ..errors import NotRunningError
 from ..hub.control import apply_control, evict
 from ..hub.hub import Hub
-from ..runtime.background import run_detached
-from ..runtime.tasks import current_task, ends_task, on_trio
+from ..runtime.event_loop import current_task, ends_task, on_trio
+from ..runtime.tasks import run_detached
 
 # How often another thread looks whether what it waits for has happened, in seconds.
 _LOOK = 0.005

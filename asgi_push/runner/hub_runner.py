@@ -17,8 +17,7 @@ from ..hub.hub import Hub
 from ..logs import begin_anew
 from ..registry import Registry
 from ..runtime import fork
-from ..runtime.sigint import Sigint
-from ..runtime.sigterm import Sigterm
+from ..runtime.signals import Sigint, Sigterm
 from ..session import Session, Subscription
 from .hub_run import Life
 

@@ -11,7 +11,7 @@ from anyio.lowlevel import current_token
 from ..errors import NotRunningError
 from ..logs import logger
 from ..runtime import fork
-from ..runtime.tasks import in_event_loop
+from ..runtime.event_loop import in_event_loop
 from .hub_runner import HubRunner
 
 Stop = partial[None]

@@ -1,1 +1,1 @@
-"""The event loop and the process: tasks, the timer, signals, forks, workers. Knows nothing of sessions."""
+"""The event loop and its process, without any knowledge of sessions."""

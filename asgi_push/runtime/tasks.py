@@ -1,87 +1,209 @@
-"""What tasks are made of on both event loops: who is cancelled and who is not, supervision, turns and signals."""
+"""Background tasks, which belong to no caller, and of which none ends another."""
 
 import asyncio
-import math
+import contextvars
 import random
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.abc import TaskGroup
 
 from .. import clock
+from ..errors import NotRunningError
 from ..logs import logger
+from .event_loop import current_task, ends_task, on_trio
+from .failures import Failures
 
-# Waits after a failure of a supervised task, in seconds: at once would spin, and nobody waits for more than 30 s.
-_FIRST_BACKOFF, _MAX_BACKOFF = 0.1, 30.0
+Work = Callable[..., Coroutine[Any, Any, None]]
 
+# The time that cancelled tasks get to end, in seconds. They get it twice: on asyncio, the second
+# cancellation gets through a shield.
+_END_TIME = 1.0
 
-def on_trio() -> bool:
-    """Whether trio runs here, and not asyncio."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
-
-
-def in_event_loop() -> bool:
-    """Whether an event loop runs in this thread."""
-    try:
-        current_token()
-    except RuntimeError:
-        return False
-    return True
+# The shortest and the longest wait after a failure of a supervised task, in seconds: without a
+# wait it would spin, and nobody waits for more than 30 s.
+_FIRST_BACKOFF = 0.1
+_MAX_BACKOFF = 30.0
 
 
-def call_soon() -> Callable[[Callable[[], None]], Any]:
-    """Return what runs a function on this event loop, and may be called by a signal's handler."""
-    if on_trio():
-        run: Callable[[Callable[[], None]], Any] = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
-        return run
-    return asyncio.get_running_loop().call_soon_threadsafe
+class TaskRoot:
+    """Starts background tasks and ends them all together.
 
+    It is not a task group, in which any task that is cancelled, or that leaves a scope open, ends
+    all the others. What a task raises here is logged and goes no further.
 
-def current_task() -> object | None:
-    """Return the task that runs here, None outside of one."""
-    if on_trio():
-        try:
-            task: object = sys.modules["trio"].lowlevel.current_task()
-        except RuntimeError:
-            return None
-        return task
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
-def being_cancelled() -> bool:
-    """Whether somebody has asked the task that runs here to end, or to leave a scope that it is in."""
-    if on_trio():
-        return bool(sys.modules["trio"].current_effective_deadline() == -math.inf)
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def ends_task(error: BaseException, task: object) -> bool:
-    """Whether ``error`` is the end of ``task``, which was running, and not the failure of something that it called.
-
-    A cancellation that nobody asked for is such a failure: whoever awaits a task that somebody else cancelled gets one.
+    Servers start and stop an application in tasks of their own choice. So the task that notices
+    the end of the event loop is one that belongs to none of them.
     """
-    if current_task() is not task:  # its event loop has ended, and what is left of it is thrown away
-        return True
-    cancelled = anyio.get_cancelled_exc_class()
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(cancelled) is not None and being_cancelled()
-    return isinstance(error, cancelled) and being_cancelled()
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+        self._jobs: set[_Job] = set()
+        self._group: TaskGroup | None = None  # on trio, where every task belongs to one
+        self._started = anyio.Event()
+        self._finished = anyio.Event()
+        self._empty = anyio.Event()
+        # None on trio, which always ends its tasks when its loop ends.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._root_task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def running(self) -> bool:
+        """Whether tasks can be started: after ``start``, before ``stop``, while the loop runs."""
+        if self._group is None or self._stopping:
+            return False
+        return self._loop is None or self._loop.is_running()
+
+    @property
+    def ending(self) -> bool:
+        """Whether all tasks have to end, by ``stop`` or because the event loop ends."""
+        cancelled = self._root_task is not None and self._root_task.cancelling() > 0
+        return not self.running or cancelled
+
+    async def start(self) -> None:
+        """Start on the event loop that runs now."""
+        self._loop = None if on_trio() else asyncio.get_running_loop()
+        self._root_task = run_detached(self._root)
+        await self._started.wait()
+
+    async def _root(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                self._started.set()
+                await anyio.sleep_forever()
+        finally:
+            self._group = None
+            self._finished.set()
+
+    def spawn(self, work: Work, *args: Any) -> None:
+        """Run ``work(*args)`` in the background; log what it raises, and count that as ``task``.
+
+        Raises:
+            NotRunningError: it was not started, it was stopped, or its event loop has ended.
+        """
+        if not self.running or self._group is None:
+            raise NotRunningError("Push is not running on this event loop")
+        job = _Job(work, args)
+        self._jobs.add(job)
+        if on_trio():
+            self._group.start_soon(self._run, job)
+        else:
+            job.task = asyncio.get_running_loop().create_task(self._run(job))
+
+    async def _run(self, job: "_Job") -> None:
+        here = current_task()
+        try:
+            with job.scope:
+                await (_run_in_nursery(self._work, job) if on_trio() else self._work(job))
+        except BaseException as error:  # noqa: BLE001  # nothing may come out of here
+            self._report(job, error, here)
+        finally:
+            self._jobs.discard(job)
+            if not self._jobs:
+                self._empty.set()
+
+    async def _work(self, job: "_Job") -> None:
+        here = current_task()
+        try:
+            await job.work(*job.args)
+        except BaseException as error:
+            if self._is_the_end(error, here):
+                raise
+            self._report(job, error, here)
+
+    def _report(self, job: "_Job", error: BaseException, here: object) -> None:
+        if not self._is_the_end(error, here):
+            name = getattr(job.work, "__qualname__", repr(job.work))
+            self._failures.report("task", error, name)
+
+    def _is_the_end(self, error: BaseException, task: object) -> bool:
+        if on_trio():  # what a job did to itself stays in its own nursery
+            return ends_task(error, task)
+        return self.ending or current_task() is not task
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for their end, but for no longer than three seconds.
+
+        A task that ignores two cancellations is logged and left behind.
+        """
+        if self._group is None:
+            return
+        self._stopping = True
+        for insist in (False, True):
+            for job in list(self._jobs):
+                job.cancel(insist=insist)
+            await self._wait_until_empty()
+        for job in self._jobs:
+            message = "%s does not end, though it was cancelled; it is left behind"
+            logger.error(message, job.work)
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+        with anyio.move_on_after(_END_TIME):
+            await self._finished.wait()
+
+    async def _wait_until_empty(self) -> None:
+        self._empty = anyio.Event()
+        if self._jobs:
+            with anyio.move_on_after(_END_TIME):
+                await self._empty.wait()
+
+
+class _Job:
+    """One background task, and the scope that cancels it."""
+
+    __slots__ = ("args", "scope", "task", "work")
+
+    def __init__(self, work: Work, args: tuple[Any, ...]) -> None:
+        self.work = work
+        self.args = args
+        self.scope = anyio.CancelScope()
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self, *, insist: bool) -> None:
+        """Cancel the scope; with ``insist`` the task too."""
+        self.scope.cancel()
+        if insist and self.task is not None:
+            self.task.cancel()
+
+
+async def _run_in_nursery(work: Work, *args: Any) -> None:
+    """Run ``work`` in a nursery of its own.
+
+    On trio, what a task leaves open is an error of the nursery that the task is in.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(work, *args)
+
+
+def run_detached(work: Callable[[], Coroutine[Any, Any, None]]) -> "asyncio.Task[None] | None":
+    """Run ``work``, which must not raise, in a task that belongs to no caller; return the task.
+
+    Keep the task until it ends, as asyncio does not. On trio it is None. The task has a fresh
+    context, so that it does not keep that of one request.
+    """
+    if on_trio():
+        trio = sys.modules["trio"]
+        trio.lowlevel.spawn_system_task(work, context=contextvars.Context())
+        return None
+    return asyncio.get_running_loop().create_task(work(), context=contextvars.Context())
 
 
 async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Callable[[], object] = lambda: None) -> None:
-    """Run a task that never ends by itself; log its failure with the cause, and start it again after a backoff.
+    """Run a task that never ends by itself, and start it again whenever it fails.
 
-    ``count`` is called at each failure.
+    Each failure is logged with its cause. The wait before the next start doubles each time.
+
+    Args:
+        name: what the log calls the task.
+        task: runs the task.
+        count: is called at each failure.
     """
-    backoff, here = _FIRST_BACKOFF, current_task()
+    backoff = _FIRST_BACKOFF
+    here = current_task()
     while True:
         began = clock.monotonic()
         try:
@@ -89,51 +211,9 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Calla
         except BaseException as error:
             if ends_task(error, here):
                 raise
-            backoff = _FIRST_BACKOFF if clock.monotonic() - began > _MAX_BACKOFF else min(backoff * 2, _MAX_BACKOFF)
+            ran_long = clock.monotonic() - began > _MAX_BACKOFF
+            backoff = _FIRST_BACKOFF if ran_long else min(backoff * 2, _MAX_BACKOFF)
             logger.exception("%s failed; starting it again in %.1f s", name, backoff)
             count()
-        await anyio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-
-
-class KeyedLock:
-    """Has callers with the same key go one after the other, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, anyio.Lock] = {}
-
-    @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
-        """Wait for one's turn; it ends with the block."""
-        lock = self._locks.setdefault(key, anyio.Lock(fast_acquire=True))
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
-
-
-class AutoResetEvent:
-    """Wakes one waiting task, now or when it comes to wait."""
-
-    __slots__ = ("_event", "_set")
-
-    def __init__(self) -> None:
-        self._event: anyio.Event | None = None
-        self._set = False
-
-    def set(self) -> None:
-        """Wake the waiter."""
-        self._set = True
-        if self._event is not None:
-            self._event.set()
-
-    async def wait(self) -> None:
-        """Return when the signal was set since the last return."""
-        if not self._set:
-            self._event = anyio.Event()
-            try:
-                await self._event.wait()
-            finally:
-                self._event = None
-        self._set = False
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+        await anyio.sleep(backoff * jitter)

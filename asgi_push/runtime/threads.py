@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from ..errors import NotRunningError
-from .tasks import call_soon
+from .event_loop import call_soon
 
 # Threads of each kind. As many as Starlette has for all endpoints that are not async; each is
 # started when it is first needed.

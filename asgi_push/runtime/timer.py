@@ -7,7 +7,7 @@ import anyio
 from .. import clock
 from ..deadlines import Deadlines
 from ..logs import logger
-from .tasks import AutoResetEvent
+from .sync import AutoResetEvent
 
 K = TypeVar("K")
 K_contra = TypeVar("K_contra", contravariant=True)

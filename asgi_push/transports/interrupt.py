@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 import anyio
 
-from ..runtime.tasks import on_trio
+from ..runtime.event_loop import on_trio
 
 
 class Interrupt(Protocol):

@@ -13,7 +13,7 @@ from asgi_push.delivery import writers
 from asgi_push.encoding import encode
 from asgi_push.messages import Publication
 from asgi_push.protocols import plain
-from asgi_push.runtime.tasks import on_trio
+from asgi_push.runtime.event_loop import on_trio
 from tests.asgi import Client, Clock, pushing, until
 
 

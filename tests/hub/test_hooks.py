@@ -13,8 +13,8 @@ import pytest
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 from asgi_push.hub import hooks, hub, intake
 from asgi_push.metrics.counters import Counters
-from asgi_push.runtime.background import TaskRoot
 from asgi_push.runtime.failures import Failures
+from asgi_push.runtime.tasks import TaskRoot
 from asgi_push.runtime.threads import Threads
 from tests.asgi import Closed, nothing, pushing, serve, until
 

@@ -14,9 +14,9 @@ import pytest
 
 from asgi_push import Disconnect, Session
 from asgi_push.metrics.counters import Counters
-from asgi_push.runtime.background import TaskRoot
+from asgi_push.runtime.event_loop import on_trio
 from asgi_push.runtime.failures import Failures
-from asgi_push.runtime.tasks import on_trio, supervise
+from asgi_push.runtime.tasks import TaskRoot, supervise
 from tests.asgi import Clock, Refused, pushing, until
 
 RAISED: dict[str, Callable[[], BaseException]] = {

@@ -13,7 +13,7 @@ import pytest
 from asgi_push import NotRunningError, Push, PushMiddleware
 from asgi_push.brokers import Receiver
 from asgi_push.brokers.memory import MemoryBroker, MemoryPresence
-from asgi_push.runtime.tasks import on_trio
+from asgi_push.runtime.event_loop import on_trio
 from tests.asgi import nothing, serve, until
 from tests.servers import Server
 
@@ -166,7 +166,7 @@ async def test_a_hook_may_stop_push() -> None:
     async with serve(PushMiddleware(nothing, push)) as server:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("asgi_push.hub.hub._SHUTDOWN_TIME", 0.05)
-            patch.setattr("asgi_push.runtime.background._END_TIME", 0.05)
+            patch.setattr("asgi_push.runtime.tasks._END_TIME", 0.05)
             client = await server.connect("/ws/alice")
             client.send("stop")
             await until(lambda: push._home._life is None)

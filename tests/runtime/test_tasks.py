@@ -1,4 +1,4 @@
-"""Background tasks: supervised, ended with their root, and woken when there is work."""
+"""Background tasks: supervised, and ended with their root."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 from asgi_push import NotRunningError
 from asgi_push.metrics.counters import Counters
 from asgi_push.runtime import tasks
-from asgi_push.runtime.background import TaskRoot
 from asgi_push.runtime.failures import Failures
-from asgi_push.runtime.tasks import AutoResetEvent, supervise
-from tests.asgi import PATIENCE, pushing, until
+from asgi_push.runtime.tasks import TaskRoot, supervise
+from tests.asgi import pushing, until
 
 
 async def test_a_failed_task_is_started_again(
@@ -100,34 +99,3 @@ async def test_background_may_be_stopped_by_another_task() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(background.stop)
     assert not background.running
-
-
-async def test_a_signal_is_kept_until_it_is_waited_for() -> None:
-    """Set before the wait or during it, it wakes the waiter once."""
-    signal, woken = AutoResetEvent(), []
-
-    async def wait() -> None:
-        while True:
-            await signal.wait()
-            woken.append(True)
-
-    signal.set()
-    signal.set()
-    async with anyio.create_task_group() as group:
-        group.start_soon(wait)
-        await anyio.wait_all_tasks_blocked()
-        assert len(woken) == 1
-        signal.set()
-        await anyio.wait_all_tasks_blocked()
-        assert len(woken) == 2
-        group.cancel_scope.cancel()
-
-
-async def test_a_signal_survives_a_wait_that_was_given_up() -> None:
-    """A waiter that is cancelled leaves the signal to the next."""
-    signal = AutoResetEvent()
-    with anyio.move_on_after(0.001):
-        await signal.wait()
-    signal.set()
-    with anyio.fail_after(PATIENCE):
-        await signal.wait()

@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 from asgi_push import Push
-from asgi_push.runtime import sigterm
-from asgi_push.runtime.sigterm import Sigterm
+from asgi_push.runtime import signals
+from asgi_push.runtime.signals import Sigterm
 from tests.asgi import PATIENCE, until
 
 came: list[int] = []
@@ -79,7 +79,7 @@ async def test_a_second_one_goes_through(monkeypatch: pytest.MonkeyPatch) -> Non
     terminate()
     await anyio.lowlevel.checkpoint()
     assert came == []
-    monkeypatch.setattr(sigterm, "_SAME", 0.0)
+    monkeypatch.setattr(signals, "_SAME_SIGNAL_TIME", 0.0)
     terminate()
     await until(lambda: came == [signal.SIGTERM])
 
