@@ -7,13 +7,14 @@ from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .core import Core
 from .endpoints.centrifuge.endpoint import serve_sdk
 from .endpoints.health import serve_health
 from .endpoints.plain import serve_websocket
 from .errors import SettingsError
 from .lifespan import LifespanRun, fail_startup
 from .logs import logger
-from .push import Push
+from .push import Push, core_of
 from .routes import hidden_routes, root_path
 from .runtime.event_loop import in_event_loop
 from .settings import Settings
@@ -31,7 +32,7 @@ _NEARLY_USER_ID = frozenset({"userid", "uid", "user", "username"})
 
 _CONSOLE = ("/console", "/console/", "/console/{name}")
 
-Serve = Callable[[Push, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
+Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
 
 # Each framework has types of its own for scopes and messages; Starlette's would refuse the others' applications.
 AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -76,6 +77,7 @@ class PushMiddleware:
         self._looked = False  # at the application's routes
         try:
             self.push = _make_push(push, path, options)
+            self._core = core_of(self.push)
             settings = self.push.settings
             plain = Path(settings.path if path is None else settings.replaced(path=path).path, serve_websocket)
             sdk = [Path(settings.centrifuge_path, serve_sdk)] if settings.centrifuge_path else []
@@ -99,7 +101,7 @@ class PushMiddleware:
                 'python -c "import secrets; print(secrets.token_urlsafe())"',
                 len(settings.api_key),
             )
-        if self.push.authenticate is not None or settings.token_secret is not None:
+        if self._core.authenticate is not None or settings.token_secret is not None:
             return
         for name in plain.convertors:
             if name != "user_id" and name.replace("_", "").lower() in _NEARLY_USER_ID:
@@ -136,15 +138,15 @@ class PushMiddleware:
             return
         if not self.push.running:
             await self.push.start()  # this server, or the application that this is mounted in, has sent no lifespan
-        self.push.drain_at_sigterm()  # not at the start, as not every server has its own handler by then
+        self._core.drain_at_sigterm()  # not at the start, as not every server has its own handler by then
         if own_paths := self._paths.get(scope["type"]):
             path = _path_below_root(scope, self._root_path)
             for own in own_paths:
                 if (path_params := own.match(path)) is not None:
-                    drain_at_the_end_of_hypercorn(self.push, send)
+                    drain_at_the_end_of_hypercorn(self._core, send)
                     # Awaited right here: every coroutine between the server and the session costs each idle session
                     # memory.
-                    await own.serve(self.push, scope, receive, send, path_params)
+                    await own.serve(self._core, scope, receive, send, path_params)
                     return
         await self.app(self._with_push(scope), receive, send)
 

@@ -1,55 +1,38 @@
 """The public object: everything that an application does with push."""
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from starlette.requests import HTTPConnection
-
 from .blocking import Blocking
-from .brokers import Broker, PresenceStore
-from .brokers.factory import make_broker
-from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
+from .core import Authenticate, Authorize, Core, presence_stats
 from .disconnect import Disconnect
 from .encoding import Encoder
-from .hub.control import encode_command
-from .hub.drain import drain
 from .hub.hooks import Hook, Hooks
-from .hub.hub import Hub
 from .jsonable import Default
 from .messages import (
     ChannelOptions,
     ClientInfo,
-    Credentials,
     History,
     PresenceStats,
-    Publication,
     PublishResult,
     StreamPosition,
 )
-from .metrics.counters import Counters
 from .names import (
     EVERYBODY,
     check_channel,
     check_own_channel,
-    check_position,
     check_several,
     check_tags,
     check_text,
     check_user,
     check_user_channel,
-    user_channel,
 )
 from .options import check_hooks, settings_in_force
-from .runner.hub_runner import HubRunner
 from .runner.loop_thread import LoopThread
 from .session import Session
 from .settings import Settings
-
-Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
-Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
 
 
 class Push:
@@ -94,7 +77,7 @@ class Push:
         default: Default | None = None,
         **settings_fields: Any,
     ) -> None:
-        self.settings = settings_in_force(settings, settings_fields)
+        in_force = settings_in_force(settings, settings_fields)
         check_hooks(
             authenticate=authenticate,
             authorize=authorize,
@@ -104,30 +87,18 @@ class Push:
             on_rpc=on_rpc,
             default=default,
         )
-        self.authenticate = authenticate
-        self.authorize = authorize
-        self._hooks = Hooks(on_connect, on_disconnect, on_message, on_rpc)
-        if default is not None and not callable(default):
-            raise ValueError(f"default: must be callable, not {default!r:.80}")
-        self._encoder = Encoder(default, self.settings.queue_bytes)
-        self._namespaces = Namespaces(self.settings, {} if namespaces is None else namespaces)
-        self._choose_broker(Counters())
-        self._home = HubRunner(self._make_hub)
-        self.blocking = Blocking(self._run_named, LoopThread(self._home))
+        self._core = Core(
+            in_force,
+            Hooks(on_connect, on_disconnect, on_message, on_rpc),
+            Namespaces(in_force, {} if namespaces is None else namespaces),
+            Encoder(default, in_force.queue_bytes),
+            authenticate=authenticate,
+            authorize=authorize,
+        )
+        self._blocking = Blocking(self._run_from_thread, LoopThread(self._core.runner))
 
-    def _choose_broker(self, counters: Counters) -> None:
-        self._broker: Broker
-        self._presence: PresenceStore
-        self._broker, self._presence = make_broker(self.settings)
-        if self.settings.metrics or self.settings.console:
-            self._broker = InstrumentedBroker(self._broker, counters)
-
-    def _make_hub(self) -> Hub:
-        # All anew at each start: what is in memory ends with the application's life, even if the event loop ended
-        # without a stop, and a connection belongs to one event loop.
-        counters = Counters()
-        self._choose_broker(counters)
-        return Hub(self.settings, self._hooks, self._broker, self._presence, self._namespaces, counters, self._encoder)
+    def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
+        return self._core.runner.run_from_thread(getattr(self, verb), *args, **kwargs)
 
     # Litestar copies what it finds in a state deeply; there must be one Push and not two.
     def __copy__(self) -> Self:
@@ -139,22 +110,27 @@ class Push:
     # -- starting and stopping --------------------------------------------------------------------------------------
 
     @property
-    def running(self) -> bool:
-        """Whether it was started and its event loop still runs."""
-        return self._home.running
+    def settings(self) -> Settings:
+        """The ``Settings`` in force."""
+        return self._core.settings
 
     @property
-    def hub(self) -> Hub:
-        """The sessions of this process, for what carries them; NotRunningError if this is not its event loop."""
-        return self._home.hub
+    def blocking(self) -> Blocking:
+        """The same verbs without ``await``, from any thread but the event loop's."""
+        return self._blocking
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and its event loop still runs."""
+        return self._core.runner.running
 
     async def start(self) -> None:
         """Start on the event loop that runs now; each start wants its ``stop``. Started before, it only counts."""
-        await self._home.start()
+        await self._core.runner.start()
 
     async def stop(self) -> None:
         """Undo one start; with the last of them all sessions are closed (1012), in a bounded time."""
-        await self._home.stop()
+        await self._core.runner.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -174,22 +150,6 @@ class Push:
     ) -> None:
         self.blocking.stop()
 
-    def drain_at_sigterm(self) -> None:
-        """For what serves requests: have a SIGTERM drain first, over ``drain_timeout``; see ``drain``.
-
-        It is asked for by that setting, and by event streams: uvicorn and granian wait for responses that are under
-        way, and one that never ends would hold up their end for ever.
-        """
-        if self.settings.drain_timeout or self.settings.sse:
-            self._home.drain_at_sigterm(self.settings.drain_timeout)
-
-    def end_streams_at_sigint(self) -> None:
-        """For what serves event streams: end them at Ctrl+C, at which uvicorn would wait for them."""
-        self._home.end_streams_at_sigint()
-
-    def _run_named(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        return self._home.run_from_thread(getattr(self, verb), *args, **kwargs)
-
     # -- sending ----------------------------------------------------------------------------------------------------
 
     async def send_to_user(self, user: str, data: Any) -> PublishResult:
@@ -206,28 +166,20 @@ class Push:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._publish(check_user_channel(user), data)
+        return await self._core.send(check_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
         """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
         channels = [check_user_channel(user) for user in check_several("users", users)]
-        return await self._home.call(self._publish_to, channels, data)
-
-    async def _publish_to(self, channels: list[str], data: Any) -> list[PublishResult]:
-        payload = self.hub.encode(data)
-        return [await self.hub.publish(Publication(channel, payload)) for channel in channels]
+        return await self._core.send_to_channels(channels, data)
 
     async def send_to_all(self, data: Any) -> PublishResult:
         """Send to everybody who is connected, anonymous or not; with the setting ``everybody`` off to nobody."""
-        return await self._publish(EVERYBODY, data)
+        return await self._core.send(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
-        return await self._home.call(self._send_to_session, check_text("session_id", session_id), data)
-
-    async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
-        session = self.hub.registry.get(session_id)
-        return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
+        return await self._core.send_to_session(session_id, data)
 
     async def publish(
         self,
@@ -262,22 +214,7 @@ class Push:
             tags = check_tags(tags)
         if idempotency_key is not None:
             idempotency_key = check_text("idempotency_key", idempotency_key)
-        return await self._publish(name, data, tags, idempotency_key)
-
-    def _publish(
-        self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
-    ) -> Awaitable[PublishResult]:
-        # No coroutine: one for each message would be a tenth of what this library adds to its cost.
-        hub = self._home.hub_here()
-        if hub is None:
-            return self._home.call(self._publish_there, channel, data, tags, idempotency_key)
-        return hub.publish(Publication(channel, hub.encode(data), 0, "", tags), idempotency_key)
-
-    async def _publish_there(
-        self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
-    ) -> PublishResult:
-        self.hub  # noqa: B018  # raises where it is not running
-        return await self._publish(channel, data, tags, idempotency_key)
+        return await self._core.send(name, data, tags, idempotency_key)
 
     async def history(
         self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
@@ -298,12 +235,7 @@ class Push:
             UnrecoverablePosition: ``since`` is of another life of the stream.
             BrokerError: the broker did not answer.
         """
-        name = check_channel(channel)
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]  # callers are not all type-checked
-            raise ValueError(f"limit: must be a whole number of at least 0, not {limit!r:.80}")
-        place = None if since is None else StreamPosition(*check_position(since))
-        self._home.require_running()
-        return await self._home.call(self._broker.history, name, limit or -1, place, reverse)
+        return await self._core.history(channel, limit, since, reverse)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
@@ -312,16 +244,7 @@ class Push:
 
         Those of other processes are not among them: ``is_online`` and ``presence`` ask all.
         """
-        if user not in (None, ""):  # an anonymous one has no sessions that belong together
-            user = check_user(user)
-        if channel is not None:
-            channel = check_channel(channel)
-        registry = self._home.registry
-        if registry is None:
-            return []
-        if user is not None:
-            return [session for session in registry.sessions_of(user) if channel is None or channel in session.channels]
-        return registry.sessions() if channel is None else list(registry.members(channel))
+        return self._core.sessions(user, channel)
 
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session, in whichever process.
@@ -332,10 +255,7 @@ class Push:
             ValueError: the user cannot be used.
             BrokerError: none is in this process, and the broker did not answer.
         """
-        return await self._home.call(self._is_online, check_user(user))
-
-    async def _is_online(self, user: str) -> bool:
-        return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(user_channel(user))
+        return await self._core.is_online(user)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in a channel, by session id, in whichever process; see ``is_online``.
@@ -344,12 +264,7 @@ class Push:
             ValueError: the channel cannot be used, or its namespace has no presence.
             BrokerError: the broker did not answer.
         """
-        return await self._home.call(self._members, check_channel(channel))
-
-    async def _members(self, channel: str) -> dict[str, ClientInfo]:
-        if not self._namespaces.options(channel).presence:
-            raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
-        return await self.hub.presence.members(channel)
+        return await self._core.presence(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
         """Return how many sessions and users are in a channel. See ``presence``."""
@@ -364,11 +279,11 @@ class Push:
             ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
             BrokerError: the broker did not take it, or a process has not carried it out in time.
         """
-        await self._command("subscribe", user=check_user(user), channel=check_own_channel(channel))
+        await self._core.command("subscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def unsubscribe(self, user: str, channel: str) -> None:
         """Take all sessions of a user out of a channel. See ``subscribe``."""
-        await self._command("unsubscribe", user=check_user(user), channel=check_own_channel(channel))
+        await self._core.command("unsubscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def disconnect(
         self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
@@ -381,15 +296,7 @@ class Push:
         Raises:
             ValueError: neither is named, or a close frame cannot carry the code or the reason.
         """
-        if user is None and session is None:
-            raise ValueError("user, session: one of them must be named")
-        if user is not None:
-            user = check_user(user)
-        if session is not None:
-            session = check_text("session", session)
-        disconnect = disconnect.checked()
-        arguments = {"user": user, "session": session, "code": disconnect.code, "reason": disconnect.reason}
-        await self._command("disconnect", **arguments)
+        await self._core.disconnect(user, session, disconnect)
 
     async def drain(self, over: float = 10.0) -> int:
         """Send the sessions of this process away before it ends, so that they do not all come back at once.
@@ -407,25 +314,9 @@ class Push:
         Raises:
             ValueError: ``over`` is no such time.
         """
-        seconds = checked_over(over)
-        self._home.require_running()
-        return await self._home.call(self._drain, seconds)
-
-    async def _drain(self, over: float) -> int:
-        return await drain(self.hub, over)
-
-    async def _command(self, verb: Any, **arguments: Any) -> None:
-        self._home.require_running()
-        await self._home.call(self._broker.command, encode_command(verb, **arguments))
+        return await self._core.drain(over)
 
 
-def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
-    """Return how many sessions and users there are among these."""
-    return PresenceStats(len(presence), len({info.user for info in presence.values()}))
-
-
-def checked_over(seconds: Any) -> float:
-    """Return how long a drain takes, in seconds, else raise ValueError."""
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
-        return float(seconds)
-    raise ValueError(f"over: must be a number of seconds of at least 0, not {seconds!r:.80}")
+def core_of(push: Push) -> Core:
+    """Return the inside of a ``Push``, for this package's own endpoints; applications need none of it."""
+    return push._core

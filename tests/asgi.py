@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware, clock
+from asgi_push.push import core_of
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
 PATIENCE = 10.0
@@ -367,7 +368,7 @@ class Clock:
     async def advance(self, push: Push, seconds: float) -> None:
         """Let so much time pass, and the hub's timer do what is due by then."""
         self.ahead += seconds
-        signal = push.hub._timer._changed
+        signal = core_of(push).hub._timer._changed
         signal.set()
         await until(lambda: signal._event is not None and not signal._set)  # it waits again
 

@@ -29,6 +29,7 @@ FLOORS = [
     {"channels"},
     {"hub"},
     {"runner"},
+    {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call
     {"transports"},  # what carries a session

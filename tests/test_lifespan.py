@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from asgi_push import BrokerError, NotRunningError, Push, PushMiddleware, SettingsError
 from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.push import core_of
 from tests.asgi import Lifespan, Refused, Server, lifespan, nothing, serve
 
 
@@ -251,7 +252,7 @@ async def test_on_another_event_loop_publishing_works_and_connecting_does_not(
             await push.send_to_all("from elsewhere")
             assert await push.is_online("nobody") is False
             with pytest.raises(NotRunningError):
-                push.hub  # noqa: B018
+                core_of(push).hub  # noqa: B018
             async with anyio.create_task_group() as tasks:
                 with pytest.raises(Refused) as caught:
                     await Server(app, tasks).connect("/ws")

@@ -20,6 +20,7 @@ from asgi_push import (
     StreamPosition,
     UnrecoverablePosition,
 )
+from asgi_push.push import core_of
 from tests.asgi import Client, Refused, Server, pushing
 
 
@@ -144,7 +145,7 @@ async def test_who_subscribes_after_a_publication_does_not_get_it(alone: bool) -
         await push.subscribe("late", "news")
         await push.publish("news", "after")
         if alone:
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
         assert [await received(push, client) for client in (early, late)] == [["before", "after"], ["after"]]
 
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from asgi_push import ChannelOptions, Push, PushMiddleware
+from asgi_push.push import core_of
 from tests.asgi import serve
 
 KEY = "shipped-7"
@@ -28,8 +29,8 @@ async def observe(push: Push) -> dict[str, Any]:
         "offset": (await push.history("news")).position.offset,
         "present": await push.presence("news"),
         "online": await push.is_online("alice"),
-        "counted": sum(push.hub.counters.connects.values()) + push.hub.counters.publications,
-        "accepting": push.hub.accepting,
+        "counted": sum(core_of(push).hub.counters.connects.values()) + core_of(push).hub.counters.publications,
+        "accepting": core_of(push).hub.accepting,
     }
     result = await push.publish("news", {"order": 7}, idempotency_key=KEY)
     assert result.position

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from .. import clock
+from ..core import Core
 from ..logs import RateLimit, printable
-from ..push import Push
 
 # Of one address: so many wrong keys at once, and one more every so many seconds.
 _TRIES, _REFILL = 5, 10.0
@@ -25,18 +25,18 @@ _ADDRESSES = 1000
 _QUIET = 1.0
 
 
-def require_key(push: Push, connection: HTTPConnection, what: str, *, schemes: tuple[str, ...] = ("apikey",)) -> None:
+def require_key(core: Core, connection: HTTPConnection, what: str, *, schemes: tuple[str, ...] = ("apikey",)) -> None:
     """Return if a request has the key, in ``X-API-Key`` or in ``Authorization`` with one of the schemes.
 
     Raises:
         HTTPException: it has none (401), or a wrong one (401, and 429 with too many of them; see ``WrongKeys``).
     """
-    key, offered = push.settings.api_key, [value for value in _offered(connection.headers, schemes) if value]
+    key, offered = core.settings.api_key, [value for value in _offered(connection.headers, schemes) if value]
     # Headers are bytes, which Starlette reads as Latin-1: a key that is not ASCII comes in UTF-8.
     if key is not None and any(is_key(value.encode("latin-1"), key) for value in offered):
         return
     for _ in offered:
-        refuse_wrong_key(push, connection, what)
+        refuse_wrong_key(core, connection, what)
     raise HTTPException(401, "the api_key is missing or wrong", {"WWW-Authenticate": schemes[-1]})
 
 
@@ -45,10 +45,10 @@ def is_key(offered: bytes, key: str) -> bool:
     return hmac.compare_digest(hashlib.sha256(offered).digest(), hashlib.sha256(key.encode()).digest())
 
 
-def refuse_wrong_key(push: Push, connection: HTTPConnection, what: str) -> None:
+def refuse_wrong_key(core: Core, connection: HTTPConnection, what: str) -> None:
     """Count and log a wrong key for something; HTTPException (429) if its address had too many."""
     address = connection.client.host if connection.client is not None else ""
-    wrong_keys = _wrong_keys.setdefault(push, WrongKeys())
+    wrong_keys = _wrong_keys.setdefault(core, WrongKeys())
     now = clock.monotonic()
     wrong_keys.quiet.log(logging.WARNING, now, "a wrong key for %s from %s", what, printable(address))
     if wait := wrong_keys.wait(address, now):
@@ -85,4 +85,4 @@ class WrongKeys:
         return wait
 
 
-_wrong_keys: WeakKeyDictionary[Push, WrongKeys] = WeakKeyDictionary()
+_wrong_keys: WeakKeyDictionary[Core, WrongKeys] = WeakKeyDictionary()

@@ -6,11 +6,11 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from ..core import Core
 from ..errors import NotRunningError
-from ..push import Push
 
 
-async def serve_health(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_health(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Answer 200, or 503 from the moment on in which the process is to end.
 
     A broker that does not do its work is told, in its own words. It is no reason for 503: all processes have the same,
@@ -19,17 +19,17 @@ async def serve_health(push: Push, scope: Scope, receive: Receive, send: Send, p
     never_kept = {"Cache-Control": "no-store"}
     if scope["method"] not in ("GET", "HEAD"):
         response = PlainTextResponse("only GET", 405, {"Allow": "GET, HEAD"})
-    elif not _serving(push):
+    elif not _serving(core):
         response = PlainTextResponse("draining", 503, never_kept | {"Retry-After": "5"})
-    elif problem := push.hub.broker.problem:
+    elif problem := core.hub.broker.problem:
         response = PlainTextResponse(f"degraded: {problem}", headers=never_kept)
     else:
         response = PlainTextResponse("ok", headers=never_kept)
     await response(scope, receive, send)
 
 
-def _serving(push: Push) -> bool:
+def _serving(core: Core) -> bool:
     try:
-        return push.hub.accepting
+        return core.hub.accepting
     except NotRunningError:
         return False

@@ -8,32 +8,32 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ..core import Core
 from ..errors import NotRunningError
 from ..metrics.exposition import expose
-from ..push import Push
 from .api_key import require_key
 
 # Prometheus says "Bearer" where it is told nothing else.
 _SCHEMES = ("apikey", "bearer")
 
 
-async def serve_metrics(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_metrics(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Serve one HTTP scope. With an ``api_key`` the reader needs it; without one, whoever gets here may read."""
     response: Response
     try:
-        response = await _answer(push, Request(scope, receive))
+        response = await _answer(core, Request(scope, receive))
     except HTTPException as refusal:
         response = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
     await response(scope, receive, send)
 
 
-async def _answer(push: Push, request: Request) -> Response:
+async def _answer(core: Core, request: Request) -> Response:
     if request.method not in ("GET", "HEAD"):
         return PlainTextResponse("only GET", 405, {"Allow": "GET, HEAD"})
-    if push.settings.api_key is not None:
-        require_key(push, request, "the metrics", schemes=_SCHEMES)
+    if core.settings.api_key is not None:
+        require_key(core, request, "the metrics", schemes=_SCHEMES)
     try:
-        numbers = await push.hub.stats.everywhere()
+        numbers = await core.hub.stats.everywhere()
     except NotRunningError as error:
         return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
     body, content_type = expose(numbers, request.headers.get("accept", ""))

@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from ..core import Core
 from ..disconnect import Disconnect
 from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub
 from ..logs import logger, printable
 from ..protocols import plain
-from ..push import Push
 from ..session import Session
 from ..transports.handshake import admit, select_subprotocol
 from ..transports.keepalive import probe_peers
@@ -21,15 +21,15 @@ from ..transports.websocket import WebSocketTransport, run_session
 
 
 async def serve_websocket(
-    push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
+    core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
 ) -> None:
     """Serve one WebSocket scope to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
     transport = WebSocketTransport(scope, send, plain.CODEC)
-    heartbeat = ClientHeartbeat(push.settings.idle_timeout)
+    heartbeat = ClientHeartbeat(core.settings.idle_timeout)
     try:
-        hub, session, channels = await admit(push, scope, path_params, transport, plain.CODEC, heartbeat)
+        hub, session, channels = await admit(core, scope, path_params, transport, plain.CODEC, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..core import Core
 from ..delivery.undeliverable import Undeliverable, loose
 from ..errors import UnrecoverablePosition
 from ..hub.hub import Hub
 from ..messages import ClientInfo, Publication, StreamPosition
 from ..protocols.centrifuge import CommandError, ErrorCode, SdkCodec
-from ..push import Push
 
 
 async def read_history(
@@ -38,15 +38,15 @@ async def read_history(
     return {"publications": publications, "offset": position.offset, "epoch": position.epoch}
 
 
-async def read_presence(push: Push, channel: str) -> Mapping[str, ClientInfo]:
+async def read_presence(core: Core, channel: str) -> Mapping[str, ClientInfo]:
     """Return who is in a channel, by session id.
 
     Raises:
         CommandError: the channel's namespace has no presence.
     """
-    if not push.hub.namespaces.options(channel).presence:
+    if not core.hub.namespaces.options(channel).presence:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
-    return await push.presence(channel)
+    return await core.presence(channel)
 
 
 def encodable(

@@ -9,11 +9,11 @@ from starlette.requests import HTTPConnection
 
 from .. import clock
 from ..auth import find_token, verify_token
+from ..core import Core
 from ..errors import AuthenticationError
 from ..hub.hooks import call_hook
 from ..messages import Credentials
 from ..names import check_channel, check_several, check_user
-from ..push import Push
 from .refusal import OTHER_CREDENTIALS, Refusal
 
 # The time that each hook has that decides about entry, in seconds: a client that waits for its
@@ -30,27 +30,27 @@ _EXPIRED = "the client must come with new ones; if they are new, see what the cl
 _IMPOSSIBLE = "correct what authenticate or the token says, or the path that the client uses"
 
 
-async def identify(push: Push, connection: HTTPConnection) -> Credentials:
+async def identify(core: Core, connection: HTTPConnection) -> Credentials:
     """Return the credentials of a connection, which it can have and which have not expired.
 
     Raises:
         Refusal: it has none and needs some, or it cannot have those that it has.
     """
     try:
-        credentials = await authenticate(push, connection)
+        credentials = await authenticate(core, connection)
     except AuthenticationError as error:
         raise Refusal(401, str(error) or "not authenticated", OTHER_CREDENTIALS) from None
     except TimeoutError:
         advice = HOOK_TOO_SLOW % "authenticate"
         raise Refusal(503, "authentication took too long", advice) from None
     except Exception as error:  # noqa: BLE001  # code of the application
-        push.hub.failures.report("hook", error, "authenticate", HOOK_FAILED)
+        core.hub.failures.report("hook", error, "authenticate", HOOK_FAILED)
         raise Refusal(500, "authentication failed") from None
-    return _checked(push, credentials, connection.path_params)
+    return _checked(core, credentials, connection.path_params)
 
 
-def _checked(push: Push, credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:
-    if not credentials.user and not anonymous_allowed(push):
+def _checked(core: Core, credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:
+    if not credentials.user and not anonymous_allowed(core):
         raise Refusal(401, "credentials are missing", _MISSING)
     left = seconds_left(credentials)
     if left is not None and not left > 0:  # NaN is over too
@@ -61,7 +61,7 @@ def _checked(push: Push, credentials: Credentials, path_params: Mapping[str, Any
         raise Refusal(403, str(error), _IMPOSSIBLE) from None
 
 
-async def authenticate(push: Push, connection: HTTPConnection) -> Credentials:
+async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
     """Return the credentials of a connection.
 
     They come from the first of these that there is: the hook ``authenticate``, the scope's user, a
@@ -73,15 +73,15 @@ async def authenticate(push: Push, connection: HTTPConnection) -> Credentials:
         TimeoutError: the hook took too long.
         Exception: whatever else the hook raised.
     """
-    if push.authenticate is not None:
+    if core.authenticate is not None:
         with anyio.fail_after(HOOK_TIME):
-            answer = await call_hook(push.hub.threads.authenticate, push.authenticate, connection)
+            answer = await call_hook(core.hub.threads.authenticate, core.authenticate, connection)
         return _as_credentials(answer)
     if (user := _scope_user(connection.scope.get("user"))) is not None:
         return Credentials(user)
-    if push.settings.token_secret is not None:
-        token = find_token(connection, push.settings.token_cookie, push.settings.token_query)
-        return Credentials() if token is None else verify_connection_token(push, token)
+    if core.settings.token_secret is not None:
+        token = find_token(connection, core.settings.token_cookie, core.settings.token_query)
+        return Credentials() if token is None else verify_connection_token(core, token)
     if "user" in connection.scope:  # an authentication middleware outside has found nobody
         return Credentials()
     # Nothing else identifies users here, so the path is believed; a warning at start-up says so.
@@ -116,21 +116,21 @@ def _scope_user(user: Any) -> str | None:
     return None
 
 
-def verify_connection_token(push: Push, token: str) -> Credentials:
+def verify_connection_token(core: Core, token: str) -> Credentials:
     """Return the credentials that a token holds.
 
     Raises:
         AuthenticationError: as ``verify_token`` does.
     """
-    settings = push.settings
+    settings = core.settings
     secret = settings.token_secret or ""
     return verify_token(token, secret, settings.token_audience, settings.token_issuer)
 
 
-def anonymous_allowed(push: Push) -> bool:
+def anonymous_allowed(core: Core) -> bool:
     """Return whether a connection without a user may come in."""
-    identified = push.authenticate is not None or push.settings.token_secret is not None
-    return push.settings.allows_anonymous(identified=identified)
+    identified = core.authenticate is not None or core.settings.token_secret is not None
+    return core.settings.allows_anonymous(identified=identified)
 
 
 def validate_credentials(credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:

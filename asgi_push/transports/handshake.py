@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, origin_allowed
+from ..core import Core
 from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
@@ -18,7 +19,6 @@ from ..hub.hub import Hub
 from ..messages import Credentials
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
-from ..push import Push
 from ..session import Session, Transport
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
 from .refusal import Refusal, not_running, warn
@@ -28,7 +28,7 @@ INFO_IS_NO_JSON = "the info of the credentials is no JSON"
 
 
 async def admit(
-    push: Push,
+    core: Core,
     scope: Scope,
     path_params: Mapping[str, Any],
     transport: Transport,
@@ -41,35 +41,35 @@ async def admit(
         Refusal: the connection may not have a session.
     """
     try:
-        hub = push.hub
+        hub = core.hub
     except NotRunningError as error:
         raise not_running(error) from None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
-    check_origin(push, connection)
+    check_origin(core, connection)
     session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic())
     session.path_params = path_params
     session.remote = peer_address(scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.
     await _reserve_place(hub, session)
     try:
-        requested = _requested_channels(push, connection)
-        credentials = await identify(push, connection)
+        requested = _requested_channels(core, connection)
+        credentials = await identify(core, connection)
         _apply_credentials(session, credentials)
         await _reserve_place(hub, session)  # again, as its user is known now
-        return hub, session, await _allowed_channels(push, session, credentials, requested)
+        return hub, session, await _allowed_channels(core, session, credentials, requested)
     except BaseException:
         hub.release(session)
         raise
 
 
-def check_origin(push: Push, connection: HTTPConnection) -> None:
+def check_origin(core: Core, connection: HTTPConnection) -> None:
     """Check that the page that opens the WebSocket may do so.
 
     Raises:
         Refusal: its origin is not allowed.
     """
     scheme = connection.scope.get("scheme", "ws")
-    if not origin_allowed(push.settings.allowed_origins, scheme, connection.headers):
+    if not origin_allowed(core.settings.allowed_origins, scheme, connection.headers):
         advice = "put %s into allowed_origins if its pages may connect"
         origin = connection.headers.get("origin", "")
         raise Refusal(403, "this origin is not allowed", advice, origin)
@@ -116,7 +116,7 @@ def _apply_credentials(session: Session, credentials: Credentials) -> None:
     session.expires_at = None if left is None else now + left
 
 
-def _requested_channels(push: Push, connection: HTTPConnection) -> list[str]:
+def _requested_channels(core: Core, connection: HTTPConnection) -> list[str]:
     """Return the channels of ``?channels=a,b``, each once.
 
     Raises:
@@ -124,7 +124,7 @@ def _requested_channels(push: Push, connection: HTTPConnection) -> list[str]:
     """
     requested = connection.query_params.get("channels", "")
     names = list(dict.fromkeys(filter(None, requested.split(","))))
-    _check_number(push, names)
+    _check_number(core, names)
     try:
         return [check_channel(name) for name in names]
     except ValueError as error:
@@ -132,14 +132,14 @@ def _requested_channels(push: Push, connection: HTTPConnection) -> list[str]:
         raise Refusal(403, str(error), advice) from None
 
 
-def _check_number(push: Push, channels: Collection[str]) -> None:
-    if len(channels) > push.settings.max_channels:
+def _check_number(core: Core, channels: Collection[str]) -> None:
+    if len(channels) > core.settings.max_channels:
         advice = "let the client ask for fewer, or raise max_channels"
-        raise Refusal(403, f"more than {push.settings.max_channels} channels", advice)
+        raise Refusal(403, f"more than {core.settings.max_channels} channels", advice)
 
 
 async def _allowed_channels(
-    push: Push, session: Session, credentials: Credentials, requested: Sequence[str]
+    core: Core, session: Session, credentials: Credentials, requested: Sequence[str]
 ) -> list[str]:
     """Return the channels of the credentials, and the requested ones that the session may have.
 
@@ -147,18 +147,18 @@ async def _allowed_channels(
         Refusal: there are more than ``max_channels``, or ``authorize`` failed or took too long.
     """
     given = dict.fromkeys(credentials.channels)
-    _check_number(push, {*given, *requested})
+    _check_number(core, {*given, *requested})
     new = [name for name in requested if name not in given]
     try:
         with anyio.fail_after(HOOK_TIME):
-            allowed = [name for name in new if await _may_subscribe(push, session, name)]
+            allowed = [name for name in new if await _may_subscribe(core, session, name)]
     except TimeoutError:
         raise Refusal(503, "authorization took too long", HOOK_TOO_SLOW % "authorize") from None
     return [*given, *allowed]
 
 
-async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
-    if channel in push.hub.own_channels(session):
+async def _may_subscribe(core: Core, session: Session, channel: str) -> bool:
+    if channel in core.hub.own_channels(session):
         return True
     if channel.startswith(USER_PREFIX):
         warn(
@@ -166,16 +166,16 @@ async def _may_subscribe(push: Push, session: Session, channel: str) -> bool:
             channel,
         )
         return False
-    if push.authorize is None:
+    if core.authorize is None:
         warn("nobody can have %s by ?channels=, as there is no authorize: give Push one", channel)
         return False
-    threads = push.hub.threads.authorize
+    threads = core.hub.threads.authorize
     try:
-        allowed = bool(await call_hook(threads, push.authorize, session, channel, "subscribe"))
+        allowed = bool(await call_hook(threads, core.authorize, session, channel, "subscribe"))
     except TimeoutError:
         raise
     except Exception as error:  # noqa: BLE001  # code of the application
-        push.hub.failures.report("hook", error, "authorize", HOOK_FAILED)
+        core.hub.failures.report("hook", error, "authorize", HOOK_FAILED)
         raise Refusal(500, "authorization failed") from None
     if not allowed:
         warn(

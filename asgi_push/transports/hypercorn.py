@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakSet
 
+from ..core import Core
 from ..errors import NotRunningError
 from ..hub.drain import drain
 from ..hub.hub import Hub
-from ..push import Push
 from .wrapped import behind
 
 _STREAMS = "hypercorn.protocol.ws_stream", "hypercorn.protocol.http_stream"
@@ -19,17 +19,17 @@ _STREAMS = "hypercorn.protocol.ws_stream", "hypercorn.protocol.http_stream"
 _watched: WeakSet[Hub] = WeakSet()
 
 
-def drain_at_the_end_of_hypercorn(push: Push, send: Any) -> None:
+def drain_at_the_end_of_hypercorn(core: Core, send: Any) -> None:
     """If it is Hypercorn that serves, have the sessions drained over ``drain_timeout`` when it ends."""
     if (ended := _ended(send)) is None:
         return
     try:
-        hub = push.hub
+        hub = core.hub
     except NotRunningError:
         return
     if hub not in _watched:
         _watched.add(hub)
-        hub.spawn(_drain, hub, ended, push.settings.drain_timeout)
+        hub.spawn(_drain, hub, ended, core.settings.drain_timeout)
 
 
 def _ended(send: Any) -> Callable[[], Awaitable[None]] | None:

@@ -22,6 +22,7 @@ from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.connection import SingleConnection
 from asgi_push.brokers.redis.health import reason, words
 from asgi_push.brokers.redis.keys import Keys
+from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import Process, publication
@@ -82,14 +83,14 @@ async def test_what_redis_refuses_is_said(redis: FaultyRedis, word: str, caplog:
         for command in begin:
             redis.do(*command.split())
         with anyio.fail_after(asgi.PATIENCE):
-            while push.hub.broker.connected:
+            while core_of(push).hub.broker.connected:
                 client = await server.connect("/connection/websocket")
                 client.send(json.dumps({"id": 1, "connect": {}}))
                 await client.receive()
                 with pytest.raises(BrokerError):
                     await push.publish("news", 2)
         await until(lambda: words in caplog.text)
-        await until(lambda: words in push.hub.broker.problem)
+        await until(lambda: words in core_of(push).hub.broker.problem)
         with pytest.raises(BrokerError, match=f"(?i){words}"):
             await push.publish("news", 2)
         assert words in await health(server.app)
@@ -98,7 +99,7 @@ async def test_what_redis_refuses_is_said(redis: FaultyRedis, word: str, caplog:
         assert of(found, "broker_outages_total", reason=word) >= 1
         for command in end:
             redis.do(*command.split())
-        await until(lambda: push.hub.broker.connected)
+        await until(lambda: core_of(push).hub.broker.connected)
         await push.publish("news", 3)
         assert await health(server.app) == "ok"
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -109,11 +110,16 @@ async def test_the_reason_is_the_current_one(redis: FaultyRedis) -> None:
     """Not that with which it began."""
     async with asgi.pushing(broker=redis.url) as (push, server):
         redis.kill()
-        await until(lambda: "does not answer" in push.hub.broker.problem)
+        await until(lambda: "does not answer" in core_of(push).hub.broker.problem)
         assert "127.0.0.1" not in await health(server.app)
         redis.start()
         redis.do("CONFIG", "SET", "maxmemory", "1")
-        await until(lambda: "maxmemory" in push.hub.broker.problem and "does not answer" not in push.hub.broker.problem)
+        await until(
+            lambda: (
+                "maxmemory" in core_of(push).hub.broker.problem
+                and "does not answer" not in core_of(push).hub.broker.problem
+            )
+        )
 
 
 async def test_what_this_user_may_not_use_is_named(redis: FaultyRedis, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,7 +130,7 @@ async def test_what_this_user_may_not_use_is_named(redis: FaultyRedis, caplog: p
         with pytest.raises(BrokerError, match="RPUSH"):
             await push.publish("news", 1)
         redis.do("ACL", "SETUSER", "shop", "+lrange", "+rpush")
-        await until(lambda: push.hub.broker.connected)
+        await until(lambda: core_of(push).hub.broker.connected)
         await push.publish("news", 2)
 
 
@@ -136,7 +142,7 @@ async def test_names_that_this_user_may_not_use(
     redis.do("ACL", "SETUSER", "shop", "on", ">secret", *RULES.split(), *rules.split())
     async with Push(broker=redis.url.replace("//", "//shop:secret@"), redis_prefix="shop") as push:
         assert "NOPERM" in caplog.text
-        assert "NOPERM" in push.hub.broker.problem
+        assert "NOPERM" in core_of(push).hub.broker.problem
 
 
 async def test_the_rules_are_enough(redis: FaultyRedis) -> None:
@@ -152,8 +158,8 @@ async def test_the_rules_are_enough(redis: FaultyRedis) -> None:
         assert await push.is_online("ann")
         assert not await push.is_online("bob")
         assert (await push.history("#ann", limit=10)).publications
-        assert (await push.hub.presence.members("#ann")).keys() == {session.id for session in push.sessions()}
-        assert push.hub.broker.problem == ""
+        assert (await core_of(push).hub.presence.members("#ann")).keys() == {session.id for session in push.sessions()}
+        assert core_of(push).hub.broker.problem == ""
 
 
 def test_all_that_is_used_is_tried() -> None:

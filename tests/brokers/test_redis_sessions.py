@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsError
+from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Client, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
@@ -66,7 +67,7 @@ async def test_plain_sessions_without_redis(redis: FaultyRedis, how: str) -> Non
         await push.send_to_user("ann", "hello")
         assert await before.receive() == "hello"
         (redis.kill if how == "killed" else redis.pause)()
-        while push.hub.broker.connected:
+        while core_of(push).hub.broker.connected:
             with pytest.raises(BrokerError):
                 await push.send_to_user("ann", "lost")
         during = await server.connect("/ws/bob")
@@ -77,8 +78,10 @@ async def test_plain_sessions_without_redis(redis: FaultyRedis, how: str) -> Non
             assert (await push.send_to_session(session.id, session.user)).receivers == 1
         assert [await before.receive(), await during.receive()] == ["ann", "bob"]
         (redis.start if how == "killed" else redis.resume)()
-        await until(lambda: push.hub.broker.connected)
-        await until(lambda: all(done is None for done in push.hub.broker._consumer._subscriber._wanted.values()))  # type: ignore[attr-defined]
+        await until(lambda: core_of(push).hub.broker.connected)
+        await until(
+            lambda: all(done is None for done in core_of(push).hub.broker._consumer._subscriber._wanted.values())
+        )  # type: ignore[attr-defined]
         for user, client in (("ann", before), ("bob", during)):
             await published(push, f"#{user}", "back")
             while (message := await client.receive()) != "back":
@@ -92,7 +95,7 @@ async def test_sdk_clients_without_redis(redis: FaultyRedis) -> None:
         before = await server.connect(SDK)
         assert (await connected(before, "news"))["2"]["subscribe"]["positioned"]
         redis.kill()
-        while push.hub.broker.connected:
+        while core_of(push).hub.broker.connected:
             with pytest.raises(BrokerError):
                 await push.publish("news", 0)
         during = await server.connect(SDK)

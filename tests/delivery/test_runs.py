@@ -12,6 +12,7 @@ from asgi_push.delivery import fanout, writers
 from asgi_push.encoding import encode
 from asgi_push.messages import Publication
 from asgi_push.protocols import plain
+from asgi_push.push import core_of
 from tests.asgi import pushing, until
 from tests.delivery.test_fanout import DirectTransport
 
@@ -34,7 +35,7 @@ async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:
             await push.subscribe(str(number), "news")
         await push.publish("news", "before")
         (late,) = push.sessions(str(MANY - 1))
-        await push.hub.subscribe(late, "news")
+        await core_of(push).hub.subscribe(late, "news")
         await push.publish("news", "after")
         assert [await clients[0].receive(), await clients[0].receive()] == ["before", "after"]
         assert await clients[-1].receive() == "after"
@@ -90,8 +91,8 @@ async def test_nothing_is_queued_after_a_close() -> None:
         await push.send_to_all("first")
         while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
-        push.hub.close(session, Disconnect.FORCE)
-        await push.hub.fanout.settled()
+        core_of(push).hub.close(session, Disconnect.FORCE)
+        await core_of(push).hub.fanout.settled()
         clients[-1].unblock()
         messages, _ = await clients[-1].receive_to_close()
         assert messages == ["queued"]
@@ -125,7 +126,7 @@ async def test_one_run_fills_half_of_a_queue_at_most(monkeypatch: pytest.MonkeyP
         client.block()
         for number in range(4):
             await push.send_to_user("alice", number)
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
 
         async def publish() -> None:
             for number in range(4, 30):
@@ -147,7 +148,7 @@ async def test_one_run_takes_half_of_the_bytes_of_a_queue_at_most(monkeypatch: p
         client.block()
         for _ in range(4):
             await push.send_to_user("alice", "x" * 1000)
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
 
         async def publish() -> None:
             for _ in range(20):
@@ -191,7 +192,7 @@ async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> 
         while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
         assert not transports[-1].writes
-        push.hub.unsubscribe(push.sessions("3")[0], "news")
+        core_of(push).hub.unsubscribe(push.sessions("3")[0], "news")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["of the channel", "for all"]
         assert await clients[-1].receive() == "for all"
@@ -217,12 +218,12 @@ async def test_who_waits_for_room_waits_until_half_of_the_queue_is_free() -> Non
         went_on: list[int] = []
 
         async def wait() -> None:
-            await push.hub.wait_capacity(session)
+            await core_of(push).hub.wait_capacity(session)
             went_on.append(len(session.queue) if session.queue is not None else 0)
 
         client.block()
         for number in range(9):
-            push.hub.send_wire(session, plain.CODEC.encode(Publication("", encode(str(number)))))
+            core_of(push).hub.send_wire(session, plain.CODEC.encode(Publication("", encode(str(number)))))
         await client.blocked()
         tasks.start_soon(wait)
         await anyio.wait_all_tasks_blocked()

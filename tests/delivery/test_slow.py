@@ -11,6 +11,7 @@ import pytest
 from asgi_push import Disconnect, Push, Session
 from asgi_push.delivery import writers
 from asgi_push.hub import hub
+from asgi_push.push import core_of
 from asgi_push.sendqueue import MAX_URGENT
 from tests.asgi import Client, Clock, Server, pushing, until
 
@@ -143,7 +144,7 @@ async def test_a_gone_peer_is_sent_nothing_more() -> None:
         client, _ = await blocked_client(push, server)
         for number in range(3):
             await push.send_to_user("slow", number)
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         client.close()
         await client.ended()
         client.unblock()
@@ -270,7 +271,7 @@ async def test_memory_is_bounded_while_a_publisher_runs() -> None:
             await push.send_to_user("slow", number)
             assert session.queue is not None
             assert len(session.queue) <= 10
-            assert push.hub.fanout._waiting <= 10
+            assert core_of(push).hub.fanout._waiting <= 10
         client.unblock()
         while await client.receive() != "999":
             pass
@@ -318,7 +319,7 @@ async def test_peers_that_do_not_read_hold_up_nobody_else() -> None:
             client.unblock()
         for client in slow:
             assert [await client.receive(), await client.receive()] == ["first", "x"]
-        await until(lambda: len(push.hub._writers._parked) == writers._KEPT)
+        await until(lambda: len(core_of(push).hub._writers._parked) == writers._KEPT)
 
 
 async def test_a_peer_that_stops_reading_holds_up_nobody_of_the_same_tick() -> None:
@@ -340,10 +341,10 @@ async def test_who_is_slow_already_is_not_waited_for(monkeypatch: pytest.MonkeyP
         await clock.advance(push, 1)
         for number in range(5):
             await push.send_to_user("slow", number)
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         assert session.queue is not None
         assert session.queue.slow
-        assert not push.hub._writers._pressed
+        assert not core_of(push).hub._writers._pressed
 
 
 async def test_a_slow_peer_holds_publishers_up_once() -> None:
@@ -354,7 +355,7 @@ async def test_a_slow_peer_holds_publishers_up_once() -> None:
             await push.send_to_user("slow", number)
         assert session.queue is not None
         assert session.queue.slow
-        assert not push.hub._writers._pressed
+        assert not core_of(push).hub._writers._pressed
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -366,10 +367,10 @@ async def test_a_send_that_ends_as_it_is_given_up_takes_nobody_along(gone: bool)
         if gone:
             slow.close()
             await slow.ended()
-        waiting = [item for item in push.hub._timer._deadlines._when if isinstance(item, writers.Writer)]
+        waiting = [item for item in core_of(push).hub._timer._deadlines._when if isinstance(item, writers.Writer)]
         assert [writer.session for writer in waiting] == [session]
         slow.unblock()
-        push.hub.check(waiting[0], time.monotonic() + 11)
+        core_of(push).hub.check(waiting[0], time.monotonic() + 11)
         await slow.ended()
         for text in ("x", "y"):
             await push.send_to_all(text)

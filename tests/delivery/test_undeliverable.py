@@ -9,6 +9,7 @@ import pytest
 from asgi_push import ChannelOptions, Push
 from asgi_push.encoding import encode
 from asgi_push.messages import ClientInfo, JoinLeave, Payload, Publication
+from asgi_push.push import core_of
 from asgi_push.session import TrackedSubscription
 from tests.asgi import pushing
 from tests.endpoints.api.posting import api
@@ -24,7 +25,7 @@ INFO = ClientInfo("11", "x", object())
 async def put(push: Push, data: Any, channel: str = "news", **more: Any) -> None:
     """Publish behind the door."""
     payload = data if isinstance(data, Payload) else encode(data)
-    await push.hub.publish(Publication(channel, payload, **more))
+    await core_of(push).hub.publish(Publication(channel, payload, **more))
 
 
 def positions(push: Push) -> list[int]:
@@ -63,7 +64,7 @@ async def test_a_client_with_a_position_is_told_of_a_gap_once(bad: Any, encoding
         assert await pubs(peer, 1) == [("news", 4)]
         await peer.ask("unsubscribe", channel="news")
         assert (await peer.ask("subscribe", channel="news", recover=True, offset=3, epoch=""))["subscribe"]["recovered"]
-        assert push.hub.counters.failures["publication"] == 2
+        assert core_of(push).hub.counters.failures["publication"] == 2
 
 
 async def test_where_no_position_is_kept_it_is_left_out() -> None:
@@ -74,7 +75,7 @@ async def test_where_no_position_is_kept_it_is_left_out() -> None:
         assert "join" in (await peer.hear())["push"]
         await put(push, 1)
         await put(push, 2, tags=TAGS)
-        await push.hub.broker.announce(JoinLeave("news", INFO, joined=True))
+        await core_of(push).hub.broker.announce(JoinLeave("news", INFO, joined=True))
         await put(push, 3)
         assert [(await peer.hear())["push"]["pub"]["data"] for _ in range(2)] == [1, 3]
 
@@ -86,13 +87,13 @@ async def test_plain_clients_get_all_the_rest(clients: int, caplog: pytest.LogCa
         pages = [await server.connect("/ws/alice?channels=*") for _ in range(clients)]
         await put(push, NOTHING, "*")
         await put(push, "one", "*")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         await put(push, "two", "*")
         await put(push, NOTHING, "*")
         await put(push, "three", "*")
         for page in pages:
             assert [await page.receive() for _ in range(3)] == ["one", "two", "three"]
-        assert push.hub.counters.failures["publication"] == 2
+        assert core_of(push).hub.counters.failures["publication"] == 2
         assert caplog.text.count("cannot carry what is in channel '*'") == 1
 
 

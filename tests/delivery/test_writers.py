@@ -13,6 +13,7 @@ from asgi_push.delivery import writers
 from asgi_push.encoding import encode
 from asgi_push.messages import Publication
 from asgi_push.protocols import plain
+from asgi_push.push import core_of
 from asgi_push.runtime.event_loop import on_trio
 from tests.asgi import Client, Clock, pushing, until
 
@@ -83,18 +84,18 @@ async def test_a_writer_that_was_cancelled_serves_nobody_any_more() -> None:
         slow.block()
         await push.send_to_user("slow", "x")
         await slow.blocked()
-        (writer,) = push.hub._writers._working
-        push.hub._writers._until = math.inf  # it goes on at once
+        (writer,) = core_of(push).hub._writers._working
+        core_of(push).hub._writers._until = math.inf  # it goes on at once
         slow.unblock()
-        push.hub._writers.check(writer, time.monotonic() + 1000)
+        core_of(push).hub._writers.check(writer, time.monotonic() + 1000)
         (session,) = push.sessions("other")
         other.block()
-        push.hub.send_wire(session, plain.CODEC.encode(Publication("", encode("first"))))
+        core_of(push).hub.send_wire(session, plain.CODEC.encode(Publication("", encode("first"))))
         await slow.ended()
         await other.blocked()
         other.unblock()
         assert await other.receive() == "first"
-        push.hub._writers._until = 0.0
+        core_of(push).hub._writers._until = 0.0
         for number in range(3):
             await push.send_to_user("other", number)
             assert await other.receive() == str(number)
@@ -106,7 +107,7 @@ async def test_the_writers_own_rest_is_not_the_peers_time(monkeypatch: pytest.Mo
     async with pushing(send_timeout=10) as (push, server):
         client = await server.connect("/ws/alice")
         (session,) = push.sessions()
-        sends = push.hub._writers
+        sends = core_of(push).hub._writers
         client.block()
         await push.send_to_user("alice", 0)
         await client.blocked()

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from asgi_push import BrokerError, Session
 from asgi_push.brokers.memory import MemoryPresence
+from asgi_push.push import core_of
 from tests.asgi import PATIENCE, Refused, pushing, until
 
 
@@ -132,7 +133,7 @@ async def test_an_sdk_client_that_ends_while_it_is_identified() -> None:
         leaving.close()
         await leaving.ended()
         go.set()
-        await until(lambda: not push.hub._calls.running)
+        await until(lambda: not core_of(push).hub._calls.running)
         client = await server.connect("/connection/websocket")
         client.send('{"id": 1, "connect": {}}')
         assert "connect" in json.loads(await client.receive())

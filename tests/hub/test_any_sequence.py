@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 from asgi_push.hub.hub import Hub
+from asgi_push.push import core_of
 from asgi_push.session import State
 from tests.asgi import Client, Clock, Server, nothing, serve, until
 
@@ -183,14 +184,14 @@ async def test_any_sequence(what: list[tuple[str, int, int]], when_exceeded: str
             world = World(push, server, clock)
             for event, which, steps in what:
                 await getattr(world, event)(which)
-                check(push.hub)
+                check(core_of(push).hub)
                 for _ in range(steps):
                     await anyio.lowlevel.checkpoint()
-                    check(push.hub)
+                    check(core_of(push).hub)
             await server.hang_up()
-            await push.hub.fanout.settled()
-            await until(lambda: not push.hub._calls.running and not push.hub._writers._ready)
-            check_empty(push.hub)
+            await core_of(push).hub.fanout.settled()
+            await until(lambda: not core_of(push).hub._calls.running and not core_of(push).hub._writers._ready)
+            check_empty(core_of(push).hub)
     assert Counter(session.id for session in came) == Counter(session.id for session in went)
     assert all(count == 1 for count in Counter(session.id for session in came).values())
     for session in came:
@@ -227,7 +228,7 @@ async def test_any_sequence_before_a_shutdown(what: list[tuple[str, int, int]]) 
                 await getattr(world, event)(which)
                 for _ in range(steps):
                     await anyio.lowlevel.checkpoint()
-            hub = push.hub
+            hub = core_of(push).hub
             await push.stop()
             assert not hub.registry.sessions()
             assert not hub._closing

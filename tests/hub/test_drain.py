@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from asgi_push import Disconnect, NotRunningError, Push, Session
 from asgi_push.hub import hub
 from asgi_push.hub.drain import due
+from asgi_push.push import core_of
 from tests.asgi import Refused, pushing, until
 
 OVER = 0.5
@@ -74,7 +75,7 @@ async def test_nobody_new_comes_in() -> None:
     async with pushing(path="/ws", authenticate=authenticate) as (push, server), anyio.create_task_group() as tasks:
         await server.connect("/ws")
         tasks.start_soon(push.drain, OVER)
-        await until(lambda: not push.hub.accepting)
+        await until(lambda: not core_of(push).hub.accepting)
         with pytest.raises(Refused) as refused:
             await server.connect("/ws")
         assert (refused.value.status, refused.value.headers[b"retry-after"]) == (503, b"5")
@@ -140,7 +141,7 @@ async def test_the_fastest_of_several_decides() -> None:
     async with pushing() as (push, server), anyio.create_task_group() as tasks:
         await server.connect("/ws/u")
         tasks.start_soon(push.drain, 3600)
-        await until(lambda: not push.hub.accepting)
+        await until(lambda: not core_of(push).hub.accepting)
         with anyio.fail_after(5):
             await push.drain(0)
 
@@ -149,9 +150,9 @@ async def test_a_new_start_takes_sessions_again() -> None:
     """Draining is for the life of the process, or of what was started in it."""
     async with pushing() as (push, _):
         await push.drain(0)
-        assert not push.hub.accepting
+        assert not core_of(push).hub.accepting
     async with push:
-        assert push.hub.accepting
+        assert core_of(push).hub.accepting
 
 
 @pytest.mark.parametrize("over", [-1, float("nan"), float("inf"), True, None, "10"], ids=repr)
@@ -160,7 +161,7 @@ async def test_a_time_that_is_none(over: Any) -> None:
     async with pushing() as (push, _):
         with pytest.raises(ValueError, match="over: must be"):
             await push.drain(over)
-        assert push.hub.accepting
+        assert core_of(push).hub.accepting
 
 
 async def test_it_must_run() -> None:
@@ -176,7 +177,7 @@ async def test_a_drain_that_is_cancelled_goes_on() -> None:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(push.drain, 0.2)
-                await until(lambda: not push.hub.accepting)
+                await until(lambda: not core_of(push).hub.accepting)
                 scope.cancel()
         for client in clients:
             assert (await client.receive_close()).code == 1012

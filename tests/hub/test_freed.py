@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware, Session
+from asgi_push.push import core_of
 from asgi_push.transports.refusal import Refusal
 from asgi_push.transports.websocket import WebSocketTransport
 from tests.asgi import Refused, nothing, serve, until
@@ -63,7 +64,7 @@ async def test_a_session_that_has_ended_is_freed(kind: str, end: str) -> None:
             client.send(json.dumps({"id": 2, "subscribe": {"channel": "room:1"}}))
         await until(lambda: seen)
         await push.publish("room:1", "hello")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         if end == "kicked":
             await push.disconnect("alice")
         elif end == "cancelled":

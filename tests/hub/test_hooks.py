@@ -13,6 +13,7 @@ import pytest
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 from asgi_push.hub import hooks, hub, intake
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.tasks import TaskRoot
 from asgi_push.runtime.threads import Threads
@@ -137,7 +138,7 @@ async def test_a_failing_on_disconnect_is_logged(caplog: pytest.LogCaptureFixtur
             client.close()
             await client.ended()
         assert push.sessions() == []
-        await until(lambda: push.hub.counters.failures["hook"] == 2)
+        await until(lambda: core_of(push).hub.counters.failures["hook"] == 2)
     assert 1 <= [record.levelname for record in caplog.records].count("ERROR") <= 2
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from asgi_push import Disconnect, Session
 from asgi_push.hub import intake
+from asgi_push.push import core_of
 from asgi_push.runtime import time_slice as slices
 from tests.asgi import Clock, pushing, until
 from tests.endpoints.centrifuge.peers import house
@@ -51,8 +52,8 @@ async def test_a_flood_of_heartbeats_leaves_others_their_turns(monkeypatch: pyte
     turns, seen = KeyedLock(), Counter[int]()
     async with pushing(direct_writes=False) as (push, server), anyio.create_task_group() as tasks:
         client = await server.connect("/ws/a")
-        answer = push.hub.heartbeat
-        monkeypatch.setattr(push.hub, "heartbeat", lambda *args: (seen.update([turns.number]), answer(*args)))
+        answer = core_of(push).hub.heartbeat
+        monkeypatch.setattr(core_of(push).hub, "heartbeat", lambda *args: (seen.update([turns.number]), answer(*args)))
         tasks.start_soon(turns.run)
         for _ in range(1000):
             client.send("ping")
@@ -92,7 +93,7 @@ async def test_who_sends_faster_than_it_is_served_is_not_read_from() -> None:
         for number in range(50):
             client.send(str(number))
         (session,) = push.sessions()
-        await until(lambda: push.hub.intake.holds(session))
+        await until(lambda: core_of(push).hub.intake.holds(session))
         assert session.inbox is not None
         assert len(session.inbox) <= 10
         assert len(client._in.items) >= 40
@@ -155,7 +156,7 @@ async def test_the_application_is_never_too_much_for_a_client(encoding: str) -> 
         assert "subscribe" in await peer.ask("subscribe", channel="a")
         peer.say(*[{"id": number, "rpc": {"method": "m"}} for number in range(2, 12)])
         (session,) = home.push.sessions()
-        await until(lambda: home.push.hub.intake.holds(session))
+        await until(lambda: core_of(home.push).hub.intake.holds(session))
         for _ in range(5):
             await home.push.unsubscribe("ann", "a")
         assert (await peer.hear())["push"]["unsubscribe"]["code"] == 2000
@@ -176,7 +177,7 @@ async def test_what_is_not_read_yet_may_be_the_pong(monkeypatch: pytest.MonkeyPa
         assert await peer.hear() == {}
         peer.say(*[{"id": number, "rpc": {"method": "m"}} for number in range(2, 12)], {})
         (session,) = home.push.sessions()
-        await until(lambda: home.push.hub.intake.holds(session))
+        await until(lambda: core_of(home.push).hub.intake.holds(session))
         await clock.advance(home.push, 9)
         assert home.push.sessions() == [session]
         go.set()
@@ -195,7 +196,7 @@ async def test_what_came_while_the_loop_was_held_is_read_first(monkeypatch: pyte
             each.send("ping")
             assert await each.receive() == "pong"
         clock.ahead += 80
-        push.hub._timer._changed.set()  # the timer has its turn first ...
+        core_of(push).hub._timer._changed.set()  # the timer has its turn first ...
         await anyio.lowlevel.checkpoint()
         client.send("ping")  # ... and only then the server reads the socket
         assert await client.receive() == "pong"

@@ -14,6 +14,7 @@ import pytest
 
 from asgi_push import Disconnect, Session
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.runtime.event_loop import on_trio
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.tasks import TaskRoot, supervise
@@ -74,7 +75,7 @@ async def test_whatever_a_hook_raises_ends_its_session_only(name: str, kind: str
     ends: list[str] = []
     hooks: dict[str, Any] = {"on_disconnect": lambda session, _: ends.append(session.user)}
     async with pushing(**hooks | {name: raising(what, kind)}) as (push, server):
-        hub = push.hub
+        hub = core_of(push).hub
         good, bad = await server.connect("/ws/good"), await server.connect("/ws/bad")
         bad.send("hello")
         if name == "on_disconnect":
@@ -86,7 +87,7 @@ async def test_whatever_a_hook_raises_ends_its_session_only(name: str, kind: str
             await until(lambda: ends == ["bad"])
         await push.send_to_all("still here")
         assert await good.receive() == "still here"
-        assert push.hub is hub
+        assert core_of(push).hub is hub
         assert hub.counters.failures["hook"] == 1
         assert [session.user for session in push.sessions()] == ["good"]
 
@@ -175,7 +176,7 @@ async def test_a_scope_that_a_hook_leaves_open_ends_nothing_else(name: str, what
         await push.send_to_all("x")
         assert await good.receive() == "x"
         good.send("hello")
-        await until(lambda: not push.hub._calls.running)
+        await until(lambda: not core_of(push).hub._calls.running)
         assert (await server.connect("/ws/new")) is not None
         for item in kept:  # the collector would find the coroutine of one that was never left
             with suppress(BaseException):
@@ -248,10 +249,10 @@ async def test_failures_of_one_kind_are_logged_once_a_second(caplog: pytest.LogC
             client = await server.connect(f"/ws/{number}")
             client.send("x")
             await client.receive_close()
-        assert push.hub.counters.failures["hook"] == 20
+        assert core_of(push).hub.counters.failures["hook"] == 20
         errors = [record for record in caplog.records if record.levelname == "ERROR"]
         assert 1 <= len(errors) < 20
-        push.hub.failures._quiet._seen.clear()
+        core_of(push).hub.failures._quiet._seen.clear()
 
 
 @pytest.mark.parametrize("how", ["raises", "closes", "is kicked"])
@@ -300,7 +301,7 @@ async def test_one_session_that_the_timer_cannot_look_after_is_dropped(
             await client.receive_close()
         await until(lambda: not push.sessions())
         assert bad.disconnect == Disconnect.SERVER_ERROR
-        assert push.hub.counters.failures["timer"] == 1
+        assert core_of(push).hub.counters.failures["timer"] == 1
         assert "the timer failed for session" in caplog.text
 
 
@@ -318,7 +319,7 @@ async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
 ) -> None:
     """All others get all that was published in the same run, and the fan-out does not start again."""
     async with pushing() as (push, server):
-        fanout, users = push.hub.fanout, ("one", "bad", "two")
+        fanout, users = core_of(push).hub.fanout, ("one", "bad", "two")
         clients = dict(zip(users, [await server.connect(f"/ws/{user}") for user in users], strict=True))
         for user in users:
             await push.subscribe(user, "news")
@@ -344,10 +345,10 @@ async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
         for user in ("one", "two"):
             assert [await clients[user].receive() for _ in range(2)] == ["first", "last"]
         assert (await clients["bad"].receive_close()).code == 1011
-        failures = push.hub.counters.failures
+        failures = core_of(push).hub.counters.failures
         assert (failures["publication"], failures["delivery"], failures["task"]) == (1, 1, 0)
         await push.publish("broken", "lost")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         await push.send_to_user("one", "again")
         assert await clients["one"].receive() == "again"
     assert "starting it again" not in caplog.text
@@ -361,7 +362,7 @@ async def test_whatever_a_hook_of_an_sdk_session_raises_ends_no_other(name: str,
     hook = raising(what, kind)
     options: dict[str, Any] = {"authenticate": lambda connection: connection.path_params["user_id"]}
     async with pushing(**options | {name: hook}, centrifuge_path="/sdk/{user_id}") as (push, server):
-        hub = push.hub
+        hub = core_of(push).hub
         good, bad = await server.connect("/ws/good"), await server.connect("/sdk/bad")
         for number, command in enumerate(({"connect": {}}, {"subscribe": {"channel": "news"}}, {"rpc": {}}), 1):
             bad.send(json.dumps({"id": number, **command}))
@@ -369,4 +370,4 @@ async def test_whatever_a_hook_of_an_sdk_session_raises_ends_no_other(name: str,
         await until(lambda: hub.counters.failures["hook"] == 1)
         await push.send_to_user("good", "hello")
         assert await good.receive() == "hello"
-        assert push.hub is hub
+        assert core_of(push).hub is hub

@@ -12,6 +12,7 @@ import pytest
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, PushMiddleware, Session
 from asgi_push.messages import JoinLeave
+from asgi_push.push import core_of
 from tests.asgi import Client, Server, nothing, serve, until
 
 PATHS = {"plain": "/ws/alice?channels=room:1", "sdk": "/connection/websocket", "sse": "/push/events?channels=room:1"}
@@ -53,16 +54,16 @@ class Pairs:
 async def pairs() -> AsyncIterator[tuple[Pairs, Server]]:
     found = Pairs()
     async with serve(PushMiddleware(nothing, found.push)) as server:
-        announce = found.push._broker.announce
+        announce = core_of(found.push).hub.broker.announce
 
         async def note(notice: JoinLeave) -> None:
             found.told.append((notice.info.client, notice.channel, notice.joined))
             await announce(notice)
 
-        found.push._broker.announce = note  # type: ignore[method-assign]
+        core_of(found.push).hub.broker.announce = note  # type: ignore[method-assign]
         yield found, server
         await server.hang_up()
-        hub = found.push.hub
+        hub = core_of(found.push).hub
         await until(lambda: not hub._busy)
         found.check()
 
@@ -85,7 +86,7 @@ async def start(client: Client, kind: str) -> None:
 
 def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tuple[anyio.Event, anyio.Event]:
     """Have a verb of the broker wait, or fail, from now on; return that it was called, and what lets it go on."""
-    there, go, real = anyio.Event(), anyio.Event(), getattr(found.push._broker, verb)
+    there, go, real = anyio.Event(), anyio.Event(), getattr(core_of(found.push).hub.broker, verb)
 
     async def instead(*args: Any, **kwargs: Any) -> Any:
         if verb == "join" and late and not found.push.sessions():
@@ -96,7 +97,7 @@ def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tup
         await go.wait()
         return await real(*args, **kwargs)
 
-    setattr(found.push._broker, verb, instead)
+    setattr(core_of(found.push).hub.broker, verb, instead)
     return there, go
 
 
@@ -125,7 +126,7 @@ async def test_who_does_not_get_in_is_not_said_to_have_left(kind: str, verb: str
         await anyio.wait_all_tasks_blocked()
         if end == "kicked":
             for session in found.push.sessions():
-                found.push.hub.close(session, Disconnect.FORCE)
+                core_of(found.push).hub.close(session, Disconnect.FORCE)
         elif end == "cancelled":
             client.cancel()
         else:
@@ -165,7 +166,7 @@ async def test_a_subscribe_that_fails_is_no_leave() -> None:
         lost = {"channel": "room:1", "recover": True, "offset": 5, "epoch": "no", "flag": 2}
         client.send(json.dumps({"id": 2, "subscribe": lost}))
         assert "error" in json.loads(await client.receive())
-        await until(lambda: not found.push.hub.announcements.running)
+        await until(lambda: not core_of(found.push).hub.announcements.running)
         assert found.told == []
 
 
@@ -196,23 +197,23 @@ async def test_a_handshake_that_ends_at_the_accept_is_nobodys(kind: str, accept:
             client.cancel()
         await client.ended()
         assert found.calls == []
-        assert not len(found.push.hub._admission._coming)
+        assert not len(core_of(found.push).hub._admission._coming)
 
 
 async def test_who_was_not_announced_as_the_broker_was_away_does_not_leave() -> None:
     """A join that did not reach the others is followed by no leave, and by no traceback."""
     async with pairs() as (found, server):
-        note = found.push._broker.announce
+        note = core_of(found.push).hub.broker.announce
 
         async def fail(notice: JoinLeave) -> None:
             raise BrokerError("no answer in time")
 
-        found.push._broker.announce = fail  # type: ignore[method-assign]
+        core_of(found.push).hub.broker.announce = fail  # type: ignore[method-assign]
         client = await server.connect(PATHS["plain"])
-        await until(lambda: found.calls and not found.push.hub.announcements.running)
-        found.push._broker.announce = note  # type: ignore[method-assign]
+        await until(lambda: found.calls and not core_of(found.push).hub.announcements.running)
+        core_of(found.push).hub.broker.announce = note  # type: ignore[method-assign]
         client.close()
         await client.ended()
-        await until(lambda: not found.push.hub.announcements.running)
+        await until(lambda: not core_of(found.push).hub.announcements.running)
         assert found.told == []
-        assert found.push.hub.counters.failures["task"] == 0
+        assert core_of(found.push).hub.counters.failures["task"] == 0

@@ -8,6 +8,7 @@ import pytest
 
 from asgi_push import Push
 from asgi_push.messages import Publication
+from asgi_push.push import core_of
 from tests.asgi import pushing
 from tests.test_floors import MODULES
 
@@ -33,8 +34,8 @@ async def test_what_is_not_to_be_kept_is_in_no_history() -> None:
     """And is delivered all the same."""
     async with pushing() as (push, server):
         client = await server.connect("/ws/alice")
-        kept = await push.hub.publish(Publication("*", push.hub.encode("kept")))
-        other = await push.hub.publish(Publication("*", push.hub.encode("other")), keep=False)
+        kept = await core_of(push).hub.publish(Publication("*", core_of(push).hub.encode("kept")))
+        other = await core_of(push).hub.publish(Publication("*", core_of(push).hub.encode("other")), keep=False)
         assert [await client.receive() for _ in range(2)] == ["kept", "other"]
         assert (kept.position is None, other.position is None) == (False, True)
         assert [publication.data for publication in (await push.history("*")).publications] == ["kept"]
@@ -43,8 +44,8 @@ async def test_what_is_not_to_be_kept_is_in_no_history() -> None:
 async def test_a_publication_waits_for_room() -> None:
     """A publisher faster than the fan-out is held back, with its key and its wish not to be kept."""
     async with Push() as push:
-        push.hub.fanout.full = True
-        waiting = push.hub.publish(Publication("news", push.hub.encode("late")), "key", keep=False)
-        push.hub.fanout.stop()
+        core_of(push).hub.fanout.full = True
+        waiting = core_of(push).hub.publish(Publication("news", core_of(push).hub.encode("late")), "key", keep=False)
+        core_of(push).hub.fanout.stop()
         assert (await waiting).position is None
         assert (await push.history("news")).publications == []

@@ -20,6 +20,7 @@ from asgi_push.metrics import families, shared
 from asgi_push.metrics.counters import BOUNDS, Counters, Histogram
 from asgi_push.metrics.families import FAMILIES, snapshot, total
 from asgi_push.metrics.shared import SharedStats
+from asgi_push.push import core_of
 from tests.asgi import Client, Clock, nothing, pushing, serve, until
 
 Stats = Mapping[str, float]
@@ -86,13 +87,13 @@ async def test_publications_and_deliveries() -> None:
         alice = [await server.connect("/ws/alice") for _ in range(3)]
         await server.connect("/ws/bob")
         await push.send_to_user("alice", "to three")
-        await push.hub.fanout.settled()  # a run for one channel; the next is for two
+        await core_of(push).hub.fanout.settled()  # a run for one channel; the next is for two
         await push.send_to_user("alice", "to three")
         await push.send_to_all("to four")
         await push.send_to_user("bob", "to one")
         await push.publish("empty", "to nobody")
         await alice[0].receive()
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         found = await numbers(server.app)
     assert of(found, "published_total") == of(found, "publications_total") == 5
     assert of(found, "deliveries_total") == 3 + 3 + 4 + 1
@@ -110,7 +111,7 @@ async def test_drops_and_queues(policy: str) -> None:
         client.block()
         for number in range(7):
             await push.send_to_user("alice", f"message {number}")
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
         found = await numbers(server.app)
     assert of(found, "drops_total", policy=policy) == 4
     assert of(found, "queue_bytes") >= 3 * len("message 0")
@@ -132,7 +133,7 @@ async def test_heartbeat_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await client.receive() == "{}"
         clock.ahead += 0.3
         client.send("{}")
-        await until(lambda: push.hub.counters.heartbeat_round_trip.count)
+        await until(lambda: core_of(push).hub.counters.heartbeat_round_trip.count)
         found = await numbers(server.app)
     assert of(found, "heartbeat_round_trip_seconds_bucket", le="0.25") == 0
     assert of(found, "heartbeat_round_trip_seconds_bucket", le="10.0") == 1
@@ -183,8 +184,8 @@ async def test_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
         client.send('{"id":2,"subscribe":{"channel":"news"}}')
         await client.receive()
         with monkeypatch.context() as lossy:
-            lossy.setattr(push.hub, "deliver", lambda publication: 0)
-            lossy.setattr(push._broker._broker, "_deliver", lambda publication: 0)  # type: ignore[attr-defined]
+            lossy.setattr(core_of(push).hub, "deliver", lambda publication: 0)
+            lossy.setattr(core_of(push).hub.broker._broker, "_deliver", lambda publication: 0)  # type: ignore[attr-defined]
             await push.publish("news", "lost")
         await push.publish("news", "after it")
         await client.receive()
@@ -254,11 +255,11 @@ async def test_not_running() -> None:
     push = Push(metrics=True)
     app = PushMiddleware(nothing, push)
     async with serve(app):
-        push._home._thread = -5  # as if another thread had it
+        core_of(push).runner._thread = -5  # as if another thread had it
         try:
             assert (await get(app)).status_code == 503
         finally:
-            push._home._thread = __import__("threading").get_ident()
+            core_of(push).runner._thread = __import__("threading").get_ident()
 
 
 def test_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +320,7 @@ async def test_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: p
             os.utime(path, (path.stat().st_mtime - age,) * 2)
         (folder / "asgi_push_x.json").write_text("{")
         await push.send_to_user("alice", 1)
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         found = await numbers(server.app)
         assert of(found, "deliveries_total") == 31
         assert of(found, "sessions", **PLAIN) == 101

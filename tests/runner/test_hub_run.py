@@ -13,6 +13,7 @@ import pytest
 from asgi_push import NotRunningError, Push, PushMiddleware
 from asgi_push.brokers import Receiver
 from asgi_push.brokers.memory import MemoryBroker, MemoryPresence
+from asgi_push.push import core_of
 from asgi_push.runtime.event_loop import on_trio
 from tests.asgi import nothing, serve, until
 from tests.servers import Server
@@ -70,7 +71,7 @@ async def test_a_start_that_is_cancelled_is_undone(cut_off: Any, monkeypatch: py
     push = Push(path="/ws/{user_id}")
     with monkeypatch.context() as patch:
         await cut_off(push.start, Gate(patch, MemoryBroker, "start").come)
-        await until(lambda: push._home._life is None)
+        await until(lambda: core_of(push).runner._life is None)
     await works(push)
 
 
@@ -116,7 +117,7 @@ async def test_a_stop_that_is_cancelled_is_a_whole_one(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(let_go)
             await cut_off(push.stop, gate.come)
-        await until(lambda: push._home._life is None)
+        await until(lambda: core_of(push).runner._life is None)
     await works(push)
 
 
@@ -169,7 +170,7 @@ async def test_a_hook_may_stop_push() -> None:
             patch.setattr("asgi_push.runtime.tasks._END_TIME", 0.05)
             client = await server.connect("/ws/alice")
             client.send("stop")
-            await until(lambda: push._home._life is None)
+            await until(lambda: core_of(push).runner._life is None)
         await push.start()
         assert push.running
 
@@ -193,7 +194,7 @@ def test_a_start_in_two_threads_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
         async with push:
             await push.publish("news", "x")
             await anyio.to_thread.run_sync(all_run.wait, 10)
-            while threading.get_ident() == starts[0] and push._home._starts > 1:  # noqa: ASYNC110
+            while threading.get_ident() == starts[0] and core_of(push).runner._starts > 1:  # noqa: ASYNC110
                 await anyio.sleep(0.001)
 
     def run() -> None:
@@ -225,7 +226,7 @@ def test_a_thread_that_waits_for_a_stopped_push_is_told() -> None:
             await anyio.sleep_forever()
 
         try:
-            push._home.run_from_thread(for_ever)
+            core_of(push).runner.run_from_thread(for_ever)
         except BaseException as error:  # noqa: BLE001  # shown below
             caught.append(error)
 
@@ -263,7 +264,7 @@ def test_over_redis_nothing_is_left(redis: Server) -> None:
             await asyncio.wait([starting])
             if not starting.cancelled():
                 await push.stop()
-            await until(lambda push=push: push._home._life is None)
+            await until(lambda push=push: core_of(push).runner._life is None)
         assert left() == []
 
     asyncio.run(main())

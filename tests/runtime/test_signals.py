@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from asgi_push import Push
+from asgi_push.push import core_of
 from asgi_push.runtime import signals
 from asgi_push.runtime.signals import Sigterm
 from tests.asgi import PATIENCE, until
@@ -133,15 +134,15 @@ async def test_only_where_it_is_possible() -> None:
     assert not Sigterm.possible()
     signal.signal(signal.SIGTERM, server)
     async with Push() as push:
-        push.drain_at_sigterm()
+        core_of(push).drain_at_sigterm()
         assert signal.getsignal(signal.SIGTERM) is server
 
 
 async def test_it_ends_with_push() -> None:
     """Whatever stopped it."""
     async with Push(drain_timeout=1) as push:
-        push.drain_at_sigterm()
-        push.drain_at_sigterm()
+        core_of(push).drain_at_sigterm()
+        core_of(push).drain_at_sigterm()
         assert signal.getsignal(signal.SIGTERM) is not server
     assert signal.getsignal(signal.SIGTERM) is server
 
@@ -155,7 +156,7 @@ async def test_a_forked_process_has_what_was_there_before() -> None:
         os._exit(len(came))
 
     async with Push(drain_timeout=1) as push:
-        push.drain_at_sigterm()
+        core_of(push).drain_at_sigterm()
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
         with anyio.fail_after(PATIENCE):

@@ -7,6 +7,7 @@ import pytest
 
 from asgi_push import NotRunningError
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.runtime import tasks
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.tasks import TaskRoot, supervise
@@ -41,10 +42,10 @@ async def test_a_fan_out_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch, cap
     async with pushing(queue_messages=4) as (push, server):
         client = await server.connect("/ws/alice")
         with monkeypatch.context() as broken:
-            broken.setattr(type(push.hub.fanout), "_members", lambda *_: 1 / 0)
+            broken.setattr(type(core_of(push).hub.fanout), "_members", lambda *_: 1 / 0)
             await push.send_to_all("lost")
             await until(lambda: "the fan-out failed" in caplog.text)
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
         for number in range(20):
             await push.send_to_all(number)
         assert [await client.receive() for _ in range(20)] == [str(number) for number in range(20)]

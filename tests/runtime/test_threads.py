@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from asgi_push import Push, PushMiddleware, Session
+from asgi_push.push import core_of
 from asgi_push.runtime.threads import MOST, Threads
 from tests.asgi import nothing, pushing, serve, until
 
@@ -64,7 +65,7 @@ async def test_threads_end_with_push() -> None:
         assert len(set(hook_threads()) - before) <= 1  # that which asks the kernel to probe peers
         for client in clients:
             client.send("x")
-        await until(lambda: not push.hub._calls.running and push.hub.threads.others._count)
+        await until(lambda: not core_of(push).hub._calls.running and core_of(push).hub.threads.others._count)
         mine = set(hook_threads()) - before
         assert mine
         await push.stop()

@@ -14,6 +14,7 @@ from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
 from asgi_push import AuthenticationError, Credentials, Disconnect, Push, PushMiddleware, Session
+from asgi_push.push import core_of
 from asgi_push.transports import authentication, handshake, refusal
 from tests.asgi import Clock, Refused, nothing, pushing, serve, until
 
@@ -425,7 +426,7 @@ async def test_who_leaves_before_it_is_sent_away_is_no_error(path: str) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.open)
             await client.blocked()
-            push.hub.accepting = False
+            core_of(push).hub.accepting = False
             client.fail(OSError("gone"), only="close")
         await client.ended()
 
@@ -438,7 +439,7 @@ async def test_who_is_accepted_during_the_shutdown_is_sent_away() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.open)
             await client.blocked()
-            push.hub.accepting = False
+            core_of(push).hub.accepting = False
             client.unblock()
         assert (await client.receive_close()).code == 1012
         with pytest.raises(Refused) as caught:

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from websockets.sync.client import connect
 
 from asgi_push import Push, PushMiddleware
+from asgi_push.push import core_of
 from asgi_push.settings import Settings
 from asgi_push.transports.limits import check_server, frame_bytes
 from tests import asgi, servers
@@ -46,7 +47,7 @@ async def test_what_is_said_of_the_servers_limit(
     """It is said once, if the server takes much more than is allowed, or less than may have to come."""
     async with Push(settings) as push:
         for _ in range(3):
-            check_server(push.hub, Protocol(**config).send)
+            check_server(core_of(push).hub, Protocol(**config).send)
     assert said in caplog.text
     assert len(caplog.records) == bool(said)
 

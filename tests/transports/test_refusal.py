@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from asgi_push import AuthenticationError, PushMiddleware, Session
+from asgi_push.push import core_of
 from asgi_push.transports import refusal
 from tests.asgi import Refused, pushing
 from tests.endpoints.centrifuge.peers import house
@@ -107,7 +108,7 @@ async def test_a_shutdown_is_nobodys_fault(caplog: pytest.LogCaptureFixture) -> 
     """Who comes then is refused on the level INFO."""
     caplog.set_level(logging.INFO, "asgi_push")
     async with pushing(path="/ws") as (push, server):
-        push.hub.accepting = False
+        core_of(push).hub.accepting = False
         with pytest.raises(Refused):
             await server.connect("/ws")
     assert "shutting down" in caplog.text

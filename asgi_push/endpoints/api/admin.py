@@ -9,12 +9,12 @@ import anyio
 import orjson
 
 from ... import clock
+from ...core import Core, check_over
 from ...disconnect import Disconnect
 from ...hub.control import Verb, encode_command
 from ...hub.hub import Hub
 from ...names import check_channel, check_own_channel, check_user
 from ...protocols.exact import inexact
-from ...push import Push, checked_over
 from ...session import Session
 from ..package_version import package_version
 from ..session_summary import summarize
@@ -42,53 +42,53 @@ _DEFAULT_OVER = 10.0
 # -- sessions of a user, in whichever process; a user without sessions is no error -----------------
 
 
-async def subscribe(push: Push, fields: SubscribeFields) -> Result:
+async def subscribe(core: Core, fields: SubscribeFields) -> Result:
     """Subscribe a user's sessions, or one of them, to a channel."""
     channel = check_own_channel(fields.channel)
     data = fields.data
     if data is not None:
-        payload = push.hub.encode(data)  # data that is too large is refused now
+        payload = core.hub.encode(data)  # data that is too large is refused now
         if payload.kind == "json":
             # Inside the command it is one level deeper, which may be more than orjson writes.
             data = orjson.Fragment(payload.data)
     since = fields.recover_since
-    return await _command(push, "subscribe", fields, channel=channel, data=data, since=since)
+    return await _command(core, "subscribe", fields, channel=channel, data=data, since=since)
 
 
-async def unsubscribe(push: Push, fields: UnsubscribeFields) -> Result:
+async def unsubscribe(core: Core, fields: UnsubscribeFields) -> Result:
     """Unsubscribe a user's sessions, or one of them, from a channel."""
     channel = check_own_channel(fields.channel)
-    return await _command(push, "unsubscribe", fields, channel=channel)
+    return await _command(core, "unsubscribe", fields, channel=channel)
 
 
-async def disconnect(push: Push, fields: DisconnectFields) -> Result:
+async def disconnect(core: Core, fields: DisconnectFields) -> Result:
     """Close a user's sessions, or one of them, except for those on the whitelist."""
     given = fields.disconnect
     why = Disconnect.FORCE if given is None else Disconnect(given.code, given.reason).checked()
     keep = [session_id or "" for session_id in fields.whitelist]
-    return await _command(push, "disconnect", fields, code=why.code, reason=why.reason, keep=keep)
+    return await _command(core, "disconnect", fields, code=why.code, reason=why.reason, keep=keep)
 
 
-async def refresh(push: Push, fields: RefreshFields) -> Result:
+async def refresh(core: Core, fields: RefreshFields) -> Result:
     """Set when a user's sessions, or one of them, expire: now, at a Unix time, or never."""
     at = 0 if fields.expired else fields.expire_at or None
-    return await _command(push, "expire", fields, at=at)
+    return await _command(core, "expire", fields, at=at)
 
 
-async def _command(push: Push, verb: Verb, target: Target, **arguments: Any) -> Result:
+async def _command(core: Core, verb: Verb, target: Target, **arguments: Any) -> Result:
     user = check_user(target.user)
     session = target.client or target.session or None
     message = encode_command(verb, user=user, session=session, **arguments)
-    await push.hub.broker.command(message)
+    await core.hub.broker.command(message)
     return {}
 
 
 # -- this process; in a thread whatever takes longer than the event loop may be held ---------------
 
 
-async def info(push: Push, fields: InfoFields) -> Result:
+async def info(core: Core, fields: InfoFields) -> Result:
     """Return how many sessions, users and channels this process has."""
-    hub = push.hub
+    hub = core.hub
     return {"nodes": [await hub.threads.lookups.run(_node, hub)]}
 
 
@@ -107,19 +107,19 @@ def _node(hub: Hub) -> dict[str, Any]:
     }
 
 
-async def sessions(push: Push, fields: SessionsFields) -> Result:
+async def sessions(core: Core, fields: SessionsFields) -> Result:
     """Return the sessions of this process, the oldest first: all, a user's, or a channel's."""
     if not 0 <= fields.limit <= _MAX_LIMIT:
         raise ValueError(f"limit: must be from 0 to {_MAX_LIMIT}")
     user = fields.user or None
     channel = check_channel(fields.channel) if fields.channel else None
     limit = fields.limit or _DEFAULT_LIMIT
-    found = await push.hub.threads.lookups.run(_sessions, push, user, channel, limit)
+    found = await core.hub.threads.lookups.run(_sessions, core, user, channel, limit)
     return cast(Result, found)
 
 
-def _sessions(push: Push, user: str | None, channel: str | None, limit: int) -> Result:
-    found = push.sessions(user, channel)
+def _sessions(core: Core, user: str | None, channel: str | None, limit: int) -> Result:
+    found = core.sessions(user, channel)
     now = clock.monotonic()
     shown = [_session(session, now) for session in found[:limit]]
     return {"sessions": shown, "num_clients": len(found)}
@@ -141,24 +141,24 @@ def _session(session: Session, now: float) -> dict[str, Any]:
     }
 
 
-async def drain(push: Push, fields: DrainFields) -> Result:
+async def drain(core: Core, fields: DrainFields) -> Result:
     """Drain this process, and return how many sessions it had once all are closed.
 
     The drain goes on if the client that asked for it leaves.
     """
     over = inexact(fields.over)
     if over is None:
-        over = push.settings.drain_timeout or _DEFAULT_OVER
-    seconds = checked_over(over)
-    sessions = len(push.hub.registry)
+        over = core.settings.drain_timeout or _DEFAULT_OVER
+    seconds = check_over(over)
+    sessions = len(core.hub.registry)
     done = anyio.Event()
-    push.hub.spawn(_drain, push, seconds, done)
+    core.hub.spawn(_drain, core, seconds, done)
     await done.wait()
     return {"num_clients": sessions}
 
 
-async def _drain(push: Push, seconds: float, done: anyio.Event) -> None:
+async def _drain(core: Core, seconds: float, done: anyio.Event) -> None:
     try:
-        await push.drain(seconds)
+        await core.drain(seconds)
     finally:
         done.set()

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ...core import Core
+from ...core import presence_stats as count
 from ...messages import Payload, Publication, StreamPosition
 from ...names import check_channel
 from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
 from ...protocols.centrifuge.json_codec import CODEC
-from ...push import Push
-from ...push import presence_stats as count
 from ...registry import Registry
 from ...session import Session, Subscription
 from ..results import read_history, read_presence
@@ -24,25 +24,25 @@ from .replies import reply
 Result = Mapping[str, Any]
 
 
-async def publish(push: Push, fields: PublishFields) -> Result:
+async def publish(core: Core, fields: PublishFields) -> Result:
     """Publish to a channel; return the position of the publication."""
-    return await _publish(push, fields, _payload(push, fields), fields.channel)
+    return await _publish(core, fields, _payload(core, fields), fields.channel)
 
 
-async def broadcast(push: Push, fields: BroadcastFields) -> Result:
+async def broadcast(core: Core, fields: BroadcastFields) -> Result:
     """Publish the same to several channels; return a reply for each, in their order."""
     if not fields.channels:
         raise ValueError("channels: must be one at least")
-    payload = _payload(push, fields)
+    payload = _payload(core, fields)
     responses = []
     for channel in fields.channels:
-        call = partial(_publish, push, fields, payload, channel or "")
-        responses.append(await reply(push, "broadcast", call))
+        call = partial(_publish, core, fields, payload, channel or "")
+        responses.append(await reply(core, "broadcast", call))
     return {"responses": responses}
 
 
 async def _publish(
-    push: Push,
+    core: Core,
     fields: PublishFields | BroadcastFields,
     payload: Payload,
     channel: str,
@@ -50,17 +50,17 @@ async def _publish(
     tags = {name: tag or "" for name, tag in fields.tags.items()}
     publication = Publication(check_channel(channel), payload, tags=tags or None)
     key = fields.idempotency_key or None
-    result = await push.hub.publish(publication, key, keep=not fields.skip_history)
+    result = await core.hub.publish(publication, key, keep=not fields.skip_history)
     if result.position is None:
         return {}
     return sparse(offset=result.position.offset, epoch=result.position.epoch)
 
 
-def _payload(push: Push, fields: PublishFields | BroadcastFields) -> Payload:
+def _payload(core: Core, fields: PublishFields | BroadcastFields) -> Payload:
     data: Any = _bytes(fields.b64data) if fields.b64data else fields.data
     if data is None:
         raise ValueError("data: is missing")
-    return push.hub.encode(data)
+    return core.hub.encode(data)
 
 
 def _bytes(text: str) -> bytes:
@@ -70,38 +70,38 @@ def _bytes(text: str) -> bytes:
         raise ValueError(f"b64data: {error}") from None
 
 
-async def presence(push: Push, fields: ChannelName) -> Result:
+async def presence(core: Core, fields: ChannelName) -> Result:
     """Return who is in a channel."""
-    return {"presence": await read_presence(push, check_channel(fields.channel))}
+    return {"presence": await read_presence(core, check_channel(fields.channel))}
 
 
-async def presence_stats(push: Push, fields: ChannelName) -> Result:
+async def presence_stats(core: Core, fields: ChannelName) -> Result:
     """Return how many sessions and users are in a channel."""
-    stats = count(await read_presence(push, check_channel(fields.channel)))
+    stats = count(await read_presence(core, check_channel(fields.channel)))
     return {"num_clients": stats.num_clients, "num_users": stats.num_users}
 
 
-async def history(push: Push, fields: HistoryFields) -> Result:
+async def history(core: Core, fields: HistoryFields) -> Result:
     """Return a part of a channel's history; without a limit only its position."""
     channel = check_channel(fields.channel)
     since = fields.since
     position = None if since is None else StreamPosition(max(0, since.offset), since.epoch)
-    return await read_history(push.hub, CODEC, channel, fields.limit, position, fields.reverse)
+    return await read_history(core.hub, CODEC, channel, fields.limit, position, fields.reverse)
 
 
-async def history_remove(push: Push, fields: ChannelName) -> Result:
+async def history_remove(core: Core, fields: ChannelName) -> Result:
     """Remove the publications of a channel's history; its position stays."""
     channel = check_channel(fields.channel)
-    hub = push.hub
+    hub = core.hub
     if hub.namespaces.stream(channel) is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     await hub.broker.remove_history(channel)
     return {}
 
 
-async def channels(push: Push, fields: ChannelsFields) -> Result:
+async def channels(core: Core, fields: ChannelsFields) -> Result:
     """Return the channels that have sessions in this process, and how many each has."""
-    hub = push.hub
+    hub = core.hub
     pattern = compile_glob(fields.pattern or "*")
     # In a thread: with very many channels it takes longer than the event loop may be held.
     return {"channels": await hub.threads.lookups.run(_channels, hub.registry, pattern)}

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import orjson
 
+from ...core import Core
 from ...protocols import exact
 from ...protocols.centrifuge import ErrorCode
-from ...push import Push
 from ...schema import Invalid
 from . import admin, channels
 from .fields import Command, decode, decode_batch
@@ -19,7 +19,7 @@ from .replies import Reply, error_reply, reply
 _MAX_PARALLEL = 32
 
 # Takes the fields of its method, and returns the result.
-Handler = Callable[[Push, Any], Awaitable[Mapping[str, Any]]]
+Handler = Callable[[Core, Any], Awaitable[Mapping[str, Any]]]
 
 _HANDLERS: dict[str, Handler] = {
     "publish": channels.publish,
@@ -39,7 +39,7 @@ _HANDLERS: dict[str, Handler] = {
 }
 
 
-async def carry_out(push: Push, method: str, body: bytes) -> bytes:
+async def carry_out(core: Core, method: str, body: bytes) -> bytes:
     """Carry out a request to one of ``METHODS``; return the body of its answer.
 
     Raises:
@@ -50,29 +50,29 @@ async def carry_out(push: Push, method: str, body: bytes) -> bytes:
     except ValueError as wrong:
         raise Invalid("the body", f"must be JSON: {wrong}") from None
     if method != "batch":
-        return orjson.dumps(await _run(push, decode(method, content)))
+        return orjson.dumps(await _run(core, decode(method, content)))
     commands, parallel = decode_batch(content)
     run_all = _run_in_parallel if parallel else _run_in_order
-    return orjson.dumps({"replies": await run_all(push, commands)})
+    return orjson.dumps({"replies": await run_all(core, commands)})
 
 
-async def _run(push: Push, command: Command) -> Reply:
-    call = partial(_HANDLERS[command.method], push, command.fields)
-    return await reply(push, command.method, call)
+async def _run(core: Core, command: Command) -> Reply:
+    call = partial(_HANDLERS[command.method], core, command.fields)
+    return await reply(core, command.method, call)
 
 
-async def _run_in_order(push: Push, commands: Sequence[Command]) -> list[Reply]:
-    return [await _run_of_batch(push, command) for command in commands]
+async def _run_in_order(core: Core, commands: Sequence[Command]) -> list[Reply]:
+    return [await _run_of_batch(core, command) for command in commands]
 
 
-async def _run_in_parallel(push: Push, commands: Sequence[Command]) -> list[Reply]:
+async def _run_in_parallel(core: Core, commands: Sequence[Command]) -> list[Reply]:
     """Return the replies in the order of the commands."""
     replies: list[Reply] = [{} for _ in commands]
     waiting = iter(enumerate(commands))
 
     async def work() -> None:
         for index, command in waiting:
-            replies[index] = await _run_of_batch(push, command)
+            replies[index] = await _run_of_batch(core, command)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(min(_MAX_PARALLEL, len(commands))):
@@ -80,9 +80,9 @@ async def _run_in_parallel(push: Push, commands: Sequence[Command]) -> list[Repl
     return replies
 
 
-async def _run_of_batch(push: Push, command: Command) -> Reply:
+async def _run_of_batch(core: Core, command: Command) -> Reply:
     """Return the reply to one command of a batch, with its result under the method's name."""
     if not command.method:
         return error_reply(ErrorCode.METHOD_NOT_FOUND)
-    found = await _run(push, command)
+    found = await _run(core, command)
     return {command.method: found["result"]} if "result" in found else found

@@ -8,8 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ...core import Core
 from ...errors import NotRunningError
-from ...push import Push
 from ...schema import Invalid
 from ..api_key import require_key
 from ..body import read_body
@@ -21,7 +21,7 @@ _MIN_BODY = 1024 * 1024
 
 
 async def serve_api(
-    push: Push,
+    core: Core,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -30,7 +30,7 @@ async def serve_api(
     """Serve one HTTP scope of the API."""
     response: Response
     try:
-        answer = await _answer(push, Request(scope, receive), path_params["method"])
+        answer = await _answer(core, Request(scope, receive), path_params["method"])
         response = Response(answer, media_type="application/json")
     except ClientDisconnect:
         return
@@ -39,21 +39,21 @@ async def serve_api(
     await response(scope, receive, send)
 
 
-async def _answer(push: Push, request: Request, method: str) -> bytes:
+async def _answer(core: Core, request: Request, method: str) -> bytes:
     if method not in METHODS:
         raise HTTPException(404, "no such method")
     if request.method != "POST":
         raise HTTPException(405, "only POST", {"Allow": "POST"})
-    require_key(push, request, "the API")
+    require_key(core, request, "the API")
     try:
-        push.hub  # noqa: B018  # raises where it does not run, or on another event loop
-        return await carry_out(push, method, await read_body(request, _max_body(push)))
+        core.hub  # noqa: B018  # raises where it does not run, or on another event loop
+        return await carry_out(core, method, await read_body(request, _max_body(core)))
     except Invalid as wrong:
         raise HTTPException(400, str(wrong)) from None
     except NotRunningError as error:
         raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
 
 
-def _max_body(push: Push) -> int:
+def _max_body(core: Core) -> int:
     """Return how many bytes a body may have: room for the largest data in base64, and the rest."""
-    return max(_MIN_BODY, 2 * push.settings.queue_bytes)
+    return max(_MIN_BODY, 2 * core.settings.queue_bytes)

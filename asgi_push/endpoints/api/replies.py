@@ -6,17 +6,17 @@ from typing import Any
 import anyio.lowlevel
 import orjson
 
+from ...core import Core
 from ...errors import BrokerError, NotRunningError
 from ...logs import logger
 from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.json_codec import CODEC, dumps
-from ...push import Push
 from ..results import encodable
 
 Reply = dict[str, Any]
 
 
-async def reply(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Reply:
+async def reply(core: Core, name: str, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Reply:
     """Return ``{"result": ...}``, ready to be encoded, or ``{"error": ...}``.
 
     It raises nothing but a cancellation. Everything else gets its turn before each command:
@@ -24,7 +24,7 @@ async def reply(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str,
     """
     await anyio.lowlevel.checkpoint()
     try:
-        return {"result": orjson.Fragment(_encoded(push, await call()))}
+        return {"result": orjson.Fragment(_encoded(core, await call()))}
     except CommandError as failure:
         return error_reply(failure.error)
     except ValueError as wrong:  # an argument cannot be used
@@ -37,11 +37,11 @@ async def reply(push: Push, name: str, call: Callable[[], Awaitable[Mapping[str,
         return error_reply(ErrorCode.INTERNAL)
 
 
-def _encoded(push: Push, result: Mapping[str, Any]) -> bytes:
+def _encoded(core: Core, result: Mapping[str, Any]) -> bytes:
     try:
         return dumps(result)
     except Exception:  # noqa: BLE001  # one publication must not take the others with it
-        return dumps(encodable(CODEC, result, push.hub.fanout.undeliverable))
+        return dumps(encodable(CODEC, result, core.hub.fanout.undeliverable))
 
 
 def error_reply(error: tuple[int, str, bool], detail: str = "") -> Reply:

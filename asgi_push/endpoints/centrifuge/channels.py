@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...core import presence_stats as count
 from ...disconnect import Disconnect
 from ...errors import RpcError
 from ...hub.hooks import call_hook
 from ...messages import ClientInfo, Publication, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode
-from ...push import presence_stats as count
 from ..results import read_history, read_presence
 from .context import Context, Ended, channel_of, decoded
 
@@ -53,7 +53,7 @@ async def presence_stats(context: Context, command: Command) -> Mapping[str, Any
 async def _presence(context: Context, command: Command) -> Mapping[str, ClientInfo]:
     channel = channel_of(command)
     await context.authorize(channel, "presence")
-    return await read_presence(context.push, channel)
+    return await read_presence(context.core, channel)
 
 
 async def rpc(context: Context, command: Command) -> Mapping[str, Any]:

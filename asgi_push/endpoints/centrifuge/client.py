@@ -75,7 +75,7 @@ class SdkClient:
 
     def _too_large(self, command: Command) -> bool:
         """Close the session if a command is too large; connect may be as large as a frame."""
-        hub, limit = self._context.hub, self._context.push.settings.max_message_bytes
+        hub, limit = self._context.hub, self._context.core.settings.max_message_bytes
         if command.method == "subscribe":
             limit = max(limit, CHANNEL_BYTES)
         if command.size <= limit or command.method == "connect":

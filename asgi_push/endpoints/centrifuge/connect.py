@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from ... import clock
+from ...core import Core
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
 from ...heartbeat import ServerHeartbeat
@@ -17,7 +18,6 @@ from ...logs import logger, module_rate_limit, printable
 from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
-from ...push import Push
 from ...session import State
 from ...transports.authentication import (
     anonymous_allowed,
@@ -41,12 +41,12 @@ _quiet = module_rate_limit(10.0)
 async def connect(context: Context, command: Command) -> None:
     """Say who it is, and get its server-side subscriptions, each with what was missed."""
     session, hub = context.session, context.hub
-    token, context.headers = command.params["token"], _emulated(context.push, command.params["headers"])
+    token, context.headers = command.params["token"], _emulated(context.core, command.params["headers"])
     for request in command.params["subs"].values():
         check_supported(request)
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
-    if len(credentials.channels) > context.push.settings.max_channels:
+    if len(credentials.channels) > context.core.settings.max_channels:
         raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
     if session.state is not State.OPEN:  # it gave its place back when it ended
         return
@@ -88,12 +88,12 @@ def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[
     """Return the answer to connect."""
     session_id = context.session.id
     known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
-    ping = max(1, round(context.push.settings.ping_interval))  # whole seconds are all that the protocol can say
+    ping = max(1, round(context.core.settings.ping_interval))  # whole seconds are all that the protocol can say
     return {"client": session_id, "version": _VERSION, "ping": ping, "pong": True, "session": session_id} | known
 
 
 def _begin_pings(context: Context) -> None:
-    session, settings, now = context.session, context.push.settings, clock.monotonic()
+    session, settings, now = context.session, context.core.settings, clock.monotonic()
     first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
     context.hub.look_after(session)
@@ -112,10 +112,10 @@ async def _server_side(context: Context, channels: list[str], requests: Mapping[
 
 async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
     """Go on with a new token."""
-    token, push = command.params["token"], context.push
+    token, core = command.params["token"], context.core
     if not token:
         raise Violation("refresh without a token")
-    if push.settings.token_secret is None and push.authenticate is None:
+    if core.settings.token_secret is None and core.authenticate is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     credentials = await _credentials(context, token)
     if credentials.user != context.session.user:
@@ -132,13 +132,13 @@ async def _credentials(context: Context, token: str) -> Credentials:
         CommandError: its token has expired.
         Ended: it is not let in.
     """
-    push = context.push
-    if token and push.settings.token_secret is not None:
-        credentials = _credentials_of_token(push, token)
+    core = context.core
+    if token and core.settings.token_secret is not None:
+        credentials = _credentials_of_token(core, token)
     else:
-        credentials = await _identified(push, _with_headers(context.connection, token, context.headers))
-    if not credentials.user and not anonymous_allowed(push):
-        nothing_said = push.authenticate is None and not token
+        credentials = await _identified(core, _with_headers(context.connection, token, context.headers))
+    if not credentials.user and not anonymous_allowed(core):
+        nothing_said = core.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
     try:
         return validate_credentials(credentials, context.session.path_params)
@@ -146,25 +146,25 @@ async def _credentials(context: Context, token: str) -> Credentials:
         raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
 
 
-def _credentials_of_token(push: Push, token: str) -> Credentials:
+def _credentials_of_token(core: Core, token: str) -> Credentials:
     try:
-        return verify_connection_token(push, token)
+        return verify_connection_token(core, token)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:
         raise Ended(Disconnect.INVALID_TOKEN) from None
 
 
-async def _identified(push: Push, connection: HTTPConnection) -> Credentials:
+async def _identified(core: Core, connection: HTTPConnection) -> Credentials:
     try:
-        return await authenticate(push, connection)
+        return await authenticate(core, connection)
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:
         raise Ended(Disconnect.PERMISSION_DENIED) from None
 
 
-def _emulated(push: Push, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
+def _emulated(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
     """Return those of the headers in a connect command that ``emulated_headers`` names, as a server would give them.
 
     The others are left out: a proxy cannot see into a WebSocket, and so cannot keep clients from saying what only it
@@ -174,7 +174,7 @@ def _emulated(push: Push, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
         Violation: a value is none that a header can have, whatever its name.
     """
     encoded = {name: _header_value(value) for name, value in headers.items()}
-    known = {name.lower().encode(): value for name, value in encoded.items() if push.settings.emulates(name)}
+    known = {name.lower().encode(): value for name, value in encoded.items() if core.settings.emulates(name)}
     if len(known) < len(headers) and (held_back := _quiet.allow("", clock.monotonic())) is not None:
         message = "left out headers of an SDK client that emulated_headers does not name: %s (and %d more such clients)"
         logger.info(message, printable(", ".join(headers)), held_back)

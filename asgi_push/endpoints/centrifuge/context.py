@@ -6,13 +6,13 @@ from typing import Any, cast
 from starlette.requests import HTTPConnection
 
 from ... import clock
+from ...core import Core
 from ...disconnect import Disconnect
 from ...hub.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, Violation
 from ...protocols.wire import WireMessage
-from ...push import Push
 from ...session import Session, TrackedSubscription
 from ..results import encodable
 
@@ -32,11 +32,11 @@ class Ended(Exception):
 class Context:
     """One SDK client's session, what it came with, and the times at which its subscriptions end."""
 
-    __slots__ = ("connected", "connection", "headers", "hub", "push", "session")
+    __slots__ = ("connected", "connection", "core", "headers", "hub", "session")
 
-    def __init__(self, push: Push, session: Session, connection: HTTPConnection) -> None:
-        self.push = push
-        self.hub = push.hub
+    def __init__(self, core: Core, session: Session, connection: HTTPConnection) -> None:
+        self.core = core
+        self.hub = core.hub
         self.session = session
         self.connection = connection
         self.headers: Mapping[bytes, bytes] = {}  # those that its connect command says, and may say
@@ -77,7 +77,7 @@ class Context:
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
-        authorize = self.push.authorize
+        authorize = self.core.authorize
         threads = self.hub.threads.authorize
         if authorize is None or not await call_hook(threads, authorize, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)

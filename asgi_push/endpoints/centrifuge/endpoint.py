@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...core import Core
 from ...errors import NotRunningError
 from ...heartbeat import FirstCommand
 from ...hub.admission import Refused
@@ -15,7 +16,6 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
-from ...push import Push
 from ...session import Session
 from ...transports.handshake import check_origin, peer_address
 from ...transports.limits import close_too_large, frame_bytes, too_large
@@ -30,7 +30,7 @@ _FIRST_COMMAND_TIME = 10.0
 _JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
 
 
-async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_sdk(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
 
     Who may not come in is told so after the accept: the SDKs try a handshake that fails again for ever. Only a page of
@@ -40,11 +40,11 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
         return
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     try:
-        check_origin(push, connection)
+        check_origin(core, connection)
         codec, subprotocol = _format(connection)
         transport = WebSocketTransport(scope, send, codec)
-        hub, session = _make_session(push, scope, transport, codec, path_params)
-        await transport.accept(subprotocol, direct=push.settings.direct_writes)
+        hub, session = _make_session(core, scope, transport, codec, path_params)
+        await transport.accept(subprotocol, direct=core.settings.direct_writes)
         try:
             await hub.admit(session)
         except Refused as refused:
@@ -57,14 +57,14 @@ async def serve_sdk(push: Push, scope: Scope, receive: Receive, send: Send, path
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
     else:
-        await _run(push, hub, session, transport, connection, receive)
+        await _run(core, hub, session, transport, connection, receive)
 
 
 def _make_session(
-    push: Push, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
+    core: Core, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
 ) -> tuple[Hub, Session]:
     try:
-        hub, now = push.hub, clock.monotonic()
+        hub, now = core.hub, clock.monotonic()
     except NotRunningError as error:
         raise not_running(error) from None
     session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
@@ -74,12 +74,12 @@ def _make_session(
 
 
 async def _run(
-    push: Push, hub: Hub, session: Session, transport: WebSocketTransport, connection: HTTPConnection, receive: Receive
+    core: Core, hub: Hub, session: Session, transport: WebSocketTransport, connection: HTTPConnection, receive: Receive
 ) -> None:
-    client = SdkClient(Context(push, session, connection))
+    client = SdkClient(Context(core, session, connection))
     session.client = client
     hub.look_after(session)
-    limit = frame_bytes(push.settings)
+    limit = frame_bytes(core.settings)
 
     def take(session: Session, data: str | bytes) -> Iterable[int]:
         if too_large(data, limit):

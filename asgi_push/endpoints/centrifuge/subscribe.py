@@ -165,7 +165,7 @@ def _check_token(context: Context, token: str, channel: str) -> SubscriptionToke
         CommandError: it is not good, or not good any more.
         Ended: it is somebody else's.
     """
-    settings = context.push.settings
+    settings = context.core.settings
     if settings.token_secret is None:
         raise CommandError(ErrorCode.PERMISSION_DENIED)
     try:

@@ -5,56 +5,57 @@ from typing import Any, TypeVar
 
 import orjson
 
+from ...core import Core
 from ...errors import PushError
 from ...logs import logger, printable
-from ...push import Push
+from ...names import check_channel
 from .requests import Action, DisconnectAction, DrainAction, PublishAction
 
 T = TypeVar("T")
 
 
-async def act(push: Push, action: Action) -> dict[str, Any]:
+async def act(core: Core, action: Action) -> dict[str, Any]:
     """Do what a console asks for; return the answer: what was done, or why it was not."""
     shown = {**asdict(action), "data": "..."}
     logger.info("the console: %s %s", action.name, printable(shown))
     try:
-        done = await _do(push, action)
+        done = await _do(core, action)
     except (ValueError, PushError) as error:
         return {"number": action.number, "failed": str(error)}
     return {"number": action.number, "done": done}
 
 
-async def _do(push: Push, action: Action) -> str:
+async def _do(core: Core, action: Action) -> str:
     if isinstance(action, DisconnectAction):
-        return await _disconnect(push, action)
+        return await _disconnect(core, action)
     if isinstance(action, PublishAction):
-        return await _publish(push, action)
-    return await _drain(push, action)
+        return await _publish(core, action)
+    return await _drain(core, action)
 
 
-async def _disconnect(push: Push, action: DisconnectAction) -> str:
-    await push.disconnect(user=action.user or None, session=action.session or None)
+async def _disconnect(core: Core, action: DisconnectAction) -> str:
+    await core.disconnect(user=action.user or None, session=action.session or None)
     if action.user:
         return f"Disconnected every session of {action.user}"
     return "Disconnected the session"
 
 
-async def _publish(push: Push, action: PublishAction) -> str:
+async def _publish(core: Core, action: PublishAction) -> str:
     data: Any = _given("data", action.data)
     if action.json:
         try:
             data = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise ValueError(f"data: is not JSON: {error}") from None
-    result = await push.publish(_given("channel", action.channel), data)
+    result = await core.send(check_channel(_given("channel", action.channel)), data)
     place = "" if result.position is None else f" at offset {result.position.offset}"
     if result.receivers is None:
         return f"Published{place}"
     return f"Published{place}, to {_sessions(result.receivers)}"
 
 
-async def _drain(push: Push, action: DrainAction) -> str:
-    count = await push.drain(_given("over", action.over))
+async def _drain(core: Core, action: DrainAction) -> str:
+    count = await core.drain(_given("over", action.over))
     return f"Drained: {_sessions(count)} sent away"
 
 

@@ -11,13 +11,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...core import Core
 from ...disconnect import Disconnect
 from ...errors import NotRunningError
 from ...heartbeat import ClientHeartbeat
 from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols import plain
-from ...push import Push
 from ...schema import Invalid
 from ...session import Session
 from ...transports.handshake import peer_address
@@ -51,7 +51,7 @@ class Console:
 
     async def serve_page(
         self,
-        push: Push,
+        core: Core,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -60,7 +60,7 @@ class Console:
         """Serve one HTTP scope."""
         request = Request(scope, receive)
         try:
-            response = await _answer(push, request, path_params.get("name"))
+            response = await _answer(core, request, path_params.get("name"))
         except ClientDisconnect:
             return
         except HTTPException as refusal:
@@ -72,7 +72,7 @@ class Console:
 
     async def serve_live(
         self,
-        push: Push,
+        core: Core,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -83,7 +83,7 @@ class Console:
             return
         transport = WebSocketTransport(scope, send, plain.CODEC)
         try:
-            hub, session = self._admit(push, scope, transport)
+            hub, session = self._admit(core, scope, transport)
         except Refusal as refusal:
             await refuse(scope, receive, send, refusal)
             return
@@ -92,11 +92,11 @@ class Console:
         except Exception as error:  # noqa: BLE001  # whatever a server raises: the client has left
             logger.debug("a console left during the handshake: %s", printable(error))
             return
-        await self._run(push, hub, session, transport, receive)
+        await self._run(core, hub, session, transport, receive)
 
     def _admit(
         self,
-        push: Push,
+        core: Core,
         scope: Scope,
         transport: WebSocketTransport,
     ) -> tuple[Hub, Session]:
@@ -106,9 +106,9 @@ class Console:
             Refusal: the client is not logged in, or there are too many consoles.
         """
         connection = HTTPConnection(scope)
-        until = _check_login(push, connection)
+        until = _check_login(core, connection)
         try:
-            hub = push.hub
+            hub = core.hub
         except NotRunningError:
             raise Refusal(503, "push runs on another event loop") from None
         if len(self._feed(hub).subscribers) >= MAX_SUBSCRIBERS:
@@ -130,7 +130,7 @@ class Console:
 
     async def _run(
         self,
-        push: Push,
+        core: Core,
         hub: Hub,
         session: Session,
         transport: WebSocketTransport,
@@ -140,7 +140,7 @@ class Console:
         subscriber = Subscriber(session)
 
         def take(session: Session, data: str | bytes) -> Iterable[int]:
-            _on_message(push, hub, subscriber, data)
+            _on_message(core, hub, subscriber, data)
             return (len(data),)
 
         feed.add(subscriber)
@@ -154,26 +154,26 @@ class Console:
 # -- the page --------------------------------------------------------------------------------------
 
 
-async def _answer(push: Push, request: Request, name: str | None) -> Response:
+async def _answer(core: Core, request: Request, name: str | None) -> Response:
     if name in ("login", "logout"):
         if request.method != "POST":
             raise HTTPException(405, "only POST", {"Allow": "POST"})
         check_same_origin(request)
-        return await log_in(push, request) if name == "login" else log_out()
+        return await log_in(core, request) if name == "login" else log_out()
     if request.method not in ("GET", "HEAD"):
         raise HTTPException(405, "only GET", {"Allow": "GET, HEAD"})
     if name is None:
-        return _page(push, request)
+        return _page(core, request)
     found = file(request, name)
     if found is None:
         raise HTTPException(404, "no such file")
     return found
 
 
-def _page(push: Push, request: Request) -> Response:
+def _page(core: Core, request: Request) -> Response:
     if request.url.path.endswith("/"):  # the page's relative addresses need its path without one
         return RedirectResponse("../console", 308, HEADERS)
-    if logged_in_until(push, request) is None:
+    if logged_in_until(core, request) is None:
         return login_page(request)
     return document("index.html")
 
@@ -181,7 +181,7 @@ def _page(push: Push, request: Request) -> Response:
 # -- the WebSocket ---------------------------------------------------------------------------------
 
 
-def _check_login(push: Push, connection: HTTPConnection) -> float:
+def _check_login(core: Core, connection: HTTPConnection) -> float:
     """Return the Unix time at which a login ends.
 
     Raises:
@@ -190,7 +190,7 @@ def _check_login(push: Push, connection: HTTPConnection) -> float:
     if not is_same_origin(connection):
         raise Refusal(403, "a console is opened by its own page")
     try:
-        until = logged_in_until(push, connection)
+        until = logged_in_until(core, connection)
     except HTTPException as refusal:
         raise Refusal(refusal.status_code, refusal.detail) from None
     if until is None:
@@ -198,7 +198,7 @@ def _check_login(push: Push, connection: HTTPConnection) -> float:
     return until
 
 
-def _on_message(push: Push, hub: Hub, subscriber: Subscriber, data: str | bytes) -> None:
+def _on_message(core: Core, hub: Hub, subscriber: Subscriber, data: str | bytes) -> None:
     """Handle one message of a console; an invalid one closes its session."""
     session = subscriber.session
     limit = hub.settings.max_message_bytes
@@ -217,10 +217,10 @@ def _on_message(push: Push, hub: Hub, subscriber: Subscriber, data: str | bytes)
         reason = f"bad request: {wrong}"
         hub.close(session, Disconnect(Disconnect.BAD_REQUEST.code, reason))
         return
-    _on_request(push, hub, subscriber, request)
+    _on_request(core, hub, subscriber, request)
 
 
-def _on_request(push: Push, hub: Hub, subscriber: Subscriber, request: View | Action) -> None:
+def _on_request(core: Core, hub: Hub, subscriber: Subscriber, request: View | Action) -> None:
     if isinstance(request, View):
         subscriber.show(request)
     elif subscriber.running_actions >= _MAX_ACTIONS:
@@ -228,13 +228,13 @@ def _on_request(push: Push, hub: Hub, subscriber: Subscriber, request: View | Ac
         send(hub, subscriber.session, {"answer": failure})
     else:
         subscriber.running_actions += 1
-        hub.spawn(_act, push, hub, subscriber, request)
+        hub.spawn(_act, core, hub, subscriber, request)
 
 
-async def _act(push: Push, hub: Hub, subscriber: Subscriber, action: Action) -> None:
+async def _act(core: Core, hub: Hub, subscriber: Subscriber, action: Action) -> None:
     answer = {"number": action.number, "failed": "it failed; the log says why"}
     try:
-        answer = await act(push, action)
+        answer = await act(core, action)
     finally:
         subscriber.running_actions -= 1
         send(hub, subscriber.session, {"answer": answer})

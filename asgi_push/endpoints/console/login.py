@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from ... import clock
 from ...auth import origin_allowed
+from ...core import Core
 from ...logs import logger, printable
-from ...push import Push
 from ..api_key import is_key, refuse_wrong_key
 from ..body import read_body
 from .assets import HEADERS, document
@@ -65,15 +65,15 @@ def _signature(key: str, body: str) -> str:
 # -- logging in and out ----------------------------------------------------------------------------
 
 
-async def log_in(push: Push, request: Request) -> Response:
+async def log_in(core: Core, request: Request) -> Response:
     """Return a response with the cookie if the body holds the api_key.
 
     Raises:
         HTTPException: the key is wrong (401, and 429 after too many), or the body too large (413).
     """
-    key = push.settings.api_key or ""
+    key = core.settings.api_key or ""
     if not is_key(_offered_key(await read_body(request, _MAX_LOGIN)), key):
-        refuse_wrong_key(push, request, "the console")
+        refuse_wrong_key(core, request, "the console")
         raise HTTPException(401, "this is not the api_key")
     address = request.client.host if request.client else ""
     logger.info("a login to the console from %s", printable(address))
@@ -101,20 +101,20 @@ def login_page(request: Request) -> Response:
     return _without_cookie(response) if COOKIE in request.cookies else response
 
 
-def logged_in_until(push: Push, connection: HTTPConnection) -> float | None:
+def logged_in_until(core: Core, connection: HTTPConnection) -> float | None:
     """Return the Unix time at which the login of a request ends, None without a valid login.
 
     Raises:
         HTTPException: it has a forged cookie, once too often (429): that is a way to guess the key.
     """
     value = connection.cookies.get(COOKIE)
-    key = push.settings.api_key
+    key = core.settings.api_key
     if not value or not key:
         return None
     try:
         return expiry(key, value, clock.now())
     except Forged:
-        refuse_wrong_key(push, connection, "the console")
+        refuse_wrong_key(core, connection, "the console")
         return None
 
 

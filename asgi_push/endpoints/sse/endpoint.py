@@ -9,12 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...core import Core
 from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
-from ...push import Push
 from ...session import Session
 from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit
@@ -34,23 +34,23 @@ _HEADERS = {
 _LAST_ID_PARAMETER = "lastEventId"
 
 
-async def serve_events(push: Push, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_events(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
     connection = HTTPConnection(scope)
-    last_id, cors = _last_id(connection), cors_headers(push.settings.allowed_origins, connection)
+    last_id, cors = _last_id(connection), cors_headers(core.settings.allowed_origins, connection)
     transport = EventStreamTransport(send, {**_HEADERS, **cors})
     try:
-        check_site(push.settings.allowed_origins, connection)
+        check_site(core.settings.allowed_origins, connection)
         if (answer := _at_once(scope["method"], last_id, cors)) is not None:
             await _answer(answer, scope, receive, send)
             return
-        hub, session, channels = await _let_in(push, scope, transport)
+        hub, session, channels = await _let_in(core, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
         await _answer(_refused(refusal, connection, cors), scope, receive, send)
         return
-    push.end_streams_at_sigint()
-    await _run(hub, session, transport, receive, channels, LastEventId(last_id, push.settings.max_channels))
+    core.runner.end_streams_at_sigint()
+    await _run(hub, session, transport, receive, channels, LastEventId(last_id, core.settings.max_channels))
 
 
 def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -67,15 +67,15 @@ def _last_id(connection: HTTPConnection) -> str:
     return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
 
 
-async def _let_in(push: Push, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
+async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
     """Return the session that a request may have, and its channels; or raise Refusal.
 
     A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
     """
-    interval, now = push.settings.ping_interval, clock.monotonic()
+    interval, now = core.settings.ping_interval, clock.monotonic()
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
-    hub, session, channels = await admit(push, scope, {}, transport, CODEC, heartbeat)
+    hub, session, channels = await admit(core, scope, {}, transport, CODEC, heartbeat)
     asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
     if any(channel and channel not in channels for channel in asked):
         hub.release(session)

@@ -17,6 +17,7 @@ from asgi_push import Push, PushMiddleware
 from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.endpoints.api.fields import FIELDS, METHODS
 from asgi_push.errors import BrokerError
+from asgi_push.push import core_of
 from tests.asgi import serve
 from tests.endpoints.api.posting import KEY, api
 
@@ -222,7 +223,7 @@ async def test_what_fails_is_an_error_of_its_command(
 ) -> None:
     """It is logged with its cause, told without, and the next command is carried out."""
     async with api() as caller:
-        caller.push.hub.broker.publish = BrokenBroker(error).publish  # type: ignore[method-assign]
+        core_of(caller.push).hub.broker.publish = BrokenBroker(error).publish  # type: ignore[method-assign]
         publish = {"publish": {"channel": "a", "data": 1}}
         answer = await caller.post("batch", commands=[publish, {"info": {}}], parallel=parallel)
         assert answer["replies"][0] == {"error": {"code": 100, "message": "internal server error"}}
@@ -233,9 +234,9 @@ async def test_what_fails_is_an_error_of_its_command(
 async def test_on_another_event_loop() -> None:
     """Where push cannot be used it is unavailable, as to a WebSocket."""
     async with api() as caller:
-        caller.push._home._thread += 1
+        core_of(caller.push).runner._thread += 1
         response = await caller.http.post(INFO, json={})
-        caller.push._home._thread -= 1
+        core_of(caller.push).runner._thread -= 1
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 

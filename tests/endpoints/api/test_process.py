@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from asgi_push import Push, PushMiddleware
+from asgi_push.push import core_of
 from tests.asgi import nothing, pushing, until
 from tests.endpoints.api.posting import api
 
@@ -25,7 +26,7 @@ async def test_health() -> None:
         assert (await ask(server.app, "POST", "/here/health")).status_code == 405
         await server.connect("/ws/alice")
         tasks.start_soon(push.drain, 3600)
-        await until(lambda: not push.hub.accepting)
+        await until(lambda: not core_of(push).hub.accepting)
         response = await ask(server.app, "GET", "/here/health")
         assert (response.status_code, response.text, response.headers["retry-after"]) == (503, "draining", "5")
         tasks.cancel_scope.cancel()
@@ -74,7 +75,7 @@ async def test_draining_over_http() -> None:
         client = await caller.server.connect("/ws/alice")
         assert await caller.post("drain", over=0.1) == {"result": {"num_clients": 1}}
         assert str(await client.receive_close()) == "1012 shutdown"
-        assert not caller.push.hub.accepting
+        assert not core_of(caller.push).hub.accepting
 
 
 async def test_draining_goes_on_without_who_asked_for_it() -> None:
@@ -83,9 +84,9 @@ async def test_draining_goes_on_without_who_asked_for_it() -> None:
         client = await caller.server.connect("/ws/alice")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(caller.post, "drain")
-            await until(lambda: not caller.push.hub.accepting)
+            await until(lambda: not core_of(caller.push).hub.accepting)
             tasks.cancel_scope.cancel()
-        assert not caller.push.hub.accepting
+        assert not core_of(caller.push).hub.accepting
         assert str(await client.receive_close()) == "1012 shutdown"
 
 
@@ -105,4 +106,4 @@ async def test_what_cannot_be_used(method: str, fields: dict[str, object], says:
         code, message = await caller.error(method, **fields)
         assert code == 107
         assert says in message
-        assert caller.push.hub.accepting
+        assert core_of(caller.push).hub.accepting

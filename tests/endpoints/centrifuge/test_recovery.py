@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
+from asgi_push.brokers import Broker, PresenceStore
 from asgi_push.delivery import batch, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.session import State
 from tests import asgi
 from tests.endpoints.centrifuge.simulation import LateBroker, SdkModel
@@ -80,7 +82,8 @@ class RecoveryMachine(RuleBasedStateMachine):
             authenticate=authenticate, authorize=authorize, namespaces=NAMESPACES, queue_messages=8,
             ping_interval=1e6, send_timeout=1e6,
         )  # fmt: skip
-        self.push._choose_broker = self.take_late_broker  # type: ignore[method-assign]
+        self.presence = core_of(self.push).make_broker(Counters())[1]
+        core_of(self.push).make_broker = self.take_late_broker  # type: ignore[method-assign]
         self.clients = [SdkModel(self.broker, user, together=one) for user, one in zip(USERS, together, strict=True)]
         self.over = asyncio.Event()
         self.started: asyncio.Future[asgi.Server] = self.loop.create_future()
@@ -92,12 +95,12 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.connect(which)
         self.settle_and_read()
 
-    def take_late_broker(self, counters: Counters) -> None:
-        self.push._broker = self.broker
+    def take_late_broker(self, _: Counters) -> tuple[Broker, PresenceStore]:
+        return self.broker, self.presence
 
     async def serve(self) -> None:
         async with asgi.serve(PushMiddleware(asgi.nothing, self.push)) as server:
-            self.hub = self.push.hub
+            self.hub = core_of(self.push).hub
             self.started.set_result(server)
             await self.over.wait()
 

@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from asgi_push import BrokerError, ChannelOptions, Credentials, Push, PushMiddleware, StreamPosition
+from asgi_push.brokers import Broker, PresenceStore
 from asgi_push.brokers.redis import envelope
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.hub.control import encode_command
 from asgi_push.messages import Publication
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.stream import Recovery
 from tests import asgi
 from tests.brokers.contract import publication
@@ -164,14 +166,15 @@ class RedisMachine(RuleBasedStateMachine):
             broker=self.redis.url, redis_prefix=self.prefix, authenticate=authenticate, authorize=lambda *_: True,
             namespaces=NAMESPACES, ping_interval=1e6, send_timeout=1e6,
         )  # fmt: skip
-        make = push._choose_broker
+        make = core_of(push).make_broker
 
-        def witnessed(counters: Counters) -> None:
-            make(counters)
-            push._broker.__class__ = Witnessed
-            push._broker.ledger = self.ledger  # type: ignore[attr-defined]
+        def witnessed(counters: Counters) -> tuple[Broker, PresenceStore]:
+            broker, presence = make(counters)
+            broker.__class__ = Witnessed
+            broker.ledger = self.ledger  # type: ignore[attr-defined]
+            return broker, presence
 
-        push._choose_broker = witnessed  # type: ignore[method-assign]
+        core_of(push).make_broker = witnessed  # type: ignore[method-assign]
         self.pushes.append(push)
         async with asgi.serve(PushMiddleware(asgi.nothing, push)) as server:
             started.set_result(server)
@@ -197,7 +200,9 @@ class RedisMachine(RuleBasedStateMachine):
 
     async def busy(self) -> bool:
         return any(
-            not push.hub.fanout._idle or push.hub.broker._hearing._checks.busy or push.hub.broker.link._waiting  # type: ignore[attr-defined]
+            not core_of(push).hub.fanout._idle
+            or core_of(push).hub.broker._hearing._checks.busy
+            or core_of(push).hub.broker.link._waiting  # type: ignore[attr-defined]
             for push in self.pushes
         )
 
@@ -245,8 +250,8 @@ class RedisMachine(RuleBasedStateMachine):
     @rule(channel=st.sampled_from(["news", "small:a", "token", "*", "#ann"]), times=st.integers(1, 3))
     def lose(self, channel: str, times: int) -> None:
         """Publications whose messages never come."""
-        broker: Any = self.pushes[0]._broker
-        stream = self.pushes[0]._namespaces.stream(channel)
+        broker: Any = core_of(self.pushes[0]).hub.broker
+        stream = core_of(self.pushes[0]).hub.namespaces.stream(channel)
         assert stream is not None
         keys = [broker.keys.key(kind, channel) for kind in ("position", "stream")]
         for _ in range(times):
@@ -291,7 +296,7 @@ class RedisMachine(RuleBasedStateMachine):
 
     async def check_all(self) -> None:
         for push in self.pushes:
-            hearing: Any = push.hub.broker._hearing  # type: ignore[attr-defined]
+            hearing: Any = core_of(push).hub.broker._hearing  # type: ignore[attr-defined]
             for channel in hearing._feeds:
                 hearing._checks.want(channel)
 
@@ -323,7 +328,7 @@ async def echo(push: Push) -> None:
     """Return when a process has heard what was published before, and has got its answers."""
     while True:
         try:
-            await push.hub.broker.command(NOTHING)
+            await core_of(push).hub.broker.command(NOTHING)
             return
         except BrokerError:
             await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ import pytest
 from asgi_push import Credentials, Publication, Push, RpcError, Session, TokenExpiredError
 from asgi_push.hub import intake
 from asgi_push.messages import Payload
+from asgi_push.push import core_of
 from tests import asgi
 from tests.endpoints.centrifuge.apps import SECRET
 from tests.endpoints.centrifuge.clients import SDK_PATH, token
@@ -212,8 +213,8 @@ class SlowHistory:
 
     def __init__(self, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.go = 0, anyio.Event()
-        self._history = push.hub.broker.history
-        monkeypatch.setattr(push.hub.broker, "history", self.history)
+        self._history = core_of(push).hub.broker.history
+        monkeypatch.setattr(core_of(push).hub.broker, "history", self.history)
 
     async def history(self, *args: Any) -> Any:
         self.asked += 1
@@ -233,10 +234,10 @@ async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             tasks.start_soon(home.push.unsubscribe, "ann", "a")
             tasks.start_soon(home.push.subscribe, "ann", "b")
             await home.push.send_to_user("ann", 1)
-            await home.push.hub.fanout.settled()
+            await core_of(home.push).hub.fanout.settled()
             broker.go.set()
         assert [session.channels for session in home.push.sessions()] == [["#ann", "b"]] * 2
-        assert home.push.hub.turns._locks == {}
+        assert core_of(home.push).hub.turns._locks == {}
 
 
 async def test_the_application_comes_first(encoding: str) -> None:
@@ -287,7 +288,7 @@ async def test_a_gap_is_told(server_side: bool, lost: bool, encoding: str) -> No
             await peer.ask("subscribe", channel="a")
         assert result.position is not None
         place = (3, result.position.epoch) if lost else (2, "another life")
-        home.push.hub.deliver(Publication("a", Payload("json", b"3"), *place))
+        core_of(home.push).hub.deliver(Publication("a", Payload("json", b"3"), *place))
         if server_side:
             assert await peer.closed() == 3010
         else:
@@ -343,10 +344,10 @@ async def test_who_does_not_read_its_answers_gets_no_more(encoding: str) -> None
         peer = await home.peer()
         peer.client.block()
         peer.say(*[{"id": number, "rpc": {"method": "a"}} for number in range(1, 50)])
-        await asgi.until(lambda: home.push.hub._writers._awaited)
+        await asgi.until(lambda: core_of(home.push).hub._writers._awaited)
         assert 5 <= len(asked) < 10
         await home.push.disconnect("ann")
-        await asgi.until(lambda: not home.push.hub._calls.running)
+        await asgi.until(lambda: not core_of(home.push).hub._calls.running)
         assert len(asked) < 10
         peer.client.unblock()
 

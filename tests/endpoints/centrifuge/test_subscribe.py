@@ -9,6 +9,7 @@ import pytest
 
 from asgi_push import BrokerError
 from asgi_push.delivery import batch
+from asgi_push.push import core_of
 from tests.delivery.test_fanout import DirectTransport
 from tests.endpoints.centrifuge.peers import house
 
@@ -21,7 +22,7 @@ async def test_the_only_receiver_keeps_its_position() -> None:
         transport = DirectTransport(home.push, "ann", peer.client)
         for number in range(3):
             await home.push.publish("a", number)
-            await home.push.hub.fanout.settled()
+            await core_of(home.push).hub.fanout.settled()
         offsets = [(await peer.hear())["push"]["pub"]["offset"] for _ in range(3)]
         assert offsets == [1, 2, 3]
         assert len(transport.writes) == 3
@@ -33,19 +34,19 @@ async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> N
     asked, answered = anyio.Event(), anyio.Event()
     async with house() as home:
         peer = await home.peer()
-        history = home.push.hub.broker.history
+        history = core_of(home.push).hub.broker.history
 
         async def slow(*args: Any) -> Any:
             asked.set()
             await answered.wait()
             return await history(*args)
 
-        monkeypatch.setattr(home.push.hub.broker, "history", slow)
+        monkeypatch.setattr(core_of(home.push).hub.broker, "history", slow)
         peer.say({"id": 2, "subscribe": {"channel": "a"}})
         await asked.wait()
         for number in range(4):
             await home.push.publish("a", number)
-        await home.push.hub.fanout.settled()
+        await core_of(home.push).hub.fanout.settled()
         answered.set()
         told = []
         while "error" not in (message := await peer.hear()):
@@ -64,7 +65,7 @@ async def test_a_broker_that_fails_leaves_nobody_in(monkeypatch: pytest.MonkeyPa
     async with house() as home:
         peer = await home.peer()
         with monkeypatch.context() as away:
-            away.setattr(home.push.hub.broker, "history", fail)
+            away.setattr(core_of(home.push).hub.broker, "history", fail)
             assert await peer.error("subscribe", channel="a") == 100
         assert "a" not in home.push.sessions()[0].channels
         assert "subscribe" in await peer.ask("subscribe", channel="a")

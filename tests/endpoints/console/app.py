@@ -20,6 +20,7 @@ from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
 from asgi_push.protocols.centrifuge.json_codec import CODEC as SDK_JSON
 from asgi_push.protocols.wire import WireMessage
+from asgi_push.push import core_of
 from asgi_push.session import Session
 
 KEY = "a key that nobody guesses"
@@ -86,14 +87,14 @@ def app() -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            made = await make_up(push.hub, int(os.environ.get("MADE_UP", "0")))
+            made = await make_up(core_of(push).hub, int(os.environ.get("MADE_UP", "0")))
             gc.freeze()  # ten thousand sessions that never had a client are no load that a server knows
             if os.environ.get("BUSY"):
                 tasks.start_soon(_be_busy, push, made)
             yield
             tasks.cancel_scope.cancel()
             for session in made:
-                push.hub.ended(session, Disconnect.SHUTDOWN)
+                core_of(push).hub.ended(session, Disconnect.SHUTDOWN)
 
     return PushMiddleware(Starlette(lifespan=lifespan), push)
 
@@ -108,9 +109,9 @@ async def _be_busy(push: Push, made: list[Session]) -> None:
         await push.send_to_user(f"{chance.randrange(len(made)) + 1}", {"order": number, "status": "shipped"})
         session = made[chance.randrange(len(made))]
         session.last_seen = time.monotonic()
-        push.hub.counters.heartbeat_round_trip.observe(chance.lognormvariate(-3.4, 0.6))
+        core_of(push).hub.counters.heartbeat_round_trip.observe(chance.lognormvariate(-3.4, 0.6))
         if chance.random() < 0.3:
             gone = made.pop(chance.randrange(len(made)))
-            push.hub.ended(gone, chance.choice([Disconnect.CONNECTION_LOST, Disconnect.NO_HEARTBEAT]))
-            made += await make_up(push.hub, 1, 10_000 + number)
+            core_of(push).hub.ended(gone, chance.choice([Disconnect.CONNECTION_LOST, Disconnect.NO_HEARTBEAT]))
+            made += await make_up(core_of(push).hub, 1, 10_000 + number)
         await anyio.sleep(chance.expovariate(12))

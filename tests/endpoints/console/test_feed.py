@@ -14,6 +14,7 @@ import pytest
 from asgi_push import Push
 from asgi_push.endpoints.console import endpoint, feed
 from asgi_push.endpoints.console.login import COOKIE, LIFETIME, issue
+from asgi_push.push import core_of
 from tests.asgi import PATIENCE, Client, Clock, Refused, Server, pushing, until
 
 KEY = "k"
@@ -52,7 +53,7 @@ async def test_what_comes() -> None:
     """First which process this is, then one state after the other, of whatever is looked at."""
     async with watched() as (push, server, console):
         process = orjson.loads(await console.receive())["process"]
-        assert (process["hub"], process["broker"]) == (push.hub.id, "memory")
+        assert (process["hub"], process["broker"]) == (core_of(push).hub.id, "memory")
         assert process["paths"] == ["/ws/{user_id}", "/connection/websocket"]
         assert (await receive(console, "sessions"))["rows"] == []
         await server.connect("/ws/alice")
@@ -79,7 +80,7 @@ async def test_it_is_nobody() -> None:
         await receive(console, "sessions")
         assert push.sessions() == []
         assert (await push.send_to_all("x")).receivers == 0
-        assert sum(push.hub.counters.connects.values()) == 0
+        assert sum(core_of(push).hub.counters.connects.values()) == 0
         console.close()
         await console.ended()
         await server.connect("/ws/alice")
@@ -111,7 +112,7 @@ async def test_acts() -> None:
             assert given == answer or (answer is None and "failed" in given)
         assert await alice.receive() == "{}"
         assert (await alice.receive_close()).code == 3503
-        assert not push.hub.accepting
+        assert not core_of(push).hub.accepting
 
 
 async def test_too_much_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +158,7 @@ async def test_one_that_does_not_read() -> None:
         await receive(console, "sessions")
         console.block()
         await console.blocked()
-        found = server.app._paths["websocket"][0].serve.__self__._feeds[push.hub]
+        found = server.app._paths["websocket"][0].serve.__self__._feeds[core_of(push).hub]
         (one,) = found.subscribers
         seen = one.seen
         await until(lambda: found._count > seen + 20)

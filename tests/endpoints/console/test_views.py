@@ -16,6 +16,7 @@ from asgi_push.endpoints.console.requests import DrainAction, View, read
 from asgi_push.endpoints.console.sampling import Sampler
 from asgi_push.endpoints.console.views import list_channels, list_sessions, show_channel, show_session
 from asgi_push.metrics.counters import Counters
+from asgi_push.push import core_of
 from asgi_push.schema import Invalid
 from asgi_push.sendqueue import SendQueue
 from tests.asgi import PATIENCE, pushing
@@ -29,11 +30,11 @@ def users(found: Any) -> list[str]:
 async def test_sessions() -> None:
     """A page holds fifty of those that a search finds, in the order that is asked for."""
     async with pushing() as (push, _):
-        made = await make_up(push.hub, 120)
+        made = await make_up(core_of(push).hub, 120)
         made[7].last_seen = 0.0
         made[9].queue = SendQueue(10, 1000, "disconnect")
         made[9].queue.bytes = 500
-        hub = push.hub
+        hub = core_of(push).hub
         newest = await list_sessions(hub, View())
         assert (newest["count"], newest["of"], users(newest)) == (120, 120, [f"{n}" for n in range(120, 70, -1)])
         assert users(await list_sessions(hub, View(page=2))) == [f"{n}" for n in range(20, 0, -1)]
@@ -77,11 +78,11 @@ async def test_session() -> None:
         await server.connect("/ws/alice")
         (session,) = push.sessions("alice")
         session.info = {"plan": "team", 7: 1}
-        shown = show_session(push.hub, session.id)
+        shown = show_session(core_of(push).hub, session.id)
         assert shown["names"] == ["*", "#alice"]
         assert '"plan":"team"' in shown["known"]["info"]
         assert shown["known"]["path_params"] == '{"user_id":"alice"}'
-        assert show_session(push.hub, "nobody") == {"id": "nobody", "gone": True}
+        assert show_session(core_of(push).hub, "nobody") == {"id": "nobody", "gone": True}
 
 
 async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +91,14 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
         for user in "ab":
             await server.connect(f"/ws/{user}?channels=news")
         await server.connect("/ws/a?channels=chat:1")
-        names = [row["name"] for row in (await list_channels(push.hub, View()))["rows"]]
+        names = [row["name"] for row in (await list_channels(core_of(push).hub, View()))["rows"]]
         assert names == ["*", "news", "chat:1"]
-        by_name = await list_channels(push.hub, View(order="name", own=True))
+        by_name = await list_channels(core_of(push).hub, View(order="name", own=True))
         assert [row["name"] for row in by_name["rows"]] == ["#a", "#b", "*", "chat:1", "news"]
-        assert (await list_channels(push.hub, View(search="NEW")))["rows"][0]["sessions"] == 2
+        assert (await list_channels(core_of(push).hub, View(search="NEW")))["rows"][0]["sessions"] == 2
         await push.publish("news", {"text": "x" * 5000}, tags={"kind": "long"})
         await push.publish("news", b"\xff\xfe")
-        shown = await show_channel(push.hub, "news")
+        shown = await show_channel(core_of(push).hub, "news")
         assert [item["text"][:12] for item in shown["publications"]] == ["2 bytes", '{"text":"xxx']
         assert [item["cut"] for item in shown["publications"]] == [False, True]
         assert (shown["offset"], shown["publications"][1]["tags"]) == (2, {"kind": "long"})
@@ -106,10 +107,10 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
             raise BrokerError("gone")
 
         monkeypatch.setattr(MemoryBroker, "history", fail)
-        assert (await show_channel(push.hub, "news"))["error"] == "the broker did not answer: gone"
+        assert (await show_channel(core_of(push).hub, "news"))["error"] == "the broker did not answer: gone"
         monkeypatch.setattr(MemoryBroker, "history", lambda *arguments: anyio.sleep_forever())
         monkeypatch.setattr(views, "_PATIENCE", 0.01)
-        assert "has not answered" in (await show_channel(push.hub, "news"))["error"]
+        assert "has not answered" in (await show_channel(core_of(push).hub, "news"))["error"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ async def test_sampling_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "INTERVAL", 0.001)
     monkeypatch.setattr(feed, "KEPT", 5)
     async with pushing(console=True, api_key="k") as (push, _):
-        one = feed.Feed(push.hub)
+        one = feed.Feed(core_of(push).hub)
         one._sampling = True
         began = time.monotonic()
         with anyio.fail_after(PATIENCE):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_push.protocols.sse import LastEventId
+from asgi_push.push import core_of
 from asgi_push.transports import event_stream
 from tests.endpoints.sse.test_streams import begin, open_stream, streaming
 
@@ -61,16 +62,16 @@ async def test_nothing_is_written_before_the_start_of_a_stream(monkeypatch: pyte
         stream.client.block()
         await stream.client.blocked()  # the start
         await push.publish("news", "first")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         assert direct.written == []
         stream.client.unblock()
         await stream.start()
         assert await stream.take(1) == ["first"]
         await push.publish("news", "second")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         assert b"data: second" in direct.written[0]
         await push.publish("other", "third")
-        await push.hub.fanout.settled()
+        await core_of(push).hub.fanout.settled()
         (last,) = IDS.findall(direct.written[1])
         position = LastEventId(last.decode()).position("news")
         assert position is not None

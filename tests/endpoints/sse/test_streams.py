@@ -13,6 +13,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from asgi_push import BrokerError, Credentials, Disconnect, Push, Session
+from asgi_push.push import core_of
 from tests.asgi import Client, Clock, Server, pushing, until
 from tests.endpoints.sse.reading import Event, Reader
 
@@ -101,7 +102,7 @@ async def test_a_slow_client_comes_back_for_the_rest(policy: str) -> None:
         stream.client.block()
         for number in range(1, 20):
             await push.publish("news", str(number))
-            await push.hub.fanout.settled()
+            await core_of(push).hub.fanout.settled()
         await until(lambda: not push.sessions())
         stream.client.unblock()
         await until(lambda: ENDED)
@@ -150,7 +151,7 @@ async def test_a_broker_that_fails_at_the_start(monkeypatch: pytest.MonkeyPatch)
         raise BrokerError("it is gone")
 
     async with streaming() as (push, server):
-        monkeypatch.setattr(push.hub.broker, "history", fail)
+        monkeypatch.setattr(core_of(push).hub.broker, "history", fail)
         stream = await begin(server)
         assert (await stream.client.message())["type"] == "http.response.start"
         assert [event.data for event in await stream.end()] == ['{"code":3010,"reason":"insufficient state"}']
@@ -161,7 +162,7 @@ async def test_something_lost_on_the_way() -> None:
     """The stream ends, and the client comes back from where it was."""
     async with streaming() as (push, server):
         stream = await open_stream(server)
-        push.hub.lost("news")
+        core_of(push).hub.lost("news")
         assert [event.data for event in await stream.end()] == ['{"code":3010,"reason":"insufficient state"}']
         await push.publish("news", "missed")
         again = await open_stream(server, last_id=stream.reader.last_id)
@@ -172,7 +173,7 @@ async def test_what_is_published_while_it_begins(monkeypatch: pytest.MonkeyPatch
     """Before the stream is there and after its place was read: all comes, and once."""
     async with streaming() as (push, server):
         first = await open_stream(server)
-        broker = push.hub.broker
+        broker = core_of(push).hub.broker
         recover = broker.recover
 
         async def slowly(channel: str, since: Any) -> Any:
@@ -217,9 +218,9 @@ async def test_the_application_subscribes_since() -> None:
         await push.publish("late", "1")
         stream = await open_stream(server, "user=ann")
         (session,) = push.sessions()
-        await push.hub.subscribe(session, "late", None, position)
+        await core_of(push).hub.subscribe(session, "late", None, position)
         assert await stream.take(1) == ["1"]
-        await push.hub.subscribe(session, "other", None, position)
+        await core_of(push).hub.subscribe(session, "other", None, position)
         assert (await stream.next()).data == '{"channels":["other"]}'
 
 

@@ -1,0 +1,204 @@
+"""The inside of a ``Push``: its settings, its hooks, and the hub that runs with them."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from .brokers import Broker, PresenceStore
+from .brokers.factory import make_broker
+from .brokers.instrumented import InstrumentedBroker
+from .channels import Namespaces
+from .disconnect import Disconnect
+from .encoding import Encoder
+from .hub.control import Verb, encode_command
+from .hub.drain import drain
+from .hub.hooks import Hooks
+from .hub.hub import Hub
+from .messages import ClientInfo, Credentials, History, PresenceStats, Publication, PublishResult, StreamPosition
+from .metrics.counters import Counters
+from .names import check_channel, check_position, check_text, check_user, user_channel
+from .runner.hub_runner import HubRunner
+from .session import Session
+from .settings import Settings
+
+Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
+Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
+
+
+class Core:
+    """What a ``Push`` is made of, and what it does.
+
+    Applications see ``Push``, which documents the verbs. Transports and endpoints get this. Its verbs check their
+    arguments, except for ``send`` and ``send_to_channels``, which are called for each message.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        hooks: Hooks,
+        namespaces: Namespaces,
+        encoder: Encoder,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+    ) -> None:
+        self.settings = settings
+        self.authenticate = authenticate
+        self.authorize = authorize
+        self.runner = HubRunner(self._make_hub)
+        self._hooks = hooks
+        self._namespaces = namespaces
+        self._encoder = encoder
+        self.make_broker(Counters())  # raises SettingsError now, and not at the first start
+
+    def make_broker(self, counters: Counters) -> tuple[Broker, PresenceStore]:
+        """Return a new broker, as the settings say, and the presence that goes with it."""
+        broker, presence = make_broker(self.settings)
+        if self.settings.metrics or self.settings.console:
+            return InstrumentedBroker(broker, counters), presence
+        return broker, presence
+
+    def _make_hub(self) -> Hub:
+        # All anew at each start: what is in memory ends with the application's life, even if the event loop ended
+        # without a stop, and a connection belongs to one event loop.
+        counters = Counters()
+        broker, presence = self.make_broker(counters)
+        return Hub(self.settings, self._hooks, broker, presence, self._namespaces, counters, self._encoder)
+
+    @property
+    def hub(self) -> Hub:
+        """The sessions of this process; NotRunningError if this is not the thread of their event loop."""
+        return self.runner.hub
+
+    def drain_at_sigterm(self) -> None:
+        """Make a SIGTERM drain first, over ``drain_timeout``, before the server gets it.
+
+        That setting asks for it, and so do event streams: uvicorn and granian wait for responses that are under way,
+        and one that never ends would hold up their end for ever.
+        """
+        if self.settings.drain_timeout or self.settings.sse:
+            self.runner.drain_at_sigterm(self.settings.drain_timeout)
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    def send(
+        self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    ) -> Awaitable[PublishResult]:
+        """Publish to a channel of any kind; the arguments have been checked."""
+        # No coroutine: one for each message would be a tenth of what this library adds to its cost.
+        hub = self.runner.hub_here()
+        if hub is None:
+            return self.runner.call(self._send_there, channel, data, tags, idempotency_key)
+        return hub.publish(Publication(channel, hub.encode(data), 0, "", tags), idempotency_key)
+
+    async def _send_there(
+        self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
+    ) -> PublishResult:
+        self.hub  # noqa: B018  # raises where it is not running
+        return await self.send(channel, data, tags, idempotency_key)
+
+    async def send_to_channels(self, channels: list[str], data: Any) -> list[PublishResult]:
+        """Publish the same to several channels, which have been checked; the results come in their order."""
+        return await self.runner.call(self._send_to_channels, channels, data)
+
+    async def _send_to_channels(self, channels: list[str], data: Any) -> list[PublishResult]:
+        hub = self.hub
+        payload = hub.encode(data)
+        return [await hub.publish(Publication(channel, payload)) for channel in channels]
+
+    async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        """See ``Push.send_to_session``."""
+        return await self.runner.call(self._send_to_session, check_text("session_id", session_id), data)
+
+    async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        session = self.hub.registry.get(session_id)
+        return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
+
+    async def history(
+        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+    ) -> History:
+        """See ``Push.history``."""
+        name = check_channel(channel)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]  # callers are not all type-checked
+            raise ValueError(f"limit: must be a whole number of at least 0, not {limit!r:.80}")
+        position = None if since is None else StreamPosition(*check_position(since))
+        return await self.runner.call(self._history, name, limit or -1, position, reverse)
+
+    async def _history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+        return await self.hub.broker.history(channel, limit, since, reverse)
+
+    # -- sessions ---------------------------------------------------------------------------------------------------
+
+    def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
+        """See ``Push.sessions``."""
+        if user not in (None, ""):  # an anonymous one has no sessions that belong together
+            user = check_user(user)
+        if channel is not None:
+            channel = check_channel(channel)
+        registry = self.runner.registry
+        if registry is None:
+            return []
+        if user is not None:
+            return [session for session in registry.sessions_of(user) if channel is None or channel in session.channels]
+        return registry.sessions() if channel is None else list(registry.members(channel))
+
+    async def is_online(self, user: str) -> bool:
+        """See ``Push.is_online``."""
+        return await self.runner.call(self._is_online, check_user(user))
+
+    async def _is_online(self, user: str) -> bool:
+        return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(user_channel(user))
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """See ``Push.presence``."""
+        return await self.runner.call(self._presence, check_channel(channel))
+
+    async def _presence(self, channel: str) -> dict[str, ClientInfo]:
+        if not self._namespaces.options(channel).presence:
+            raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
+        return await self.hub.presence.members(channel)
+
+    async def disconnect(
+        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+    ) -> None:
+        """See ``Push.disconnect``."""
+        if user is None and session is None:
+            raise ValueError("user, session: one of them must be named")
+        if user is not None:
+            user = check_user(user)
+        if session is not None:
+            session = check_text("session", session)
+        disconnect = disconnect.checked()
+        await self.command("disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason)
+
+    async def command(self, verb: Verb, **arguments: Any) -> None:
+        """Have all processes apply a command, which has been checked, to their sessions; see ``hub.control``."""
+        await self.runner.call(self._command, encode_command(verb, **arguments))
+
+    async def _command(self, message: bytes) -> None:
+        await self.hub.broker.command(message)
+
+    async def drain(self, over: float) -> int:
+        """See ``Push.drain``."""
+        return await self.runner.call(self._drain, check_over(over))
+
+    async def _drain(self, over: float) -> int:
+        return await drain(self.hub, over)
+
+
+def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
+    """Return how many sessions and users there are among these."""
+    return PresenceStats(len(presence), len({info.user for info in presence.values()}))
+
+
+def check_over(seconds: Any) -> float:
+    """Return how long a drain takes, in seconds.
+
+    Raises:
+        ValueError: it is no finite number of at least 0.
+    """
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+        return float(seconds)
+    raise ValueError(f"over: must be a number of seconds of at least 0, not {seconds!r:.80}")
