@@ -32,6 +32,8 @@ class World:
         self.bodies: list[bytes] = []  # all that was ever published
         self.lost: set[int] = set()  # what never comes on the connection
         self.delivered: list[int] = []
+        self.epochs = ["a"]  # of all lives of the stream, of which each goes on where the one before ended
+        self.past: dict[str, int] = {}  # the last number of each that is over
         self.told: list[set[int]] = []  # at each loss that was told, what was gone then
         self.keys = Keys("test", 0)
         server: Any = None
@@ -43,13 +45,19 @@ class World:
 
     @property
     def top(self) -> StreamPosition:
-        return StreamPosition(len(self.bodies), "a")
+        return StreamPosition(len(self.bodies), self.epochs[-1])
+
+    def begin_another_life(self) -> None:
+        self.past[self.epochs[-1]] = len(self.bodies)
+        self.epochs.append(f"a{len(self.epochs)}")
 
     def publish(self, *, comes: bool) -> None:
         number = len(self.bodies) + 1
         self.bodies.append(envelope.body(publication("news", number)))
         if comes:
-            self.wire.put_nowait((self.keys.published("news"), b"%d:a:%b" % (number, self.bodies[-1])))
+            self.wire.put_nowait(
+                (self.keys.published("news"), f"{number}:{self.top.epoch}:".encode() + self.bodies[-1])
+            )
         else:
             self.lost.add(number)
 
@@ -63,10 +71,10 @@ class World:
 
     async def read(self, channel: str, since: StreamPosition, **_: Any) -> Reading:
         await turns(2)
-        top, before = self.top, max(since.offset, len(self.bodies) - KEPT)
+        top, past, before = self.top, dict(self.past), max(since.offset, len(self.bodies) - KEPT)
         bodies = self.bodies[before : before + 2]
         await turns(3)
-        return Reading(top, good=True, before=before, bodies=bodies)
+        return Reading(top, good=True, before=before, bodies=bodies, past=past)
 
     # -- the hub ----------------------------------------------------------------------------------------------------
 
@@ -107,6 +115,7 @@ class World:
         steps: dict[str, Callable[[], Awaitable[None] | None]] = {
             "come": lambda: self.publish(comes=True),
             "lose": lambda: self.publish(comes=False),
+            "life": self.begin_another_life,
             "read": lambda: self.read_some(3),
             "check": lambda: self.consumer._checks.want("news"),
             "shut": self.open.clear,
@@ -132,7 +141,9 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-EVENTS = st.sampled_from(["come", "come", "come", "lose", "read", "read", "check", "shut", "open", "turn", "turn"])
+EVENTS = st.sampled_from(
+    ["come", "come", "come", "lose", "read", "read", "check", "shut", "open", "turn", "turn", "life"]
+)
 
 
 @given(st.lists(EVENTS, max_size=60))
@@ -172,6 +183,18 @@ def test_what_a_check_finds_does_not_overtake(monkeypatch: pytest.MonkeyPatch) -
             ["shut", "come", "come", "read", "turn", "lose", "check", "turn", "read", "turn", "turn", "open"]
         )
         assert world.delivered == [1, 2, 3]
+        assert world.told == []
+
+    asyncio.run(run())
+
+
+def test_what_waits_when_another_life_begins_comes_once() -> None:
+    """It is kept as well, and read with what is missing before it."""
+
+    async def run() -> None:
+        world = World()
+        await world.run(["come", "read", "life", "lose", "come", "come", "read", "life", "come", "turn"])
+        assert world.delivered == [1, 2, 3, 4, 5]
         assert world.told == []
 
     asyncio.run(run())

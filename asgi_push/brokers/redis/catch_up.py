@@ -61,7 +61,8 @@ class CatchUp:
         since, held = cursor.position or StreamPosition(0, ""), cursor.held
         reading = await self._streams.read(channel, since, anyway=True)
         epoch = reading.top.epoch
-        for publication in cursor.turn(epoch, held):  # of a life that is over, whose end nobody can read any more
+        # Of a life that is over, whose end nobody can read any more.
+        for publication in cursor.turn(epoch, held, reading.past if reading.good else {}):
             self._put(cursor, publication)
         at = since.offset if reading.good else reading.before
         end = max(at, _end(cursor, since, top, reading))

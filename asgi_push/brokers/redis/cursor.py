@@ -5,6 +5,7 @@ that the order of the queue is the order of the stream, whoever puts.
 """
 
 from asyncio import Future
+from collections.abc import Mapping
 
 from ...messages import Publication, StreamPosition
 
@@ -83,17 +84,24 @@ class Cursor:
         held.append(publication)
         self._bytes += publication.size
 
-    def turn(self, epoch: str, count: int) -> list[Publication]:
+    def turn(self, epoch: str, count: int, past: Mapping[str, int]) -> list[Publication]:
         """Take out of what waits the end of earlier lives, if any, and return what of it has not been taken.
 
         ``count`` publications waited when Redis was asked which life it is, and told ``epoch``: those that are of
-        another came from one before.
+        another came from one before. ``past`` is how far this life has what was published in those: that waits on.
         """
         held = self._held or []
         first = next((place for place, item in enumerate(held) if item.epoch == epoch), count)
-        before, self._held = held[:first], held[first:]
         position = self.position or StreamPosition(0, "")
-        return [item for item in before if item.epoch != position.epoch or item.offset > position.offset]
+        kept, ended = list[Publication](), list[Publication]()
+        for item in held[:first]:
+            if item.offset <= past.get(item.epoch, 0):
+                item.epoch = epoch
+                kept.append(item)
+            elif item.epoch != position.epoch or item.offset > position.offset:
+                ended.append(item)
+        self._held = kept + held[first:]
+        return ended
 
     def end_of_hole(self, epoch: str) -> int | None:
         """Return the offset before the first publication of this life that waits, None if none does."""

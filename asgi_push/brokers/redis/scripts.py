@@ -105,7 +105,8 @@ return {epoch, top}
 # KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the epoch and the offset to read after or,
 # reversed, before (-1: none), how many (-1: all), 1 for reversed, how many bytes (a few publications more at most), and
 # 1 to read from the beginning of this epoch where the position is lost; else nothing is read then.
-# Returns epoch, top, whether the position is good, the last offset before this reading, and what follows.
+# Returns epoch, top, whether the position is good, the last offset before this reading, what follows, and the epochs
+# before with their last offsets.
 READ = Script(
     _STREAM
     + """
@@ -128,7 +129,9 @@ if ARGV[6] == '1' then
 elseif limit > 0 then
   to = math.min(top, from + limit - 1)
 end
-if limit == 0 or from > to then return {epoch, top, good and 1 or 0, math.max(since, from - 1), {}} end
+if limit == 0 or from > to then
+  return {epoch, top, good and 1 or 0, math.max(since, from - 1), {}, past}
+end
 local bodies, bytes, step = {}, 0, 16
 local function read(start, stop)
   local part = redis.call('LRANGE', KEYS[2], start - first, stop - first)
@@ -143,7 +146,7 @@ if ARGV[6] == '1' then
     for i = #part, 1, -1 do bodies[#bodies + 1] = part[i] end
     at = start
   end
-  return {epoch, top, good and 1 or 0, at - 1, bodies}
+  return {epoch, top, good and 1 or 0, at - 1, bodies, past}
 end
 local at = from
 while at <= to and bytes < most do
@@ -151,7 +154,7 @@ while at <= to and bytes < most do
   for _, body in ipairs(read(at, stop)) do bodies[#bodies + 1] = body end
   at = stop + 1
 end
-return {epoch, top, good and 1 or 0, from - 1, bodies}
+return {epoch, top, good and 1 or 0, from - 1, bodies, past}
 """
 )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...errors import UnrecoverablePosition
@@ -29,13 +30,15 @@ _ANYWHERE = StreamPosition(-1, "")
 class Reading:
     """A part of a stream; ``good`` is whether the position that it was asked after is one of this life.
 
-    ``bodies`` follow the offset ``before``, or, in a reversed reading, are those down to it.
+    ``bodies`` follow the offset ``before``, or, in a reversed reading, are those down to it. ``past`` has the last
+    offset of each life before, as far as they are known.
     """
 
     top: StreamPosition
     good: bool
     before: int
     bodies: list[bytes]
+    past: Mapping[str, int]
 
     @property
     def last(self) -> int:
@@ -135,11 +138,11 @@ class Streams:
 
         Where the position is lost nothing is read, or ``anyway`` the life of the stream from its beginning.
         """
-        epoch, top, good, before, bodies = await self._link.run(
+        epoch, top, good, before, bodies, past = await self._link.run(
             READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
             int(reverse), most, int(anyway),
         )  # fmt: skip
-        return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies)
+        return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _lives(past))
 
     async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
         """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
@@ -168,6 +171,12 @@ def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False)
         envelope.parse_body(channel, body, offset, epoch) for offset, body in zip(offsets, reading.bodies, strict=True)
     ]
     return [item for item in items if isinstance(item, Publication)]
+
+
+def _lives(past: bytes) -> dict[str, int]:
+    """Return the last offset of each life, of which the last in the text may be cut short."""
+    lives = [life.partition(":") for life in past.decode().split(",")]
+    return {epoch: int(last) for epoch, _, last in lives if last}
 
 
 def _result(place: bytes) -> tuple[PublishResult, bool]:
