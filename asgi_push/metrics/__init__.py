@@ -1,1 +1,1 @@
-"""What this process counts: plain numbers, kept always; prometheus-client only shows them."""
+"""What this process counts, in plain numbers; prometheus-client only writes them out."""

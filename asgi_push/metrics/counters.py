@@ -1,35 +1,39 @@
-"""The numbers of one process. To count is to add to an int: once a run, a session or a call, never once a delivery."""
+"""The metrics of one process, counted.
+
+Counting adds to a number: once for a run, a session or a call, never once for each delivery.
+"""
 
 from bisect import bisect_left
 from collections import defaultdict
 
 from ..disconnect import Disconnect
 
-# Upper bounds of the buckets, in seconds: from what one session costs to what a client gives up after.
+# Upper bounds of the buckets, in seconds: from what one session costs to the time after which a
+# client gives up.
 BOUNDS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
-# What a broker is asked for, and how long that takes; ``leave`` waits for nothing.
+# Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
 OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")
 
-
-# Where something can fail that ends nothing else, see ``hub.failures``.
+# Where something can fail without ending anything else (see ``runtime.failures``).
 FAILURES = ("delivery", "hook", "publication", "task", "timer")
 
 
 class Histogram:
-    """How often something took how long: a count for each bucket, the last one for all above ``BOUNDS``."""
+    """How often something took how long: a count for each of ``BOUNDS``, and one for longer."""
 
     __slots__ = ("_longest", "counts", "total")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
-        self.total = 0.0
+        self.total = 0.0  # in seconds
         self._longest = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
         if seconds > self._longest:
@@ -37,19 +41,20 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """How many durations were counted."""
         return sum(self.counts)
 
     def take_longest(self) -> float:
-        """Return the longest since this was last asked."""
-        longest, self._longest = self._longest, 0.0
+        """Return the longest duration since the last call, in seconds."""
+        longest = self._longest
+        self._longest = 0.0
         return longest
 
 
 class Counters:
-    """All numbers of one process since it started; each attribute is a metric of the same name (see ``families``).
+    """All metrics of one process since it started; each attribute is one (see ``families``).
 
-    A dictionary holds a number for each value of the metric's labels.
+    A dictionary holds one number for each value of the metric's labels.
     """
 
     __slots__ = (
@@ -75,9 +80,11 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.sessions: defaultdict[tuple[str, str], int] = defaultdict(int)  # by protocol and transport
+        # By protocol and transport.
+        self.sessions: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.connects: defaultdict[tuple[str, str], int] = defaultdict(int)
-        # What can be named in advance begins at 0: a rate that begins with the first event never sees that one.
+        # Labels that are known in advance begin at 0: Prometheus sees no rate in the first event of
+        # a label that was not there before.
         self.disconnects = dict.fromkeys(Disconnect.LABELS, 0)
         self.published = 0
         self.publications = 0
@@ -91,7 +98,7 @@ class Counters:
         self.heartbeat_round_trip = Histogram()
         self.broker = {operation: Histogram() for operation in OPERATIONS}
         self.broker_errors = dict.fromkeys(OPERATIONS, 0)
-        # Looked up when somebody wants to know.
+        # These are set when somebody asks (see ``hub.stats``).
         self.channels = 0
         self.queue_bytes = 0
         self.broker_up = 1

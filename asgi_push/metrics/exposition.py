@@ -1,4 +1,4 @@
-"""The numbers in the format that Prometheus reads; the one module that needs prometheus-client."""
+"""The metrics in the formats that Prometheus reads; no other module needs prometheus-client."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -10,30 +10,36 @@ from .families import FAMILIES, Family, Snapshot, Value
 
 
 def require_prometheus() -> None:
-    """Raise SettingsError where the extra [metrics] is missing."""
+    """Raise SettingsError if the extra [metrics] is not installed."""
     try:
         import prometheus_client  # noqa: F401, PLC0415  # optional: imported on use
     except ImportError:
-        raise SettingsError('metrics needs prometheus-client: pip install "prometheus-client>=0.21"') from None
+        advice = 'metrics needs prometheus-client: pip install "prometheus-client>=0.21"'
+        raise SettingsError(advice) from None
 
 
-def expose(numbers: Snapshot, accept: str) -> tuple[bytes, str]:
-    """Return the numbers in the best format that a reader's ``Accept`` names, and that format's content type."""
+def expose(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
+    """Return metrics as text, and its content type.
+
+    Args:
+        snapshot: the metrics.
+        accept: the reader's ``Accept`` header, which chooses among the formats.
+    """
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415  # optional
 
     encode, content_type = choose_encoder(accept)
-    return encode(cast(Any, _Collector(numbers))), content_type
+    return encode(cast(Any, _Collector(snapshot))), content_type
 
 
 class _Collector:
-    """What prometheus-client takes for a registry: something to collect from."""
+    """Stands for prometheus-client's registry, of which encoders only use ``collect``."""
 
-    def __init__(self, numbers: Snapshot) -> None:
-        self._numbers = numbers
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Any]:
         for family in FAMILIES:
-            yield _metric(family, self._numbers[family.attribute])
+            yield _metric(family, self._snapshot[family.attribute])
 
 
 def _metric(family: Family, values: dict[tuple[str, ...], Value]) -> Any:
@@ -43,16 +49,22 @@ def _metric(family: Family, values: dict[tuple[str, ...], Value]) -> Any:
         HistogramMetricFamily,
     )
 
-    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
+    kinds = {
+        "counter": CounterMetricFamily,
+        "gauge": GaugeMetricFamily,
+        "histogram": HistogramMetricFamily,
+    }
     metric = kinds[family.kind](family.name, family.about, labels=family.labels)
     for labels, value in sorted(values.items()):
         if isinstance(value, tuple):
-            metric.add_metric(labels, buckets=_buckets(value[0]), sum_value=value[1])
+            counts, total = value
+            metric.add_metric(labels, buckets=_buckets(counts), sum_value=total)
         else:
             metric.add_metric(labels, value)
     return metric
 
 
 def _buckets(counts: list[int]) -> list[tuple[str, float]]:
-    """Return how many were at most as long as each bound, as Prometheus counts them."""
-    return list(zip([*map(str, BOUNDS), "+Inf"], accumulate(counts), strict=True))
+    """Return for each bound how many durations were at most that long, as Prometheus has them."""
+    bounds = [*map(str, BOUNDS), "+Inf"]
+    return list(zip(bounds, accumulate(counts), strict=True))

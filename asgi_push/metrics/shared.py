@@ -1,7 +1,8 @@
-"""Several processes behind one port: each writes its numbers to a file of its own, and whichever is asked adds them up.
+"""The metrics of several processes behind one port.
 
-The directory is ``PROMETHEUS_MULTIPROC_DIR``, as prometheus-client names it. Its own files (``*.db``) and ours do not
-meet. As there, the directory is to be emptied before the processes start.
+Each process writes its metrics to a file of its own, and the process that is asked adds all up. The
+directory is ``PROMETHEUS_MULTIPROC_DIR``, as for prometheus-client, whose files (``*.db``) have
+other names. As there, the directory must be emptied before the processes start.
 """
 
 import os
@@ -18,13 +19,20 @@ from .families import Snapshot, dump, parse, total
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-# Files are written every ``INTERVAL`` seconds; whoever has not written for ``_SILENT`` does not live, whatever process
-# has its number now.
-INTERVAL, _SILENT = 1.0, 30.0
+# Seconds between two writes of a file.
+INTERVAL = 1.0
+
+# A process whose file is older than so many seconds is not alive: another one may have its pid now.
+_SILENT = 30.0
 
 
 class SharedStats:
-    """The directory, and this process's file in it; ``name`` tells one hub of a process from another."""
+    """The directory, and this process's file in it.
+
+    Args:
+        folder: the directory.
+        name: tells one hub of a process from another.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -35,30 +43,34 @@ class SharedStats:
 
     @classmethod
     def find(cls, name: str) -> "SharedStats | None":
-        """Return where the environment says that the numbers are to be shared, None where it does not."""
+        """Return the directory that the environment names, None if it names none."""
         folder = os.environ.get(VARIABLE)
         return cls(Path(folder), name) if folder else None
 
-    def write(self, numbers: Snapshot, place: int, *, alive: bool = True) -> None:
-        """Write this process's numbers, the last ones with ``alive=False``; a reader sees the old or the new file.
+    def write(self, metrics: Snapshot, number: int, *, alive: bool = True) -> None:
+        """Write this process's metrics; a reader sees either the old or the new file.
 
-        ``place`` is that of the numbers in the order in which they were taken. Threads write them, and one that comes
-        late must not put older numbers over newer ones: a counter that goes back looks like a restart.
+        Args:
+            metrics: the metrics.
+            number: that of the snapshot. Threads write, and one that is late must not replace newer
+                metrics by older ones: a counter that decreases looks like a restart.
+            alive: False for the last ones, after which the process has no gauges.
         """
         with self._lock:
-            if place < self._newest:
+            if number < self._newest:
                 return
-            self._newest = place
+            self._newest = number
             self._folder.mkdir(parents=True, exist_ok=True)
+            content = {"pid": os.getpid(), "alive": alive, "numbers": dump(metrics)}
             new = self._path.with_suffix(".new")
-            new.write_bytes(orjson.dumps({"pid": os.getpid(), "alive": alive, "numbers": dump(numbers)}))
+            new.write_bytes(orjson.dumps(content))
             new.replace(self._path)
 
     def read(self) -> Snapshot:
         """Return the sum of all files."""
-        return total(self._all())
+        return total(self._snapshots())
 
-    def _all(self) -> Iterator[tuple[Snapshot, bool]]:
+    def _snapshots(self) -> Iterator[tuple[Snapshot, bool]]:
         for path in sorted(self._folder.glob("asgi_push_*.json")):
             try:
                 content = orjson.loads(path.read_bytes())
@@ -71,7 +83,7 @@ class SharedStats:
 def _lives(path: Path, pid: int) -> bool:
     if clock.now() - path.stat().st_mtime > _SILENT:
         return False
-    with suppress(PermissionError):  # it is another user's, so it is
+    with suppress(PermissionError):  # the process is another user's, so there is one
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
