@@ -36,9 +36,26 @@ class RateLimit:
         """Hold nothing back that has not been let through once more."""
         self._seen.clear()
 
-    def log(self, level: int, now: float, message: str, *args: object, exc_info: bool = False) -> None:
-        """Log a message, of which the format is the key, with the number of those held back; or hold it back."""
-        held_back = self.allow(message, now)
+    def log(
+        self,
+        level: int,
+        now: float,
+        message: str,
+        *args: object,
+        key: str | None = None,
+        exc_info: bool | BaseException = False,
+    ) -> None:
+        """Log a message, and how many were held back before it; or hold it back.
+
+        Args:
+            level: as ``logging`` has it.
+            now: in seconds of a monotonic clock.
+            message: a format for ``args``.
+            args: what the format shows.
+            key: messages with the same key count together; the format, if None.
+            exc_info: the exception to log with it; True for the one that is being handled.
+        """
+        held_back = self.allow(message if key is None else key, now)
         if held_back is not None:
             more = f" (and {held_back} more since the last such line)" if held_back else ""
             logger.log(level, message + more, *args, exc_info=exc_info)  # noqa: G003  # no words of clients

@@ -1,10 +1,12 @@
 """Who may come in. A place is kept for each that is on its way, so that no two take the last one."""
 
+import logging
+
 from .. import clock
 from ..brokers import PresenceStore
 from ..disconnect import Disconnect
 from ..errors import BrokerError
-from ..logs import RateLimit, logger
+from ..logs import RateLimit
 from ..names import user_channel
 from ..registry import Registry
 from ..session import Session, Subscription
@@ -76,9 +78,8 @@ class Admission:
         try:
             return await self._presence.reserve(channel, session)
         except BrokerError as error:
-            if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
-                message = "max_sessions_per_user holds for this process only: %s (and %d more since the last such line)"
-                logger.warning(message, error, held_back)
+            message = "max_sessions_per_user holds for this process only: %s"
+            self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
             return True
 
     def came(self, session: Session) -> list[Session]:

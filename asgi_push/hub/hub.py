@@ -1,5 +1,6 @@
 """The sessions of this process: who is here, what becomes of them, and the one timer that looks after all."""
 
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -16,7 +17,7 @@ from ..disconnect import Disconnect
 from ..encoding import Encoder
 from ..errors import BrokerError
 from ..heartbeat import HeartbeatAction
-from ..logs import RateLimit, logger, printable
+from ..logs import RateLimit, printable
 from ..messages import Payload, StreamPosition
 from ..metrics.counters import Counters
 from ..names import EVERYBODY, user_channel, user_of
@@ -214,9 +215,8 @@ class Hub:
         try:
             await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
         except BrokerError as error:
-            if (held_back := self._quiet.allow("join", clock.monotonic())) is not None:
-                message = "a session is in a channel that is not heard yet: %s (and %d more since the last such line)"
-                logger.warning(message, error, held_back)
+            message = "a session is in a channel that is not heard yet: %s"
+            self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
 
     def own_channels(self, session: Session) -> list[str]:
         """Return the channels that a session is in from the start."""
@@ -403,15 +403,10 @@ class Hub:
         session.client = None  # it knows the session: as a circle both would wait for the garbage collector
 
     def _tell(self, session: Session, disconnect: Disconnect) -> None:
-        held_back = self._quiet.allow(disconnect.reason, clock.monotonic())
-        if held_back is not None:
-            logger.warning(
-                "session %s of user %s was closed: %s (and %d more since the last such line)",
-                session.id,
-                printable(session.user),
-                disconnect.reason,
-                held_back,
-            )
+        reason = disconnect.reason
+        message = "session %s of user %s was closed: %s"
+        args = session.id, printable(session.user), reason
+        self._quiet.log(logging.WARNING, clock.monotonic(), message, *args, key=reason)
 
     def _leave(self, session: Session, disconnect: Disconnect) -> bool:
         if not session.begin_closing(disconnect):

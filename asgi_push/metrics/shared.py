@@ -5,6 +5,7 @@ directory is ``PROMETHEUS_MULTIPROC_DIR``, as for prometheus-client, whose files
 other names. As there, the directory must be emptied before the processes start.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from .. import clock
-from ..logs import RateLimit, logger
+from ..logs import RateLimit
 from .families import Snapshot, dump, parse, total
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -76,8 +77,8 @@ class SharedStats:
                 content = orjson.loads(path.read_bytes())
                 yield parse(content["numbers"]), content["alive"] and _lives(path, content["pid"])
             except (OSError, ValueError, KeyError, TypeError) as error:
-                if self._quiet.allow("file", clock.monotonic()) is not None:
-                    logger.warning("the metrics of %s cannot be read: %r", path.name, error)
+                message = "the metrics of %s cannot be read: %r"
+                self._quiet.log(logging.WARNING, clock.monotonic(), message, path.name, error)
 
 
 def _lives(path: Path, pid: int) -> bool:

@@ -1,7 +1,9 @@
 """What fails without ending anything else: counted, and said in the log."""
 
+import logging
+
 from .. import clock
-from ..logs import RateLimit, logger
+from ..logs import RateLimit
 from ..metrics.counters import Counters
 
 # Seconds between two log lines that say the same; each line says how many were held back.
@@ -22,7 +24,6 @@ class Failures:
     def report(self, where: str, error: BaseException, what: str, whose: str = "") -> None:
         """Count a failure and log it: ``what`` failed, and ``whose`` it was, such as " for session 7"."""
         self.count(where)
-        held_back = self._quiet.allow(f"{what} {type(error).__qualname__}", clock.monotonic())
-        if held_back is not None:
-            more = f" (and {held_back} more since the last such line)" if held_back else ""
-            logger.error("%s failed%s%s", what, whose, more, exc_info=error)
+        now = clock.monotonic()
+        key = f"{what} {type(error).__qualname__}"
+        self._quiet.log(logging.ERROR, now, "%s failed%s", what, whose, key=key, exc_info=error)

@@ -6,7 +6,6 @@ from typing import Any
 from .. import clock
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
-from ..logs import logger
 from ..session import Session
 from ..settings import Settings
 
@@ -77,5 +76,4 @@ def check_server(hub: Hub, send: Any) -> None:
 
 
 def _say(hub: Hub, message: str, *args: int) -> None:
-    if hub.intake.once.allow(message, clock.monotonic()) is not None:
-        logger.warning(message, *args)
+    hub.intake.once.log(logging.WARNING, clock.monotonic(), message, *args)

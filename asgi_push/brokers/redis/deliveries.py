@@ -5,12 +5,13 @@ came before it has been delivered, and before anything that came after it.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ... import clock
-from ...logs import RateLimit, logger, printable
+from ...logs import RateLimit, printable
 from ...messages import JoinLeave, Publication
 from .. import Receiver
 
@@ -151,11 +152,13 @@ class Deliveries:
             self._carried_out(order.name)
 
     def _say_failed(self, item: Item) -> None:
-        kind = "a command" if isinstance(item, Order) else "a delivery"
-        if (held_back := self._quiet.allow(kind, clock.monotonic())) is not None:
-            channel = printable(getattr(item, "channel", ""))
-            message = "%s %s failed (and %d more since the last such line)"
-            logger.exception(message, kind, channel if kind == "a delivery" else "of some process", held_back)
+        if isinstance(item, Order):
+            self._log_failure("a command of some process failed")
+        else:
+            self._log_failure("a delivery %s failed", printable(getattr(item, "channel", "")))
+
+    def _log_failure(self, message: str, *args: object) -> None:
+        self._quiet.log(logging.ERROR, clock.monotonic(), message, *args, exc_info=True)
 
 
 def reach(future: asyncio.Future[None]) -> None:

@@ -5,13 +5,14 @@ published it knows it again. A body is a letter for its kind, the length of what
 mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
 """
 
+import logging
 from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
 
 from ... import clock
-from ...logs import logger, module_rate_limit, printable
+from ...logs import module_rate_limit, printable
 from ...messages import ClientInfo, JoinLeave, Kind, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
@@ -76,11 +77,8 @@ def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicatio
 
 
 def _say_foreign(channel: str) -> None:
-    if (held_back := _quiet.allow("", clock.monotonic())) is not None:
-        message = (
-            "in Redis there is something in channel %s that is no publication (and %d more since the last such line)"
-        )
-        logger.error(message, printable(channel), held_back)
+    message = "in Redis there is something in channel %s that is no publication"
+    _quiet.log(logging.ERROR, clock.monotonic(), message, printable(channel))
 
 
 def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave:

@@ -1,11 +1,12 @@
 """What is looked at again: one task a channel at a time, and not too many together."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 from ... import clock
 from ...errors import BrokerError
-from ...logs import RateLimit, logger
+from ...logs import RateLimit
 
 # How many are under way together.
 _MAX_TOGETHER = 200
@@ -57,9 +58,8 @@ class Checks:
         except BrokerError:
             await self._later(channel)
         except Exception:  # noqa: BLE001  # one channel's failure must not keep the others from being checked
-            if (held_back := _quiet.allow("", clock.monotonic())) is not None:
-                message = "the position of a channel could not be checked (and %d more since the last such line)"
-                logger.exception(message, held_back)
+            message = "the position of a channel could not be checked"
+            _quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
             await self._later(channel)
         finally:
             del self._running[channel]

@@ -1,6 +1,7 @@
 """Who is here, over all processes: each writes its own sessions into Redis, and renews them before they expire."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -11,7 +12,7 @@ import orjson
 
 from ... import clock
 from ...errors import BrokerError
-from ...logs import RateLimit, logger
+from ...logs import RateLimit
 from ...messages import ClientInfo
 from ...names import USER_PREFIX, user_channel, user_of
 from ...registry import Registry
@@ -289,9 +290,8 @@ class RedisPresence:
         return b"%d %b" % (since * 1e6, orjson.dumps([info.user, info.conn_info, info.chan_info]))
 
     def _tell(self, error: Exception) -> None:
-        if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
-            message = "other processes do not see all who are here: %s (and %d more since the last such line)"
-            logger.warning(message, error, held_back)
+        message = "other processes do not see all who are here: %s"
+        self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
 
 
 def _client_info(client: bytes, entry: bytes) -> ClientInfo:

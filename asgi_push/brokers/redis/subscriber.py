@@ -1,6 +1,7 @@
 """What is published in Redis, as this process hears it: one connection, for all that it wants to hear."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from ... import clock
 from ...errors import BrokerError
-from ...logs import RateLimit, logger
+from ...logs import RateLimit
 from .connection import CONNECT_TIME, ConnectionFactory
 from .health import ConnectionHealth, Deaf, backoffs
 from .loopback import Pulse
@@ -211,9 +212,8 @@ class Subscriber:
                 raise ConnectionError("Redis dropped a subscription that was not given up")
 
     def _say_failed(self) -> None:
-        if (held_back := self._quiet.allow("", clock.monotonic())) is not None:
-            message = "something that came from Redis could not be taken (and %d more since the last such line)"
-            logger.exception(message, held_back)
+        message = "something that came from Redis could not be taken"
+        self._quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
 
 
 def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:

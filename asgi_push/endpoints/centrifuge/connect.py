@@ -1,5 +1,6 @@
 """Who an SDK client is: its connect command, and each refresh."""
 
+import logging
 import random
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +15,7 @@ from ...errors import AuthenticationError, TokenExpiredError
 from ...heartbeat import ServerHeartbeat
 from ...hub.admission import Refused
 from ...hub.recovery import go_live, new_subscription
-from ...logs import logger, module_rate_limit, printable
+from ...logs import module_rate_limit, printable
 from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
@@ -175,9 +176,9 @@ def _emulated(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
     """
     encoded = {name: _header_value(value) for name, value in headers.items()}
     known = {name.lower().encode(): value for name, value in encoded.items() if core.settings.emulates(name)}
-    if len(known) < len(headers) and (held_back := _quiet.allow("", clock.monotonic())) is not None:
-        message = "left out headers of an SDK client that emulated_headers does not name: %s (and %d more such clients)"
-        logger.info(message, printable(", ".join(headers)), held_back)
+    if len(known) < len(headers):
+        message = "left out headers of an SDK client that emulated_headers does not name: %s"
+        _quiet.log(logging.INFO, clock.monotonic(), message, printable(", ".join(headers)))
     return known
 
 
