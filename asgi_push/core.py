@@ -10,6 +10,7 @@ from .brokers import Broker, PresenceStore
 from .brokers.factory import make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
+from .connection import Connection
 from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.control import Verb, encode_command
@@ -131,18 +132,14 @@ class Core:
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
-    def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
+    def sessions(self, user: str | None = None, channel: str | None = None) -> list[Connection]:
         """See ``Push.sessions``."""
         if user not in (None, ""):  # an anonymous one has no sessions that belong together
             user = check_user(user)
         if channel is not None:
             channel = check_channel(channel)
         registry = self.runner.registry
-        if registry is None:
-            return []
-        if user is not None:
-            return [session for session in registry.sessions_of(user) if channel is None or channel in session.channels]
-        return registry.sessions() if channel is None else list(registry.members(channel))
+        return [] if registry is None else registry.find(user, channel)
 
     async def is_online(self, user: str) -> bool:
         """See ``Push.is_online``."""

@@ -244,7 +244,7 @@ class Push:
 
         Those of other processes are not among them: ``is_online`` and ``presence`` ask all.
         """
-        return self._core.sessions(user, channel)
+        return list(self._core.sessions(user, channel))
 
     async def is_online(self, user: str) -> bool:
         """Whether a user has any session, in whichever process.

@@ -61,6 +61,16 @@ class Registry(Generic[S, V]):
         """Return all sessions, the oldest first."""
         return list(self._sessions.values())
 
+    def find(self, user: str | None, channel: str | None) -> list[S]:
+        """Return sessions, the oldest first: all, those of a user, those in a channel, or of a user in a channel."""
+        if user is None:
+            return list(self._sessions.values() if channel is None else self.members(channel))
+        found = self.sessions_of(user)
+        if channel is None:
+            return found
+        members = self.members(channel)
+        return [session for session in found if session in members]
+
     def sessions_of(self, user: str) -> list[S]:
         """Return the sessions of a user, the oldest first; anonymous ones are nobody's."""
         return list(self._users.get(user, ()))

@@ -20,7 +20,8 @@ FLOORS = [
     {"deadlines", "heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},
     {"protocols"},  # bytes in, messages out
-    {"session"},
+    {"session", "subscription"},  # what an application sees of a client; where a client is in a channel
+    {"connection"},
     {"clock"},  # which all above may ask, and none below
     {"metrics"},
     {"runtime"},  # the event loop and the process
@@ -41,7 +42,7 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-PURE = set[str]().union(*FLOORS[:8])  # no loop, no socket, no clock: `now` is a parameter
+PURE = set[str]().union(*FLOORS[:9])  # no loop, no socket, no clock: `now` is a parameter
 IMPURE = {"anyio", "asyncio", "select", "socket", "ssl", "threading", "time", "trio", "uvicorn"}
 
 

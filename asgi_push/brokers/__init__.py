@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..connection import Connection
 from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition
 from ..names import user_of
 from ..registry import Registry
-from ..session import Session, Subscription
 from ..stream import Recovery
+from ..subscription import Subscription
 
 # How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
 IDEMPOTENCY_TTL = 300.0
@@ -147,7 +148,7 @@ class Evict(Protocol):
     async def __call__(self, session_ids: Iterable[str]) -> None: ...
 
 
-def present(registry: Registry[Session, Subscription], channel: str) -> list[Session]:
+def present(registry: Registry[Connection, Subscription], channel: str) -> list[Connection]:
     """Return who is in a channel here: in a user's, all sessions of the user, whatever they are subscribed to."""
     user = user_of(channel)
     return list(registry.members(channel)) if user is None else registry.sessions_of(user)
@@ -163,7 +164,7 @@ class PresenceStore(Protocol):
     seconds. Every async method may raise BrokerError, within a bounded time.
     """
 
-    def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin; the sessions of this process are in ``registry``."""
         ...
 
@@ -175,18 +176,18 @@ class PresenceStore(Protocol):
         """End, in a bounded time; whoever has left is gone everywhere."""
         ...
 
-    async def reserve(self, channel: str, session: Session) -> bool:
+    async def reserve(self, channel: str, session: Connection) -> bool:
         """Count a session among its user's before it enters; False, and nothing counted, if they are too many.
 
         If it does not enter after all, it has left.
         """
         ...
 
-    def entered(self, channel: str, session: Session) -> None:
+    def entered(self, channel: str, session: Connection) -> None:
         """A session of this process came into a channel."""
         ...
 
-    def left(self, channel: str, session: Session) -> None:
+    def left(self, channel: str, session: Connection) -> None:
         """It left the channel; at once, as it is told when nothing can be waited for."""
         ...
 

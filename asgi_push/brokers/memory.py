@@ -10,10 +10,11 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from .. import clock
+from ..connection import Connection
 from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition, published
 from ..registry import Registry
-from ..session import Session, Subscription
 from ..stream import Recovery, Streams
+from ..subscription import Subscription
 from . import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Receiver, StreamOptions, Watched, present
 from .coalescing import Recoveries
 
@@ -124,9 +125,9 @@ class MemoryPresence:
     """There are no other processes: who is here is in the registry, and nothing is kept beside it."""
 
     def __init__(self) -> None:
-        self._registry: Registry[Session, Subscription] = Registry()
+        self._registry: Registry[Connection, Subscription] = Registry()
 
-    def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to look at a registry."""
         self._registry = registry
 
@@ -137,14 +138,14 @@ class MemoryPresence:
     async def stop(self) -> None:
         """Nothing to do."""
 
-    async def reserve(self, channel: str, session: Session) -> bool:
+    async def reserve(self, channel: str, session: Connection) -> bool:
         """There is room: the hub has counted its own."""
         return True
 
-    def entered(self, channel: str, session: Session) -> None:
+    def entered(self, channel: str, session: Connection) -> None:
         """Nothing to do: the registry knows."""
 
-    def left(self, channel: str, session: Session) -> None:
+    def left(self, channel: str, session: Connection) -> None:
         """Nothing to do."""
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:

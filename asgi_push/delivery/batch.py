@@ -2,7 +2,7 @@
 
 from ..messages import JoinLeave, Publication
 from ..protocols import Codec, WireMessage
-from ..session import Subscription, TrackedSubscription
+from ..subscription import Subscription, TrackedSubscription
 
 
 class Item:

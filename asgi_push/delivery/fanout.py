@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from .. import clock
+from ..connection import Connection, Owner, State
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters, Histogram
@@ -18,8 +19,8 @@ from ..registry import Registry
 from ..runtime.failures import Failures
 from ..runtime.sync import AutoResetEvent
 from ..sendqueue import PutResult, SendQueue
-from ..session import Owner, Session, State, Subscription, TrackedSubscription
 from ..settings import Settings
+from ..subscription import Subscription, TrackedSubscription
 from .batch import Batch, Gap, Item, filter_for
 from .recipients import Recipients, recipients_of
 from .undeliverable import Undeliverable, before, gaps
@@ -79,7 +80,7 @@ class Fanout:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry[Session, Subscription],
+        registry: Registry[Connection, Subscription],
         writers: Writers,
         owner: Owner,
         counters: Counters,
@@ -91,7 +92,7 @@ class Fanout:
         self._owner = owner
         self._counters = counters
         self._failures = failures
-        self._pending: dict[str | Session, list[Item]] = {}
+        self._pending: dict[str | Connection, list[Item]] = {}
         self._waiting = 0
         self._waiting_bytes = 0
         self._work = AutoResetEvent()
@@ -101,7 +102,7 @@ class Fanout:
         self._max_waiting = max(1, settings.queue_messages // 2)
         self._max_waiting_bytes = settings.queue_bytes // 2
         self._idle = True  # no run is under way
-        self._served: set[Session] = set()  # written to at once since the last run
+        self._served: set[Connection] = set()  # written to at once since the last run
         self.number = 0
         self._done = 0.0  # the number up to which all is handed out
         self._handed_out: anyio.Event | None = None
@@ -133,7 +134,7 @@ class Fanout:
         self._room.set()
         self._settle(math.inf)
 
-    def add(self, target: str | Session, publication: Publication | JoinLeave) -> None:
+    def add(self, target: str | Connection, publication: Publication | JoinLeave) -> None:
         """Have a publication handed to the members of a channel, or to one session, in the next run."""
         self.number += 1
         items = self._pending.get(target)
@@ -147,7 +148,7 @@ class Fanout:
         if self._waiting >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes:
             self.full = True
 
-    def deliver_at_once(self, session: Session, subscription: Subscription, publication: Publication) -> bool:
+    def deliver_at_once(self, session: Connection, subscription: Subscription, publication: Publication) -> bool:
         """Hand a publication to its only receiver now, if nothing that came before it still waits.
 
         The first one of a tick goes this way, which is half the cost; more for the same session wait, and are joined.
@@ -191,7 +192,7 @@ class Fanout:
             finally:
                 self._idle = True
 
-    def _take(self) -> Mapping[str | Session, list[Item]]:
+    def _take(self) -> Mapping[str | Connection, list[Item]]:
         """Take all that waits, and let the publishers go on."""
         pending, self._pending = self._pending, {}
         self._waiting = self._waiting_bytes = 0
@@ -220,7 +221,7 @@ class Fanout:
                 self._let_in()
         await self._writers.wait_backpressure()
 
-    async def _hand_out(self, pending: Mapping[str | Session, list[Item]]) -> None:
+    async def _hand_out(self, pending: Mapping[str | Connection, list[Item]]) -> None:
         if not pending:  # all were written to at once
             return
         began, time_slice = clock.monotonic(), TimeSlice(self._counters.fanout_hold)
@@ -234,8 +235,8 @@ class Fanout:
             await self._hand_out_many(pending, time_slice)
         self._counters.fanout.observe(time_slice.end() - began)
 
-    async def _hand_out_many(self, pending: Mapping[str | Session, list[Item]], time_slice: TimeSlice) -> None:
-        found: dict[Session, list[tuple[Subscription | None, Batch]]] = {}
+    async def _hand_out_many(self, pending: Mapping[str | Connection, list[Item]], time_slice: TimeSlice) -> None:
+        found: dict[Connection, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
             try:
                 batch, members = Batch(items), self._members(target)
@@ -254,7 +255,7 @@ class Fanout:
         """Publications of one channel could not be handed out."""
         self._failures.report("publication", error, "the fan-out")
 
-    async def _hand_out_one(self, target: str | Session, batch: Batch, time_slice: TimeSlice) -> None:
+    async def _hand_out_one(self, target: str | Connection, batch: Batch, time_slice: TimeSlice) -> None:
         """Hand one channel's batch to its members, or what was sent to one session."""
         recipients = recipients_of(self._registry, target) if isinstance(target, str) else None
         if recipients is None or recipients.newest >= batch.items[0].number:
@@ -294,7 +295,7 @@ class Fanout:
 
     async def _serve_each(
         self,
-        sessions: Sequence[Session],
+        sessions: Sequence[Connection],
         subscriptions: Sequence[Subscription | None],
         batch: Batch,
         time_slice: TimeSlice,
@@ -304,17 +305,17 @@ class Fanout:
                 await time_slice.next()
             self.serve(session, ((subscription, batch),))
 
-    def _members(self, target: str | Session) -> Mapping[Session, Subscription | None]:
-        return {target: None} if isinstance(target, Session) else self._registry.members(target)
+    def _members(self, target: str | Connection) -> Mapping[Connection, Subscription | None]:
+        return self._registry.members(target) if isinstance(target, str) else {target: None}
 
-    def serve(self, session: Session, parts: Parts) -> None:
+    def serve(self, session: Connection, parts: Parts) -> None:
         """Hand one session what it has still to get of several channels' batches; a failure ends that session only."""
         try:
             self._serve(session, parts)
         except Exception as error:  # noqa: BLE001  # one session must not reach another
             self._failed(session, error)
 
-    def _serve(self, session: Session, parts: Parts) -> None:
+    def _serve(self, session: Connection, parts: Parts) -> None:
         """Hand it all in one piece."""
         whole: Batch | None = None
         for subscription, batch in parts:
@@ -328,16 +329,16 @@ class Fanout:
         if whole is not None:
             self.deliver(session, whole)
 
-    def _failed(self, session: Session, error: Exception) -> None:
+    def _failed(self, session: Connection, error: Exception) -> None:
         self._failures.report("delivery", error, "a delivery", f" to session {session.id}")
         self._owner.close(session, Disconnect.SERVER_ERROR)
 
-    def _gap(self, session: Session, batch: Batch, subscription: Subscription | None) -> None:
+    def _gap(self, session: Connection, batch: Batch, subscription: Subscription | None) -> None:
         if session.client is not None and isinstance(subscription, TrackedSubscription):
             self._counters.gaps += 1
             session.client.gap(batch.items[0].publication.channel, subscription)
 
-    def deliver(self, session: Session, batch: Batch) -> None:
+    def deliver(self, session: Connection, batch: Batch) -> None:
         """Hand a batch to one session now; a failure ends that session and no other."""
         if session.state is not State.OPEN:
             return
@@ -352,7 +353,7 @@ class Fanout:
         except Exception as error:  # noqa: BLE001  # one session must not reach another
             self._failed(session, error)
 
-    def _deliver_rest(self, session: Session, batch: Batch, error: Exception) -> None:
+    def _deliver_rest(self, session: Connection, batch: Batch, error: Exception) -> None:
         """Hand one session what its protocol can carry of a batch that it cannot carry whole."""
         good, lost = self.undeliverable.part(batch, session.codec)
         if not lost:
@@ -366,7 +367,7 @@ class Fanout:
                 self._counters.gaps += 1
                 session.client.gap(channel, subscription)
 
-    def queue(self, session: Session, messages: list[WireMessage]) -> None:
+    def queue(self, session: Connection, messages: list[WireMessage]) -> None:
         """Have messages sent after what is queued; a session that has no room for them is closed or loses some."""
         queue = self.open_queue(session)
         if not queue.put_all(messages) and not self._put_each(session, queue, messages):
@@ -374,7 +375,7 @@ class Fanout:
         if queue.half_full:
             self._writers.apply_backpressure(session)
 
-    def _put_each(self, session: Session, queue: SendQueue[WireMessage], messages: list[WireMessage]) -> bool:
+    def _put_each(self, session: Connection, queue: SendQueue[WireMessage], messages: list[WireMessage]) -> bool:
         """Queue what the policy lets in; False if the session was closed as it has no room."""
         dropped = queue.dropped
         for message in messages:
@@ -385,7 +386,7 @@ class Fanout:
             self._counters.drops[self._settings.slow_consumer] += queue.dropped - dropped
         return True
 
-    def open_queue(self, session: Session) -> SendQueue[WireMessage]:
+    def open_queue(self, session: Connection) -> SendQueue[WireMessage]:
         """Return a session's queue; one that is new is put before the writers."""
         if session.queue is None:
             settings = self._settings

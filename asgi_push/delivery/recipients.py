@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from ..connection import Connection
 from ..protocols import Codec
 from ..registry import Registry
-from ..session import Session, Subscription
+from ..subscription import Subscription
 
 # Fewer members than these are looked at one by one: that costs less than to keep more of them.
 _FEW = 16
@@ -19,15 +20,15 @@ class Recipients:
 
     __slots__ = ("codec", "newest", "other_subscriptions", "others", "sessions", "size", "writes")
 
-    def __init__(self, members: Mapping[Session, Subscription]) -> None:
+    def __init__(self, members: Mapping[Connection, Subscription]) -> None:
         self.size = len(members)
         self.codec: Codec | None = None  # of those who need a write
-        self.sessions: list[Session] = []  # they
+        self.sessions: list[Connection] = []  # they
         self.writes: list[Callable[[bytes], bool]] = []  # how each of them is written to
         self.newest = 0  # the number from which on all of them were there
         # Two lists, and no tuple for each, which the garbage collector would come to look at: with 8,000 sessions that
         # took half a second now and then.
-        self.others: list[Session] = []
+        self.others: list[Connection] = []
         self.other_subscriptions: list[Subscription] = []
         for session, subscription in members.items():
             if not subscription.tracked and self.codec in (None, session.codec):
@@ -40,7 +41,7 @@ class Recipients:
                 self.other_subscriptions.append(subscription)
 
 
-def recipients_of(registry: Registry[Session, Subscription], channel: str) -> Recipients | None:
+def recipients_of(registry: Registry[Connection, Subscription], channel: str) -> Recipients | None:
     """Return the recipients of a channel; None for a small one."""
     recipients = registry.derived.get(channel)
     if isinstance(recipients, Recipients):

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterable
 
 from .. import clock
+from ..connection import Connection
 from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters
 from ..protocols import Codec
-from ..session import Session, TrackedSubscription
+from ..subscription import TrackedSubscription
 from .batch import Batch, Item
 
 # Seconds between two log lines that say the same.
@@ -79,7 +80,7 @@ def loose(publication: Publication) -> Publication:
     return Publication(publication.channel, publication.payload, tags=publication.tags, info=publication.info)
 
 
-def gaps(session: Session, lost: list[Item]) -> Gaps:
+def gaps(session: Connection, lost: list[Item]) -> Gaps:
     """Return the subscriptions of a session that cannot go on without what is lost."""
     found: Gaps = {}
     for item in lost:

@@ -10,11 +10,11 @@ from collections import deque
 import anyio
 
 from .. import clock
+from ..connection import Connection, Owner, State
 from ..disconnect import Disconnect
 from ..protocols import WireMessage
 from ..runtime.event_loop import current_task, ends_task
 from ..sendqueue import SendQueue
-from ..session import Owner, Session, State
 
 # Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
 _KEPT = 8
@@ -37,7 +37,7 @@ class Writer:
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.wake = anyio.Event()
-        self.session: Session | None = None
+        self.session: Connection | None = None
         self.queue: SendQueue[WireMessage] | None = None  # the session's, which forgets it when its peer leaves
 
 
@@ -51,7 +51,7 @@ class Writers:
     def __init__(self, owner: Owner, send_timeout: float) -> None:
         self._owner = owner
         self._send_timeout = send_timeout
-        self._ready: deque[Session] = deque()
+        self._ready: deque[Connection] = deque()
         self._parked: list[Writer] = []
         self._working: set[Writer] = set()
         self._coming = False  # a writer was woken and has not yet come to the ready sessions
@@ -60,10 +60,10 @@ class Writers:
         self._resting = 0  # how many these are
         self._readied = self._begun = 0  # sessions that were ready, and those of them that a writer has come to
         self._caught_up: tuple[int, anyio.Event] | None = None  # who waits for how many to be begun
-        self._pressed: dict[Session, None] = {}
-        self._awaited: dict[Session, anyio.Event] = {}  # those whose room somebody waits for
+        self._pressed: dict[Connection, None] = {}
+        self._awaited: dict[Connection, anyio.Event] = {}  # those whose room somebody waits for
 
-    def ready(self, session: Session) -> None:
+    def ready(self, session: Connection) -> None:
         """A session has begun to have something queued."""
         self._ready.append(session)
         self._readied += 1
@@ -114,7 +114,7 @@ class Writers:
         if self._ready:
             self._call_writer()
 
-    async def _drain(self, writer: Writer, session: Session) -> None:
+    async def _drain(self, writer: Writer, session: Connection) -> None:
         writer.session, writer.queue = session, session.queue
         here = current_task()
         try:
@@ -128,7 +128,7 @@ class Writers:
             session.detach_queue()
             self.notify_capacity(session)
 
-    async def _send_all(self, writer: Writer, session: Session) -> None:
+    async def _send_all(self, writer: Writer, session: Connection) -> None:
         send, now = session.io.send, clock.monotonic()
         self._owner.schedule(writer, now + self._send_timeout)
         while session.queue is not None:
@@ -184,12 +184,12 @@ class Writers:
             self._caught_up[1].set()
             self._caught_up = None
 
-    async def wait_capacity(self, session: Session) -> None:
+    async def wait_capacity(self, session: Connection) -> None:
         """Wait until the queue of a session is less than half full, or the session has ended."""
         while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
             await self._awaited.setdefault(session, anyio.Event()).wait()
 
-    def notify_capacity(self, session: Session) -> None:
+    def notify_capacity(self, session: Connection) -> None:
         """Let those go who wait for a session's room: there is some, or it will not be needed."""
         if (awaited := self._awaited.pop(session, None)) is not None:
             awaited.set()
@@ -206,7 +206,7 @@ class Writers:
         self._owner.abort(session, session.disconnect or Disconnect.SEND_TIMEOUT)
         return None
 
-    def apply_backpressure(self, session: Session) -> None:
+    def apply_backpressure(self, session: Connection) -> None:
         """A session's queue is half full: publishers should wait a little, unless its peer has stopped reading."""
         queue = session.queue
         if queue is None or queue.slow or session in self._pressed:
@@ -226,7 +226,7 @@ class Writers:
         while self._pressed:
             await anyio.sleep(0.001)
             now = clock.monotonic()
-            behind: dict[Session, None] = {}
+            behind: dict[Connection, None] = {}
             for session in self._pressed:
                 queue = session.queue
                 if queue is None or not queue.half_full:

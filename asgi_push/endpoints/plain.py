@@ -6,13 +6,13 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from ..connection import Connection
 from ..core import Core
 from ..disconnect import Disconnect
 from ..heartbeat import ClientHeartbeat
 from ..hub.hub import Hub
 from ..logs import logger, printable
 from ..protocols import plain
-from ..session import Session
 from ..transports.handshake import admit, select_subprotocol
 from ..transports.keepalive import probe_peers
 from ..transports.limits import close_too_large, too_large
@@ -40,7 +40,7 @@ async def serve_websocket(
 
 async def _accept(
     hub: Hub,
-    session: Session,
+    session: Connection,
     transport: WebSocketTransport,
     channels: Sequence[str],
     subprotocol: str | None,
@@ -64,7 +64,7 @@ async def _accept(
     return accepted
 
 
-def _take(hub: Hub, session: Session, data: str | bytes) -> Iterable[int]:
+def _take(hub: Hub, session: Connection, data: str | bytes) -> Iterable[int]:
     """Answer a heartbeat, give any other message to the application; return the message's size."""
     limit = hub.settings.max_message_bytes
     if too_large(data, limit):

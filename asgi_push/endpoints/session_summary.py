@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..session import Session
+from ..connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class SessionSummary:
     channels: list[str]
 
 
-def summarize(session: Session, now: float) -> SessionSummary:
+def summarize(session: Connection, now: float) -> SessionSummary:
     """Return the state of a session; any thread may call this."""
     queue = session.queue  # read once: the event loop may replace it meanwhile
     return SessionSummary(

@@ -4,13 +4,14 @@ import logging
 
 from .. import clock
 from ..brokers import PresenceStore
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..errors import BrokerError
 from ..logs import RateLimit
 from ..names import user_channel
 from ..registry import Registry
-from ..session import Session, Subscription
 from ..settings import Settings
+from ..subscription import Subscription
 
 # Seconds between two log lines that say the same.
 _QUIET = 10.0
@@ -39,15 +40,17 @@ def _too_many_of_user() -> Refused:
 class Admission:
     """Counts those who are here and those who are coming; of one user over all processes, if they can be asked."""
 
-    def __init__(self, settings: Settings, registry: Registry[Session, Subscription], presence: PresenceStore) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry[Connection, Subscription], presence: PresenceStore
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._presence = presence
-        self._coming: set[Session] = set()
-        self._coming_of: dict[str, set[Session]] = {}  # by user, once that is known
+        self._coming: set[Connection] = set()
+        self._coming_of: dict[str, set[Connection]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
 
-    async def admit(self, session: Session) -> None:
+    async def admit(self, session: Connection) -> None:
         """Keep a place for a session, if there is one; see ``Hub.admit``."""
         self._keep_place(session)
         limit = self._settings.max_sessions_per_user
@@ -64,7 +67,7 @@ class Admission:
             self.release(session)
             raise
 
-    def _keep_place(self, session: Session) -> None:
+    def _keep_place(self, session: Connection) -> None:
         most = self._settings.max_sessions
         if session in self._coming:
             return
@@ -73,7 +76,7 @@ class Admission:
             raise Refused(503, disconnect.reason, disconnect, "raise max_sessions, or run more processes")
         self._coming.add(session)
 
-    async def _reserve(self, channel: str, session: Session) -> bool:
+    async def _reserve(self, channel: str, session: Connection) -> bool:
         """Ask all processes; while the broker does not answer, this one's count is all that holds."""
         try:
             return await self._presence.reserve(channel, session)
@@ -82,7 +85,7 @@ class Admission:
             self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
             return True
 
-    def came(self, session: Session) -> list[Session]:
+    def came(self, session: Connection) -> list[Connection]:
         """A session is in the registry now; return those of its user whose places it takes."""
         self._forget(session)
         if session.user:
@@ -93,17 +96,17 @@ class Admission:
         sessions = self._registry.sessions_of(session.user)
         return sessions[: max(0, len(sessions) - limit)]
 
-    def went(self, session: Session) -> None:
+    def went(self, session: Connection) -> None:
         """A session that came is in the registry no more."""
         if session.user:
             self._presence.left(user_channel(session.user), session)
 
-    def release(self, session: Session) -> None:
+    def release(self, session: Connection) -> None:
         """A session does not come, or has gone: its place is free again; twice is no error."""
         if self._forget(session):
             self._presence.left(user_channel(session.user), session)
 
-    def _forget(self, session: Session) -> bool:
+    def _forget(self, session: Connection) -> bool:
         """A session is not on its way any more; return whether it was counted among its user's."""
         self._coming.discard(session)
         coming = self._coming_of.get(session.user, set())

@@ -6,11 +6,11 @@ from typing import Any, Literal
 import orjson
 
 from .. import clock
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..encoding import encode
 from ..logs import logger
 from ..messages import Payload, StreamPosition
-from ..session import Session
 from .hub import Hub
 
 Verb = Literal["disconnect", "evict", "expire", "probe", "subscribe", "unsubscribe"]
@@ -65,7 +65,7 @@ def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPositio
     return None if data is None else encode(data), None if since is None else StreamPosition(**since)
 
 
-def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Session]:
+def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
     """Return the sessions here that a command names: several by their ids, one, or all of a user's."""
     user, one = command.get("user"), command.get("session")
     if one is None and user:

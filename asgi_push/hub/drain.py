@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import anyio
 
 from .. import clock
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..logs import logger
-from ..session import Session
 from .hub import Hub
 
 # How often those are closed whose time has come, in seconds.
@@ -37,14 +37,14 @@ async def drain(hub: Hub, over: float) -> int:
     return len(sessions)
 
 
-async def _send_away(hub: Hub, sessions: Sequence[Session], over: float, done: anyio.Event) -> None:
+async def _send_away(hub: Hub, sessions: Sequence[Connection], over: float, done: anyio.Event) -> None:
     try:
         await _close_all(hub, sessions, over)
     finally:
         done.set()
 
 
-async def _close_all(hub: Hub, sessions: Sequence[Session], over: float) -> None:
+async def _close_all(hub: Hub, sessions: Sequence[Connection], over: float) -> None:
     began, closed = clock.monotonic(), 0
     while closed < len(sessions) and len(hub.registry):
         now_due = due(len(sessions), over, clock.monotonic() - began)

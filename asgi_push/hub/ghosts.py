@@ -7,11 +7,12 @@ import orjson
 
 from .. import clock
 from ..brokers import Broker
+from ..connection import Connection, Owner
 from ..errors import BrokerError
 from ..heartbeat import ServerHeartbeat
 from ..logs import RateLimit
 from ..registry import Registry
-from ..session import Owner, Session, Subscription
+from ..subscription import Subscription
 
 # Seconds between two times that the other processes are asked, whoever is refused meanwhile: a client that is refused
 # again and again must not make work for all of them.
@@ -23,7 +24,7 @@ class Ghosts:
 
     def __init__(
         self,
-        registry: Registry[Session, Subscription],
+        registry: Registry[Connection, Subscription],
         broker: Broker,
         owner: Owner,
     ) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..connection import Connection, HookCall, Owner
 from ..disconnect import Disconnect
 from ..runtime.event_loop import current_task, ends_task
 from ..runtime.failures import Failures
 from ..runtime.threads import Threads
 from ..runtime.time_slice import SharedSlice
 from ..sendqueue import SendQueue
-from ..session import HookCall, Owner, Session
 from ..settings import Settings
 from .intake import Intake
 
@@ -84,7 +84,7 @@ class HookCalls:
         self._slice = SharedSlice()
         self.running = 0
 
-    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
+    def call(self, session: Connection, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
         """Have ``hook(session, *args)`` called after all that was asked for before; it is never refused.
 
         One that is called ``always`` is not dropped either.
@@ -97,12 +97,12 @@ class HookCalls:
             self.running += 1
         session.inbox.put_last(HookCall(hook, args, size, always=always))
 
-    def drop(self, session: Session) -> None:
+    def drop(self, session: Connection) -> None:
         """Forget what waits for the hooks of a session, but for what is called always."""
         if session.inbox is not None:
             session.inbox.keep(lambda call: call.always)
 
-    async def _run(self, session: Session, inbox: SendQueue[HookCall]) -> None:
+    async def _run(self, session: Connection, inbox: SendQueue[HookCall]) -> None:
         """Call what waits; after a failure in a new task: a hook may leave one cancelled, or in a scope of its own."""
         try:
             while (call := inbox.take(0.0)) is not None:
@@ -117,12 +117,12 @@ class HookCalls:
             raise
         self._ended(session)
 
-    def _ended(self, session: Session) -> None:
+    def _ended(self, session: Connection) -> None:
         self.running -= 1
         session.inbox = None
         self.intake.taken(session)
 
-    async def _call_one(self, session: Session, call: HookCall) -> bool:
+    async def _call_one(self, session: Connection, call: HookCall) -> bool:
         """Call a hook; False, and its session is closed, if it failed."""
         here = current_task()
         try:

@@ -11,6 +11,7 @@ import anyio
 from .. import clock
 from ..brokers import Broker, PresenceStore
 from ..channels import Namespaces
+from ..connection import Connection, State
 from ..delivery.fanout import Fanout
 from ..delivery.writers import Writer, Writers
 from ..disconnect import Disconnect
@@ -29,8 +30,8 @@ from ..runtime.tasks import TaskRoot, supervise
 from ..runtime.threads import HookThreads
 from ..runtime.timer import Timer
 from ..runtime.workers import warn_about_multiple_workers
-from ..session import Session, State, Subscription
 from ..settings import Settings
+from ..subscription import Subscription
 from .admission import Admission, Refused
 from .ghosts import Ghosts
 from .hooks import Hook, HookCalls, Hooks
@@ -70,7 +71,7 @@ class Hub:
     ) -> None:
         self.settings = settings
         self.hooks = hooks
-        self.registry: Registry[Session, Subscription] = Registry()
+        self.registry: Registry[Connection, Subscription] = Registry()
         self.accepting = False
         self.id = secrets.token_urlsafe(9)  # this process, among others
         self.started_at = clock.monotonic()
@@ -86,9 +87,9 @@ class Hub:
         self.spawn = self._background.spawn
         self.announcements = Announcements(self, broker, namespaces)
         self.turns = KeyedLock()
-        self._timer: Timer[Session | Writer] = Timer(self)
+        self._timer: Timer[Connection | Writer] = Timer(self)
         self.schedule = self._timer.schedule
-        self._closing: set[Session] = set()
+        self._closing: set[Connection] = set()
         self._calls = HookCalls(self, self.threads.others, settings, self.failures)
         self.intake = self._calls.intake
         self._writers = Writers(self, settings.send_timeout)
@@ -162,7 +163,7 @@ class Hub:
 
     # -- sessions come ----------------------------------------------------------------------------------------------
 
-    async def admit(self, session: Session) -> None:
+    async def admit(self, session: Connection) -> None:
         """Keep a place for a session that is on its way; once more when its user becomes known.
 
         It is taken by ``open``; a session that ends before goes the way of ``ended``, or of ``release``. With
@@ -180,18 +181,18 @@ class Hub:
                 self.ghosts.suspect(session.user)
             raise
 
-    def release(self, session: Session) -> None:
+    def release(self, session: Connection) -> None:
         """Give the place of a session that never came to others; one that has none is no error."""
         self._admission.release(session)
 
-    async def prepare(self, session: Session, channels: Iterable[str]) -> None:
+    async def prepare(self, session: Connection, channels: Iterable[str]) -> None:
         """Hear the channels of a session that is on its way: from its first moment on it misses nothing."""
         for channel in (*self.own_channels(session), *channels):
             await self._hear(channel)
             if not self.registry.members(channel):
                 self.broker.leave(channel)  # for a while it is heard all the same
 
-    async def open(self, session: Session, channels: Iterable[str]) -> None:
+    async def open(self, session: Connection, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
         own = Subscription(self.fanout.number)  # one for all the channels that it never leaves
         self.enter(session)
@@ -202,7 +203,7 @@ class Hub:
             self.announcements.joined(session, channel)
         self.call(session, self.connected(session), always=True)
 
-    def connected(self, session: Session) -> Hook | None:
+    def connected(self, session: Connection) -> Hook | None:
         """Return ``on_connect`` for a session that can be sent to, to be called next: ``on_disconnect`` will follow.
 
         A session that has ended on its way gets neither.
@@ -218,12 +219,12 @@ class Hub:
             message = "a session is in a channel that is not heard yet: %s"
             self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
 
-    def own_channels(self, session: Session) -> list[str]:
+    def own_channels(self, session: Connection) -> list[str]:
         """Return the channels that a session is in from the start."""
         own = [user_channel(session.user)] if session.user else []
         return [EVERYBODY, *own] if self.settings.everybody else own
 
-    def enter(self, session: Session) -> None:
+    def enter(self, session: Connection) -> None:
         """Take in a session that is in no channel yet."""
         session.entered = True
         self.registry.add(session)
@@ -234,7 +235,7 @@ class Hub:
             self.close(replaced, Disconnect.CONNECTION_LIMIT)
         self.look_after(session)
 
-    async def join(self, session: Session, channel: str, subscription: Subscription) -> None:
+    async def join(self, session: Connection, channel: str, subscription: Subscription) -> None:
         """Put a session in a channel.
 
         Raises:
@@ -243,7 +244,7 @@ class Hub:
         if self._join(session, channel, subscription):
             await self.broker.join(channel, kept=self.namespaces.stream(channel) is not None)
 
-    def _join(self, session: Session, channel: str, subscription: Subscription) -> bool:
+    def _join(self, session: Connection, channel: str, subscription: Subscription) -> bool:
         """Put a session in a channel, and return whether it is in now."""
         if session.state is not State.OPEN:  # it ended while it was decided whether it may come in
             subscription.active = False
@@ -255,7 +256,7 @@ class Hub:
         return True
 
     async def subscribe(
-        self, session: Session, channel: str, data: Payload | None = None, since: StreamPosition | None = None
+        self, session: Connection, channel: str, data: Payload | None = None, since: StreamPosition | None = None
     ) -> None:
         """Put a session in a channel; what was published before does not reach it. Twice is no error.
 
@@ -269,19 +270,19 @@ class Hub:
             await self._hear(channel)
             self.announcements.joined(session, channel)
 
-    def has_room_for_channel(self, session: Session) -> bool:
+    def has_room_for_channel(self, session: Connection) -> bool:
         """Whether a session may be in one more channel."""
         own = sum(channel in session.subscriptions for channel in self.own_channels(session))
         return len(session.subscriptions) - own < self.settings.max_channels
 
-    def unsubscribe(self, session: Session, channel: str) -> None:
+    def unsubscribe(self, session: Connection, channel: str) -> None:
         """Take a session out of a channel, and tell its client if the protocol has a word for it."""
         if session.client is not None:
             session.client.unsubscribe_by_server(channel)
         else:
             self.leave(session, channel)
 
-    def leave(self, session: Session, channel: str) -> None:
+    def leave(self, session: Connection, channel: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""
         subscription = session.subscriptions.get(channel)
         if subscription is None:
@@ -289,7 +290,7 @@ class Hub:
         self._leave_channel(session, channel, subscription)
         del session.subscriptions[channel]
 
-    def _leave_channel(self, session: Session, channel: str, subscription: Subscription) -> None:
+    def _leave_channel(self, session: Connection, channel: str, subscription: Subscription) -> None:
         subscription.active = False
         if user_of(channel) is None:
             self.presence.left(channel, session)
@@ -303,56 +304,56 @@ class Hub:
 
     # -- what clients do --------------------------------------------------------------------------------------------
 
-    def on_activity(self, session: Session) -> None:
+    def on_activity(self, session: Connection) -> None:
         """Anything came from a client."""
         session.last_seen = now = clock.monotonic()
         session.heartbeat.on_activity(now)
 
-    def heartbeat(self, session: Session, answer: WireMessage) -> None:
+    def heartbeat(self, session: Connection, answer: WireMessage) -> None:
         """A heartbeat came: answer it, ahead of whatever waits."""
         session.last_seen = now = clock.monotonic()
         session.heartbeat.on_pong(now)
         self.look_after(session)
         self.send_urgent(session, answer)
 
-    def send_urgent(self, session: Session, message: WireMessage) -> None:
+    def send_urgent(self, session: Connection, message: WireMessage) -> None:
         """Send a message ahead of whatever waits."""
         if session.state is State.OPEN and not session.io.write(message.frame):
             self.fanout.open_queue(session).put_urgent(message)
 
-    def send_wire(self, session: Session, message: WireMessage) -> None:
+    def send_wire(self, session: Connection, message: WireMessage) -> None:
         """Send a message of the session's protocol after what is queued."""
         if session.state is State.OPEN and not session.io.write(message.frame):
             self.fanout.queue(session, [message])
 
-    def message(self, session: Session, data: str | bytes) -> None:
+    def message(self, session: Connection, data: str | bytes) -> None:
         """A message for the application came."""
         self.on_activity(session)
         self.call(session, self.hooks.on_message, data, size=len(data))
 
-    def call(self, session: Session, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
+    def call(self, session: Connection, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
         """Have a hook called with a session, after all that was asked for before; ``always`` even if it is closed."""
         self._calls.call(session, hook, *args, size=size, always=always)
 
     # -- what sessions are sent -------------------------------------------------------------------------------------
 
-    async def wait_capacity(self, session: Session) -> None:
+    async def wait_capacity(self, session: Connection) -> None:
         """Wait until a session has room for an answer: what a client asks for must not make it a slow consumer."""
         await self._writers.wait_capacity(session)
 
-    def behind(self, session: Session) -> None:
+    def behind(self, session: Connection) -> None:
         """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""
         if session.state is State.OPEN:
             self.fanout.open_queue(session)
 
     # -- sessions end -----------------------------------------------------------------------------------------------
 
-    async def dismiss(self, session: Session, disconnect: Disconnect) -> None:
+    async def dismiss(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session that has first got all that was published so far."""
         await self.fanout.settled()
         self.close(session, disconnect)
 
-    def close(self, session: Session, disconnect: Disconnect) -> None:
+    def close(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session: it leaves the registry now; what is queued is sent first, unless it is too slow for that.
 
         What it has said and no hook has got is nobody's business any more.
@@ -376,7 +377,7 @@ class Hub:
             if session.transport == "sse":
                 self.close(session, Disconnect.SHUTDOWN)
 
-    def expire(self, session: Session, seconds: float | None) -> None:
+    def expire(self, session: Connection, seconds: float | None) -> None:
         """Have a session end so many seconds from now, at once with none left, or with None not for its age."""
         if seconds is not None and seconds <= 0:
             self.close(session, Disconnect.EXPIRED)
@@ -384,13 +385,13 @@ class Hub:
         session.expires_at = None if seconds is None else clock.monotonic() + min(seconds, _MAX_EXPIRY)
         self.look_after(session)
 
-    def abort(self, session: Session, disconnect: Disconnect) -> None:
+    def abort(self, session: Connection, disconnect: Disconnect) -> None:
         """The peer takes nothing any more: drop the connection."""
         if self._leave(session, disconnect) and disconnect.code == Disconnect.SLOW.code:
             self._tell(session, disconnect)
         session.io.stop(abort=True)
 
-    def ended(self, session: Session, disconnect: Disconnect) -> None:
+    def ended(self, session: Connection, disconnect: Disconnect) -> None:
         """The receive loop is over, whatever ended it; the last that happens to a session, and it happens once."""
         self._leave(session, disconnect)
         self.release(session)
@@ -402,13 +403,13 @@ class Hub:
             self.call(session, self.hooks.on_disconnect, session.disconnect, always=True)
         session.client = None  # it knows the session: as a circle both would wait for the garbage collector
 
-    def _tell(self, session: Session, disconnect: Disconnect) -> None:
+    def _tell(self, session: Connection, disconnect: Disconnect) -> None:
         reason = disconnect.reason
         message = "session %s of user %s was closed: %s"
         args = session.id, printable(session.user), reason
         self._quiet.log(logging.WARNING, clock.monotonic(), message, *args, key=reason)
 
-    def _leave(self, session: Session, disconnect: Disconnect) -> bool:
+    def _leave(self, session: Connection, disconnect: Disconnect) -> bool:
         if not session.begin_closing(disconnect):
             return False
         self._closing.add(session)
@@ -424,12 +425,12 @@ class Hub:
 
     # -- the timer --------------------------------------------------------------------------------------------------
 
-    def look_after(self, session: Session) -> None:
+    def look_after(self, session: Connection) -> None:
         """Have the timer look at a session when it next wants that."""
         if (when := session.next_deadline()) is not None:
             self._timer.schedule(session, when)
 
-    def check(self, item: Session | Writer, now: float) -> None:
+    def check(self, item: Connection | Writer, now: float) -> None:
         if isinstance(item, Writer):
             if (when := self._writers.check(item, now)) is not None:
                 self._timer.schedule(item, when)
@@ -440,7 +441,7 @@ class Hub:
         else:
             self._check_open(item, now)
 
-    def check_failed(self, item: Session | Writer, error: Exception) -> None:
+    def check_failed(self, item: Connection | Writer, error: Exception) -> None:
         """Drop what cannot be looked after: nobody else would ever end it."""
         session = item.session if isinstance(item, Writer) else item
         whose = "" if session is None else f" for session {session.id}"
@@ -448,7 +449,7 @@ class Hub:
         if session is not None:
             self.abort(session, Disconnect.SERVER_ERROR)
 
-    def _check_open(self, session: Session, now: float) -> None:
+    def _check_open(self, session: Connection, now: float) -> None:
         action = session.heartbeat.check(now)
         if action is HeartbeatAction.DEAD:
             if self.intake.holds(session):  # what it owes may be in what is not read yet

@@ -6,10 +6,10 @@ import math
 import anyio
 
 from .. import clock
+from ..connection import Connection, Owner, State
 from ..disconnect import Disconnect
 from ..logs import RateLimit
 from ..runtime.time_slice import SharedSlice
-from ..session import Owner, Session, State
 
 # A client whose calls wait is closed when none of them was carried out for so long, in seconds: less than the 8 s that
 # an SDK client has for its pong, which is not read meanwhile.
@@ -48,16 +48,16 @@ class Intake:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._slice = SharedSlice()
-        self._held: set[Session] = set()
-        self._waits: dict[Session, _Wait] = {}
+        self._held: set[Connection] = set()
+        self._waits: dict[Connection, _Wait] = {}
         self.quiet = RateLimit(_QUIET)  # holds back lines about what clients send
         self.once = RateLimit(math.inf)  # lets each line through once
 
-    def over(self, session: Session, size: int) -> bool:
+    def over(self, session: Connection, size: int) -> bool:
         """Count a piece of a client's input; return whether to ``hold`` before the next one is taken."""
         return self._slice.over(size) or (session.inbox is not None and session.inbox.half_full)
 
-    async def hold(self, session: Session) -> None:
+    async def hold(self, session: Connection) -> None:
         """Wait until the next piece of a client's input may be taken."""
         self._held.add(session)
         try:
@@ -66,18 +66,18 @@ class Intake:
         finally:
             self._held.discard(session)
 
-    def holds(self, session: Session) -> bool:
+    def holds(self, session: Connection) -> bool:
         """Whether there may be something of a client that is not read yet."""
         return session in self._held
 
-    def taken(self, session: Session) -> None:
+    def taken(self, session: Connection) -> None:
         """One of a session's calls is about to be carried out, or there are none left."""
         if (wait := self._waits.get(session)) is not None:
             wait.go_on()
             if session.inbox is None or not session.inbox.half_full:
                 wait.over.set()
 
-    async def _room(self, session: Session) -> None:
+    async def _room(self, session: Connection) -> None:
         while session.state is State.OPEN and session.inbox is not None and session.inbox.half_full:
             wait = self._waits[session] = _Wait()
             try:
@@ -87,7 +87,7 @@ class Intake:
             finally:
                 del self._waits[session]
 
-    def _overloaded(self, session: Session) -> None:
+    def _overloaded(self, session: Connection) -> None:
         message = (
             "session %s was closed: it has sent more than is carried out, of which queue_messages and queue_bytes "
             "may wait, and its hook has not returned for %d s"

@@ -6,10 +6,11 @@ from collections import deque
 from .. import clock
 from ..brokers import Broker
 from ..channels import Namespaces
+from ..connection import Connection, Owner, State
 from ..errors import BrokerError
 from ..logs import RateLimit
 from ..messages import JoinLeave
-from ..session import Owner, Session, State, Subscription
+from ..subscription import Subscription
 
 _UNTOLD = "the others in a channel are not told that a session came or went: %s"
 
@@ -25,7 +26,7 @@ class Announcements:
         self._waiting: deque[tuple[JoinLeave, Subscription]] = deque()
         self.running = 0  # how many have not reached the broker
 
-    def joined(self, session: Session, channel: str) -> None:
+    def joined(self, session: Connection, channel: str) -> None:
         """A session has come into a channel, unless it has left it meanwhile."""
         subscription = session.subscriptions.get(channel)
         if session.state is not State.OPEN or subscription is None or not subscription.active:
@@ -34,7 +35,7 @@ class Announcements:
             subscription.announced = True
             self._announce(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
-    def left(self, session: Session, channel: str, subscription: Subscription) -> None:
+    def left(self, session: Connection, channel: str, subscription: Subscription) -> None:
         """A session leaves a channel; nobody is told who was not told that it came."""
         # A session's own channels have one subscription, and everybody's never has announcements.
         announced = subscription.announced and self._namespaces.options(channel).join_leave

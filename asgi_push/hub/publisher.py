@@ -5,12 +5,13 @@ from typing import Any
 
 from ..brokers import Broker
 from ..channels import Namespaces
+from ..connection import Connection, State
 from ..delivery.fanout import Fanout
 from ..encoding import Encoder
 from ..messages import JoinLeave, Publication, PublishResult
 from ..metrics.counters import Counters
 from ..registry import Registry
-from ..session import Session, State, Subscription, TrackedSubscription
+from ..subscription import Subscription, TrackedSubscription
 
 
 class Publisher:
@@ -20,7 +21,7 @@ class Publisher:
         self,
         broker: Broker,
         namespaces: Namespaces,
-        registry: Registry[Session, Subscription],
+        registry: Registry[Connection, Subscription],
         fanout: Fanout,
         counters: Counters,
         encoder: Encoder,
@@ -54,7 +55,7 @@ class Publisher:
         stream = self._namespaces.stream(publication.channel) if keep else None
         return await self._broker.publish(publication, stream, key)
 
-    async def send(self, session: Session, data: Any) -> bool:
+    async def send(self, session: Connection, data: Any) -> bool:
         """Send to one session, after what was published before; return whether it was open."""
         payload = self._encoder.encode(data)
         if self._fanout.full:

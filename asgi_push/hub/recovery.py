@@ -1,9 +1,10 @@
 """Subscriptions of clients that keep a position: what was missed since, nothing twice, and no gap in silence."""
 
+from ..connection import Connection
 from ..delivery.batch import Batch
 from ..messages import StreamPosition
-from ..session import Session, TrackedSubscription
 from ..stream import Recovery
+from ..subscription import TrackedSubscription
 from .hub import Hub
 
 
@@ -17,7 +18,7 @@ def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSub
 
 
 async def track(
-    hub: Hub, session: Session, channel: str, subscription: TrackedSubscription, since: StreamPosition | None
+    hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription, since: StreamPosition | None
 ) -> Recovery | None:
     """Put a session in a channel; it hears nothing of it before ``go_live``.
 
@@ -42,7 +43,7 @@ async def track(
     return recovery
 
 
-def go_live(hub: Hub, session: Session, channel: str) -> None:
+def go_live(hub: Hub, session: Connection, channel: str) -> None:
     """Let publications through, those first that were held back: the client has been told where it stands."""
     subscription = session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:

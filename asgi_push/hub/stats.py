@@ -3,13 +3,14 @@
 import anyio
 
 from ..brokers import Broker
+from ..connection import Connection
 from ..delivery.writers import Writers
 from ..metrics.counters import Counters
 from ..metrics.families import Snapshot, snapshot
 from ..metrics.shared import INTERVAL, SharedStats
 from ..registry import Registry
 from ..runtime.threads import Threads
-from ..session import Session, Subscription
+from ..subscription import Subscription
 
 
 class Stats:
@@ -18,7 +19,7 @@ class Stats:
     def __init__(
         self,
         counters: Counters,
-        registry: Registry[Session, Subscription],
+        registry: Registry[Connection, Subscription],
         writers: Writers,
         broker: Broker,
         name: str,

@@ -11,6 +11,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from ..connection import Connection
 from ..errors import NotRunningError
 from ..hub.drain import drain
 from ..hub.hub import Hub
@@ -18,7 +19,7 @@ from ..logs import begin_anew
 from ..registry import Registry
 from ..runtime import fork
 from ..runtime.signals import Sigint, Sigterm
-from ..session import Session, Subscription
+from ..subscription import Subscription
 from .hub_run import Life
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class HubRunner:
         return hub
 
     @property
-    def registry(self) -> Registry[Session, Subscription] | None:
+    def registry(self) -> Registry[Connection, Subscription] | None:
         """The sessions, which may be looked at from any thread; None where there is no hub."""
         life = self._life
         return None if life is None else life.hub.registry

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from starlette.types import Send
 
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
 from ..protocols.sse import CODEC, EventIds
-from ..session import Session
 from .interrupt import make_interrupt
 from .uvicorn import StreamWriter, recognise_stream
 from .websocket import send_nowhere
@@ -44,11 +44,11 @@ class EventStreamTransport:
         self._places = EventIds()
         self._direct: StreamWriter | None = None
         self._held = False  # whether something waits that comes first, such as what starts it
-        self._session: Session | None = None
+        self._session: Connection | None = None
         self.hub: Hub | None = None
         self.interrupt = make_interrupt()
 
-    def attach(self, hub: Hub, session: Session) -> None:
+    def attach(self, hub: Hub, session: Connection) -> None:
         """Have the hub told when more was written to the session than its peer takes."""
         self.hub, self._session = hub, session
 

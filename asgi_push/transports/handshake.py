@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, origin_allowed
+from ..connection import Connection, Transport
 from ..core import Core
 from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
@@ -19,7 +20,6 @@ from ..hub.hub import Hub
 from ..messages import Credentials
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
-from ..session import Session, Transport
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
 from .refusal import Refusal, not_running, warn
 
@@ -34,7 +34,7 @@ async def admit(
     transport: Transport,
     codec: Codec,
     heartbeat: Heartbeat,
-) -> tuple[Hub, Session, list[str]]:
+) -> tuple[Hub, Connection, list[str]]:
     """Return the hub, a session with a place reserved in it, and the session's channels.
 
     Raises:
@@ -46,7 +46,7 @@ async def admit(
         raise not_running(error) from None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(core, connection)
-    session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic())
+    session = Connection(secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic())
     session.path_params = path_params
     session.remote = peer_address(scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.
@@ -89,7 +89,7 @@ def select_subprotocol(scope: Scope) -> str | None:
     return next((item for item in offered if not item.startswith(BEARER_SUBPROTOCOL)), None)
 
 
-async def _reserve_place(hub: Hub, session: Session) -> None:
+async def _reserve_place(hub: Hub, session: Connection) -> None:
     """Reserve a place in the hub, which ``hub.open`` takes and ``hub.release`` gives back.
 
     Raises:
@@ -101,7 +101,7 @@ async def _reserve_place(hub: Hub, session: Session) -> None:
         raise Refusal(refused.status, str(refused), refused.advice) from None
 
 
-def _apply_credentials(session: Session, credentials: Credentials) -> None:
+def _apply_credentials(session: Connection, credentials: Credentials) -> None:
     """Give the session the user, the info and the end that the credentials name."""
     session.user = credentials.user
     try:
@@ -139,7 +139,7 @@ def _check_number(core: Core, channels: Collection[str]) -> None:
 
 
 async def _allowed_channels(
-    core: Core, session: Session, credentials: Credentials, requested: Sequence[str]
+    core: Core, session: Connection, credentials: Credentials, requested: Sequence[str]
 ) -> list[str]:
     """Return the channels of the credentials, and the requested ones that the session may have.
 
@@ -157,7 +157,7 @@ async def _allowed_channels(
     return [*given, *allowed]
 
 
-async def _may_subscribe(core: Core, session: Session, channel: str) -> bool:
+async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
     if channel in core.hub.own_channels(session):
         return True
     if channel.startswith(USER_PREFIX):

@@ -4,9 +4,9 @@ import logging
 from typing import Any
 
 from .. import clock
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
-from ..session import Session
 from ..settings import Settings
 
 # What asking for one channel may take, in bytes: a name of 255, a position, and a token of some kB.
@@ -36,7 +36,7 @@ def too_large(data: str | bytes, limit: int) -> bool:
     return size > limit
 
 
-def close_too_large(hub: Hub, session: Session, size: int, limit: int, settings: str) -> None:
+def close_too_large(hub: Hub, session: Connection, size: int, limit: int, settings: str) -> None:
     """Close the session of a client whose message is too large, and log the settings that say so."""
     message = "session %s was closed with 1009: it sent %d bytes at once, and %s allow %d"
     hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, size, settings, limit)

@@ -13,8 +13,8 @@ import sys
 from types import FunctionType, MethodType
 from typing import Any
 
+from ..connection import Connection
 from ..hub.hub import Hub
-from ..session import Session
 from .wrapped import tell_why_not_direct
 
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
@@ -37,7 +37,7 @@ class _Writer:
 
     def __init__(self, protocol: Any) -> None:
         self.hub: Hub | None = None  # told when the transport has to keep more than it should of what was written ...
-        self.session: Session | None = None  # ... to this session
+        self.session: Connection | None = None  # ... to this session
         self.held = False  # whether something waits that comes first
         self._protocol = protocol
         self._transport = protocol.transport

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
+from ..connection import Connection, State
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
 from ..protocols import Codec, WireMessage
-from ..session import Session, State
 from .interrupt import make_interrupt
 from .limits import check_server, closed_by_server
 from .uvicorn import DirectWriter, recognise
 
 # Takes one message of a client in pieces, and yields the size of each: between two of them others may have their turn.
-Take = Callable[[Session, str | bytes], Iterable[int]]
+Take = Callable[[Connection, str | bytes], Iterable[int]]
 
 
 # Servers that name no version of the specification (daphne) send no standard code but 1000, which would mean that the
@@ -55,7 +55,7 @@ class WebSocketTransport:
         """Send one message the way of ASGI."""
         await self._send({"type": "websocket.send", "text" if message.text else "bytes": message.content})
 
-    def attach(self, hub: Hub, session: Session) -> None:
+    def attach(self, hub: Hub, session: Connection) -> None:
         """Have the hub told when more was written to the session than its peer takes."""
         check_server(hub, self._send)
         if self._direct is not None:
@@ -129,7 +129,7 @@ async def send_nowhere(message: Message) -> None:
 
 async def run_session(
     hub: Hub,
-    session: Session,
+    session: Connection,
     transport: WebSocketTransport,
     receive: Receive,
     take: Take,
@@ -153,7 +153,7 @@ async def run_session(
         transport.forget()
 
 
-async def _receive_all(hub: Hub, session: Session, receive: Receive, take: Take) -> Disconnect:
+async def _receive_all(hub: Hub, session: Connection, receive: Receive, take: Take) -> Disconnect:
     """Give ``take`` what a client sends, not faster than it is carried out; return why it ended."""
     intake = hub.intake
     while True:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_push import BrokerError, ClientInfo, Session, Settings
+from asgi_push import BrokerError, ClientInfo, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.redis import liveness, presence
@@ -20,9 +20,10 @@ from asgi_push.brokers.redis.health import ConnectionHealth
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.pipeline import Pipeline
 from asgi_push.brokers.redis.presence import RedisPresence
+from asgi_push.connection import Connection
 from asgi_push.encoding import Encoder
 from asgi_push.registry import Registry
-from asgi_push.session import Subscription
+from asgi_push.subscription import Subscription
 from tests.asgi import PATIENCE, until
 from tests.brokers.faulty import Cluster, cluster
 from tests.servers import Server
@@ -33,16 +34,18 @@ class Process:
 
     def __init__(self, store: PresenceStore) -> None:
         self.store = store
-        self.registry: Registry[Session, Subscription] = Registry()
+        self.registry: Registry[Connection, Subscription] = Registry()
         self.evicted: list[str] = []
         store.start(self.registry, lambda channel: channel != "unwatched", self.evict)
 
     async def evict(self, session_ids: Iterable[str]) -> None:
         self.evicted += session_ids
 
-    def enter(self, name: str, user: str = "alice", channel: str = "", info: Any = None, ago: float = 0.0) -> Session:
+    def enter(
+        self, name: str, user: str = "alice", channel: str = "", info: Any = None, ago: float = 0.0
+    ) -> Connection:
         owner: Any = Encoder(None, 0)  # all that it needs of a hub
-        session = Session(name, user, None, None, owner, None, time.monotonic() - ago)  # type: ignore[arg-type]  # no peer
+        session = Connection(name, user, None, None, owner, None, time.monotonic() - ago)  # type: ignore[arg-type]
         session.info = info
         self.registry.add(session)
         self.store.entered(f"#{user}", session)
@@ -50,12 +53,12 @@ class Process:
             self.join(session, channel)
         return session
 
-    def join(self, session: Session, channel: str) -> None:
+    def join(self, session: Connection, channel: str) -> None:
         session.subscriptions[channel] = Subscription(0)
         self.registry.join(session, channel, session.subscriptions[channel])
         self.store.entered(channel, session)
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Connection) -> None:
         self.registry.remove(session)
         self.store.left(f"#{session.user}", session)
         for channel in session.subscriptions:
@@ -240,7 +243,7 @@ async def test_a_killed_process_leaves_no_place_behind(start: Start, redis: Serv
         session = killed.enter("1")
         assert await killed.store.reserve("#alice", session)
     other = await start(max_sessions_per_user=1)
-    coming = Session("2", "alice", None, None, Encoder(None, 0), None, time.monotonic())  # type: ignore[arg-type]
+    coming = Connection("2", "alice", None, None, Encoder(None, 0), None, time.monotonic())  # type: ignore[arg-type]
     await until_answer(lambda: other.store.reserve("#alice", coming), True)
     assert await other.members("#alice") == set()
     other.store.left("#alice", coming)
@@ -351,10 +354,10 @@ def broken(process: Process) -> Iterator[Broken]:
 async def test_no_more_than_a_user_may_have(start: Start) -> None:
     """However many ask for the last place at once, in whichever process; one that leaves makes room."""
     one, other, watching = [await start(max_sessions_per_user=2) for _ in range(3)]
-    admitted = list[Session]()
+    admitted = list[Connection]()
 
     async def come(process: Process, number: int) -> None:
-        session = Session(str(number), "alice", *[None] * 4, time.monotonic())  # type: ignore[arg-type]
+        session = Connection(str(number), "alice", *[None] * 4, time.monotonic())  # type: ignore[arg-type]
         if await process.store.reserve("#alice", session):
             admitted.append(session)
 

@@ -10,7 +10,7 @@ from asgi_push import ChannelOptions, Push
 from asgi_push.encoding import encode
 from asgi_push.messages import ClientInfo, JoinLeave, Payload, Publication
 from asgi_push.push import core_of
-from asgi_push.session import TrackedSubscription
+from asgi_push.subscription import TrackedSubscription
 from tests.asgi import pushing
 from tests.endpoints.api.posting import api
 from tests.endpoints.centrifuge.peers import Peer, house

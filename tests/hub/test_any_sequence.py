@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_push import Disconnect, Push, PushMiddleware, Session
+from asgi_push.connection import State
 from asgi_push.hub.hub import Hub
 from asgi_push.push import core_of
-from asgi_push.session import State
 from tests.asgi import Client, Clock, Server, nothing, serve, until
 
 USERS, CHANNELS = ("alice", "bob", "bad"), ("a", "b")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware, Session
+from asgi_push.connection import Connection
 from asgi_push.push import core_of
 from asgi_push.transports.refusal import Refusal
 from asgi_push.transports.websocket import WebSocketTransport
@@ -100,7 +101,7 @@ async def test_who_is_refused_leaves_nothing() -> None:
     """Nothing of this library is there that was not there before."""
 
     def count() -> int:
-        return sum(type(item) in (Session, WebSocketTransport, Refusal) for item in gc.get_objects())
+        return sum(type(item) in (Connection, WebSocketTransport, Refusal) for item in gc.get_objects())
 
     push = Push(path="/ws/{user_id}", authenticate=lambda _: None, anonymous=False)
     async with serve(PushMiddleware(nothing, push)) as server:
@@ -120,10 +121,10 @@ def test_a_connection_that_has_ended_is_freed() -> None:
         import uvicorn, websockets
         from starlette.applications import Starlette
         from asgi_push import PushMiddleware
-        from asgi_push.session import Session
+        from asgi_push.connection import Connection
 
         logging.disable(logging.CRITICAL)
-        OURS = ("Session", "WebSocketTransport", "EventStreamTransport")
+        OURS = ("Connection", "WebSocketTransport", "EventStreamTransport")
         KINDS = ("WebSocketsSansIOProtocol", "RequestResponseCycle", *OURS)
 
         def count():

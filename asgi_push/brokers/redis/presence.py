@@ -11,13 +11,14 @@ import anyio
 import orjson
 
 from ... import clock
+from ...connection import Connection
 from ...errors import BrokerError
 from ...logs import RateLimit
 from ...messages import ClientInfo
 from ...names import USER_PREFIX, user_channel, user_of
 from ...registry import Registry
-from ...session import Session, Subscription
 from ...settings import Settings
+from ...subscription import Subscription
 from .. import Evict, Watched, present
 from .keys import Keys
 from .liveness import Liveness
@@ -45,7 +46,7 @@ _TURNS = 10
 _QUIET, _STOP_TIME = 10.0, 2.0
 
 # By channel and the session's id, who came, and None for who left.
-Changes = dict[str, dict[str, Session | None]]
+Changes = dict[str, dict[str, Connection | None]]
 
 
 class RedisPresence:
@@ -62,12 +63,12 @@ class RedisPresence:
         self._quiet = RateLimit(_QUIET)
         self._life = Liveness(link, keys, self._renew_soon)
         self._changes: Changes = {}
-        self._reserved: dict[str, dict[str, Session]] = {}  # who is on the way, by channel
+        self._reserved: dict[str, dict[str, Connection]] = {}  # who is on the way, by channel
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._replaced: list[str] = []
         self._renew_at = clock.monotonic() + _RENEW_EVERY
 
-    def start(self, registry: Registry[Session, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
         """Begin to note what happens."""
         self._registry, self._watched, self._evict = registry, watched, evict
 
@@ -80,17 +81,17 @@ class RedisPresence:
                 await self._write()
                 await self._life.stop()
 
-    def entered(self, channel: str, session: Session) -> None:
+    def entered(self, channel: str, session: Connection) -> None:
         """Note that a session came."""
         if self._watched(channel):
             self._note(channel, session, here=True)
 
-    def left(self, channel: str, session: Session) -> None:
+    def left(self, channel: str, session: Connection) -> None:
         """Note that a session left."""
         if self._watched(channel):
             self._note(channel, session, here=False)
 
-    def _note(self, channel: str, session: Session, *, here: bool) -> None:
+    def _note(self, channel: str, session: Connection, *, here: bool) -> None:
         self._unreserve(channel, session)
         self._changes.setdefault(channel, {})[session.id] = session if here else None
         self._changed.set()
@@ -101,7 +102,7 @@ class RedisPresence:
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
-    async def reserve(self, channel: str, session: Session) -> bool:
+    async def reserve(self, channel: str, session: Connection) -> bool:
         """Count a session among its user's, in one step, if there is room."""
         if channel in self._changes:  # who left meanwhile, and could not be written yet, has no place
             await self._write()
@@ -111,7 +112,7 @@ class RedisPresence:
             self._unreserve(channel, session)
         return bool(admitted)
 
-    def _unreserve(self, channel: str, session: Session) -> None:
+    def _unreserve(self, channel: str, session: Connection) -> None:
         coming = self._reserved.get(channel, {})
         coming.pop(session.id, None)
         if not coming:
@@ -183,11 +184,11 @@ class RedisPresence:
                 came = []
             yield from self._updates(channel, came, left)
 
-    def _updates(self, channel: str, came: Sequence[Session], left: Sequence[str]) -> Iterator[Awaitable[Any]]:
+    def _updates(self, channel: str, came: Sequence[Connection], left: Sequence[str]) -> Iterator[Awaitable[Any]]:
         for start in range(0, max(len(came), len(left)), _SESSIONS):
             yield self._update(channel, came[start : start + _SESSIONS], left[start : start + _SESSIONS])
 
-    async def _update(self, channel: str, came: Sequence[Session], left: Sequence[str]) -> list[Any]:
+    async def _update(self, channel: str, came: Sequence[Connection], left: Sequence[str]) -> list[Any]:
         entries: list[Any] = []
         for session in came:
             entries += (session.id, self._entry(channel, session))
@@ -238,7 +239,7 @@ class RedisPresence:
 
     # -- no more than a user may have ---------------------------------------------------------------------------------
 
-    async def _take_place(self, channel: str, session: Session) -> None:
+    async def _take_place(self, channel: str, session: Connection) -> None:
         """Count a session that is here already; the oldest, if they are too many now, are to be closed."""
         _, *replaced = await self._admit(channel, session)
         if replaced:
@@ -254,7 +255,7 @@ class RedisPresence:
         except BrokerError as error:
             self._tell(error)
 
-    async def _admit(self, channel: str, session: Session) -> list[Any]:
+    async def _admit(self, channel: str, session: Connection) -> list[Any]:
         await self._life.ensure()
         others: list[str] = []
         living: list[str] = []
@@ -280,7 +281,7 @@ class RedisPresence:
     def _sessions(self, channel: str, process: str) -> str:
         return f"{self._keys.key('presence', channel)}:{process}"
 
-    def _entry(self, channel: str, session: Session) -> bytes:
+    def _entry(self, channel: str, session: Connection) -> bytes:
         """Return what is kept of a session: since when it is here, in microseconds of Unix time, and who it is.
 
         The clocks of two machines need not agree for more than the order in which their sessions came.

@@ -9,13 +9,13 @@ import anyio
 import orjson
 
 from ... import clock
+from ...connection import Connection
 from ...core import Core, check_over
 from ...disconnect import Disconnect
 from ...hub.control import Verb, encode_command
 from ...hub.hub import Hub
 from ...names import check_channel, check_own_channel, check_user
 from ...protocols.exact import inexact
-from ...session import Session
 from ..package_version import package_version
 from ..session_summary import summarize
 from .fields import (
@@ -125,7 +125,7 @@ def _sessions(core: Core, user: str | None, channel: str | None, limit: int) -> 
     return {"sessions": shown, "num_clients": len(found)}
 
 
-def _session(session: Session, now: float) -> dict[str, Any]:
+def _session(session: Connection, now: float) -> dict[str, Any]:
     found = summarize(session, now)
     return {
         "client": found.id,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ...connection import Connection
 from ...core import Core
 from ...core import presence_stats as count
 from ...messages import Payload, Publication, StreamPosition
@@ -15,7 +16,7 @@ from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
 from ...protocols.centrifuge.json_codec import CODEC
 from ...registry import Registry
-from ...session import Session, Subscription
+from ...subscription import Subscription
 from ..results import read_history, read_presence
 from .fields import BroadcastFields, ChannelName, ChannelsFields, HistoryFields, PublishFields
 from .glob import compile_glob
@@ -108,7 +109,7 @@ async def channels(core: Core, fields: ChannelsFields) -> Result:
 
 
 def _channels(
-    registry: Registry[Session, Subscription],
+    registry: Registry[Connection, Subscription],
     pattern: re.Pattern[str],
 ) -> dict[str, Any]:
     found = {}

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from ... import clock
+from ...connection import Connection, State
 from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.recovery import go_live, new_subscription
 from ...messages import Payload, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
-from ...session import Session, State, TrackedSubscription
+from ...subscription import TrackedSubscription
 from ...transports.limits import CHANNEL_BYTES, close_too_large
 from ...transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
@@ -50,7 +51,7 @@ class SdkClient:
 
     # -- what the client sends --------------------------------------------------------------------------------------
 
-    def take(self, session: Session, frame: str | bytes) -> Iterator[int]:
+    def take(self, session: Connection, frame: str | bytes) -> Iterator[int]:
         """Take a frame command by command: pongs are seen to at once, all else in its order."""
         try:
             for command in self._context.codec.decode(frame):
@@ -96,7 +97,7 @@ class SdkClient:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")
         self._context.hub.close(self._context.session, reason)
 
-    async def _carry_out(self, session: Session, command: Command) -> None:
+    async def _carry_out(self, session: Connection, command: Command) -> None:
         await self._context.hub.wait_capacity(session)
         if self._refused or session.state is not State.OPEN:
             return
@@ -160,7 +161,7 @@ class SdkClient:
             known.stays = True
 
     async def _subscribe_later(
-        self, session: Session, channel: str, data: Payload | None, since: StreamPosition | None
+        self, session: Connection, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
         if self._context.connected and channel not in session.subscriptions and session.state is State.OPEN:
             await self._subscribe(channel, new_subscription(self._context.hub, channel, server_side=True), data, since)
@@ -184,7 +185,7 @@ class SdkClient:
         if self._context.session.inbox is not None:
             self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
 
-    async def _unsubscribe_later(self, session: Session, channel: str) -> None:
+    async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
         subscription = session.subscriptions.get(channel)
         if isinstance(subscription, TrackedSubscription) and not subscription.stays:
             self._unsubscribe(channel)

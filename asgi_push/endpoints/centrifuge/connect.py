@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from ... import clock
+from ...connection import State
 from ...core import Core
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
@@ -19,7 +20,6 @@ from ...logs import module_rate_limit, printable
 from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
-from ...session import State
 from ...transports.authentication import (
     anonymous_allowed,
     authenticate,

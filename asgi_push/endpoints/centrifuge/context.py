@@ -6,6 +6,7 @@ from typing import Any, cast
 from starlette.requests import HTTPConnection
 
 from ... import clock
+from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
 from ...hub.hooks import Hook, call_hook, name_of
@@ -13,7 +14,7 @@ from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, Violation
 from ...protocols.wire import WireMessage
-from ...session import Session, TrackedSubscription
+from ...subscription import TrackedSubscription
 from ..results import encodable
 
 # How long after the end of a token a client may come with a new one, in seconds.
@@ -34,7 +35,7 @@ class Context:
 
     __slots__ = ("connected", "connection", "core", "headers", "hub", "session")
 
-    def __init__(self, core: Core, session: Session, connection: HTTPConnection) -> None:
+    def __init__(self, core: Core, session: Connection, connection: HTTPConnection) -> None:
         self.core = core
         self.hub = core.hub
         self.session = session

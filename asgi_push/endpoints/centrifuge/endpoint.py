@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...connection import Connection
 from ...core import Core
 from ...errors import NotRunningError
 from ...heartbeat import FirstCommand
@@ -16,7 +17,6 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
-from ...session import Session
 from ...transports.handshake import check_origin, peer_address
 from ...transports.limits import close_too_large, frame_bytes, too_large
 from ...transports.refusal import Refusal, not_running, refuse
@@ -62,26 +62,33 @@ async def serve_sdk(core: Core, scope: Scope, receive: Receive, send: Send, path
 
 def _make_session(
     core: Core, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
-) -> tuple[Hub, Session]:
+) -> tuple[Hub, Connection]:
     try:
         hub, now = core.hub, clock.monotonic()
     except NotRunningError as error:
         raise not_running(error) from None
-    session = Session(secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now)
+    session = Connection(
+        secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now
+    )
     session.path_params = path_params
     session.remote = peer_address(scope)
     return hub, session
 
 
 async def _run(
-    core: Core, hub: Hub, session: Session, transport: WebSocketTransport, connection: HTTPConnection, receive: Receive
+    core: Core,
+    hub: Hub,
+    session: Connection,
+    transport: WebSocketTransport,
+    connection: HTTPConnection,
+    receive: Receive,
 ) -> None:
     client = SdkClient(Context(core, session, connection))
     session.client = client
     hub.look_after(session)
     limit = frame_bytes(core.settings)
 
-    def take(session: Session, data: str | bytes) -> Iterable[int]:
+    def take(session: Connection, data: str | bytes) -> Iterable[int]:
         if too_large(data, limit):
             close_too_large(hub, session, len(data), limit, "max_message_bytes and max_channels")
             return ()

@@ -11,7 +11,7 @@ from ...hub.recovery import go_live, new_subscription, track
 from ...messages import StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
-from ...session import TrackedSubscription
+from ...subscription import TrackedSubscription
 from ...transports.refusal import warn
 from .context import Context, Ended, channel_of
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
 from ...errors import NotRunningError
@@ -19,7 +20,6 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols import plain
 from ...schema import Invalid
-from ...session import Session
 from ...transports.handshake import peer_address
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
@@ -99,7 +99,7 @@ class Console:
         core: Core,
         scope: Scope,
         transport: WebSocketTransport,
-    ) -> tuple[Hub, Session]:
+    ) -> tuple[Hub, Connection]:
         """Return the hub and a console's session, which is in no registry and in no channel.
 
         Raises:
@@ -116,7 +116,7 @@ class Console:
         now = clock.monotonic()
         heartbeat = ClientHeartbeat(hub.settings.idle_timeout)
         session_id = secrets.token_urlsafe(12)
-        session = Session(session_id, "", transport, plain.CODEC, hub, heartbeat, now)
+        session = Connection(session_id, "", transport, plain.CODEC, hub, heartbeat, now)
         session.remote = peer_address(scope)
         session.expires_at = now + until - clock.now()
         return hub, session
@@ -132,14 +132,14 @@ class Console:
         self,
         core: Core,
         hub: Hub,
-        session: Session,
+        session: Connection,
         transport: WebSocketTransport,
         receive: Receive,
     ) -> None:
         feed = self._feed(hub)
         subscriber = Subscriber(session)
 
-        def take(session: Session, data: str | bytes) -> Iterable[int]:
+        def take(session: Connection, data: str | bytes) -> Iterable[int]:
             _on_message(core, hub, subscriber, data)
             return (len(data),)
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import anyio
 
 from ... import clock
+from ...connection import Connection, State
 from ...encoding import encode
 from ...hub.hub import Hub
 from ...protocols import plain
-from ...session import Session, State
 from ..package_version import package_version
 from .requests import View
 from .sampling import Sampler
@@ -42,7 +42,7 @@ MAX_SUBSCRIBERS = 20
 class Subscriber:
     """One open console: what it shows, and what it has been sent."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Connection) -> None:
         self.session = session
         self.view = View()
         self.seen = 0  # the number of the last sample that it was sent
@@ -154,6 +154,6 @@ def describe_process(hub: Hub) -> dict[str, Any]:
     }
 
 
-def send(hub: Hub, session: Session, content: dict[str, Any]) -> None:
+def send(hub: Hub, session: Connection, content: dict[str, Any]) -> None:
     """Send to a console, outside of all channels and metrics, so that nobody else gets it."""
     hub.send_wire(session, plain.message(encode(content)))

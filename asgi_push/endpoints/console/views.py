@@ -13,11 +13,11 @@ import anyio.lowlevel
 import orjson
 
 from ... import clock
+from ...connection import Connection
 from ...errors import BrokerError
 from ...hub.hub import Hub
 from ...messages import History, Publication
 from ...names import USER_PREFIX
-from ...session import Session
 from ..session_summary import summarize
 from .requests import PAGE, View
 
@@ -67,7 +67,7 @@ def _pieces(items: Sequence[T]) -> Iterator[list[T]]:
 
 # -- sessions --------------------------------------------------------------------------------------
 
-_KEYS: dict[str, Callable[[Session], Any] | None] = {
+_KEYS: dict[str, Callable[[Connection], Any] | None] = {
     "newest": None,
     "oldest": None,
     "queue": lambda session: -(session.queue.bytes if session.queue is not None else 0),
@@ -89,12 +89,12 @@ async def list_sessions(hub: Hub, view: View) -> dict[str, Any]:
     return {"rows": [_row(session, now) for session in found], "count": count, "of": len(registry)}
 
 
-def _matches(search: str) -> Callable[[Session], bool]:
+def _matches(search: str) -> Callable[[Connection], bool]:
     """Return what tells whether a session's user, id, address, protocol or transport has a text."""
     if not search:
         return lambda session: True
 
-    def match(session: Session) -> bool:
+    def match(session: Connection) -> bool:
         return (
             search in session.user.lower()
             or search in session.id.lower()
@@ -110,7 +110,7 @@ def _address(remote: tuple[str, int] | None) -> str:
     return "" if remote is None else f"{remote[0]}:{remote[1]}"
 
 
-def _row(session: Session, now: float) -> dict[str, Any]:
+def _row(session: Connection, now: float) -> dict[str, Any]:
     found = summarize(session, now)
     round_trip = found.round_trip
     return {

@@ -5,6 +5,7 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
+from ...connection import Connection
 from ...delivery.undeliverable import loose
 from ...disconnect import Disconnect
 from ...errors import BrokerError
@@ -13,8 +14,8 @@ from ...hub.recovery import go_live, new_subscription, track
 from ...messages import Payload, StreamPosition
 from ...protocols import WireMessage
 from ...protocols.sse import CODEC, LastEventId, place
-from ...session import Session, TrackedSubscription
 from ...stream import Recovery
+from ...subscription import TrackedSubscription
 from ...transports.event_stream import retry
 
 # Events of what was missed that are put together before all others have their turn.
@@ -26,13 +27,13 @@ class EventClient:
 
     __slots__ = ("_connected", "_hub", "_last", "_session")
 
-    def __init__(self, hub: Hub, session: Session, last: LastEventId) -> None:
+    def __init__(self, hub: Hub, session: Connection, last: LastEventId) -> None:
         self._hub = hub
         self._session = session
         self._last = last
         self._connected = False
 
-    async def open(self, session: Session, channels: Iterable[str]) -> None:
+    async def open(self, session: Connection, channels: Iterable[str]) -> None:
         """Begin the stream: where its channels are, or where the client was in them, and what it missed since."""
         places, gaps, missed = [], [], []
         try:
@@ -53,7 +54,7 @@ class EventClient:
             go_live(self._hub, session, channel)
 
     async def _send(
-        self, session: Session, retry: int, places: list[bytes], gaps: list[str], missed: list[WireMessage]
+        self, session: Connection, retry: int, places: list[bytes], gaps: list[str], missed: list[WireMessage]
     ) -> None:
         """Send what a stream begins with, a part at a time: each event's id says how far it is with that."""
         self._hub.send_wire(session, CODEC.start(retry, places, gaps, missed[:_TOGETHER]))
@@ -92,7 +93,7 @@ class EventClient:
         else:
             self._hub.call(self._session, self._subscribe, channel, since)
 
-    async def _subscribe(self, session: Session, channel: str, since: StreamPosition | None) -> None:
+    async def _subscribe(self, session: Connection, channel: str, since: StreamPosition | None) -> None:
         if not self._connected or channel in session.subscriptions:
             return
         try:
@@ -113,7 +114,7 @@ class EventClient:
         else:
             self._hub.call(self._session, self._unsubscribe_later, channel)
 
-    async def _unsubscribe_later(self, session: Session, channel: str) -> None:
+    async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
         self._unsubscribe(channel)
 
     def _unsubscribe(self, channel: str) -> None:

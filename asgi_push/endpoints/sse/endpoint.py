@@ -9,13 +9,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
+from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
-from ...session import Session
 from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit
 from ...transports.refusal import Refusal
@@ -67,7 +67,7 @@ def _last_id(connection: HTTPConnection) -> str:
     return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
 
 
-async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Session, list[str]]:
+async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Connection, list[str]]:
     """Return the session that a request may have, and its channels; or raise Refusal.
 
     A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
@@ -110,7 +110,7 @@ async def _answer(response: Response, scope: Scope, receive: Receive, send: Send
 
 async def _run(
     hub: Hub,
-    session: Session,
+    session: Connection,
     transport: EventStreamTransport,
     receive: Receive,
     channels: list[str],

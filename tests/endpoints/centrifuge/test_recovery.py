@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
 from asgi_push.brokers import Broker, PresenceStore
+from asgi_push.connection import State
 from asgi_push.delivery import batch, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
 from asgi_push.push import core_of
-from asgi_push.session import State
 from tests import asgi
 from tests.endpoints.centrifuge.simulation import LateBroker, SdkModel
 

@@ -15,13 +15,13 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
+from asgi_push.connection import Connection
 from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
 from asgi_push.protocols.centrifuge.json_codec import CODEC as SDK_JSON
 from asgi_push.protocols.wire import WireMessage
 from asgi_push.push import core_of
-from asgi_push.session import Session
 
 KEY = "a key that nobody guesses"
 CHANNELS = ("news", "scores:football", "scores:tennis", "chat:lobby", "chat:support", "prices:eur-usd", "alerts")
@@ -46,7 +46,7 @@ class Nowhere:
     def stop(self, *, abort: bool = False) -> None: ...
 
 
-async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
+async def make_up(hub: Hub, count: int, first: int = 1) -> list[Connection]:
     """Open sessions without clients, of users ``first`` and after; the newest has the highest number."""
     sessions = []
     chance = random.Random(first)
@@ -56,7 +56,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Session]:
         beat: Heartbeat = ServerHeartbeat(3600, 8, time.monotonic(), 3600) if sdk else ClientHeartbeat(75)
         codec: Any = SDK_JSON if sdk else plain.CODEC
         token = f"{chance.randrange(16**12):012x}"
-        session = Session(token, f"{number}", Nowhere(), codec, hub, beat, now)
+        session = Connection(token, f"{number}", Nowhere(), codec, hub, beat, now)
         session.remote = (
             f"10.{chance.randrange(4)}.{chance.randrange(250)}.{chance.randrange(250)}",
             40_000 + number % 9,
@@ -99,7 +99,7 @@ def app() -> ASGIApp:
     return PushMiddleware(Starlette(lifespan=lifespan), push)
 
 
-async def _be_busy(push: Push, made: list[Session]) -> None:
+async def _be_busy(push: Push, made: list[Connection]) -> None:
     """Publish, come and go, and answer pings, as clients do."""
     chance = random.Random(11)
     number = 0

@@ -1,0 +1,279 @@
+"""The connection that is behind a session, and what may happen to it next. It decides; the hub and transports act."""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+from .disconnect import Disconnect
+from .encoding import decode_info
+from .heartbeat import Heartbeat
+from .messages import ClientInfo, Payload, StreamPosition
+from .protocols import Codec, WireMessage
+from .sendqueue import SendQueue
+from .session import Session
+from .subscription import Subscription, TrackedSubscription
+
+
+class State(Enum):
+    """Where a session stands; it only ever moves forward."""
+
+    OPEN = 0
+    CLOSING = 1
+    CLOSED = 2
+
+
+class Transport(Protocol):
+    """What carries one session's messages: a WebSocket, and how it can be reached without waiting."""
+
+    @property
+    def name(self) -> str:
+        """The name that users see as ``session.transport``."""
+        ...
+
+    def write(self, frames: bytes) -> bool:
+        """Send ready frames at once; False, and nothing done, where that cannot be now, and while it is held."""
+        ...
+
+    def hold(self, held: bool) -> None:
+        """Have ``write`` refuse, as something waits that comes first; or no more."""
+        ...
+
+    async def send(self, message: WireMessage) -> None:
+        """Send one message; any exception means that the peer is gone."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until there is room for more of what ``write`` sends."""
+        ...
+
+    async def close(self, disconnect: Disconnect) -> None:
+        """Close with a code and a reason."""
+        ...
+
+    def stop(self, *, abort: bool = False) -> None:
+        """Have the receive loop end; with ``abort`` drop the connection and all that waits in it."""
+        ...
+
+
+class HookCall:
+    """One call that waits; ``size`` is that of the client's message that it was made for.
+
+    One that is made ``always`` is not dropped when the session is closed.
+    """
+
+    __slots__ = ("always", "args", "hook", "size")
+
+    def __init__(self, hook: Callable[..., Any], args: tuple[Any, ...], size: int, *, always: bool) -> None:
+        self.hook = hook
+        self.args = args
+        self.size = size
+        self.always = always
+
+
+class ProtocolSession(Protocol):
+    """The other end of a session whose protocol is more than messages: it is told what the server does to it."""
+
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
+        """A subscription cannot be continued."""
+        ...
+
+    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+        """The application subscribes it to a channel, with ``data`` for the client, and what came after ``since``."""
+        ...
+
+    def unsubscribe_by_server(self, channel: str) -> None:
+        """The application takes it out of a channel."""
+        ...
+
+    def next_deadline(self) -> float | None:
+        """Return when it next wants ``check`` to be called, or None."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+
+class Owner(Protocol):
+    """The hub, as a session sees it, and as everything sees it that serves sessions: it is handed over by name."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and its event loop still runs, so that ``spawn`` can be called."""
+        ...
+
+    @property
+    def ending(self) -> bool:
+        """Whether all of its tasks are about to end."""
+        ...
+
+    def encode_info(self, info: Any) -> bytes | None:
+        """Return what the application says of a session as JSON, None for None; ValueError if it cannot be encoded."""
+        ...
+
+    async def send(self, session: "Connection", data: Any) -> bool:
+        """Send to one session after what was published before; return whether it was open."""
+        ...
+
+    async def dismiss(self, session: "Connection", disconnect: Disconnect) -> None:
+        """Close a session after what was published before."""
+        ...
+
+    def close(self, session: "Connection", disconnect: Disconnect) -> None:
+        """Close a session: it leaves its channels now, and its peer gets what is queued and a close frame."""
+        ...
+
+    def abort(self, session: "Connection", disconnect: Disconnect) -> None:
+        """Drop the connection of a session whose peer takes nothing any more."""
+        ...
+
+    def look_after(self, session: "Connection") -> None:
+        """Have the timer check a session at its next deadline."""
+        ...
+
+    def schedule(self, item: Any, when: float) -> None:
+        """Have the timer check a session or a writer not later than at ``when``, in seconds of the clock."""
+        ...
+
+    def spawn(self, work: Callable[..., Any], *args: Any) -> None:
+        """Run ``work(*args)`` as a task of its own; whatever it raises is logged and counted."""
+        ...
+
+
+class Connection(Session):
+    """A session, with all that the inside of the package keeps of it; an application sees a ``Session`` in it."""
+
+    __slots__ = (
+        "__weakref__",
+        "_dropped",
+        "_info",
+        "_info_json",
+        "_owner",
+        "client",
+        "codec",
+        "connected",
+        "connected_at",
+        "disconnect",
+        "entered",
+        "expires_at",
+        "heartbeat",
+        "id",
+        "inbox",
+        "io",
+        "last_seen",
+        "path_params",
+        "queue",
+        "remote",
+        "state",
+        "subscriptions",
+        "user",
+    )
+
+    # Attributes here, which are properties of the face.
+    id: str
+    user: str
+    connected_at: float
+    last_seen: float
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  # the field's own word, and the attribute's name
+        user: str,
+        io: Transport,
+        codec: Codec,
+        owner: Owner,
+        heartbeat: Heartbeat,
+        now: float,
+    ) -> None:
+        self.id = id
+        self.user = user
+        self.io = io
+        self.client: ProtocolSession | None = None
+        self.codec = codec
+        self.heartbeat = heartbeat
+        self.connected_at = self.last_seen = now
+        self.path_params: Mapping[str, Any] = {}
+        self.remote: tuple[str, int] | None = None
+        self._info: Any = None
+        self._info_json: bytes | None = None
+        self.expires_at: float | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.state = State.OPEN
+        self.entered = False  # whether the registry ever knew it
+        self.connected = False  # whether on_connect was asked for, so that on_disconnect is owed
+        self.disconnect: Disconnect | None = None
+        # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
+        self.queue: SendQueue[WireMessage] | None = None
+        self.inbox: SendQueue[HookCall] | None = None
+        self._dropped = 0
+        self._owner = owner
+
+    @property
+    def info(self) -> Any:
+        return self._info
+
+    @info.setter
+    def info(self, info: Any) -> None:
+        # Encoded here, once: whoever it is shown to must never find that it cannot be.
+        self._info_json = self._owner.encode_info(info)
+        self._info = decode_info(self._info_json)
+
+    @property
+    def protocol(self) -> str:
+        return self.codec.name
+
+    @property
+    def transport(self) -> str:
+        return self.io.name
+
+    @property
+    def channels(self) -> list[str]:
+        return list(self.subscriptions)
+
+    @property
+    def dropped(self) -> int:
+        queue = self.queue  # looked at once: another thread may ask
+        return self._dropped + (0 if queue is None else queue.dropped)
+
+    def describe(self, channel: str) -> ClientInfo:
+        """Return who it is in a channel."""
+        subscription = self.subscriptions.get(channel)
+        told = None if subscription is None else subscription.info
+        return ClientInfo(self.user, self.id, decode_info(self._info_json), decode_info(told))
+
+    async def send(self, data: Any) -> bool:
+        return await self._owner.send(self, data)
+
+    async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
+        await self._owner.dismiss(self, disconnect.checked())
+
+    def begin_closing(self, disconnect: Disconnect) -> bool:
+        """Decide that it closes, and why; False if that was decided before."""
+        if self.state is not State.OPEN:
+            return False
+        self.state = State.CLOSING
+        self.disconnect = disconnect
+        return True
+
+    def attach_queue(self, queue: SendQueue[WireMessage]) -> None:
+        """From now on what is sent waits in a queue."""
+        self.queue = queue
+        self.io.hold(True)
+
+    def detach_queue(self) -> None:
+        """Nothing waits any more."""
+        if self.queue is not None:
+            self._dropped += self.queue.dropped
+            self.queue = None
+        self.io.hold(self.state is not State.OPEN)
+
+    def next_deadline(self) -> float | None:
+        """Return when this session next wants to be looked at, or None."""
+        own = self.client.next_deadline() if self.client is not None else None
+        return min(filter(None, (self.heartbeat.deadline, self.expires_at, own)), default=None)
+
+    def __dir__(self) -> Iterable[str]:
+        return dir(Session)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} user={self.user!r} {self.protocol} {self.state.name.lower()}>"

@@ -1,0 +1,44 @@
+"""One session in one channel, with or without a position that its client keeps."""
+
+from typing import Any
+
+
+class Subscription:
+    """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
+
+    __slots__ = ("active", "announced", "since")
+
+    # Whether its client keeps a position, with which every publication has to be compared.
+    tracked = False
+
+    # What the application says of the session in the channel, as JSON.
+    info: bytes | None = None
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.active = True
+        self.announced = False  # whether the others in the channel were told that it joined
+
+
+class TrackedSubscription(Subscription):
+    """A subscription whose client keeps a position.
+
+    Once ``positioned`` it gets every publication after ``offset`` exactly once, in order, or is told of the gap. While
+    its first answer is made, publications are kept in ``buffer``.
+    """
+
+    __slots__ = ("buffer", "epoch", "expires_at", "info", "join_leave", "offset", "positioned", "server_side", "stays")
+
+    tracked = True
+
+    def __init__(self, since: int) -> None:
+        super().__init__(since)
+        self.positioned = False
+        self.offset = 0
+        self.epoch = ""
+        self.buffer: list[Any] | None = None
+        self.join_leave = False
+        self.server_side = True
+        self.expires_at: float | None = None  # when it ends by itself, in seconds of the clock
+        self.stays = False  # the application made it after an unsubscribe that still waits, which must not end it
+        self.info: bytes | None = None
