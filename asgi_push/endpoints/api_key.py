@@ -1,4 +1,4 @@
-"""The api_key, as requests offer it: whoever asks for it asks here, and wrong ones are counted together."""
+"""Checks the api_key of requests, and limits how many wrong ones an address may send."""
 
 import hashlib
 import hmac
@@ -15,24 +15,41 @@ from .. import clock
 from ..core import Core
 from ..logs import RateLimit, printable
 
-# Of one address: so many wrong keys at once, and one more every so many seconds.
-_TRIES, _REFILL = 5, 10.0
+# Wrong keys that one address may send at once.
+_BURST = 5
 
-# Addresses that are remembered; whoever can use more than these needs no limit to be kept from a random key.
-_ADDRESSES = 1000
+# Seconds after which an address may send one more.
+_REFILL = 10.0
+
+# Addresses that are remembered. An attacker who has more of them is not slowed down, and still
+# cannot guess a random key.
+_MAX_ADDRESSES = 1000
 
 # Seconds between two log lines.
 _QUIET = 1.0
 
 
-def require_key(core: Core, connection: HTTPConnection, what: str, *, schemes: tuple[str, ...] = ("apikey",)) -> None:
-    """Return if a request has the key, in ``X-API-Key`` or in ``Authorization`` with one of the schemes.
+def require_key(
+    core: Core,
+    connection: HTTPConnection,
+    what: str,
+    *,
+    schemes: tuple[str, ...] = ("apikey",),
+) -> None:
+    """Raise HTTPException unless a request has the key.
+
+    Args:
+        core: has the key among its settings.
+        connection: the request, with ``X-API-Key`` or ``Authorization``.
+        what: what the key is for, as the log calls it.
+        schemes: those of ``Authorization`` that are accepted, in lower case.
 
     Raises:
-        HTTPException: it has none (401), or a wrong one (401, and 429 with too many of them; see ``WrongKeys``).
+        HTTPException: there is no key (401), or a wrong one (401, and 429 after too many).
     """
-    key, offered = core.settings.api_key, [value for value in _offered(connection.headers, schemes) if value]
-    # Headers are bytes, which Starlette reads as Latin-1: a key that is not ASCII comes in UTF-8.
+    key = core.settings.api_key
+    offered = [value for value in _offered(connection.headers, schemes) if value]
+    # Starlette decodes headers as Latin-1. A key that is not ASCII is sent as UTF-8.
     if key is not None and any(is_key(value.encode("latin-1"), key) for value in offered):
         return
     for _ in offered:
@@ -41,17 +58,24 @@ def require_key(core: Core, connection: HTTPConnection, what: str, *, schemes: t
 
 
 def is_key(offered: bytes, key: str) -> bool:
-    """Whether this is the key; how long it takes says neither how much of a wrong one is right nor how long it is."""
-    return hmac.compare_digest(hashlib.sha256(offered).digest(), hashlib.sha256(key.encode()).digest())
+    """Whether this is the key. The time it takes tells nothing of the key, not even its length."""
+    offered_hash = hashlib.sha256(offered).digest()
+    return hmac.compare_digest(offered_hash, hashlib.sha256(key.encode()).digest())
 
 
 def refuse_wrong_key(core: Core, connection: HTTPConnection, what: str) -> None:
-    """Count and log a wrong key for something; HTTPException (429) if its address had too many."""
+    """Count and log a wrong key.
+
+    Raises:
+        HTTPException: its address sent too many (429).
+    """
     address = connection.client.host if connection.client is not None else ""
     wrong_keys = _wrong_keys.setdefault(core, WrongKeys())
     now = clock.monotonic()
-    wrong_keys.quiet.log(logging.WARNING, now, "a wrong key for %s from %s", what, printable(address))
-    if wait := wrong_keys.wait(address, now):
+    message = "a wrong key for %s from %s"
+    wrong_keys.quiet.log(logging.WARNING, now, message, what, printable(address))
+    wait = wrong_keys.count(address, now)
+    if wait:
         raise HTTPException(429, "too many wrong keys", {"Retry-After": str(int(wait) + 1)})
 
 
@@ -64,23 +88,26 @@ def _offered(headers: Headers, schemes: tuple[str, ...]) -> Iterator[str]:
 
 
 class WrongKeys:
-    """The wrong keys that came for one ``Push``: each address has a few, which come back one by one.
+    """Limits the wrong keys of each address by a token bucket.
 
-    Only wrong ones are held to that. Behind a proxy that does not say whom it speaks for, all clients have one address,
-    and nobody may be locked out by what another one tries.
+    The right key is never limited. Behind a proxy that does not forward addresses all clients have
+    the same one, and a client must not be locked out by what another one tries.
     """
 
     def __init__(self) -> None:
         self.quiet = RateLimit(_QUIET)
-        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how many, when that was
+        # By address: wrong keys that count now, and when the last one came.
+        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, address: str, now: float) -> float:
-        """Count one, and return 0; or return how many seconds there is to wait for the next, and count none."""
+    def count(self, address: str, now: float) -> float:
+        """Count a wrong key and return 0; if there are too many, return the seconds to wait."""
         used, at = self._used.pop(address, (0.0, now))
         used = max(0.0, used - (now - at) / _REFILL)
-        wait = max(0.0, used + 1 - _TRIES) * _REFILL
-        self._used[address] = (used if wait else used + 1), now
-        if len(self._used) > _ADDRESSES:
+        wait = max(0.0, used + 1 - _BURST) * _REFILL
+        if not wait:
+            used += 1
+        self._used[address] = (used, now)
+        if len(self._used) > _MAX_ADDRESSES:
             self._used.popitem(last=False)
         return wait
 

@@ -1,4 +1,4 @@
-"""The body of a request, within a bound."""
+"""Reads the body of a request up to a limit."""
 
 from contextlib import aclosing
 
@@ -7,11 +7,11 @@ from starlette.requests import Request
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read the body, and no more of it than the limit.
+    """Return the body of a request; no more than ``limit`` bytes are kept.
 
     Raises:
-        HTTPException: it is larger (413).
-        ClientDisconnect: its sender has left.
+        HTTPException: the body is larger (413).
+        ClientDisconnect: the client has left.
     """
     too_large = HTTPException(413, f"the body is more than {limit} bytes")
     length = request.headers.get("content-length", "")

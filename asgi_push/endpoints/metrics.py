@@ -1,4 +1,4 @@
-"""``GET {http_path}/metrics``: the numbers, for Prometheus."""
+"""``GET {http_path}/metrics``: the metrics, for Prometheus."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,18 @@ from ..errors import NotRunningError
 from ..metrics.exposition import expose
 from .api_key import require_key
 
-# Prometheus says "Bearer" where it is told nothing else.
+# "Bearer" is what Prometheus sends unless its configuration says otherwise.
 _SCHEMES = ("apikey", "bearer")
 
 
-async def serve_metrics(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
-    """Serve one HTTP scope. With an ``api_key`` the reader needs it; without one, whoever gets here may read."""
+async def serve_metrics(
+    core: Core,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    path_params: Mapping[str, Any],
+) -> None:
+    """Serve one HTTP scope; only to readers with the ``api_key`` if one is set."""
     response: Response
     try:
         response = await _answer(core, Request(scope, receive))
@@ -33,8 +39,9 @@ async def _answer(core: Core, request: Request) -> Response:
     if core.settings.api_key is not None:
         require_key(core, request, "the metrics", schemes=_SCHEMES)
     try:
-        numbers = await core.hub.stats.everywhere()
+        snapshot = await core.hub.stats.everywhere()
     except NotRunningError as error:
         return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
-    body, content_type = expose(numbers, request.headers.get("accept", ""))
-    return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+    body, content_type = expose(snapshot, request.headers.get("accept", ""))
+    headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
+    return Response(body, headers=headers)

@@ -6,7 +6,8 @@ from functools import cache
 @cache
 def package_version() -> str:
     """Return the version of this package, empty where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow to import, and seldom asked
+    # Slow to import, and seldom needed.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
     try:
         return version("asgi-push")
