@@ -1,1 +1,1 @@
-"""The event loop, the thread and the process that a hub lives on."""
+"""Where a hub runs: on the caller's event loop, or on one in a thread of its own."""

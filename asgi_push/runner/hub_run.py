@@ -1,4 +1,8 @@
-"""One life of a hub, from its start to its end, in a task that nobody can cancel who only waits for either."""
+"""One run of a hub, from its start to its end.
+
+It is a task of its own. A caller that is cancelled while it waits for the start or for the end
+does not cancel the hub.
+"""
 
 import asyncio
 import threading
@@ -15,14 +19,17 @@ from ..hub.hub import Hub
 from ..runtime.event_loop import current_task, ends_task, on_trio
 from ..runtime.tasks import run_detached
 
-# How often another thread looks whether what it waits for has happened, in seconds.
-_LOOK = 0.005
+# How often a waiter on another event loop looks whether something has happened, in seconds.
+_POLL = 0.005
 
 
-class Life:
-    """A hub on the event loop that runs now; ``forget`` is called when nothing is left of it."""
+class HubRun:
+    """A hub in a task on the event loop that runs now.
 
-    def __init__(self, hub: Hub, forget: Callable[["Life"], None]) -> None:
+    ``forget`` is called with this run when it has ended.
+    """
+
+    def __init__(self, hub: Hub, forget: Callable[["HubRun"], None]) -> None:
         self.hub = hub
         self.thread = threading.get_ident()
         self.token = current_token()
@@ -33,29 +40,29 @@ class Life:
         self._loop = None if on_trio() else asyncio.get_running_loop()
         self._starting = anyio.CancelScope()
         self._begun = anyio.Event()
-        self._has_begun = False  # looked at for each publication, where an event is two calls
-        self._asked = anyio.Event()
+        self._has_begun = False  # read for each publication, where asking the event would be two calls
+        self._stop_asked = anyio.Event()
         self._ended = anyio.Event()
-        self._task = run_detached(self._live)
+        self._task = run_detached(self._run)
 
     @property
     def alive(self) -> bool:
-        """Whether it goes on: it has not ended, nor has its event loop without it."""
+        """Whether it has not ended and its event loop still runs."""
         return not self._over and (self._loop is None or self._loop.is_running())
 
     @property
     def running(self) -> bool:
-        """Whether it has begun, and its hub runs."""
+        """Whether it has begun and its hub runs."""
         return self._has_begun and self.hub.running
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         try:
             if await self._begin():
                 self._has_begun = True
                 self._begun.set()
-                await self._asked.wait()
+                await self._stop_asked.wait()
             self.stopping = True
-            await self._end()
+            await self._stop()
             self._forget(self)
         finally:
             self._over = True
@@ -71,16 +78,17 @@ class Life:
                     Receiver(hub.deliver, partial(apply_control, hub), hub.lost, hub.fanout.wait_capacity)
                 )
                 await hub.start()
-            except Exception as error:  # noqa: BLE001  # it is for those who wait for the start
+            except Exception as error:  # noqa: BLE001  # begun() raises it
                 self.error = error
                 return False
             return True
         self.error = NotRunningError("Push was stopped before it had started")
         return False
 
-    async def _end(self) -> None:
-        """Stop all parts, each whatever becomes of the others: until the hub has stopped, hooks may publish."""
-        hub, here = self.hub, current_task()
+    async def _stop(self) -> None:
+        """Stop all parts, also if one of them fails. The hub is the first, as its hooks may still publish."""
+        hub = self.hub
+        here = current_task()
         for name, stop in (("hub", hub.stop), ("presence", hub.presence.stop), ("broker", hub.broker.stop)):
             try:
                 await stop()
@@ -90,24 +98,24 @@ class Life:
                 hub.failures.report("task", error, f"the stop of the {name}")
 
     async def begun(self) -> None:
-        """Wait until it has begun; raise why it could not."""
+        """Wait until the hub has started; raise its error if it could not start."""
         await self._wait(self._begun)
         if self.error is not None:
             raise self.error
 
     def end(self) -> None:
-        """Have it end, also if it has not begun; to be called on its event loop."""
+        """Ask for the end, also of a hub that has not started yet. Call this on its event loop."""
         self.stopping = True
         self._starting.cancel()
-        self._asked.set()
+        self._stop_asked.set()
 
     async def ended(self) -> None:
-        """Wait until nothing is left of it."""
+        """Wait until the hub, presence and the broker have stopped."""
         await self._wait(self._ended)
 
     async def _wait(self, event: anyio.Event) -> None:
         if self.token == current_token():
             await event.wait()
             return
-        while self.alive and not event.is_set():  # noqa: ASYNC110  # it is an event of another event loop
-            await anyio.sleep(_LOOK)
+        while self.alive and not event.is_set():  # noqa: ASYNC110  # the event belongs to another event loop
+            await anyio.sleep(_POLL)

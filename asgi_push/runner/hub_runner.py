@@ -1,4 +1,4 @@
-"""The event loop that a hub lives on, and the way there from other threads and other loops."""
+"""Starts and stops the hub, and runs calls on its event loop for other threads and other loops."""
 
 import asyncio
 import threading
@@ -13,14 +13,13 @@ import anyio.to_thread
 
 from ..connection import Connection
 from ..errors import NotRunningError
-from ..hub.drain import drain
 from ..hub.hub import Hub
 from ..logs import begin_anew
 from ..registry import Registry
 from ..runtime import fork
-from ..runtime.signals import Sigint, Sigterm
 from ..subscription import Subscription
-from .hub_run import Life
+from .hub_run import HubRun
+from .signals import HubSignals
 
 T = TypeVar("T")
 
@@ -28,26 +27,32 @@ _NO_THREAD = -1  # no thread has this identifier
 
 
 class HubRunner:
-    """Makes a hub on the event loop that starts it, a new one each time, and knows where it lives."""
+    """Runs one hub at a time, on the event loop of the first caller of ``start``.
+
+    Each start is counted. The hub stops with the last ``stop``; the next start makes a new one.
+    """
 
     def __init__(self, make: Callable[[], Hub]) -> None:
         self._make = make
         fork.register(self)
         self._lock = threading.Lock()
-        self._life: Life | None = None
+        self._run: HubRun | None = None
         self._starts = 0
         self._thread = _NO_THREAD
-        self._sigterm: Sigterm | None = None
-        self._sigint: Sigint | None = None
+        self._signals = HubSignals()
 
     @property
     def running(self) -> bool:
-        """Whether there is a hub whose event loop still runs."""
-        return self._life is not None and self._life.running
+        """Whether there is a hub and its event loop still runs."""
+        return self._run is not None and self._run.running
 
     @property
     def hub(self) -> Hub:
-        """The hub; NotRunningError if there is none, or if it lives on another thread's event loop."""
+        """The hub that runs on the event loop of this thread.
+
+        Raises:
+            NotRunningError: there is no hub, or it runs on another thread's event loop.
+        """
         self.require_running()
         hub = self.hub_here()
         if hub is None:
@@ -56,16 +61,16 @@ class HubRunner:
 
     @property
     def registry(self) -> Registry[Connection, Subscription] | None:
-        """The sessions, which may be looked at from any thread; None where there is no hub."""
-        life = self._life
-        return None if life is None else life.hub.registry
+        """The sessions, which any thread may look at; None where there is no hub."""
+        run = self._run
+        return None if run is None else run.hub.registry
 
     def hub_here(self) -> Hub | None:
         """Return the hub if it runs on the event loop of this thread, else None."""
-        life = self._life
-        if life is None or self._thread != threading.get_ident():
+        run = self._run
+        if run is None or self._thread != threading.get_ident():
             return None
-        return life.hub if life.running else None
+        return run.hub if run.running else None
 
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""
@@ -73,118 +78,107 @@ class HubRunner:
             raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use (async) with")
 
     async def start(self) -> None:
-        """Make a hub on the event loop that runs now; where there is one, only count.
+        """Start a hub on the event loop that runs now. If there is one already, only count.
 
-        One that is cancelled is undone. Several that wait for the same hub get it, whoever of them gives up.
+        A start that is cancelled is undone. If several callers wait for the same hub to start and
+        one gives up, the others still get it.
         """
         while True:
             with self._lock:
-                life = self._life
-                if life is None or not life.alive:
-                    life = self._begin()
-                if not life.stopping:
+                run = self._run
+                if run is None or not run.alive:
+                    run = self._begin()
+                if not run.stopping:
                     self._starts += 1
                     break
-            await life.ended()
+            await run.ended()
         try:
-            await life.begun()
+            await run.begun()
         except anyio.get_cancelled_exc_class():
             await self.stop()
             raise
 
-    def _begin(self) -> Life:
-        self._release_signals()
+    def _begin(self) -> HubRun:
+        self._signals.release()
         begin_anew()
-        life = self._life = Life(self._make(), self._gone)
-        self._thread, self._starts = life.thread, 0  # those of an event loop that ended without a stop are owed nothing
-        return life
+        run = HubRun(self._make(), self._gone)
+        self._run = run
+        self._thread = run.thread
+        self._starts = 0  # the starts on an event loop that ended without a stop do not count
+        return run
 
     async def stop(self) -> None:
-        """Undo one start; with the last of them the hub stops, in a bounded time, which a cancellation does not cut."""
+        """Undo one start; the last stop ends the hub, in a bounded time.
+
+        A cancellation does not cut that time short.
+        """
         with self._lock:
             self._starts -= 1
-            life = self._life
-            if self._starts > 0 or life is None or life.stopping:
+            run = self._run
+            if self._starts > 0 or run is None or run.stopping:
                 return
-            life.stopping = True
-        self._release_signals()
+            run.stopping = True
+        self._signals.release()
         with anyio.CancelScope(shield=True):
-            if life.thread == threading.get_ident():
-                life.end()
-            elif life.alive:
-                await anyio.to_thread.run_sync(partial(anyio.from_thread.run_sync, life.end, token=life.token))
-            await life.ended()
+            if run.thread == threading.get_ident():
+                run.end()
+            elif run.alive:
+                await anyio.to_thread.run_sync(partial(anyio.from_thread.run_sync, run.end, token=run.token))
+            await run.ended()
 
-    def _gone(self, life: Life) -> None:
-        """Nothing is left of a life: there is no hub, unless there is another one by now."""
+    def _gone(self, run: HubRun) -> None:
+        """Forget a run that has ended, unless the next one has begun."""
         with self._lock:
-            if self._life is life:
-                self._life, self._thread, self._starts = None, _NO_THREAD, 0
+            if self._run is run:
+                self._reset()
+
+    def _reset(self) -> None:
+        self._run = None
+        self._thread = _NO_THREAD
+        self._starts = 0
 
     def forget(self) -> None:
-        """Be as new in a process that was forked from the one in which there is a hub."""
+        """Forget the hub in a forked process: it runs in the process that was forked."""
         self._lock = threading.Lock()
-        if self._life is not None:
-            fork.keep_alive(self._life)
-            self._life, self._thread, self._starts = None, _NO_THREAD, 0
-        if self._sigint is not None:
-            self._sigint.release()
-            self._sigint = None
-        if self._sigterm is not None:
-            self._sigterm.forget()
-            fork.keep_alive(self._sigterm)
-            self._sigterm = None
+        if self._run is not None:
+            fork.keep_alive(self._run)
+            self._reset()
+        self._signals.forget()
 
     def drain_at_sigterm(self, over: float) -> None:
-        """Have the sessions sent away at a SIGTERM before the server gets it; once is enough, and more is no error."""
+        """Drain at a SIGTERM before the server gets it. Calling this twice is no error."""
         hub = self.hub_here()
-        if self._sigterm is None and hub is not None and Sigterm.possible():
-            self._sigterm = Sigterm()
-            hub.spawn(_drain_first, hub, self._sigterm, over)
+        if hub is not None:
+            self._signals.drain_at_sigterm(hub, over)
 
     def end_streams_at_sigint(self) -> None:
-        """Have event streams end at a SIGINT; once is enough, and more is no error."""
+        """End event streams at a SIGINT, as uvicorn would wait for them. Calling this twice is no error."""
         hub = self.hub_here()
-        if self._sigint is None and hub is not None and Sigint.possible():
-            self._sigint = Sigint()
-            hub.spawn(_end_streams, hub, self._sigint)
+        if hub is not None:
+            self._signals.end_streams_at_sigint(hub)
 
-    def _release_signals(self) -> None:
-        if self._sigint is not None:
-            self._sigint.release()
-            self._sigint = None
-        if self._sigterm is not None:
-            self._sigterm.release()
-            self._sigterm = None
+    def run_from_thread(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run an async function on the hub's event loop, from another thread; return its result.
 
-    def run_from_thread(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Run a verb on the hub's event loop from another thread, and wait for it."""
-        life = self._life
+        Raises:
+            NotRunningError: there is no hub, it stops meanwhile, or this is the thread of its loop.
+        """
+        run = self._run
         self.require_running()
-        if life is None or self._thread == threading.get_ident():
+        if run is None or self._thread == threading.get_ident():
             raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
         try:
-            return anyio.from_thread.run(partial(verb, *args, **kwargs), token=life.token)
+            return anyio.from_thread.run(partial(function, *args, **kwargs), token=run.token)
         except (Cancelled, asyncio.CancelledError, RuntimeError) as error:
-            if life.running:
+            if run.running:
                 raise
             raise NotRunningError("Push has stopped meanwhile") from error
 
-    async def call(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Run a verb on the hub's event loop, which under a test client may not be the one of the caller."""
+    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+        """Run an async function on the hub's event loop and return its result.
+
+        Under a test client the caller's event loop may be another one.
+        """
         if self._thread in (_NO_THREAD, threading.get_ident()):
-            return await verb(*args, **kwargs)
-        return await anyio.to_thread.run_sync(partial(self.run_from_thread, verb, *args, **kwargs))
-
-
-async def _end_streams(hub: Hub, sigint: Sigint) -> None:
-    await sigint.came.wait()
-    hub.end_streams()
-
-
-async def _drain_first(hub: Hub, sigterm: Sigterm, over: float) -> None:
-    await sigterm.came.wait()
-    try:
-        await drain(hub, over)
-    finally:
-        sigterm.hand_on()
+            return await function(*args, **kwargs)
+        return await anyio.to_thread.run_sync(partial(self.run_from_thread, function, *args, **kwargs))

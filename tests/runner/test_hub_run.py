@@ -71,7 +71,7 @@ async def test_a_start_that_is_cancelled_is_undone(cut_off: Any, monkeypatch: py
     push = Push(path="/ws/{user_id}")
     with monkeypatch.context() as patch:
         await cut_off(push.start, Gate(patch, MemoryBroker, "start").come)
-        await until(lambda: core_of(push).runner._life is None)
+        await until(lambda: core_of(push).runner._run is None)
     await works(push)
 
 
@@ -117,7 +117,7 @@ async def test_a_stop_that_is_cancelled_is_a_whole_one(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(let_go)
             await cut_off(push.stop, gate.come)
-        await until(lambda: core_of(push).runner._life is None)
+        await until(lambda: core_of(push).runner._run is None)
     await works(push)
 
 
@@ -170,7 +170,7 @@ async def test_a_hook_may_stop_push() -> None:
             patch.setattr("asgi_push.runtime.tasks._END_TIME", 0.05)
             client = await server.connect("/ws/alice")
             client.send("stop")
-            await until(lambda: core_of(push).runner._life is None)
+            await until(lambda: core_of(push).runner._run is None)
         await push.start()
         assert push.running
 
@@ -264,7 +264,7 @@ def test_over_redis_nothing_is_left(redis: Server) -> None:
             await asyncio.wait([starting])
             if not starting.cancelled():
                 await push.stop()
-            await until(lambda push=push: core_of(push).runner._life is None)
+            await until(lambda push=push: core_of(push).runner._run is None)
         assert left() == []
 
     asyncio.run(main())
