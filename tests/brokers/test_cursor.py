@@ -78,23 +78,25 @@ def test_the_end_of_an_earlier_life_comes_first() -> None:
     feed.take(item(20))
     for offset in (1, 2):
         feed.take(item(offset, "b"))
-    assert names(feed.turn("b", feed.held, {})) == ["a22"]
+    assert feed.turn(StreamPosition(0, "b"), {"a": 0}, feed.held) == (StreamPosition(0, "b"), False)
+    assert names(feed.take_orphans(0)) == ["a22"]
     assert feed.end_of_hole("b") == 0
-    feed.move(StreamPosition(0, "b"))
     assert names(feed.release()) == ["b1", "b2"]
     assert feed.position == StreamPosition(2, "b")
 
 
-def test_what_another_life_has_too_waits_on() -> None:
+def test_what_another_epoch_has_too_waits_on() -> None:
     """Only the end that it has not is taken out: nobody can read that any more."""
     feed = at(5, "a")
     for offset in (8, 9, 10):
         feed.take(item(offset, "a"))
     feed.take(item(10, "b"))
-    assert names(feed.turn("b", feed.held, {"a": 9})) == ["a10"]
+    assert feed.turn(StreamPosition(5, "b"), {"a": 9}, feed.held) == (StreamPosition(5, "b"), False)
     assert feed.end_of_hole("b") == 7
+    assert feed.take_orphans(8) == []
     feed.move(StreamPosition(7, "b"))
     assert names(feed.release()) == ["a8", "a9", "b10"]
+    assert names(feed.take_orphans(9)) == ["a10"]
 
 
 def test_what_is_older_than_the_answer_never_waits_for_ever() -> None:
@@ -103,7 +105,8 @@ def test_what_is_older_than_the_answer_never_waits_for_ever() -> None:
     feed.take(item(9, "a"))
     held = feed.held
     feed.take(item(1, "c"))
-    assert names(feed.turn("b", held, {})) == ["a9"]
+    assert feed.turn(StreamPosition(5, "b"), {"a": 4}, held) == (StreamPosition(5, "b"), False)
+    assert names(feed.take_orphans(5)) == ["a9"]
     assert feed.release() == []
     assert feed.catching_up
 

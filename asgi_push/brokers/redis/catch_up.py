@@ -58,37 +58,38 @@ class CatchUp:
         ``top`` is a place up to which all that has not come is missing for certain, None where only what was held
         behind the hole says so.
         """
-        since, held = cursor.position or StreamPosition(0, ""), cursor.held
+        since = cursor.position or StreamPosition(0, "")
+        asked = cursor.held
         reading = await self._streams.read(channel, since, anyway=True)
-        epoch = reading.top.epoch
-        # Of a life that is over, whose end nobody can read any more.
-        for publication in cursor.turn(epoch, held, reading.past if reading.good else {}):
-            self._put(cursor, publication)
-        at = since.offset if reading.good else reading.before
-        end = max(at, _end(cursor, since, top, reading))
-        whole = await self._fill(channel, cursor, reading, StreamPosition(at, epoch), end)
+        at = StreamPosition(since.offset if reading.good else reading.before, reading.top.epoch)
+        at, lost = cursor.turn(at, reading.past, asked)
+        told = self._put_orphans(channel, cursor, at.offset, lost=lost or not reading.good)
+        # What came later than this reading is behind a hole that only the next one shows.
+        end = max(at.offset, min(reading.top.offset, _end(cursor, since, top, reading)))
+        whole = await self._fill(channel, cursor, reading, end, told=told)
         if not whole:
-            return True  # another life began meanwhile
+            return True  # another epoch began meanwhile
         dropped, cursor.dropped = cursor.dropped, False
-        for publication in cursor.release():
-            self._put(cursor, publication)
+        self._put_all(channel, cursor, cursor.release())
+        self._put_orphans(channel, cursor, end if cursor.catching_up else None)
         self._put(cursor, None)
         return dropped or cursor.catching_up
 
-    async def _fill(self, channel: str, cursor: Cursor, reading: Reading, at: StreamPosition, end: int) -> bool:
-        """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew."""
-        told = False
-        if not reading.good:
-            told = self._tell(channel)
+    async def _fill(self, channel: str, cursor: Cursor, reading: Reading, end: int, *, told: bool) -> bool:
+        """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew.
+
+        ``told`` is whether that was said just now.
+        """
+        at = cursor.position or StreamPosition(0, "")
         while True:
             items = [item for item in parsed(channel, reading, at.epoch) if item.offset <= end]
             last = max(at.offset, min(reading.last, end)) if reading.bodies else end
             if len(items) < last - at.offset and not told:
-                told = self._tell(channel)
+                self._lost(channel)
+                told = True
             at = StreamPosition(last, at.epoch)
             cursor.move(at)
-            for item in items:
-                self._put(cursor, item)
+            self._put_all(channel, cursor, items)
             if last >= end:
                 return True
             if self._deliveries.full:
@@ -97,9 +98,20 @@ class CatchUp:
             if reading.top.epoch != at.epoch:
                 return False
 
-    def _tell(self, channel: str) -> bool:
-        self._lost(channel)
-        return True
+    def _put_all(self, channel: str, cursor: Cursor, items: list[Publication]) -> None:
+        """Deliver publications that follow one another, and before each what was lost in Redis before it."""
+        for item in items:
+            self._put_orphans(channel, cursor, item.offset - 1)
+            self._put(cursor, item)
+
+    def _put_orphans(self, channel: str, cursor: Cursor, offset: int | None, *, lost: bool = False) -> bool:
+        """Deliver what Redis has lost and what was heard all the same; say that something is lost if so."""
+        orphans = cursor.take_orphans(offset)
+        for orphan in orphans:
+            self._put(cursor, orphan)
+        if orphans or lost:
+            self._lost(channel)
+        return lost or bool(orphans)
 
 
 def _end(cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading) -> int:

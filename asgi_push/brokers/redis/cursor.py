@@ -5,12 +5,14 @@ that the order of the queue is the order of the stream, whoever puts.
 """
 
 from asyncio import Future
-from collections.abc import Mapping
 
 from ...messages import Publication, StreamPosition
 
 # What waits while something that is missing before it is read; beyond that it is dropped, and read, too.
 _MAX_HELD, _MAX_HELD_BYTES = 10_000, 16 * 1024 * 1024
+
+# Epochs before that are remembered. What is of an older one cannot be placed, and is told as lost.
+_MAX_ENDED = 16
 
 
 class Cursor:
@@ -18,7 +20,7 @@ class Cursor:
     was joined.
     """
 
-    __slots__ = ("_bytes", "_held", "dropped", "position", "waiting")
+    __slots__ = ("_bytes", "_ended", "_held", "_orphans", "dropped", "position", "waiting")
 
     def __init__(self) -> None:
         self.position: StreamPosition | None = None  # not known yet
@@ -26,6 +28,8 @@ class Cursor:
         self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
         self._held: list[Publication] | None = None
         self._bytes = 0
+        self._ended: dict[str, int] = {}  # epochs before, and up to where nothing of each is delivered any more
+        self._orphans: list[tuple[int, Publication]] = []  # behind which offset each is to be delivered
 
     @property
     def catching_up(self) -> bool:
@@ -64,6 +68,8 @@ class Cursor:
             same = position.epoch in ("", epoch)  # a stream that has not begun has no epoch yet
             if same and offset <= position.offset:
                 return False
+            if not same and offset <= min(position.offset, self._ended.get(epoch, 0)):
+                return False
             if not same or offset > position.offset + 1:
                 self.hold()
                 self._hold(publication)
@@ -84,28 +90,64 @@ class Cursor:
         held.append(publication)
         self._bytes += publication.size
 
-    def turn(self, epoch: str, count: int, past: Mapping[str, int]) -> list[Publication]:
-        """Take out of what waits the end of earlier lives, if any, and return what of it has not been taken.
+    def turn(self, at: StreamPosition, past: dict[str, int], asked: int) -> tuple[StreamPosition, bool]:
+        """Go to ``at``, the same place in the epoch that Redis told, or the place from which that can be read.
 
-        ``count`` publications waited when Redis was asked which life it is, and told ``epoch``: those that are of
-        another came from one before. ``past`` is how far this life has what was published in those: that waits on.
+        ``past`` has the epochs before and up to which offset each is a part of this one; ``asked`` publications
+        waited when Redis was asked, and are of no later epoch. A publication of an epoch before that is a part of this
+        one is that of the same offset here. One that is not was lost in Redis: it waits for ``take_orphans``.
+
+        Return where it stands now, and whether something that waited is gone, as nobody knows whether it was delivered.
         """
+        left, lost = self.position, False
+        if at.epoch in self._ended:  # Redis went back to it; what it had after this place may have been delivered
+            at, lost = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch), True
+        if past or (left is not None and left.epoch not in ("", at.epoch)):
+            self._remember(left, past, at.epoch)
         held = self._held or []
-        first = next((place for place, item in enumerate(held) if item.epoch == epoch), count)
-        position = self.position or StreamPosition(0, "")
-        kept, ended = list[Publication](), list[Publication]()
-        for item in held[:first]:
+        current = next((place for place, item in enumerate(held) if item.epoch == at.epoch), 0)
+        still_held = []
+        for place, item in enumerate(held):
             if item.offset <= past.get(item.epoch, 0):
-                item.epoch = epoch
-                kept.append(item)
-            elif item.epoch != position.epoch or item.offset > position.offset:
-                ended.append(item)
-        self._held = kept + held[first:]
-        return ended
+                item.epoch = at.epoch
+            if item.epoch == at.epoch:
+                still_held.append(item)
+            elif item.epoch not in past and place >= max(asked, current):
+                still_held.append(item)  # it may be of a later epoch
+            elif item.epoch not in self._ended:
+                lost = True
+            elif item.offset > self._ended[item.epoch]:
+                self._ended[item.epoch] = item.offset
+                self._orphans.append((past.get(item.epoch, at.offset), item))
+        if self._held is not None:
+            self._held = still_held
+        self.move(at)
+        return at, lost
+
+    def _remember(self, left: StreamPosition | None, past: dict[str, int], epoch: str) -> None:
+        """Note up to which offset nothing of an epoch before is to be delivered any more."""
+        ended = {name: past[name] for name in reversed(past)}
+        if left is not None and left.epoch:
+            ended[left.epoch] = max(left.offset, ended.get(left.epoch, 0))
+        for name, offset in ended.items():  # the latest come last
+            self._ended[name] = max(self._ended.pop(name, 0), offset)
+        self._ended.pop(epoch, None)
+        while len(self._ended) > _MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def take_orphans(self, offset: int | None = None) -> list[Publication]:
+        """Return what is in no epoch any more and comes before what follows ``offset``; None for all of it."""
+        if not self._orphans:
+            return []
+        taken = [item for after, item in self._orphans if offset is None or after <= offset]
+        self._orphans = [] if offset is None else [orphan for orphan in self._orphans if orphan[0] > offset]
+        return taken
 
     def end_of_hole(self, epoch: str) -> int | None:
-        """Return the offset before the first publication of this life that waits, None if none does."""
-        first = next((item for item in self._held or () if item.epoch == epoch), None)
+        """Return the offset before the first publication of this epoch that waits and is not known, None if none."""
+        at = self.position or StreamPosition(0, "")
+        known = at.offset if at.epoch == epoch else 0
+        first = next((item for item in self._held or () if item.epoch == epoch and item.offset > known), None)
         return None if first is None else first.offset - 1
 
     def move(self, position: StreamPosition) -> None:

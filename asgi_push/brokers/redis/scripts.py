@@ -36,8 +36,7 @@ local function stream(fresh, begin, known, offset)
     return fresh, top, ''
   end
   if (kept[3] and kept[3] ~= run) or (known == epoch and top < offset) then
-    -- Cut short, a last number is only smaller, and vouches for less.
-    past = string.sub(epoch .. ':' .. top .. ',' .. past, 1, 120)
+    past = string.gsub(string.sub(epoch .. ':' .. top .. ',' .. past, 1, 120), '[^,]*$', '')
     redis.call('HSET', KEYS[1], 'e', fresh, 'r', run, 'p', past)
     return fresh, top, past
   end
@@ -47,8 +46,10 @@ end
 
 local function continues(epoch, past, known, offset)
   if known == '' or known == epoch then return true end
+  local reach = math.huge
   for name, last in string.gmatch(past, '([^:,]+):(%d+)') do
-    if name == known then return offset <= tonumber(last) end
+    reach = math.min(reach, tonumber(last))
+    if name == known then return offset <= reach end
   end
   return false
 end

@@ -2,11 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...errors import UnrecoverablePosition
-from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
+from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from .. import IDEMPOTENCY_TTL, StreamOptions
 from . import envelope
@@ -28,17 +27,19 @@ _ANYWHERE = StreamPosition(-1, "")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A part of a stream; ``good`` is whether the position that it was asked after is one of this life.
+    """A part of a stream.
 
-    ``bodies`` follow the offset ``before``, or, in a reversed reading, are those down to it. ``past`` has the last
-    offset of each life before, as far as they are known.
+    ``past`` has the epochs before, the newest first, and the offset up to which each is a part of this one: up to
+    there its publications have the same offsets here. What had a larger one was lost. ``good`` is whether the position
+    that was asked after is a position in this epoch, too. ``bodies`` follow the offset ``before``, or, in a reversed
+    reading, are those down to it.
     """
 
     top: StreamPosition
     good: bool
     before: int
     bodies: list[bytes]
-    past: Mapping[str, int]
+    past: dict[str, int]
 
     @property
     def last(self) -> int:
@@ -142,7 +143,7 @@ class Streams:
             READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
             int(reverse), most, int(anyway),
         )  # fmt: skip
-        return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _lives(past))
+        return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
     async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
         """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
@@ -173,10 +174,16 @@ def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False)
     return [item for item in items if isinstance(item, Publication)]
 
 
-def _lives(past: bytes) -> dict[str, int]:
-    """Return the last offset of each life, of which the last in the text may be cut short."""
-    lives = [life.partition(":") for life in past.decode().split(",")]
-    return {epoch: int(last) for epoch, _, last in lives if last}
+def _past(kept: bytes) -> dict[str, int]:
+    """Return the epochs before and how far each goes; none goes farther than one that came after it."""
+    past: dict[str, int] = {}
+    reach = MAX_WHOLE
+    for epoch, _, last in (item.partition(":") for item in kept.decode().split(",")):
+        if not last.isdigit():  # nothing, or the rest of one that was cut
+            break
+        reach = min(reach, int(last))
+        past.setdefault(epoch, reach)
+    return past
 
 
 def _result(place: bytes) -> tuple[PublishResult, bool]:

@@ -201,7 +201,7 @@ class RedisMachine(RuleBasedStateMachine):
     async def busy(self) -> bool:
         return any(
             not core_of(push).hub.fanout._idle
-            or core_of(push).hub.broker._hearing._checks.busy
+            or core_of(push).hub.broker._consumer._checks.busy
             or core_of(push).hub.broker.link._waiting  # type: ignore[attr-defined]
             for push in self.pushes
         )
@@ -296,9 +296,9 @@ class RedisMachine(RuleBasedStateMachine):
 
     async def check_all(self) -> None:
         for push in self.pushes:
-            hearing: Any = core_of(push).hub.broker._hearing  # type: ignore[attr-defined]
-            for channel in hearing._feeds:
-                hearing._checks.want(channel)
+            consumer: Any = core_of(push).hub.broker._consumer  # type: ignore[attr-defined]
+            for channel in consumer._cursors:
+                consumer._checks.want(channel)
 
     def teardown(self) -> None:
         failed = sys.exc_info()[0] is not None
