@@ -26,6 +26,7 @@ from asgi_push.brokers.redis import envelope
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.hub.control import encode_command
+from asgi_push.hub.hub import Hub
 from asgi_push.messages import Publication
 from asgi_push.metrics.counters import Counters
 from asgi_push.push import core_of
@@ -126,6 +127,11 @@ class Model(SdkModel):
 
 async def authenticate(connection: Any) -> Credentials:
     return Credentials(connection.headers["authorization"].removeprefix("Bearer "), channels=("token",))
+
+
+async def hub_of(push: Push) -> Hub:
+    """The hub, which is found on its own event loop only."""
+    return core_of(push).hub
 
 
 class RedisMachine(RuleBasedStateMachine):
@@ -250,8 +256,9 @@ class RedisMachine(RuleBasedStateMachine):
     @rule(channel=st.sampled_from(["news", "small:a", "token", "*", "#ann"]), times=st.integers(1, 3))
     def lose(self, channel: str, times: int) -> None:
         """Publications whose messages never come."""
-        broker: Any = core_of(self.pushes[0]).hub.broker
-        stream = core_of(self.pushes[0]).hub.namespaces.stream(channel)
+        hub = self.do(hub_of(self.pushes[0]))
+        broker: Any = hub.broker
+        stream = hub.namespaces.stream(channel)
         assert stream is not None
         keys = [broker.keys.key(kind, channel) for kind in ("position", "stream")]
         for _ in range(times):
