@@ -27,7 +27,7 @@ from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import Process, publication
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
-from tests.metrics.test_numbers import numbers, of
+from tests.metrics.scraping import numbers, of
 
 RULES = "~shop:* &shop:* +@connection +@pubsub +@scripting +@read +@write -@dangerous +info"
 

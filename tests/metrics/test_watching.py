@@ -15,7 +15,7 @@ from asgi_push.metrics.counters import OPERATIONS
 from asgi_push.metrics.families import FAMILIES
 from tests.asgi import pushing
 from tests.docs.blocks import blocks_of
-from tests.metrics.test_numbers import get
+from tests.metrics.scraping import get
 from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "guides" / "monitoring.md"

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from asgi_push import PushMiddleware
 from tests import servers
 from tests.asgi import nothing
-from tests.metrics.test_numbers import PLAIN, Stats, of, parse
+from tests.metrics.scraping import PLAIN, Stats, of, parse
 
 SESSIONS = 12
 

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from asgi_push.endpoints.console.login import COOKIE, Forged, expiry, issue
 from tests import servers
 from tests.endpoints.console.app import KEY
-from tests.metrics.test_numbers import of, parse
+from tests.metrics.scraping import of, parse
 from tests.servers import Server
 
 expect.set_options(timeout=20_000)  # in milliseconds
