@@ -8,23 +8,24 @@ from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 
-# A heap with this many dead entries above the live ones is rebuilt; small enough that nobody sees it in memory.
+# A heap with this many more dead entries than live ones is rebuilt; they take little memory.
 _SLACK = 64
 
 
 class Deadlines(Generic[K]):
-    """The next deadline of each of many things, for one timer that serves them all.
+    """The next deadline of each of many items.
 
-    A deadline that moves away costs nothing: the entry stays where it is, comes out early, and its owner, asked then,
-    schedules it again. A session that sends a heartbeat every second is so touched once per timeout, not per
-    heartbeat.
+    A deadline that moves to a later time costs nothing: the entry stays where it is and comes out
+    early, and its owner then schedules it again. So a session that sends a heartbeat every second
+    is looked at once a timeout, not once a heartbeat.
     """
 
     __slots__ = ("_count", "_heap", "_when")
 
     def __init__(self) -> None:
-        # Entries of [when, number, item]. The number breaks ties, so that two items are never compared; a dead entry
-        # has no item, as it may stay for long and would keep a closed session, and its connection, in memory.
+        # Entries of [when, number, item]. The number breaks ties, so that two items are never
+        # compared. A dead entry has None for its item: it may stay for long, and would keep a
+        # closed session and its connection in memory.
         self._heap: list[list[Any]] = []
         self._when: dict[K, list[Any]] = {}
         self._count = 0
@@ -33,7 +34,7 @@ class Deadlines(Generic[K]):
         return len(self._when)
 
     def schedule(self, item: K, when: float) -> None:
-        """Have ``item`` come out of ``due`` at ``when``, or earlier if it was already scheduled for an earlier time."""
+        """Make ``due`` return ``item`` at ``when``, or at an earlier time that it already has."""
         planned = self._when.get(item)
         if planned is not None and planned[0] <= when:
             return
@@ -45,7 +46,7 @@ class Deadlines(Generic[K]):
             self._compact()
 
     def cancel(self, item: K) -> None:
-        """Forget ``item``; unknown ones are no error."""
+        """Forget ``item``; an unknown one is no error."""
         planned = self._when.pop(item, None)
         if planned is not None:
             planned[2] = None
@@ -57,14 +58,14 @@ class Deadlines(Generic[K]):
             heapq.heapify(self._heap)
 
     def next(self) -> float | None:
-        """Return the earliest deadline, or None where there is none."""
+        """Return the earliest deadline; None if there is none."""
         heap = self._heap
         while heap and heap[0][2] is None:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
     def due(self, now: float) -> list[K]:
-        """Take out, and return, everything whose deadline is not after ``now``."""
+        """Remove and return all items whose deadline is not after ``now``, the earliest first."""
         items: list[K] = []
         while (when := self.next()) is not None and when <= now:
             item = heapq.heappop(self._heap)[2]

@@ -10,7 +10,7 @@ from .disconnect import Disconnect
 
 
 class HeartbeatAction(Enum):
-    """What a heartbeat asks for."""
+    """What a heartbeat asks its owner to do."""
 
     NOTHING = 0
     PING = 1
@@ -18,21 +18,33 @@ class HeartbeatAction(Enum):
 
 
 class Heartbeat(Protocol):
-    """What both ways have in common, and what death by each is called."""
+    """What all heartbeats have in common.
+
+    Attributes:
+        deadline: when to call ``check``; None for never.
+        dead: how a session ends whose peer is dead.
+        round_trip: how long the last pong took, in seconds; None before the first.
+    """
 
     deadline: float | None
     dead: Disconnect
     round_trip: float | None
 
-    def on_pong(self, now: float) -> bool: ...
+    def on_pong(self, now: float) -> bool:
+        """Note a pong, or a client's heartbeat; return whether it was expected."""
+        ...
 
-    def on_activity(self, now: float) -> None: ...
+    def on_activity(self, now: float) -> None:
+        """Note that anything else came."""
+        ...
 
-    def check(self, now: float) -> HeartbeatAction: ...
+    def check(self, now: float) -> HeartbeatAction:
+        """Return what is due at ``now``."""
+        ...
 
 
 class FirstCommand:
-    """No heartbeat yet: a client that has not said who it is ``within`` seconds is stale."""
+    """No heartbeat yet: a client that has sent no command after ``within`` seconds is stale."""
 
     __slots__ = ("dead", "deadline")
 
@@ -43,21 +55,23 @@ class FirstCommand:
         self.dead = Disconnect.STALE
 
     def on_pong(self, now: float) -> bool:
-        """A pong came, which nobody asked for."""
+        """Return False: no pong was asked for."""
         return False
 
     def on_activity(self, now: float) -> None:
-        """Something came, which is not enough."""
+        """Ignore it: only a first command is enough."""
 
     def check(self, now: float) -> HeartbeatAction:
-        """Say what is due at ``now``."""
-        return HeartbeatAction.DEAD if self.deadline is not None and self.deadline <= now else HeartbeatAction.NOTHING
+        """Return what is due at ``now``."""
+        if self.deadline is not None and self.deadline <= now:
+            return HeartbeatAction.DEAD
+        return HeartbeatAction.NOTHING
 
 
 class ClientHeartbeat:
-    """The client sends the heartbeats. One that has ever sent one and then falls silent is dead after ``timeout``.
+    """The client sends the heartbeats: once it has sent one, ``timeout`` of silence means death.
 
-    A client that never sent a heartbeat is left alone: many never do.
+    A client that never sent a heartbeat never counts as dead: many never send any.
     """
 
     __slots__ = ("_timeout", "dead", "deadline")
@@ -70,25 +84,27 @@ class ClientHeartbeat:
         self.deadline: float | None = None
 
     def on_pong(self, now: float) -> bool:
-        """A heartbeat came; it is always welcome."""
+        """Note a heartbeat, and return True: a client may always send one."""
         self.deadline = now + self._timeout
         return True
 
     def on_activity(self, now: float) -> None:
-        """Anything came: it proves life as well as a heartbeat does."""
+        """Note that anything came, which proves life as well as a heartbeat does."""
         if self.deadline is not None:
             self.deadline = now + self._timeout
 
     def check(self, now: float) -> HeartbeatAction:
-        """Say what is due at ``now``."""
-        return HeartbeatAction.DEAD if self.deadline is not None and self.deadline <= now else HeartbeatAction.NOTHING
+        """Return what is due at ``now``."""
+        if self.deadline is not None and self.deadline <= now:
+            return HeartbeatAction.DEAD
+        return HeartbeatAction.NOTHING
 
 
 class ServerHeartbeat:
-    """The server sends the pings, ``interval`` seconds apart, and wants each answered within ``timeout`` seconds.
+    """The server sends a ping every ``interval`` seconds and expects a pong within ``timeout``.
 
-    The first ping comes after ``first`` seconds; spread that over the sessions, so that they do not ping in step.
-    ``round_trip`` is how long the last pong took, None before the first.
+    The first ping comes after ``first`` seconds: give each session another time, so that the
+    sessions do not all ping at once.
     """
 
     __slots__ = ("_asked_at", "_interval", "_timeout", "dead", "deadline", "round_trip")
@@ -102,7 +118,7 @@ class ServerHeartbeat:
         self.deadline: float | None = now + first
 
     def on_pong(self, now: float) -> bool:
-        """A pong came; return whether one was asked for."""
+        """Note a pong; return whether one was asked for."""
         if self._asked_at is None:
             return False
         self.round_trip = now - self._asked_at
@@ -111,15 +127,15 @@ class ServerHeartbeat:
         return True
 
     def on_activity(self, now: float) -> None:
-        """Anything else came: it does not stand for the pong that is owed."""
+        """Ignore it: it does not replace the pong that is owed."""
 
     def hurry(self, now: float) -> None:
-        """Ping at once, unless a pong is owed already."""
+        """Make the next ``check`` ask for a ping, unless a pong is owed already."""
         if self._asked_at is None:
             self.deadline = now
 
     def check(self, now: float) -> HeartbeatAction:
-        """Say what is due at ``now``; after PING the pong is waited for."""
+        """Return what is due at ``now``; after PING a pong is owed."""
         if self.deadline is None or now < self.deadline:
             return HeartbeatAction.NOTHING
         if self._asked_at is not None:
@@ -130,7 +146,10 @@ class ServerHeartbeat:
 
 
 class UnansweredPings:
-    """The server sends pings that nobody can answer: they keep proxies from ending a stream that says nothing."""
+    """The server sends pings that nobody can answer.
+
+    They keep proxies from ending a stream on which nothing is sent.
+    """
 
     __slots__ = ("_interval", "dead", "deadline")
 
@@ -142,14 +161,14 @@ class UnansweredPings:
         self.deadline: float | None = first
 
     def on_pong(self, now: float) -> bool:
-        """A pong came, which nobody asked for."""
+        """Return False: no pong was asked for."""
         return False
 
     def on_activity(self, now: float) -> None:
-        """Something came."""
+        """Ignore it: a stream of events has nothing to say about its client."""
 
     def check(self, now: float) -> HeartbeatAction:
-        """Say what is due at ``now``."""
+        """Return what is due at ``now``."""
         if self.deadline is None or now < self.deadline:
             return HeartbeatAction.NOTHING
         self.deadline = now + self._interval

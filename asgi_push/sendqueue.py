@@ -1,4 +1,4 @@
-"""What waits to be sent to one session, or for its hooks: bounded by messages and by bytes."""
+"""A queue for one session, bounded by messages and by bytes."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,7 +10,8 @@ from .messages import SlowConsumer
 
 _SIZE = attrgetter("size")
 
-# Answers to heartbeats that may wait ahead of the queue; a client that sends more than it reads gets no more answers.
+# This many answers to heartbeats may wait ahead of the queue. A client that sends more of them
+# than it reads gets no more answers.
 MAX_URGENT = 16
 
 
@@ -25,7 +26,7 @@ M = TypeVar("M", bound=Sized)
 
 
 class PutResult(Enum):
-    """What became of a message that was put."""
+    """What became of a message that was put into a queue."""
 
     QUEUED = 0
     DROPPED = 1
@@ -33,10 +34,11 @@ class PutResult(Enum):
 
 
 class SendQueue(Generic[M]):
-    """A queue of at most ``max_messages`` messages and ``max_bytes`` bytes, the one being sent included.
+    """A queue of at most ``max_messages`` and ``max_bytes``, the message being sent included.
 
-    An empty queue takes one message of any size, so that a message is never too large for a session that keeps up; and
-    ``drop_oldest`` always takes the newest, if only behind the one being sent.
+    An empty queue takes one message of any size, so that no message is too large for a session
+    that keeps up. With ``drop_oldest`` the newest message always gets in, if only behind the one
+    being sent.
     """
 
     __slots__ = (
@@ -62,13 +64,16 @@ class SendQueue(Generic[M]):
         self.bytes = 0
         self.dropped = 0
         self.sending_since: float | None = None
-        self.slow = False  # known to be behind: nobody waits for it any more
+        self.slow = False  # known to be behind: publishers no longer wait for it
 
     def __len__(self) -> int:
         return len(self._messages) + (self._sending is not None)
 
     def put(self, message: M) -> PutResult:
-        """Add a message at the end, as the policy allows; ``dropped`` counts what the policy threw away."""
+        """Add a message at the end, as the policy allows.
+
+        ``dropped`` counts the messages that the policy dropped.
+        """
         if not self._fits(message):
             if self._policy == "disconnect":
                 return PutResult.OVERFLOW
@@ -83,7 +88,7 @@ class SendQueue(Generic[M]):
         return PutResult.QUEUED
 
     def put_all(self, messages: Sequence[M]) -> bool:
-        """Add messages at the end if there is room for all of them; else add none and return False."""
+        """Add messages at the end if all fit; else add none and return False."""
         size = sum(map(_SIZE, messages))
         if len(self) + len(messages) > self._max_messages or self.bytes + size > self._max_bytes:
             return False
@@ -96,12 +101,12 @@ class SendQueue(Generic[M]):
         return not held or (held < self._max_messages and self.bytes + message.size <= self._max_bytes)
 
     def put_last(self, message: M) -> None:
-        """Add a message whatever the bounds: the one after which none comes."""
+        """Add the last message, even if the queue is full."""
         self._messages.append(message)
         self.bytes += message.size
 
     def put_urgent(self, message: M) -> PutResult:
-        """Add a message ahead of all that waits; there is room for ``MAX_URGENT`` of them."""
+        """Add a message ahead of the queue, where ``MAX_URGENT`` of them may wait."""
         if self._urgent is None:
             self._urgent = deque()
         if len(self._urgent) >= MAX_URGENT:
@@ -110,7 +115,10 @@ class SendQueue(Generic[M]):
         return PutResult.QUEUED
 
     def take(self, now: float) -> M | None:
-        """Return the next message to send from ``now`` on, or None; the one before counts as sent."""
+        """Return the next message, whose sending begins ``now``, or None.
+
+        The message before it counts as sent.
+        """
         self.sending_since = now
         if self._sending is not None:
             self.bytes -= self._sending
@@ -124,22 +132,25 @@ class SendQueue(Generic[M]):
         return message
 
     def keep(self, wanted: Callable[[M], bool]) -> None:
-        """Throw away what waits and is not wanted; what is being sent still counts."""
+        """Remove each waiting message for which ``wanted`` returns False.
+
+        The message that is being sent still counts.
+        """
         self._messages = deque(filter(wanted, self._messages))
         self.bytes = (self._sending or 0) + sum(map(_SIZE, self._messages))
 
     def clear(self) -> None:
-        """Throw away what waits; what is being sent still counts."""
+        """Remove all waiting messages; the one that is being sent still counts."""
         self._messages.clear()
         self._urgent = None
         self.bytes = self._sending or 0
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits; what is being sent does not count."""
+        """Whether no message waits; the one that is being sent does not count."""
         return not self._messages and not self._urgent
 
     @property
     def half_full(self) -> bool:
-        """Whether half of either bound is reached: the moment to slow the publishers down."""
+        """Whether half of either bound is reached, so that publishers should slow down."""
         return len(self._messages) * 2 >= self._max_messages or self.bytes * 2 >= self._max_bytes

@@ -1,4 +1,4 @@
-"""What runs on an event loop runs in one process: a fork takes a copy of it along, which must forget that."""
+"""Makes a forked process forget what runs in the process that it is a copy of."""
 
 import os
 from typing import Protocol
@@ -6,28 +6,28 @@ from weakref import WeakSet
 
 
 class Forked(Protocol):
-    """Something with a state that belongs to one process."""
+    """An object whose state belongs to one process."""
 
     def forget(self) -> None:
-        """Be as new; this process was forked from the one in which this ran."""
+        """Return to the state of a new object, in a process that was forked from this one."""
         ...
 
 
 _all: WeakSet[Forked] = WeakSet()
 
-# What ran in the other process. It is kept, as its end would reach into that one: a socket that is closed here is taken
-# off the other's epoll too.
-_left_alone: list[object] = []
+# What ran in the other process. It is kept, as its end would reach into that process: a socket
+# that is closed here is taken off the other's epoll too.
+_kept_alive: list[object] = []
 
 
 def register(item: Forked) -> None:
-    """Have an item forget, in each process that is forked from this one."""
+    """Call ``item.forget()`` in each process that is forked from this one."""
     _all.add(item)
 
 
 def keep_alive(what: object) -> None:
-    """Keep what belongs to the other process, and do nothing with it."""
-    _left_alone.append(what)
+    """Keep an object that belongs to the other process, so that it never ends here."""
+    _kept_alive.append(what)
 
 
 def _forget() -> None:

@@ -1,4 +1,7 @@
-"""Threads for hooks that may block: who decides about entry has its own, which the others cannot keep busy."""
+"""Threads for hooks that may block.
+
+The hooks that decide about entry have threads of their own, which no other hook can keep busy.
+"""
 
 import queue
 import threading
@@ -14,17 +17,18 @@ import anyio
 from ..errors import NotRunningError
 from .event_loop import call_soon
 
-# Threads of each kind. As many as Starlette has for all endpoints that are not async; each is
-# started when it is first needed.
+# The most threads of one kind: as many as Starlette has for all endpoints that are not async. Each
+# is started when it is first needed.
 MOST = 40
 
 
 class Threads:
-    """Runs functions for one event loop in at most ``most`` threads; what has none waits, the first first.
+    """Runs functions for one event loop, in at most ``most`` threads, in the order of their calls.
 
-    They are daemons: a function that hangs keeps no process from ending. So they are not asyncio's, which the
-    interpreter waits for at its end, nor anyio's, which end with the task that first used one: under servers without
-    lifespan (daphne) that is the hub's, which outlives the loop.
+    The threads are daemons, so a function that hangs does not keep the process from ending. So
+    they are not asyncio's, for which the interpreter waits at its end. They are not anyio's either,
+    which end with the task that first used one: under servers without lifespan (daphne) that is
+    the hub's, which outlives the loop.
     """
 
     def __init__(self, name: str, most: int = MOST) -> None:
@@ -34,17 +38,17 @@ class Threads:
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
-        # Also where the event loop ended without a stop.
+        # The threads end too if the event loop ended without a stop.
         self._end = weakref.finalize(self, _end, self._jobs, most)
         self._end.atexit = False
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what ``function(*args)`` returns, or raise what it raises.
 
-        A cancellation leaves it in its thread; one that has not begun is not called any more.
+        A cancelled call that has not begun is dropped; one that has begun runs on in its thread.
 
         Raises:
-            NotRunningError: they are closed.
+            NotRunningError: the threads are closed.
         """
         if self._closed:
             raise NotRunningError("Push has stopped")
@@ -53,7 +57,8 @@ class Threads:
         if not self._idle.acquire(blocking=False) and self._count < self._most:
             self._count += 1
             name = f"asgi_push {self._name} {self._count}"
-            threading.Thread(target=_work, args=(self._jobs, self._idle), name=name, daemon=True).start()
+            args = (self._jobs, self._idle)
+            threading.Thread(target=_work, args=args, name=name, daemon=True).start()
         try:
             await job.done.wait()
         finally:
@@ -61,13 +66,13 @@ class Threads:
         return job.outcome()
 
     def close(self) -> None:
-        """Have each thread end as soon as it has nothing to do."""
+        """End each thread as soon as it has nothing to do."""
         self._closed = True
         self._end()
 
 
 class _Job:
-    """One call of a function, and what comes of it."""
+    """One call of a function, and its outcome."""
 
     __slots__ = ("_call", "_call_soon", "_error", "_value", "done", "wanted")
 
@@ -81,19 +86,21 @@ class _Job:
 
     def run(self) -> None:
         """Call the function, in a thread."""
-        call, self._call = self._call, None
+        call = self._call
+        self._call = None
         if not self.wanted or call is None:
             return
         try:
             self._value = call()
-        except BaseException as error:  # noqa: BLE001  # it is for whoever waits
+        except BaseException as error:  # noqa: BLE001  # it is raised where the call is awaited
             self._error = error
         with suppress(RuntimeError):  # the event loop has ended
             self._call_soon(self.done.set)
 
     def outcome(self) -> Any:
         """Return what the function returned, or raise what it raised."""
-        error, self._error = self._error, None
+        error = self._error
+        self._error = None
         if error is None:
             return self._value
         try:
@@ -130,6 +137,6 @@ class HookThreads:
         self.lookups = Threads("lookups", 4)  # hooks that hang do not hold them up
 
     def close(self) -> None:
-        """Have all of them end."""
+        """Close the threads of all kinds."""
         for threads in (self.authenticate, self.authorize, self.others, self.lookups):
             threads.close()

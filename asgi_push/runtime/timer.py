@@ -1,4 +1,4 @@
-"""The one timer that looks after everything with a deadline."""
+"""One timer for all items that have a deadline."""
 
 from typing import Generic, Protocol, TypeVar
 
@@ -12,12 +12,13 @@ from .sync import AutoResetEvent
 K = TypeVar("K")
 K_contra = TypeVar("K_contra", contravariant=True)
 
-# If the timer is so late, in seconds, something has held the loop.
+# If the timer is later than this, in seconds, something has held the loop.
 _LATE = 0.05
 
-# What came meanwhile is then read before anything is done about those of whom nothing was heard: servers hand it on
-# through a few turns of the loop, some of them from a thread.
-_CATCH_UP_TIME, _CATCH_UP_TURNS = 0.1, 3
+# The timer then waits so that what clients sent meanwhile is read before silent ones are closed:
+# servers hand it on through a few turns of the loop, some of them from a thread.
+_CATCH_UP_TIME = 0.1
+_CATCH_UP_TURNS = 3
 
 
 class TimerOwner(Protocol[K_contra]):
@@ -33,7 +34,7 @@ class TimerOwner(Protocol[K_contra]):
 
 
 class Timer(Generic[K]):
-    """Calls ``owner.check(item, now)`` when the time of an item has come; one task does it for all items.
+    """Calls ``owner.check(item, now)`` when an item is due; one task does it for all items.
 
     If that raises, it calls ``owner.check_failed(item, error)`` and goes on with the other items.
     """
@@ -45,17 +46,17 @@ class Timer(Generic[K]):
         self._waiting_until = float("inf")
 
     def schedule(self, item: K, when: float) -> None:
-        """Have an item looked at not later than at ``when``, in seconds of ``time.monotonic()``."""
+        """Check ``item`` at ``when`` or earlier, in seconds of ``time.monotonic()``."""
         self._deadlines.schedule(item, when)
         if when < self._waiting_until:
             self._changed.set()
 
     def cancel(self, item: K) -> None:
-        """Forget an item."""
+        """Forget ``item``; an unknown one is no error."""
         self._deadlines.cancel(item)
 
     async def run(self) -> None:
-        """Look after the items for ever."""
+        """Check items when they are due, for ever."""
         while True:
             when = self._deadlines.next()
             self._waiting_until = float("inf") if when is None else when
@@ -66,7 +67,7 @@ class Timer(Generic[K]):
             self._check_due(clock.monotonic())
 
     def _check_due(self, now: float) -> None:
-        # Not in ``run``, whose frame would keep the last item until the next is due.
+        # Not in ``run``, whose frame would keep the last item in memory until the next one is due.
         for item in self._deadlines.due(now):
             try:
                 self._owner.check(item, now)
@@ -76,7 +77,7 @@ class Timer(Generic[K]):
     def _drop(self, item: K, error: Exception) -> None:
         try:
             self._owner.check_failed(item, error)
-        except Exception:  # noqa: BLE001  # the others are to be looked at
+        except Exception:  # noqa: BLE001  # the other items must be checked
             logger.exception("what the timer could not look after cannot be dropped either")
 
 

@@ -1,4 +1,4 @@
-"""Says so when a server runs an application in several processes, and each has a memory broker of its own."""
+"""A warning for a server that runs several processes, each with a memory broker of its own."""
 
 import os
 import sys
@@ -12,28 +12,32 @@ import anyio
 
 from ..logs import logger
 
-# How long a worker has to go that this one replaces, in seconds: servers start the new one first.
+# The time that a worker has to end which this one replaces, in seconds: servers start the new one
+# first.
 _GRACE = 2.0
 
-_FIRST, _SECOND = 0, 1
+# The two places that workers of one server take.
+_FIRST = 0
+_SECOND = 1
 
 
 async def warn_about_multiple_workers() -> None:
-    """Warn if this is not the only process in which one server runs the application; one of them all does so."""
+    """Log a warning if the server runs several processes; only one of them logs it."""
     server = _server()
     if server is None or _take(server, _FIRST):
         return
     await anyio.sleep(_GRACE)
     if not _take(server, _FIRST) and _take(server, _SECOND):
         logger.warning(
-            "SEVERAL WORKERS WITHOUT A BROKER: this server runs several processes, and the broker memory:// serves "
-            "one. What one of them publishes does not reach the sessions of the others. Set "
-            'ASGI_PUSH_BROKER=redis://host:6379 (pip install "redis[hiredis]>=6"), or run one worker'
+            "SEVERAL WORKERS WITHOUT A BROKER: this server runs several processes, and the broker"
+            " memory:// serves one. What one of them publishes does not reach the sessions of the"
+            " others. Set ASGI_PUSH_BROKER=redis://host:6379"
+            ' (pip install "redis[hiredis]>=6"), or run one worker'
         )
 
 
 def _server() -> int | None:
-    """Return the process id of the server that this process is a worker of, or None.
+    """Return the process id of the server whose worker this process is; None if it is none.
 
     uvicorn, hypercorn and granian start their workers by multiprocessing; gunicorn forks them.
     """
@@ -44,9 +48,9 @@ def _server() -> int | None:
 
 
 def _take(server: int, place: int) -> bool:
-    """Take a place among the workers of a server; False if another process that is alive has it.
+    """Take a place among the workers of a server; return False if another live process has it.
 
-    A place is one byte of a file, which a process can lock that there is nothing of; the lock goes with the process.
+    A place is one byte of a file, and the byte need not exist. The lock ends with its process.
     """
     try:
         import fcntl  # noqa: PLC0415  # not on Windows, where this stays silent
@@ -63,6 +67,6 @@ def _take(server: int, place: int) -> bool:
 
 @cache
 def _file() -> int:
-    """Open the file; never to be closed, as that would give all places of this process back."""
+    """Return the open file. Never close it: that would give up all places of this process."""
     path = Path(tempfile.gettempdir(), f"asgi_push-{os.getuid()}.lock")
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

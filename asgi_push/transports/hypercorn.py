@@ -1,7 +1,8 @@
-"""Hypercorn's end, of which it tells no application: the one module that knows its insides.
+"""The end of Hypercorn, which it does not announce; only this module knows Hypercorn's internals.
 
-It stops listening and waits for its connections: from Python 3.12 on until the last is closed, and
-before for ``--graceful-timeout``, after which it cancels them. Sessions do not close by themselves.
+Hypercorn stops listening and waits for its connections: from Python 3.12 on until the last one is
+closed, before for ``--graceful-timeout``, after which it cancels them. Sessions do not close by
+themselves.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ _watched: WeakSet[Hub] = WeakSet()
 
 
 def drain_at_the_end_of_hypercorn(core: Core, send: Any) -> None:
-    """If it is Hypercorn that serves, have the sessions drained over ``drain_timeout`` when it ends."""
+    """Drain the sessions over ``drain_timeout`` when Hypercorn ends, if it is the server."""
     if (ended := _ended(send)) is None:
         return
     try:
@@ -33,7 +34,7 @@ def drain_at_the_end_of_hypercorn(core: Core, send: Any) -> None:
 
 
 def _ended(send: Any) -> Callable[[], Awaitable[None]] | None:
-    """Return what waits for the event that Hypercorn sets first, on asyncio and on trio."""
+    """Return a function that waits for the event which Hypercorn sets first when it ends."""
     stream = behind(send, _STREAMS)
     event = getattr(getattr(stream, "context", None), "terminated", None)
     return getattr(event, "wait", None)

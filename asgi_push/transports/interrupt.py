@@ -1,4 +1,7 @@
-"""Ends one task's wait from outside, at almost no memory: every session waits for its peer in one of these."""
+"""A context whose body another task can end, for little memory.
+
+Every session waits for its peer in one.
+"""
 
 import asyncio
 from types import TracebackType
@@ -10,7 +13,7 @@ from ..runtime.event_loop import on_trio
 
 
 class Interrupt(Protocol):
-    """A context whose body another task can end; the body then ends quietly where it waits."""
+    """A context whose body can be ended: it then ends where it waits, and nothing is raised."""
 
     def __enter__(self) -> object: ...
 
@@ -24,7 +27,7 @@ class Interrupt(Protocol):
 
 
 class _AsyncioInterrupt:
-    """What ``asyncio.timeout`` does with a task, without the timer.
+    """Does with a task what ``asyncio.timeout`` does, without the timer.
 
     anyio's CancelScope does the same for 1.6 kB a session; this takes 72 bytes.
     """
@@ -47,13 +50,14 @@ class _AsyncioInterrupt:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        task, self._task = self._task, None
+        task = self._task
+        self._task = None
         if not self._fired or task is None:
             return None
-        # If somebody else cancels the task as well, that must go on.
+        # If the task was cancelled by others as well, that cancellation must go on.
         return task.uncancel() == 0 and exc_type is not None and issubclass(exc_type, asyncio.CancelledError)
 
 
 def make_interrupt() -> Interrupt:
-    """Return the interrupt for the event loop that runs now."""
+    """Return an interrupt for the event loop that runs now."""
     return anyio.CancelScope() if on_trio() else _AsyncioInterrupt()

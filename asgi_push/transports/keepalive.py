@@ -1,8 +1,8 @@
-"""A probe for peers that vanished and are never heard: the kernel asks whether they are there.
+"""TCP keepalives, with which the kernel finds peers that vanished without a word.
 
-uvicorn and Daphne ping each WebSocket, Hypercorn and Granian by default none, and a plain client need
-not send heartbeats. So the sockets of the server's port get TCP keepalives: the listening one, from
-which those that are accepted later have it (Linux), and those that there are.
+uvicorn and Daphne ping each WebSocket, Hypercorn and Granian by default none, and a plain client
+need not send heartbeats. So the sockets of the server's port get TCP keepalives: the listening
+one, from which later connections inherit them (Linux), and the connections that there are.
 """
 
 import os
@@ -19,25 +19,29 @@ from starlette.types import Scope
 from ..hub.hub import Hub
 from ..runtime.threads import Threads
 
-# So many probes that nobody answers end a connection, and they take two thirds of the time.
+# A connection ends after this many unanswered probes, which take two thirds of the time.
 _PROBES = 5
 
-# When to look again for sockets that waited to be accepted at the first look, in seconds.
+# The time until the second look, in seconds, for connections that waited to be accepted before.
 _AGAIN = 10.0
 
 _seen: WeakKeyDictionary[Hub, set[int]] = WeakKeyDictionary()
 
 
 def probe_peers(hub: Hub, scope: Scope) -> None:
-    """Have the peers of the port that a session came by probed, so that a silent cut is found in ``idle_timeout``."""
-    port, known = _port(scope), _seen.setdefault(hub, set())
+    """Probe the peers of a session's server port: a silent cut is found in ``idle_timeout``.
+
+    It is done once for each port, and only on Linux.
+    """
+    port = _port(scope)
+    known = _seen.setdefault(hub, set())
     if sys.platform == "linux" and port is not None and port not in known:
         known.add(port)
         hub.spawn(_probe, hub.threads.others, port, hub.settings.idle_timeout)
 
 
 def _port(scope: Scope) -> int | None:
-    """Return the server's port: text with Granian, and nothing behind a Unix socket."""
+    """Return the server's port; None behind a Unix socket. Granian gives it as text."""
     port = str((scope.get("server") or (None, None))[1])
     return int(port) if port.isdecimal() else None
 
@@ -49,9 +53,9 @@ async def _probe(threads: Threads, port: int, seconds: float) -> None:
 
 
 def keep_alive(port: int, seconds: float) -> None:
-    """Turn on TCP keepalive for all sockets of this process that are bound to a port.
+    """Turn on TCP keepalive for all sockets of this process that are bound to ``port``.
 
-    A connection ends when its peer was silent for a third of ``seconds`` and then answered no probe.
+    A connection ends if its peer is silent for a third of ``seconds`` and then answers no probe.
     """
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # it is closed by now, or of another kind

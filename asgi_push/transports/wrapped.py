@@ -1,4 +1,4 @@
-"""What is behind a ``send`` that a middleware wraps, and what is said of it where it costs the direct writes."""
+"""The server's ``send`` behind the one that a middleware made, and the log line about its cost."""
 
 import logging
 import math
@@ -22,17 +22,17 @@ _UNKNOWN = (
 )
 
 
-# So many things are looked at for a wrapped ``send``, at each accept.
+# The most objects that are searched for a wrapped ``send``, at each accept.
 _MOST = 50
 
 
 def tell_why_not_direct(send: Any, modules: Sequence[str], needed: Sequence[str]) -> None:
-    """Log why there are no direct writes past ``send``, if it is uvicorn's or leads to that.
+    """Log why there are no direct writes past ``send``, if it is uvicorn's or leads to uvicorn's.
 
     Args:
-        send: what was not recognised.
-        modules: those of which a class has the ``send`` of uvicorn itself.
-        needed: the attributes that an object of such a class must have to be known.
+        send: a ``send`` that was not recognised.
+        modules: the modules of uvicorn whose classes have a ``send``.
+        needed: the attributes that an object of such a class must have for direct writes.
     """
     owner = behind(send, modules)
     if owner is None:
@@ -48,9 +48,9 @@ def _is_of(send: Any, modules: Sequence[str]) -> bool:
 
 
 def behind(send: Any, modules: Sequence[str]) -> Any:
-    """Return the server's object, of a class in ``modules``, whose method ``send`` is or leads to, else None.
+    """Return the server's object that ``send`` is a method of or leads to; None if there is none.
 
-    A wrapper has it in its closure, its arguments or its attributes.
+    Its class is in one of ``modules``. A wrapper has it in its closure, arguments or attributes.
     """
     if not any(module in sys.modules for module in modules):
         return None
@@ -65,7 +65,8 @@ def behind(send: Any, modules: Sequence[str]) -> Any:
 
 
 def _held_by(function: Any) -> Iterator[Any]:
-    yield from (cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType())
+    cells = getattr(function, "__closure__", None) or ()
+    yield from (cell.cell_contents for cell in cells if cell != CellType())
     yield from getattr(function, "args", ())
     yield getattr(function, "func", None)
     yield from getattr(getattr(function, "__self__", function), "__dict__", {}).values()
