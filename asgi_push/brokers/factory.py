@@ -2,7 +2,7 @@
 
 from ..errors import SettingsError
 from ..settings import Settings
-from . import Broker, PresenceStore
+from .contract import Broker, PresenceStore
 from .memory import MemoryBroker, MemoryPresence
 
 

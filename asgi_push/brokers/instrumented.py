@@ -8,7 +8,7 @@ from ..errors import BrokerError
 from ..messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ..metrics.counters import Counters
 from ..stream import Recovery
-from . import Broker, Receiver, StreamOptions
+from .contract import Broker, Receiver, StreamOptions
 
 T = TypeVar("T")
 

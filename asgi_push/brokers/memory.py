@@ -15,8 +15,8 @@ from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResul
 from ..registry import Registry
 from ..stream import Recovery, Streams
 from ..subscription import Subscription
-from . import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Receiver, StreamOptions, Watched, present
 from .coalescing import Recoveries
+from .contract import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Receiver, StreamOptions, Watched, present
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000

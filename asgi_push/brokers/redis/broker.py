@@ -7,8 +7,8 @@ from functools import partial
 from ...errors import BrokerError
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
-from .. import Receiver, StreamOptions
 from ..coalescing import Recoveries
+from ..contract import Receiver, StreamOptions
 from .connection import ConnectionFactory
 from .consumer import Consumer
 from .health import ConnectionHealth

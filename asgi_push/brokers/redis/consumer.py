@@ -5,7 +5,7 @@ import secrets
 from itertools import count
 
 from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
-from .. import Receiver, StreamOptions
+from ..contract import Receiver, StreamOptions
 from . import envelope
 from .catch_up import CatchUp, Missing
 from .connection import ConnectionFactory

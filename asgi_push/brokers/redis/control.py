@@ -10,7 +10,7 @@ from ... import clock
 from ...errors import BrokerError
 from ...logs import logger
 from ...messages import Payload, Publication
-from .. import StreamOptions
+from ..contract import StreamOptions
 from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import ALIVE, WHO

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ... import clock
 from ...logs import RateLimit, printable
 from ...messages import JoinLeave, Publication
-from .. import Receiver
+from ..contract import Receiver
 
 # What may wait here before no more is read from Redis, which then keeps it: publications, and bytes of them.
 _MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024

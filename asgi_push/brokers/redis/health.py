@@ -8,7 +8,7 @@ from redis import exceptions
 
 from ... import clock
 from ...logs import RateLimit, logger
-from .. import OUTAGES
+from ..contract import OUTAGES
 
 # Waits between two attempts to connect, in seconds; nobody waits for more than the last for a server that is back.
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0

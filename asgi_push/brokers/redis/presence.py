@@ -19,7 +19,7 @@ from ...names import USER_PREFIX, user_channel, user_of
 from ...registry import Registry
 from ...settings import Settings
 from ...subscription import Subscription
-from .. import Evict, Watched, present
+from ..contract import Evict, Watched, present
 from .keys import Keys
 from .liveness import Liveness
 from .pipeline import Pipeline
