@@ -30,7 +30,7 @@ CHANNELS = ("news", "scores:football", "scores:tennis", "chat:lobby", "chat:supp
 class Nowhere:
     """Carries a session whose client is made up: what it is sent goes nowhere."""
 
-    transport = "websocket"
+    name = "websocket"
 
     def write(self, frames: bytes) -> bool:
         return True
