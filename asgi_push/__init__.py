@@ -11,6 +11,7 @@ from .errors import (
     TokenExpiredError,
     UnrecoverablePosition,
 )
+from .location import get_push
 from .messages import (
     ChannelOptions,
     ClientInfo,
@@ -21,7 +22,7 @@ from .messages import (
     PublishResult,
     StreamPosition,
 )
-from .middleware import PushMiddleware, get_push
+from .middleware import PushMiddleware
 from .push import Push
 from .session import Session
 from .settings import Settings

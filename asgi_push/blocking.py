@@ -1,4 +1,4 @@
-"""The verbs of ``Push`` for code that cannot await: any thread but the event loop's."""
+"""The verbs of ``Push`` for code that cannot await."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,32 +9,33 @@ from .runner.loop_thread import LoopThread
 
 
 class Blocking:
-    """The same verbs, from any thread: each waits until the event loop has done it and returns or raises the same.
+    """The verbs of ``Push``, for any thread: each waits until the event loop has done it.
 
-    The event loop is that of the application. A process without one, such as a worker that takes jobs, calls ``start``
-    and gets one in a thread, or writes ``with Push(...) as push``.
+    A verb returns or raises what the verb of ``Push`` does. The event loop is the application's. A
+    process without one, such as a job worker, calls ``start`` and gets one in a thread, or writes
+    ``with Push(...) as push``.
 
     Raises:
-        NotRunningError: neither runs in this process (a fork does not take it along), or this is the thread of the
-            application's event loop, which must not wait.
+        NotRunningError: no event loop runs push in this process (a fork does not take it along), or
+            this is the thread of that event loop, which must not wait.
     """
 
     def __init__(self, run: Callable[..., Any], thread: LoopThread) -> None:
-        self._run = run  # runs a verb, by its name, on the event loop
+        self._run = run  # runs the verb of a name on the event loop
         self._thread = thread
 
     def start(self) -> None:
-        """Start on an event loop in a thread of its own; each start wants its ``stop``.
+        """Start push on an event loop in a thread of its own.
 
-        Where the application runs, or it was started before, it only counts.
+        Call ``stop`` once for each start. If push runs already, the start is only counted.
 
         Raises:
-            NotRunningError: an event loop runs in this thread: ``async with`` is for there.
+            NotRunningError: an event loop runs in this thread; use ``async with`` there.
         """
         self._thread.start()
 
     def stop(self) -> None:
-        """Undo one start; with the last of them the thread ends, in a bounded time."""
+        """Undo one start. The last stop ends the thread, in a bounded time."""
         self._thread.stop()
 
     def send_to_user(self, user: str, data: Any) -> PublishResult:

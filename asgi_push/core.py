@@ -29,10 +29,11 @@ Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
 
 
 class Core:
-    """What a ``Push`` is made of, and what it does.
+    """What a ``Push`` is made of, and what its verbs do.
 
-    Applications see ``Push``, which documents the verbs. Transports and endpoints get this. Its verbs check their
-    arguments, except for ``send`` and ``send_to_channels``, which are called for each message.
+    Applications see ``Push``, which documents the verbs. Transports and endpoints get this object.
+    ``send``, ``send_to_channels`` and ``command`` expect arguments that have been checked; the
+    other verbs check theirs.
     """
 
     def __init__(
@@ -62,33 +63,33 @@ class Core:
         return broker, presence
 
     def _make_hub(self) -> Hub:
-        # All anew at each start: what is in memory ends with the application's life, even if the event loop ended
-        # without a stop, and a connection belongs to one event loop.
+        # All is new at each start: what is in memory ends when the application ends, even if the
+        # event loop ended without a stop, and a connection belongs to one event loop.
         counters = Counters()
         broker, presence = self.make_broker(counters)
         return Hub(self.settings, self._hooks, broker, presence, self._namespaces, counters, self._encoder)
 
     @property
     def hub(self) -> Hub:
-        """The sessions of this process; NotRunningError if this is not the thread of their event loop."""
+        """The hub that runs on the event loop of this thread; else NotRunningError."""
         return self.runner.hub
 
     def drain_at_sigterm(self) -> None:
-        """Make a SIGTERM drain first, over ``drain_timeout``, before the server gets it.
+        """Drain at a SIGTERM, over ``drain_timeout``, before the server gets it.
 
-        That setting asks for it, and so do event streams: uvicorn and granian wait for responses that are under way,
-        and one that never ends would hold up their end for ever.
+        Nothing is done without that setting, unless event streams are on: uvicorn and granian wait
+        for open responses to end, and an event stream would let them wait for ever.
         """
         if self.settings.drain_timeout or self.settings.sse:
             self.runner.drain_at_sigterm(self.settings.drain_timeout)
 
-    # -- sending ----------------------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------
 
     def send(
         self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
     ) -> Awaitable[PublishResult]:
-        """Publish to a channel of any kind; the arguments have been checked."""
-        # No coroutine: one for each message would be a tenth of what this library adds to its cost.
+        """Publish to a channel, a user's and everybody's too. The arguments have been checked."""
+        # No coroutine function: a coroutine for each message would be a tenth of what this costs.
         hub = self.runner.hub_here()
         if hub is None:
             return self.runner.call(self._send_there, channel, data, tags, idempotency_key)
@@ -97,11 +98,14 @@ class Core:
     async def _send_there(
         self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
     ) -> PublishResult:
-        self.hub  # noqa: B018  # raises where it is not running
+        self.hub  # noqa: B018  # raises NotRunningError where there is none
         return await self.send(channel, data, tags, idempotency_key)
 
     async def send_to_channels(self, channels: list[str], data: Any) -> list[PublishResult]:
-        """Publish the same to several channels, which have been checked; the results come in their order."""
+        """Publish the same data to several channels, which have been checked.
+
+        Return the results in their order.
+        """
         return await self.runner.call(self._send_to_channels, channels, data)
 
     async def _send_to_channels(self, channels: list[str], data: Any) -> list[PublishResult]:
@@ -130,11 +134,11 @@ class Core:
     async def _history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         return await self.hub.broker.history(channel, limit, since, reverse)
 
-    # -- sessions ---------------------------------------------------------------------------------------------------
+    # -- sessions -------------------------------------------------------------------------------
 
     def sessions(self, user: str | None = None, channel: str | None = None) -> list[Connection]:
         """See ``Push.sessions``."""
-        if user not in (None, ""):  # an anonymous one has no sessions that belong together
+        if user not in (None, ""):  # "" finds none: anonymous sessions are not one user's
             user = check_user(user)
         if channel is not None:
             channel = check_channel(channel)
@@ -171,7 +175,7 @@ class Core:
         await self.command("disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason)
 
     async def command(self, verb: Verb, **arguments: Any) -> None:
-        """Have all processes apply a command, which has been checked, to their sessions; see ``hub.control``."""
+        """Ask all processes to apply a command to their sessions. The arguments have been checked."""
         await self.runner.call(self._command, encode_command(verb, **arguments))
 
     async def _command(self, message: bytes) -> None:
@@ -186,7 +190,7 @@ class Core:
 
 
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
-    """Return how many sessions and users there are among these."""
+    """Return how many sessions and how many users there are in a channel's presence."""
     return PresenceStats(len(presence), len({info.user for info in presence.values()}))
 
 

@@ -1,4 +1,4 @@
-"""The lifespan of an application that is wrapped: start before it, stop after it, answer for one that has none."""
+"""The lifespan of the wrapped application: push starts before it and stops after it."""
 
 from typing import NoReturn
 
@@ -10,9 +10,9 @@ from .push import Push
 
 
 async def fail_startup(receive: Receive, send: Send, error: SettingsError) -> NoReturn:
-    """Answer the server's start-up with an error, then raise it, which is what test clients show.
+    """Answer the server's start-up with an error, then raise it.
 
-    An exception alone is "no lifespan" to a server, which goes on then.
+    A server takes an exception alone for "no lifespan", and goes on. Test clients show the exception.
     """
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -20,7 +20,7 @@ async def fail_startup(receive: Receive, send: Send, error: SettingsError) -> No
 
 
 class LifespanRun:
-    """One run of an application's lifespan, with a ``Push`` around it."""
+    """Runs an application's lifespan once, with a ``Push`` around it."""
 
     def __init__(self, push: Push, receive: Receive, send: Send) -> None:
         self._push = push
@@ -31,10 +31,10 @@ class LifespanRun:
         self._answered = ""  # the last answer to the server
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the application's lifespan; where it has none, or leaves it early, go on without it.
+        """Run the application's lifespan. If it has none, or leaves it early, go on without it.
 
-        What it raises once it has answered comes out: servers and test clients go by that, and some raise it
-        themselves out of ``send`` when a start-up fails.
+        An exception that the application raises after it has answered is raised here too: servers
+        and test clients rely on that, and some raise one out of ``send`` when a start-up fails.
         """
         try:
             await self._run(app, scope)
@@ -55,7 +55,7 @@ class LifespanRun:
         await self._go_on()
 
     async def _go_on(self) -> None:
-        """Give the server the answers that the application has not given."""
+        """Send the server the answers that the application has not sent."""
         if not self._answered:
             if not self._running:
                 await self._receive_for_app()

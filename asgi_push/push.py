@@ -36,31 +36,40 @@ from .settings import Settings
 
 
 class Push:
-    """Pushes to browsers: to one user, several, everybody, a channel.
+    """Sends to browsers: to one user, several users, everybody, or a channel.
 
-    A ``PushMiddleware`` makes one, starts and stops it, and puts it where the application finds it; make your own to
-    name the hooks, or to publish from a place that is no web server, with ``async with Push(...) as push``, or without
-    an event loop by ``with Push(...) as push`` and ``push.blocking``. It may be made anywhere, also at import, and
-    serves one event loop at a time.
+    ``PushMiddleware`` makes a ``Push``, starts and stops it, and puts it where the application
+    finds it. Make your own to name the hooks or to publish from a program that is no web server:
+    with ``async with Push(...) as push``, or without an event loop with
+    ``with Push(...) as push`` and ``push.blocking``. You may make it anywhere, also at import.
+    It serves one event loop at a time.
 
     Args:
-        settings: what to start from; by default the environment (``ASGI_PUSH_<NAME>``) and the defaults.
-        authenticate: ``(connection) -> user id, Credentials or None``; None means anonymous, AuthenticationError
-            refuses. Sync or async, as all hooks; a sync one runs in a worker thread.
-        authorize: ``(session, channel, action) -> bool`` for what a client asks itself; by default no.
-        on_connect: ``(session)``, once it can be sent to.
-        on_disconnect: ``(session, disconnect)``, once for every session that ``on_connect`` was called for.
-        on_message: ``(session, data)`` with what a client sent, heartbeats excepted: a str or bytes from a plain
-            client, decoded JSON from an SDK.
-        on_rpc: ``(session, method, data)`` for the calls of SDK clients; what it returns is their answer, RpcError an
-            error of your own.
-        namespaces: the options of channels, by the part of their name before ``:``; "" for all others.
-        default: ``(value) -> value`` for data that JSON has no word for, as the ``default`` of ``orjson.dumps``; it is
-            asked before what this package makes of such a value, and TypeError leaves the value to that.
-        settings_fields: single settings, by name; they win over ``settings`` and over the environment.
+        settings: where the settings come from; by default the environment
+            (``ASGI_PUSH_<NAME>``), else the defaults.
+        authenticate: ``(connection) -> user id, Credentials or None``. None means anonymous;
+            AuthenticationError refuses the connection. It may be sync or async, like all hooks; a
+            sync hook runs in a worker thread.
+        authorize: ``(session, channel, action) -> bool``: whether a client may do what it asks
+            for. Without it the answer is no.
+        on_connect: ``(session)``, called when a session can be sent to.
+        on_disconnect: ``(session, disconnect)``, called once for every session that
+            ``on_connect`` was called for.
+        on_message: ``(session, data)``, called with what a client sent, except for heartbeats: a
+            str or bytes from a plain client, decoded JSON from an SDK.
+        on_rpc: ``(session, method, data)``, called when an SDK client calls. The client gets what
+            it returns, or the error of an RpcError.
+        namespaces: the options of channels, by the part of their name before ``:``; "" for all
+            others.
+        default: ``(value) -> value`` for data that JSON has no type for, like the ``default`` of
+            ``orjson.dumps``. It is asked first; where it raises TypeError, this package converts
+            the value.
+        settings_fields: single settings, by name. They win over ``settings`` and over the
+            environment.
 
     Raises:
-        SettingsError: a setting cannot be used, or a hook cannot be called so; the message names it.
+        SettingsError: a setting cannot be used, or a hook takes other arguments; the message
+            names it.
     """
 
     def __init__(
@@ -100,14 +109,14 @@ class Push:
     def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._core.runner.run_from_thread(getattr(self, verb), *args, **kwargs)
 
-    # Litestar copies what it finds in a state deeply; there must be one Push and not two.
+    # Litestar makes a deep copy of what it finds in a state; there must be one Push and not two.
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    # -- starting and stopping --------------------------------------------------------------------------------------
+    # -- starting and stopping ------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
@@ -116,20 +125,23 @@ class Push:
 
     @property
     def blocking(self) -> Blocking:
-        """The same verbs without ``await``, from any thread but the event loop's."""
+        """The same methods without ``await``, for any thread except the event loop's."""
         return self._blocking
 
     @property
     def running(self) -> bool:
-        """Whether it was started and its event loop still runs."""
+        """Whether it has been started and its event loop still runs."""
         return self._core.runner.running
 
     async def start(self) -> None:
-        """Start on the event loop that runs now; each start wants its ``stop``. Started before, it only counts."""
+        """Start on the event loop that runs now.
+
+        Call ``stop`` once for each start. If it runs already, the start is only counted.
+        """
         await self._core.runner.start()
 
     async def stop(self) -> None:
-        """Undo one start; with the last of them all sessions are closed (1012), in a bounded time."""
+        """Undo one start. The last stop closes all sessions (1012), in a bounded time."""
         await self._core.runner.stop()
 
     async def __aenter__(self) -> Self:
@@ -150,14 +162,14 @@ class Push:
     ) -> None:
         self.blocking.stop()
 
-    # -- sending ----------------------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------
 
     async def send_to_user(self, user: str, data: Any) -> PublishResult:
-        """Send to one person, all their sessions.
+        """Send to all sessions of one user.
 
         Args:
             user: the user's id.
-            data: a str or bytes, sent as they are, or anything that JSON can hold, and models.
+            data: a str or bytes, sent unchanged; else anything that JSON can hold, and models.
 
         Returns:
             a ``PublishResult``.
@@ -169,16 +181,16 @@ class Push:
         return await self._core.send(check_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
-        """Send to several people; the results come in the order of ``users``. See ``send_to_user``."""
+        """Send to several users; return the results in the order of ``users``. See ``send_to_user``."""
         channels = [check_user_channel(user) for user in check_several("users", users)]
         return await self._core.send_to_channels(channels, data)
 
     async def send_to_all(self, data: Any) -> PublishResult:
-        """Send to everybody who is connected, anonymous or not; with the setting ``everybody`` off to nobody."""
+        """Send to all sessions, anonymous ones too; to none where the setting ``everybody`` is off."""
         return await self._core.send(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
-        """Send to one session of this process; ``receivers`` is 0 where there is none with this id."""
+        """Send to one session of this process; ``receivers`` is 0 if it has none with this id."""
         return await self._core.send_to_session(session_id, data)
 
     async def publish(
@@ -191,16 +203,17 @@ class Push:
     ) -> PublishResult:
         """Publish to a channel: to the sessions that are in it, and into its history.
 
-        It returns when the publication has its place in the channel, before the sessions have got it: what is sent to a
-        session of this process after that comes after it. Publishers faster than the sessions that keep up are held
-        back here.
+        It returns when the publication has its position in the channel, before the sessions get
+        it. What you send to a session of this process after that arrives after it. It waits
+        while publications come faster than the sessions that keep up can take them.
 
         Args:
-            channel: text of 1 to 255 bytes; it need not be made first.
-            data: a str or bytes, sent as they are, or anything that JSON can hold, and models.
-            tags: text by name, carried beside the data; an SDK client sees them, a plain one does not.
-            idempotency_key: with a key that this channel saw in the last 300 seconds nothing is published, and the
-                first result comes back: so a caller may try again.
+            channel: text of 1 to 255 bytes. A channel need not be created first.
+            data: a str or bytes, sent unchanged; else anything that JSON can hold, and models.
+            tags: text by name, carried beside the data. An SDK client sees them, a plain client
+                does not.
+            idempotency_key: makes it safe to try again. If the channel got the same key in the
+                last 300 seconds, nothing is published and the first result is returned.
 
         Returns:
             a ``PublishResult``.
@@ -219,12 +232,12 @@ class Push:
     async def history(
         self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
     ) -> History:
-        """Read what a channel keeps, and its position.
+        """Read the publications that a channel keeps, and its position.
 
         Args:
             channel: its name.
             limit: how many publications at most; 0 = all that are kept.
-            since: only what came after this position, or before it with ``reverse``.
+            since: only those after this position; with ``reverse`` only those before it.
             reverse: the latest first.
 
         Returns:
@@ -232,33 +245,33 @@ class Push:
 
         Raises:
             ValueError: an argument cannot be used.
-            UnrecoverablePosition: ``since`` is of another life of the stream.
+            UnrecoverablePosition: ``since`` has another epoch than the stream.
             BrokerError: the broker did not answer.
         """
         return await self._core.history(channel, limit, since, reverse)
 
-    # -- sessions ---------------------------------------------------------------------------------------------------
+    # -- sessions -------------------------------------------------------------------------------
 
     def sessions(self, user: str | None = None, channel: str | None = None) -> list[Session]:
-        """Return the sessions of this process, the oldest first: all, a user's, a channel's, or those in both.
+        """Return sessions of this process, the oldest first: all, a user's, a channel's, or both.
 
-        Those of other processes are not among them: ``is_online`` and ``presence`` ask all.
+        Sessions of other processes are not among them: ask ``is_online`` and ``presence``.
         """
         return list(self._core.sessions(user, channel))
 
     async def is_online(self, user: str) -> bool:
-        """Whether a user has any session, in whichever process.
+        """Return whether a user has a session in any process.
 
         The sessions of a process that was killed count for up to 6 seconds more.
 
         Raises:
             ValueError: the user cannot be used.
-            BrokerError: none is in this process, and the broker did not answer.
+            BrokerError: this process has none, and the broker did not answer.
         """
         return await self._core.is_online(user)
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
-        """Return who is in a channel, by session id, in whichever process; see ``is_online``.
+        """Return who is in a channel in any process, by session id. See ``is_online``.
 
         Raises:
             ValueError: the channel cannot be used, or its namespace has no presence.
@@ -271,52 +284,56 @@ class Push:
         return presence_stats(await self.presence(channel))
 
     async def subscribe(self, user: str, channel: str) -> None:
-        """Put all sessions that a user has now into a channel; ``authorize`` is not asked.
+        """Subscribe all sessions that a user has now to a channel, without asking ``authorize``.
 
-        A session that is in it is left alone. So is one that has ``max_channels`` already, and that is logged.
+        A session that is in the channel is left alone. A session that has ``max_channels`` already
+        is left alone too, with a warning in the log.
 
         Raises:
-            ValueError: the user cannot be used, or the channel belongs to users (``#...``) or to everybody (``*``).
-            BrokerError: the broker did not take it, or a process has not carried it out in time.
+            ValueError: the user cannot be used, or the channel is a user's own (``#...``) or
+                everybody's (``*``).
+            BrokerError: the broker did not take it, or a process did not do it in time.
         """
         await self._core.command("subscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def unsubscribe(self, user: str, channel: str) -> None:
-        """Take all sessions of a user out of a channel. See ``subscribe``."""
+        """Unsubscribe all sessions of a user from a channel. See ``subscribe``."""
         await self._core.command("unsubscribe", user=check_user(user), channel=check_own_channel(channel))
 
     async def disconnect(
         self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
     ) -> None:
-        """Close all sessions of a user, or one session by its id; whoever is not there is no error.
+        """Close all sessions of a user, or one session by its id.
 
-        What was published before is sent first. ``disconnect`` is the close code and the reason; the default tells
-        the client to stay away.
+        It is no error if there is none. What was published before is sent first. ``disconnect``
+        has the close code and the reason; the default tells the client not to come back.
 
         Raises:
-            ValueError: neither is named, or a close frame cannot carry the code or the reason.
+            ValueError: neither a user nor a session is named, or a close frame cannot carry the
+                code or the reason.
         """
         await self._core.disconnect(user, session, disconnect)
 
     async def drain(self, over: float = 10.0) -> int:
-        """Send the sessions of this process away before it ends, so that they do not all come back at once.
+        """Close the sessions of this process before it ends, one after the other.
 
-        From now on new sessions are refused and ``{http_path}/health`` answers 503. Those that there are get what was
-        published, until each is closed with ``Disconnect.SHUTDOWN``, spread evenly over the time; their clients come
-        back, to another process. There is no way back but a restart.
+        From now on new sessions are refused and ``{http_path}/health`` answers 503. The open
+        sessions are closed with ``Disconnect.SHUTDOWN``, spread evenly over the time, so that
+        their clients do not all come back at once. Until then they get what is published. A drain
+        cannot be undone, except by a restart.
 
         Args:
             over: in seconds; 0 closes all at once.
 
         Returns:
-            how many sessions there were, after ``over`` and at most a few seconds more.
+            how many sessions there were; it takes ``over`` and at most a few seconds more.
 
         Raises:
-            ValueError: ``over`` is no such time.
+            ValueError: ``over`` is no finite number of at least 0.
         """
         return await self._core.drain(over)
 
 
 def core_of(push: Push) -> Core:
-    """Return the inside of a ``Push``, for this package's own endpoints; applications need none of it."""
+    """Return the inside of a ``Push``, which the middleware hands to the endpoints."""
     return push._core

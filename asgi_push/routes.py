@@ -1,4 +1,4 @@
-"""What can be seen of a wrapped application: where it lives, and which of its routes nobody reaches any more."""
+"""What the wrapped application says of itself: its root path, and its routes that are hidden."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -8,12 +8,12 @@ from starlette.routing import BaseRoute, Match
 
 from .paths import NamedPath, check_path
 
-# No stack of middlewares is so high; a circle is.
+# No application has as many middlewares; only wrappers that form a circle have.
 _MAX_WRAPPERS = 100
 
 
 def root_path(app: Any) -> str:
-    """Return the ``root_path`` that FastAPI sets for itself, which whoever wraps it does not see in the scope."""
+    """Return the ``root_path`` that FastAPI sets inside itself, which the scope does not show here."""
     fastapi = sys.modules.get("fastapi")
     for found in _unwrapped(app):
         if fastapi is not None and isinstance(found, fastapi.FastAPI):
@@ -22,10 +22,10 @@ def root_path(app: Any) -> str:
 
 
 def hidden_routes(app: Any, kind: str, own: Iterable[str]) -> list[str]:
-    """Return which of the paths in ``own`` are routes of a Starlette or FastAPI application, too.
+    """Return those paths of ``own`` that are routes of a Starlette or FastAPI application too.
 
-    ``kind`` is the type of the scopes, http or websocket. A route that would take many paths, such as a
-    single-page application's, is meant to leave some to others and does not count.
+    ``kind`` is the type of the scopes, http or websocket. A route for very many paths, such as that
+    of a single-page application, does not count: it is meant to leave some to others.
     """
     routes = _routes(app)
     return [path for path in own if any(_is_hidden(route, kind, NamedPath("", path)) for route in routes)]
@@ -52,7 +52,7 @@ def _is_hidden(route: BaseRoute, kind: str, own: NamedPath) -> bool:
 
 
 def _has_path(route: BaseRoute, kind: str, own: NamedPath) -> bool:
-    """Whether the path of a single route is one of those that ``own`` stands for."""
+    """Return whether the path of a single route is one that ``own`` matches."""
     path = getattr(route, "path", None)
     if not isinstance(path, str) or hasattr(route, "routes") or hasattr(route, "methods") != (kind == "http"):
         return False
@@ -68,7 +68,7 @@ def _is_wide(path: str) -> bool:
 
 
 def _takes(route: BaseRoute, scope: dict[str, Any], own: NamedPath) -> bool:
-    """Whether a route, or one below it, answers to a path, and not to just any."""
+    """Return whether a route, or one below it, matches a path, but not almost any path."""
     whole = {"root_path": "", "method": "GET", "headers": [], "path_params": {}, **scope}
     match, child = route.matches(whole)
     if match is Match.NONE:

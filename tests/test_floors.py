@@ -35,7 +35,7 @@ FLOORS = [
     {"push"},  # what applications call
     {"transports"},  # what carries a session
     {"endpoints"},  # what serves a path
-    {"lifespan", "routes"},
+    {"lifespan", "location", "routes", "endpoint_paths"},
     {"middleware"},
     {"__init__"},
     {"demo"},  # this and all above use the public names, as any application does

@@ -1,0 +1,77 @@
+"""The paths that the middleware takes, and the endpoint that serves each."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
+
+from .core import Core
+from .endpoints.centrifuge.endpoint import serve_sdk
+from .endpoints.health import serve_health
+from .endpoints.plain import serve_websocket
+from .settings import Settings
+
+Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
+
+
+class EndpointPath:
+    """One path in Starlette's syntax, and what serves it."""
+
+    def __init__(self, path: str, serve: Serve) -> None:
+        self.path = path
+        self.serve = serve
+        self._pattern, _, self._convertors = compile_path(path)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it has no parameters."""
+        return not self._convertors
+
+    def match(self, path: str) -> Mapping[str, Any] | None:
+        """Return the parameters in a path if it is this one, else None."""
+        match = self._pattern.match(path)
+        if match is None:
+            return None
+        try:
+            return {name: self._convertors[name].convert(value) for name, value in match.groupdict().items()}
+        except ValueError:  # such as an int of more digits than Python reads
+            return None
+
+
+def path_parameters(path: str) -> list[str]:
+    """Return the names of the parameters in a path."""
+    return list(compile_path(path)[2])
+
+
+def endpoint_paths(settings: Settings, plain_path: str) -> dict[str, list[EndpointPath]]:
+    """Return the paths that are turned on, by the type of their scopes, in the order of matching.
+
+    All other paths are the application's. Fixed paths come first. The endpoints that most servers
+    do without are imported here, so that only those wait for the import who turn them on.
+    """
+    base = settings.http_path.rstrip("/")
+    http = [EndpointPath(base + "/health", serve_health)]
+    websocket = [EndpointPath(plain_path, serve_websocket)]
+    if settings.centrifuge_path:
+        websocket.append(EndpointPath(settings.centrifuge_path, serve_sdk))
+    if settings.api_key:
+        from .endpoints.api.endpoint import serve_api  # noqa: PLC0415
+
+        http.append(EndpointPath(base + "/api/{method}", serve_api))
+    if settings.sse:
+        from .endpoints.sse.endpoint import serve_events  # noqa: PLC0415
+
+        http.append(EndpointPath(base + "/events", serve_events))
+    if settings.metrics:
+        from .endpoints.metrics import serve_metrics  # noqa: PLC0415
+
+        http.append(EndpointPath(base + "/metrics", serve_metrics))
+    if settings.console:
+        from .endpoints.console.endpoint import Console  # noqa: PLC0415
+
+        console = Console()
+        websocket.insert(0, EndpointPath(base + "/console/live", console.serve_live))
+        pages = ("/console", "/console/", "/console/{name}")
+        http += [EndpointPath(base + path, console.serve_page) for path in pages]
+    return {"websocket": sorted(websocket, key=lambda item: not item.fixed), "http": http}
