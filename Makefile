@@ -35,7 +35,7 @@ clean: ## remove everything that these commands made
 
 # A stamp is as new as the pyproject.toml it was installed from.
 .venv/.demo: EXTRAS = demo
-.venv/.test: EXTRAS = demo,jwt,metrics,protobuf,redis
+.venv/.test: EXTRAS = demo,jwt,local,metrics,protobuf,redis
 .venv/.test: GROUPS = --group test --group lint
 .venv/.bench: EXTRAS = demo,jwt,metrics,protobuf,redis
 .venv/.bench: GROUPS = --group bench

@@ -3,8 +3,11 @@
 import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-SCHEMES = ("memory", "redis", "rediss", "valkey", "valkeys", "unix")
+SCHEMES = ("memory", "local", "redis", "rediss", "valkey", "valkeys", "unix")
 _TLS = ("rediss", "valkeys")
+
+# It is the name of a directory.
+_NAME = r"(?!\.+\Z)[A-Za-z0-9_.-]{0,32}"
 
 # Of what redis-py reads from a URL: the rest is set here, where it is known what is relied on, and a URL would win.
 _TLS_OPTIONS = frozenset(
@@ -27,6 +30,10 @@ def check_broker_url(url: str) -> None:
     if scheme == "memory":
         if rest:
             raise ValueError("must be memory:// alone: it is this process")
+        return
+    if scheme == "local":
+        if not re.fullmatch(_NAME, rest):
+            raise ValueError("must be local:// or local://name, with a name of 1 to 32 letters, digits, _, . and -")
         return
     parts = urlsplit(url)
     if scheme == "unix":

@@ -41,7 +41,7 @@ class Settings:
     broker: str = _setting(
         "memory://",
         values.broker,
-        "what carries publications: memory://, redis://host:port/db, rediss://, valkey://, valkeys://, unix:///socket?db=0",
+        "what carries publications: memory://, local://name, redis://host:port/db, rediss://, valkey://, valkeys://, unix:///socket?db=0",
     )
     redis_prefix: str = _setting(
         "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"

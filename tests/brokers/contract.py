@@ -30,6 +30,14 @@ async def over_redis(url: str) -> AsyncIterator[Broker]:
     yield RedisBroker(url, f"test.{next(_numbers)}")
 
 
+@asynccontextmanager
+async def over_local(name: str) -> AsyncIterator[Broker]:
+    """One with names of its own, in the engine of a name."""
+    from asgi_push.brokers.local.broker import LocalBroker
+
+    yield LocalBroker(name, f"test.{next(_numbers)}")
+
+
 _numbers = count()
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
+from asgi_push.brokers.local.directory import Directory
 from asgi_push.messages import ClientInfo, JoinLeave
-from tests.brokers.contract import Process, memory, over_redis, publication, seen
+from tests.brokers.contract import Process, memory, over_local, over_redis, publication, seen
 from tests.brokers.faulty import Cluster, cluster
+from tests.engines import temporary_home
 
 Factory = Callable[[], AbstractAsyncContextManager[Broker]]
 
@@ -25,7 +27,9 @@ def process() -> Process:
     return Process()
 
 
-@pytest.fixture(scope="module", params=["memory-asyncio", "memory-trio", "redis-asyncio", "cluster-asyncio"])
+@pytest.fixture(
+    scope="module", params=["memory-asyncio", "memory-trio", "redis-asyncio", "cluster-asyncio", "local-asyncio"]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -39,6 +43,8 @@ def anyio_backend(kind: str) -> str:
 def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
     if kind.startswith("memory"):
         return memory
+    if kind.startswith("local"):
+        return partial(over_local, request.getfixturevalue("engine"))
     server = request.getfixturevalue("redis" if kind.startswith("redis") else "nodes")
     return partial(over_redis, server.redis)
 
@@ -47,6 +53,16 @@ def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    """The name of an engine, which stays when the broker of a test has left it."""
+    with temporary_home():
+        held = Directory("contract")
+        held.hold()
+        yield "contract"
+        held.let_go()
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def test_several_workers_are_told(kind: str, args: list[str], workers: int, tmp_
         until(lambda: server.log().count("looked") == workers, 30)
         told = [line for line in server.log().splitlines() if "SEVERAL WORKERS" in line]
     assert len(told) == (1 if workers > 1 else 0)
-    assert all("ASGI_PUSH_BROKER=redis://" in line for line in told)
+    assert all("ASGI_PUSH_BROKER=local://" in line for line in told)
+    assert all(line.index("local://") < line.index("redis://") for line in told)
 
 
 def test_a_worker_that_replaces_another_is_no_second_one(tmp_path: Path) -> None:

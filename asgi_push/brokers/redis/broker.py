@@ -19,6 +19,14 @@ from .stopping import to_the_end
 from .streams import Streams
 
 
+def check_loop(scheme: str) -> None:
+    """Raise BrokerError if this is not asyncio, the only event loop that redis-py knows."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise BrokerError(f"broker: {scheme} needs asyncio, and this event loop is another") from None
+
+
 class RedisBroker:
     """Publications go through one Redis, or one cluster, to the sessions of all processes that use it."""
 
@@ -55,10 +63,7 @@ class RedisBroker:
         Raises:
             BrokerError: this is not asyncio, the only event loop that redis-py knows; or Redis is there, and too old.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise BrokerError("broker: redis:// needs asyncio, and this event loop is another") from None
+        check_loop("redis://")
         self._started = True
         await self.link.start()
         self._consumer.start(receiver)

@@ -1,0 +1,62 @@
+"""Engines of ``local://`` for tests: in a temporary directory of their own, with nothing left of them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from asgi_push import SettingsError
+from asgi_push.brokers.local.binary import find_server
+from tests.live.talking import until
+from tests.servers import unavailable
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Where engines are meanwhile. Its path is short, as those of sockets must be."""
+    try:
+        find_server()
+    except SettingsError as error:
+        unavailable(str(error))
+    home = Path(tempfile.mkdtemp(prefix="home-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(home))
+        patch.setenv("TMPDIR", str(home))
+        try:
+            yield home
+        finally:
+            for process in processes(home):
+                with suppress(psutil.Error):
+                    process.kill()
+            shutil.rmtree(home)
+
+
+def processes(home: Path) -> list[psutil.Process]:
+    """All engines and keepers in a home that live."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(f"{home}/" in argument for argument in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def nothing_runs(home: Path) -> None:
+    """Return when no process of any engine is left, and nothing answers."""
+    until(lambda: not processes(home))
+    assert list(home.glob("*/*/engine.sock")) == [] or not any(map(_answers, home.glob("*/*/engine.sock")))
+
+
+def _answers(path: Path) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
+        sock.connect(str(path))
+        return True
+    return False
