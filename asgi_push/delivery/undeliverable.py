@@ -60,6 +60,14 @@ class Undeliverable:
                 found.append(publication)
         return found
 
+    def sendable(self, batch: Batch, codec: Codec) -> Batch:
+        """Return what of a batch a protocol can carry: mostly the batch itself."""
+        try:
+            batch.frames(codec)
+        except Exception:  # noqa: BLE001  # one publication must not take the others with it
+            return Batch(self.part(batch, codec)[0])
+        return batch
+
     def part(self, batch: Batch, codec: Codec) -> tuple[list[Item], list[Item]]:
         """Return what of a batch a protocol can carry, and what not."""
         good, lost = list[Item](), list[Item]()

@@ -194,7 +194,7 @@ class Hub:
 
     async def open(self, session: Connection, channels: Iterable[str]) -> None:
         """Take in a session that is ready to be sent to, subscribed to its user's channel, ``*`` and ``channels``."""
-        own = Subscription(self.fanout.number)  # one for all the channels that it never leaves
+        own = Subscription(self.fanout.pending.number)  # one for all the channels that it never leaves
         self.enter(session)
         joined = [channel for channel in self.own_channels(session) if self._join(session, channel, own)]
         joined += [channel for channel in channels if self._join(session, channel, Subscription(own.since))]
@@ -266,7 +266,9 @@ class Hub:
             return
         if session.client is not None:
             await session.client.subscribe_by_server(channel, data, since)
-        elif channel not in session.subscriptions and self._join(session, channel, Subscription(self.fanout.number)):
+        elif channel not in session.subscriptions and self._join(
+            session, channel, Subscription(self.fanout.pending.number)
+        ):
             await self._hear(channel)
             self.announcements.joined(session, channel)
 
@@ -319,12 +321,12 @@ class Hub:
     def send_urgent(self, session: Connection, message: WireMessage) -> None:
         """Send a message ahead of whatever waits."""
         if session.state is State.OPEN and not session.io.write(message.frame):
-            self.fanout.open_queue(session).put_urgent(message)
+            self.fanout.queues.open(session).put_urgent(message)
 
     def send_wire(self, session: Connection, message: WireMessage) -> None:
         """Send a message of the session's protocol after what is queued."""
         if session.state is State.OPEN and not session.io.write(message.frame):
-            self.fanout.queue(session, [message])
+            self.fanout.queues.put(session, [message])
 
     def message(self, session: Connection, data: str | bytes) -> None:
         """A message for the application came."""
@@ -344,7 +346,7 @@ class Hub:
     def behind(self, session: Connection) -> None:
         """More was written to a session than its peer takes: from now on its time runs, as that of a send does."""
         if session.state is State.OPEN:
-            self.fanout.open_queue(session)
+            self.fanout.queues.open(session)
 
     # -- sessions end -----------------------------------------------------------------------------------------------
 
@@ -361,7 +363,7 @@ class Hub:
         if not self._leave(session, disconnect):
             return
         self._calls.drop(session)
-        queue = self.fanout.open_queue(session)  # the writer that serves it sends the close frame
+        queue = self.fanout.queues.open(session)  # the writer that serves it sends the close frame
         patience = self.settings.send_timeout
         if disconnect.code == Disconnect.SLOW.code:
             queue.clear()

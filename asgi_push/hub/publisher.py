@@ -30,6 +30,7 @@ class Publisher:
         self._namespaces = namespaces
         self._registry = registry
         self._fanout = fanout
+        self._pending = fanout.pending
         self._counters = counters
         self._encoder = encoder
 
@@ -45,24 +46,24 @@ class Publisher:
             BrokerError: the broker did not take it.
         """
         # This is no coroutine function: one more coroutine for each message would be a tenth of what it costs here.
-        if self._fanout.full:
+        if self._pending.full:
             return self._publish_with_room(publication, key, keep=keep)
         stream = self._namespaces.stream(publication.channel) if keep else None
         return self._broker.publish(publication, stream, key)
 
     async def _publish_with_room(self, publication: Publication, key: str | None, *, keep: bool) -> PublishResult:
-        await self._fanout.wait_capacity()
+        await self._pending.wait_capacity()
         stream = self._namespaces.stream(publication.channel) if keep else None
         return await self._broker.publish(publication, stream, key)
 
     async def send(self, session: Connection, data: Any) -> bool:
         """Send to one session, after what was published before; return whether it was open."""
         payload = self._encoder.encode(data)
-        if self._fanout.full:
-            await self._fanout.wait_capacity()
+        if self._pending.full:
+            await self._pending.wait_capacity()
         if session.state is not State.OPEN:
             return False
-        self._fanout.add(session, Publication("", payload))
+        self._pending.add(session, Publication("", payload))
         return True
 
     def deliver(self, publication: Publication | JoinLeave) -> int:
@@ -75,7 +76,7 @@ class Publisher:
             if self._fanout.deliver_at_once(session, subscription, publication):
                 return 1
         if receivers:
-            self._fanout.add(publication.channel, publication)
+            self._pending.add(publication.channel, publication)
         return receivers
 
     def lost(self, channel: str) -> None:

@@ -10,7 +10,7 @@ from .hub import Hub
 
 def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
     """Return a subscription that keeps what comes until it goes live."""
-    subscription = TrackedSubscription(hub.fanout.number)
+    subscription = TrackedSubscription(hub.fanout.pending.number)
     subscription.buffer = []
     subscription.server_side = server_side
     subscription.join_leave = hub.namespaces.options(channel).join_leave

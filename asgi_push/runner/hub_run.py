@@ -75,7 +75,7 @@ class HubRun:
             try:
                 hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
                 await hub.broker.start(
-                    Receiver(hub.deliver, partial(apply_control, hub), hub.lost, hub.fanout.wait_capacity)
+                    Receiver(hub.deliver, partial(apply_control, hub), hub.lost, hub.fanout.pending.wait_capacity)
                 )
                 await hub.start()
             except Exception as error:  # noqa: BLE001  # begun() raises it

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from asgi_push import Push, PushMiddleware
-from asgi_push.delivery import fanout
+from asgi_push.delivery import fanout, time_slice
 from tests.asgi import Client, nothing, pushing, serve
 
 
@@ -42,6 +42,13 @@ class DirectTransport:
 
     def abort(self) -> None:
         """There is no connection."""
+
+
+def hold_for_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each time slice of a run end after one session."""
+    monkeypatch.setattr(time_slice, "_HOLD", -1.0)
+    for module in (time_slice, fanout):
+        monkeypatch.setattr(module, "STRIDE", 1)
 
 
 async def test_what_comes_in_one_tick_is_one_write() -> None:
@@ -129,8 +136,7 @@ async def test_one_order_whichever_way_it_is_sent(steps: list[tuple[str, str]]) 
 
 async def test_a_run_gives_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one publication goes to many, other tasks run; and a session that leaves meanwhile harms nobody."""
-    monkeypatch.setattr(fanout, "_HOLD", -1.0)
-    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    hold_for_one_session(monkeypatch)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
@@ -182,8 +188,7 @@ async def test_what_waits_for_one_of_many_comes_first() -> None:
 
 async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """And all that is published from then on."""
-    monkeypatch.setattr(fanout, "_HOLD", -1.0)
-    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    hold_for_one_session(monkeypatch)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
@@ -200,8 +205,7 @@ async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch
 
 async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its transport has room and nothing is queued for it; but what was published before is still on its way."""
-    monkeypatch.setattr(fanout, "_HOLD", -1.0)
-    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    hold_for_one_session(monkeypatch)
     async with pushing() as (push, server):
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]

@@ -14,7 +14,7 @@ from asgi_push.messages import Publication
 from asgi_push.protocols import plain
 from asgi_push.push import core_of
 from tests.asgi import pushing, until
-from tests.delivery.test_fanout import DirectTransport
+from tests.delivery.test_fanout import DirectTransport, hold_for_one_session
 
 MANY = 20  # more than a channel needs for its members to be gone through in a kept list
 
@@ -22,8 +22,7 @@ MANY = 20  # more than a channel needs for its members to be gone through in a k
 @pytest.fixture
 def _step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run lets others have their turn after each session."""
-    monkeypatch.setattr(fanout, "_HOLD", -1.0)
-    monkeypatch.setattr(fanout, "_STRIDE", 1)
+    hold_for_one_session(monkeypatch)
 
 
 async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:

@@ -271,7 +271,7 @@ async def test_memory_is_bounded_while_a_publisher_runs() -> None:
             await push.send_to_user("slow", number)
             assert session.queue is not None
             assert len(session.queue) <= 10
-            assert core_of(push).hub.fanout._waiting <= 10
+            assert core_of(push).hub.fanout.pending.publications <= 10
         client.unblock()
         while await client.receive() != "999":
             pass

@@ -143,7 +143,7 @@ def check_empty(hub: Hub) -> None:
     assert not hub._admission._coming
     assert not hub._admission._coming_of
     assert not [item for item in hub._timer._deadlines._when if isinstance(item, Session)]
-    assert not hub.fanout._pending
+    assert not hub.fanout.pending.items
     assert not hub._writers._ready
     assert all(writer.session is None for writer in hub._writers._parked)
 

@@ -44,7 +44,7 @@ async def test_what_is_not_to_be_kept_is_in_no_history() -> None:
 async def test_a_publication_waits_for_room() -> None:
     """A publisher faster than the fan-out is held back, with its key and its wish not to be kept."""
     async with Push() as push:
-        core_of(push).hub.fanout.full = True
+        core_of(push).hub.fanout.pending.full = True
         waiting = core_of(push).hub.publish(Publication("news", core_of(push).hub.encode("late")), "key", keep=False)
         core_of(push).hub.fanout.stop()
         assert (await waiting).position is None
