@@ -125,7 +125,7 @@ async def test_history_and_presence_leave_it_out(monkeypatch: pytest.MonkeyPatch
             await put(caller.push, 1, **more)
         wanted = [{"data": 1, "offset": 1}, {"data": 1, "offset": 3}]
         assert (await caller.post("history", channel="news", limit=-1))["result"]["publications"] == wanted
-        monkeypatch.setattr("asgi_push.session.decode_info", lambda info: object())
+        monkeypatch.setattr("asgi_push.connection.decode_info", lambda info: object())
         await caller.server.connect("/ws/alice")
         (found,) = (await caller.post("presence", channel="#alice"))["result"]["presence"].values()
         assert found["user"] == "alice"
