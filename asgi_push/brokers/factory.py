@@ -31,7 +31,7 @@ def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
             raise SettingsError(f"broker local:// needs redis-py and an engine: {_REDIS} && {_ENGINE}") from None
         raise SettingsError(f"broker needs redis-py: {_REDIS}") from None
     broker = _make_local(rest, settings) if scheme == "local" else _make_redis(settings)
-    return broker, RedisPresence(broker.link, broker.keys, settings)
+    return broker, RedisPresence(broker.pipeline, broker.keys, settings)
 
 
 def _make_redis(settings: Settings) -> "RedisBroker":

@@ -13,12 +13,16 @@ import psutil
 import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers.redis import connection as server
-from asgi_push.brokers.redis import consumer, subscriber
-from asgi_push.brokers.redis import control as orders
-from asgi_push.brokers.redis import health as outage
-from asgi_push.brokers.redis import loopback as pulse
-from asgi_push.brokers.redis import pipeline as link
+from asgi_push.brokers.redis import (
+    connection,
+    connection_factory,
+    consumer,
+    control,
+    health,
+    loopback,
+    pipeline,
+    subscriber,
+)
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -88,22 +92,22 @@ class FaultyRedis:
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes a broker seconds takes it tenths."""
-    monkeypatch.setattr(link, "_ROUND_TRIP", 0.5)
-    monkeypatch.setattr(link, "_PATIENCE", 0.2)
-    for module in (server, link, subscriber):
+    monkeypatch.setattr(pipeline, "_ROUND_TRIP", 0.5)
+    monkeypatch.setattr(pipeline, "_PATIENCE", 0.2)
+    for module in (connection_factory, pipeline, subscriber):
         monkeypatch.setattr(module, "CONNECT_TIME", 0.5)
     monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
     monkeypatch.setattr(subscriber, "_PATIENCE", 0.5)
-    monkeypatch.setattr(link, "_IDLE", 0.5)
-    monkeypatch.setattr(server, "_LOOK_ANYWAY", 0.5)
-    monkeypatch.setattr(link, "_PROBE_AGAIN", 0.1)
-    monkeypatch.setattr(pulse, "_EVERY", 0.1)
-    monkeypatch.setattr(pulse, "_LATE", 0.5)
-    monkeypatch.setattr(outage, "_MAX_BACKOFF", 0.2)
-    monkeypatch.setattr(outage, "_SHORT", 0.3)
+    monkeypatch.setattr(pipeline, "_IDLE", 0.5)
+    monkeypatch.setattr(connection, "_LOOK_ANYWAY", 0.5)
+    monkeypatch.setattr(pipeline, "_PROBE_AGAIN", 0.1)
+    monkeypatch.setattr(loopback, "_EVERY", 0.1)
+    monkeypatch.setattr(loopback, "_LATE", 0.5)
+    monkeypatch.setattr(health, "_MAX_BACKOFF", 0.2)
+    monkeypatch.setattr(health, "_SHORT", 0.3)
     monkeypatch.setattr(consumer, "_CHECK_AGAIN", 0.05)
     for name, seconds in (("_PATIENCE", 2.0), ("_ALIVE", 1.0), ("_RENEW_EVERY", 0.3), ("_LOOK_EVERY", 0.1)):
-        monkeypatch.setattr(orders, name, seconds)
+        monkeypatch.setattr(control, name, seconds)
 
 
 @contextmanager

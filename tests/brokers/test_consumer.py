@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from asgi_push import StreamPosition
 from asgi_push.brokers import Receiver
-from asgi_push.brokers.redis import cursor as feed
-from asgi_push.brokers.redis import envelope
+from asgi_push.brokers.redis import cursor, envelope
 from asgi_push.brokers.redis.consumer import Consumer
 from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.brokers.redis.keys import Keys
@@ -28,7 +27,7 @@ class World:
     """A stream in Redis, the one connection on which it is heard, and a hub that takes its time."""
 
     def __init__(self) -> None:
-        self.wire: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue()
+        self.incoming: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue()
         self.bodies: list[bytes] = []  # all that was ever published
         self.lost: set[int] = set()  # what never comes on the connection
         self.delivered: list[int] = []
@@ -36,8 +35,8 @@ class World:
         self.past: dict[str, int] = {}  # the last number of each that is over
         self.told: list[set[int]] = []  # at each loss that was told, what was gone then
         self.keys = Keys("test", 0)
-        server: Any = None
-        self.consumer = Consumer(server, server, self.keys, server, self, server)  # type: ignore[arg-type]
+        unused: Any = None
+        self.consumer = Consumer(unused, unused, self.keys, unused, self, unused)  # type: ignore[arg-type]
         self.open = asyncio.Event()
         self.open.set()
 
@@ -55,7 +54,7 @@ class World:
         number = len(self.bodies) + 1
         self.bodies.append(envelope.body(publication("news", number)))
         if comes:
-            self.wire.put_nowait(
+            self.incoming.put_nowait(
                 (self.keys.published("news"), f"{number}:{self.top.epoch}:".encode() + self.bodies[-1])
             )
         else:
@@ -65,7 +64,7 @@ class World:
         await turns(2)
         top = self.top
         if fence:
-            self.wire.put_nowait((fence[0], fence[1]))
+            self.incoming.put_nowait((fence[0], fence[1]))
         await turns(3)
         return top
 
@@ -95,14 +94,14 @@ class World:
     # -- what happens -----------------------------------------------------------------------------------------------
 
     async def read_some(self, count: int) -> None:
-        for _ in range(min(count, self.wire.qsize())):
-            await self.consumer._heard(*self.wire.get_nowait())
+        for _ in range(min(count, self.incoming.qsize())):
+            await self.consumer._on_message(*self.incoming.get_nowait())
 
     async def all_over(self) -> None:
         self.open.set()
         for _ in range(3):
             self.consumer._checks.want("news")
-            while self.consumer._checks.busy or self.wire.qsize():
+            while self.consumer._checks.busy or self.incoming.qsize():
                 await self.read_some(5)
                 await turns(1)
         while self.consumer._deliveries.mark() is not None:
@@ -202,7 +201,7 @@ def test_what_waits_when_another_life_begins_comes_once() -> None:
 
 def test_more_than_is_held_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in the end, or told."""
-    monkeypatch.setattr(feed, "_MAX_HELD", 2)
+    monkeypatch.setattr(cursor, "_MAX_HELD", 2)
 
     async def run() -> None:
         world = World()

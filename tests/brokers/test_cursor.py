@@ -1,11 +1,11 @@
-"""A feed says what is next, what is known, and what has to wait for something that is missing before it."""
+"""A cursor says what is next, what is known, and what has to wait for something that is missing before it."""
 
 from __future__ import annotations
 
 import pytest
 
 from asgi_push import StreamPosition
-from asgi_push.brokers.redis import cursor as feeds
+from asgi_push.brokers.redis import cursor as module
 from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.messages import Publication
 from tests.brokers.contract import publication
@@ -20,105 +20,105 @@ def names(publications: list[Publication]) -> list[str]:
 
 
 def at(offset: int, epoch: str = "a") -> Cursor:
-    feed = Cursor()
-    feed.begin(StreamPosition(offset, epoch))
-    return feed
+    cursor = Cursor()
+    cursor.begin(StreamPosition(offset, epoch))
+    return cursor
 
 
 def test_the_next_is_taken_and_the_known_is_not() -> None:
     """What comes twice is delivered once."""
-    feed = at(5)
-    assert [feed.take(item(offset)) for offset in (4, 5, 6, 6, 5, 7)] == [False, False, True, False, False, True]
-    assert not feed.behind(StreamPosition(7, "a"))
-    assert feed.behind(StreamPosition(8, "a"))
-    assert feed.behind(StreamPosition(7, "b"))
+    cursor = at(5)
+    assert [cursor.take(item(offset)) for offset in (4, 5, 6, 6, 5, 7)] == [False, False, True, False, False, True]
+    assert not cursor.behind(StreamPosition(7, "a"))
+    assert cursor.behind(StreamPosition(8, "a"))
+    assert cursor.behind(StreamPosition(7, "b"))
 
 
 def test_what_comes_after_a_hole_waits() -> None:
     """Until what is missing has been read; what comes again, or was read, is not delivered twice."""
-    feed = at(5)
-    assert not any(feed.take(item(offset)) for offset in (8, 9))
-    assert feed.catching_up
-    assert feed.end_of_hole("a") == 7
-    feed.move(StreamPosition(7, "a"))
-    assert not feed.take(item(10))  # while that is read
-    assert not feed.take(item(8))
-    assert names(feed.release()) == ["a8", "a9", "a10"]
-    assert not feed.catching_up
-    assert feed.take(item(11))
+    cursor = at(5)
+    assert not any(cursor.take(item(offset)) for offset in (8, 9))
+    assert cursor.catching_up
+    assert cursor.end_of_hole("a") == 7
+    cursor.move(StreamPosition(7, "a"))
+    assert not cursor.take(item(10))  # while that is read
+    assert not cursor.take(item(8))
+    assert names(cursor.release()) == ["a8", "a9", "a10"]
+    assert not cursor.catching_up
+    assert cursor.take(item(11))
 
 
 def test_nothing_overtakes_what_is_released() -> None:
     """Behind a second hole it waits on, and all that comes waits with it."""
-    feed = at(0, "")
+    cursor = at(0, "")
     for offset in (2, 4, 5):
-        feed.take(item(offset))
-    feed.move(StreamPosition(1, "a"))
-    assert names(feed.release()) == ["a2"]
-    assert feed.catching_up
-    assert not feed.take(item(6))
-    assert feed.end_of_hole("a") == 3
-    feed.move(StreamPosition(3, "a"))
-    assert names(feed.release()) == ["a4", "a5", "a6"]
+        cursor.take(item(offset))
+    cursor.move(StreamPosition(1, "a"))
+    assert names(cursor.release()) == ["a2"]
+    assert cursor.catching_up
+    assert not cursor.take(item(6))
+    assert cursor.end_of_hole("a") == 3
+    cursor.move(StreamPosition(3, "a"))
+    assert names(cursor.release()) == ["a4", "a5", "a6"]
 
 
 def test_what_was_read_is_not_delivered_again() -> None:
     """Of what waited only that is released which lies beyond the place that was moved to."""
-    feed = at(5)
+    cursor = at(5)
     for offset in (7, 8, 9):
-        feed.take(item(offset))
-    feed.move(StreamPosition(8, "a"))
-    assert names(feed.release()) == ["a9"]
+        cursor.take(item(offset))
+    cursor.move(StreamPosition(8, "a"))
+    assert names(cursor.release()) == ["a9"]
 
 
 def test_the_end_of_an_earlier_life_comes_first() -> None:
     """It is read nowhere any more; what of it was delivered does not come again."""
-    feed = at(20)
-    feed.take(item(22))
-    feed.take(item(20))
+    cursor = at(20)
+    cursor.take(item(22))
+    cursor.take(item(20))
     for offset in (1, 2):
-        feed.take(item(offset, "b"))
-    assert feed.turn(StreamPosition(0, "b"), {"a": 0}, feed.held) == (StreamPosition(0, "b"), False)
-    assert names(feed.take_orphans(0)) == ["a22"]
-    assert feed.end_of_hole("b") == 0
-    assert names(feed.release()) == ["b1", "b2"]
-    assert feed.position == StreamPosition(2, "b")
+        cursor.take(item(offset, "b"))
+    assert cursor.change_epoch(StreamPosition(0, "b"), {"a": 0}, cursor.held) == (StreamPosition(0, "b"), False)
+    assert names(cursor.take_orphans(0)) == ["a22"]
+    assert cursor.end_of_hole("b") == 0
+    assert names(cursor.release()) == ["b1", "b2"]
+    assert cursor.position == StreamPosition(2, "b")
 
 
 def test_what_another_epoch_has_too_waits_on() -> None:
     """Only the end that it has not is taken out: nobody can read that any more."""
-    feed = at(5, "a")
+    cursor = at(5, "a")
     for offset in (8, 9, 10):
-        feed.take(item(offset, "a"))
-    feed.take(item(10, "b"))
-    assert feed.turn(StreamPosition(5, "b"), {"a": 9}, feed.held) == (StreamPosition(5, "b"), False)
-    assert feed.end_of_hole("b") == 7
-    assert feed.take_orphans(8) == []
-    feed.move(StreamPosition(7, "b"))
-    assert names(feed.release()) == ["a8", "a9", "b10"]
-    assert names(feed.take_orphans(9)) == ["a10"]
+        cursor.take(item(offset, "a"))
+    cursor.take(item(10, "b"))
+    assert cursor.change_epoch(StreamPosition(5, "b"), {"a": 9}, cursor.held) == (StreamPosition(5, "b"), False)
+    assert cursor.end_of_hole("b") == 7
+    assert cursor.take_orphans(8) == []
+    cursor.move(StreamPosition(7, "b"))
+    assert names(cursor.release()) == ["a8", "a9", "b10"]
+    assert names(cursor.take_orphans(9)) == ["a10"]
 
 
 def test_what_is_older_than_the_answer_never_waits_for_ever() -> None:
     """A publication of another life that waited when Redis was asked is of one before; one that came later may not."""
-    feed = at(5, "b")
-    feed.take(item(9, "a"))
-    held = feed.held
-    feed.take(item(1, "c"))
-    assert feed.turn(StreamPosition(5, "b"), {"a": 4}, held) == (StreamPosition(5, "b"), False)
-    assert names(feed.take_orphans(5)) == ["a9"]
-    assert feed.release() == []
-    assert feed.catching_up
+    cursor = at(5, "b")
+    cursor.take(item(9, "a"))
+    held = cursor.held
+    cursor.take(item(1, "c"))
+    assert cursor.change_epoch(StreamPosition(5, "b"), {"a": 4}, held) == (StreamPosition(5, "b"), False)
+    assert names(cursor.take_orphans(5)) == ["a9"]
+    assert cursor.release() == []
+    assert cursor.catching_up
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """More is dropped from its end, and is then a hole like any other."""
-    monkeypatch.setattr(feeds, "_MAX_HELD", 3)
-    feed = at(0)
+    monkeypatch.setattr(module, "_MAX_HELD", 3)
+    cursor = at(0)
     for offset in range(2, 9):
-        feed.take(item(offset))
-    assert feed.dropped
-    feed.move(StreamPosition(1, "a"))
-    assert names(feed.release()) == ["a2", "a3", "a4"]
-    assert not feed.take(item(9))
-    assert feed.end_of_hole("a") == 8
+        cursor.take(item(offset))
+    assert cursor.dropped
+    cursor.move(StreamPosition(1, "a"))
+    assert names(cursor.release()) == ["a2", "a3", "a4"]
+    assert not cursor.take(item(9))
+    assert cursor.end_of_hole("a") == 8

@@ -135,7 +135,7 @@ async def test_it_is_private(home: Path) -> None:
         for path in (Directory("shop").path, Directory("shop").path.parent):
             assert path.stat().st_mode & 0o777 == 0o700
         assert psutil.Process(pid()).net_connections("inet") == []
-        assert await here.broker.link.call("CONFIG", "GET", "maxmemory") == [b"maxmemory", b"268435456"]
+        assert await here.broker.pipeline.call("CONFIG", "GET", "maxmemory") == [b"maxmemory", b"268435456"]
 
 
 async def test_memory_is_bounded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

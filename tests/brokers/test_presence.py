@@ -15,7 +15,7 @@ from asgi_push import BrokerError, ClientInfo, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.redis import liveness, presence
-from asgi_push.brokers.redis.connection import ConnectionFactory
+from asgi_push.brokers.redis.connection_factory import ConnectionFactory
 from asgi_push.brokers.redis.health import ConnectionHealth
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.pipeline import Pipeline
@@ -95,8 +95,9 @@ async def sharing(redis: Server) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Process:
-            link = await stack.enter_async_context(linked(redis))
-            return await stack.enter_async_context(running(RedisPresence(link, Keys("test", 0), Settings(**settings))))
+            pipeline = await stack.enter_async_context(linked(redis))
+            store = RedisPresence(pipeline, Keys("test", 0), Settings(**settings))
+            return await stack.enter_async_context(running(store))
 
         await flush(redis)
         yield start
@@ -104,17 +105,17 @@ async def sharing(redis: Server) -> AsyncIterator[Start]:
 
 async def flush(redis: Server) -> None:
     """Have Redis forget everything."""
-    async with linked(redis) as link:
-        await link.call("FLUSHALL")
+    async with linked(redis) as pipeline:
+        await pipeline.call("FLUSHALL")
 
 
 @asynccontextmanager
 async def linked(redis: Server | Cluster) -> AsyncIterator[Pipeline]:
-    server = ConnectionFactory(redis.redis)
-    link = Pipeline(server, ConnectionHealth(server.name), Keys("test", 0))
-    await link.start()
-    yield link
-    await link.stop()
+    factory = ConnectionFactory(redis.redis)
+    pipeline = Pipeline(factory, ConnectionHealth(factory.name), Keys("test", 0))
+    await pipeline.start()
+    yield pipeline
+    await pipeline.stop()
 
 
 @pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio"])
@@ -174,7 +175,7 @@ async def test_all_processes_know(start: Start) -> None:
 async def test_the_last_to_leave_are_gone(start: Start, redis: Server) -> None:
     """A process that ends in good order leaves nobody behind."""
     other = await start()
-    async with linked(redis) as link, running(RedisPresence(link, Keys("test", 0), Settings())) as ending:
+    async with linked(redis) as pipeline, running(RedisPresence(pipeline, Keys("test", 0), Settings())) as ending:
         session = ending.enter("1", channel="news")
         await until_answer(lambda: other.members("news"), {"1"})
         ending.leave(session)
@@ -219,27 +220,27 @@ async def test_the_sessions_of_a_killed_process_expire(start: Start, redis: Serv
     """Those of the others are renewed, and stay; nothing is left in Redis when all are gone."""
     other = await start()
     other.enter("2", channel="news")
-    async with linked(redis) as link:
-        killed = Process(RedisPresence(link, Keys("test", 0), Settings()))  # which nothing runs, and nothing stops
+    async with linked(redis) as pipeline:
+        killed = Process(RedisPresence(pipeline, Keys("test", 0), Settings()))  # which nothing runs, and nothing stops
         killed.enter("1", channel="news")
         killed.enter("3", channel="asked")
         assert await killed.members("news") == {"1", "2"}
         assert await killed.members("asked") == {"3"}
         # Nobody asks, but the next who writes takes it out of Redis.
-        await until_answer(lambda: link.call("HLEN", Keys("test", 0).key("processes", "news")), 1)
+        await until_answer(lambda: pipeline.call("HLEN", Keys("test", 0).key("processes", "news")), 1)
         assert await other.members("news") == {"2"}
         await until_answer(lambda: other.members("asked"), set())
         for session in list(other.registry.sessions()):
             other.leave(session)
         assert await other.members("news") == set()
-        await until_answer(lambda: link.call("KEYS", "*"), [f"test:process:{{.{other.store._life.id}}}".encode()])
+        await until_answer(lambda: pipeline.call("KEYS", "*"), [f"test:process:{{.{other.store._life.id}}}".encode()])
 
 
 async def test_a_killed_process_leaves_no_place_behind(start: Start, redis: Server, short: None) -> None:
     """Who comes back finds room as soon as it is known that it lives no more."""
     settings = Settings(max_sessions_per_user=1)
-    async with linked(redis) as link:
-        killed = Process(RedisPresence(link, Keys("test", 0), settings))
+    async with linked(redis) as pipeline:
+        killed = Process(RedisPresence(pipeline, Keys("test", 0), settings))
         session = killed.enter("1")
         assert await killed.store.reserve("#alice", session)
     other = await start(max_sessions_per_user=1)
@@ -248,8 +249,8 @@ async def test_a_killed_process_leaves_no_place_behind(start: Start, redis: Serv
     assert await other.members("#alice") == set()
     other.store.left("#alice", coming)
     await other.store.is_online("#alice")
-    async with linked(redis) as link:
-        assert not [key for key in await link.call("KEYS", "*") if b"#alice" in key]
+    async with linked(redis) as pipeline:
+        assert not [key for key in await pipeline.call("KEYS", "*") if b"#alice" in key]
 
 
 async def test_who_leaves_while_redis_is_away(
@@ -274,14 +275,14 @@ async def test_what_nobody_told_redis_is_mended(start: Start, monkeypatch: pytes
     session = one.enter("1", channel="news")
     one.enter("2", channel="news")
     await until_answer(lambda: other.members("news"), {"1", "2"})
-    async with linked(redis) as link:
+    async with linked(redis) as pipeline:
         key = f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}"
-        entry = await link.call("HGET", key, "1")
+        entry = await pipeline.call("HGET", key, "1")
         one.leave(session)
         await until_answer(lambda: other.members("news"), {"2"})
-        await link.call("HSET", key, "1", entry)
+        await pipeline.call("HSET", key, "1", entry)
         await until_answer(lambda: other.members("news"), {"2"})
-        await link.call("HDEL", key, "2")
+        await pipeline.call("HDEL", key, "2")
         await until_answer(lambda: other.members("news"), {"2"})
 
 
@@ -291,9 +292,9 @@ async def test_a_process_that_was_taken_for_dead(start: Start, redis: Server) ->
     one, other = await start(), await start()
     one.enter("1", channel="news")
     await until_answer(lambda: other.members("news"), {"1"})
-    async with linked(redis) as link:
-        await link.call("DEL", f"test:process:{{.{one.store._life.id}}}")
-        await link.call("DEL", f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}")
+    async with linked(redis) as pipeline:
+        await pipeline.call("DEL", f"test:process:{{.{one.store._life.id}}}")
+        await pipeline.call("DEL", f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}")
         await until_answer(lambda: other.members("news"), {"1"})
 
 
@@ -315,7 +316,7 @@ async def test_without_redis_nothing_is_known(
     """Who asks is told so; what happened meanwhile is written soon afterwards."""
     monkeypatch.setattr(presence, "_RETRY_AFTER", 0.1)
     process = await start()
-    with broken(process) as link:
+    with broken(process) as pipeline:
         session = process.enter("1", channel="news")
         for ask in (process.store.members, process.store.is_online):
             with pytest.raises(BrokerError):
@@ -323,7 +324,7 @@ async def test_without_redis_nothing_is_known(
         with pytest.raises(BrokerError):
             await process.store.reserve("#alice", session)
         await until(lambda: "do not see all" in caplog.text)
-        assert link.calls
+        assert pipeline.calls
     await until_answer(lambda: process.members("news"), {"1"})
 
 
@@ -342,10 +343,10 @@ class Broken:
 def broken(process: Process) -> Iterator[Broken]:
     """Cut a process off."""
     assert isinstance(process.store, RedisPresence)
-    link, no_link = process.store._link, Broken()
-    process.store._link = process.store._life._link = no_link  # type: ignore[assignment]
-    yield no_link
-    process.store._link = process.store._life._link = link
+    pipeline, no_pipeline = process.store._pipeline, Broken()
+    process.store._pipeline = process.store._life._pipeline = no_pipeline  # type: ignore[assignment]
+    yield no_pipeline
+    process.store._pipeline = process.store._life._pipeline = pipeline
 
 
 # -- how many sessions a user may have --------------------------------------------------------------------------------
@@ -401,7 +402,7 @@ async def test_over_a_cluster(tmp_path: Path) -> None:
     """Whichever node has a channel."""
     settings = Settings(max_sessions_per_user=1)
     with cluster(tmp_path) as nodes:
-        async with linked(nodes) as link, running(RedisPresence(link, Keys("test", 0), settings)) as process:
+        async with linked(nodes) as pipeline, running(RedisPresence(pipeline, Keys("test", 0), settings)) as process:
             channels = [f"news:{number}" for number in range(20)]
             sessions = [process.enter(channel, channel, channel) for channel in channels]
             for number, channel in enumerate(channels):

@@ -14,9 +14,12 @@ import pytest
 
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import connection as server
-from asgi_push.brokers.redis import consumer, envelope
-from asgi_push.brokers.redis import pipeline as link
+from asgi_push.brokers.redis import (
+    connection,
+    consumer,
+    envelope,
+    pipeline,
+)
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
@@ -151,7 +154,7 @@ async def test_a_connection_that_was_closed_while_idle(
 ) -> None:
     """As Redis does after its `timeout`: nobody is told of that, it is made anew. And scripts are sent again."""
     await publish(there, 1)
-    monkeypatch.setattr(server, "_FRESH", 0.0)
+    monkeypatch.setattr(connection, "_FRESH", 0.0)
     redis.kill_connections("normal")
     redis.do("SCRIPT", "FLUSH")
     await asyncio.sleep(0)
@@ -211,7 +214,7 @@ async def test_redis_that_stops(here: Station, there: Station, redis: FaultyRedi
         with anyio.fail_after(PATIENCE):
             results = await asyncio.gather(*[publish(there, -1) for _ in range(100)], return_exceptions=True)
         assert {type(result) for result in results} == {BrokerError}
-        assert not there.broker.link._waiting
+        assert not there.broker.pipeline._waiting
     redis.resume()
     await publish_surely(there, *range(10, 20))
     # What was sent before the stop may have been done after it; it was not answered for.
@@ -229,7 +232,7 @@ async def heard_up_to(process: Station, number: int) -> list[Publication]:
 
 async def test_no_more_wait_than_may(there: Station, redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is told at once."""
-    monkeypatch.setattr(link, "_MAX_WAITING", 10)
+    monkeypatch.setattr(pipeline, "_MAX_WAITING", 10)
     redis.pause()
     results = await asyncio.gather(*[publish(there, -1) for _ in range(100)], return_exceptions=True)
     assert all(isinstance(result, BrokerError) for result in results)
@@ -257,7 +260,7 @@ async def lose(process: Station, number: int, stream: StreamOptions = KEPT) -> N
     """Publish in a way in which the message never comes."""
     keys = [process.broker.keys.key(kind, "news") for kind in ("position", "stream")]
     body = envelope.body(publication("news", number))
-    await process.broker.link.run(PUBLISH, keys, "elsewhere", body, stream.size, 60_000, 60_000, "new", 0)
+    await process.broker.pipeline.run(PUBLISH, keys, "elsewhere", body, stream.size, 60_000, 60_000, "new", 0)
 
 
 async def test_a_lost_message_is_found_by_the_next(here: Station, there: Station) -> None:
@@ -378,12 +381,12 @@ async def test_a_command_that_does_not_come_back(here: Station, redis: FaultyRed
 
 async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever Redis does; whose round trip is under way is told, and so is who waits for the next."""
-    monkeypatch.setattr(link, "_MAX_TOGETHER", 5)
+    monkeypatch.setattr(pipeline, "_MAX_TOGETHER", 5)
     async with station(redis.url) as here:
         await publish(here, 0)
         redis.pause()
         results = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
-        await until(lambda: len(here.broker.link._waiting) == 5)
+        await until(lambda: len(here.broker.pipeline._waiting) == 5)
     with anyio.fail_after(5):
         assert all(isinstance(result, BrokerError) for result in await results)
     redis.resume()

@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 
 from asgi_push import BrokerError, Push
 from asgi_push.brokers import StreamOptions
+from asgi_push.brokers.redis import connection_factory, scripts
 from asgi_push.brokers.redis import requirements as probe
-from asgi_push.brokers.redis import scripts, version
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.connection import SingleConnection
 from asgi_push.brokers.redis.health import reason, words
@@ -165,8 +165,8 @@ async def test_the_rules_are_enough(redis: FaultyRedis) -> None:
 def test_all_that_is_used_is_tried() -> None:
     """A command that is new in a script, or by itself, is new in the probe."""
     sources = [path.read_text() for path in Path(scripts.__file__).parent.glob("*.py")]
-    used = {name for source in sources for name in re.findall(r"(?:redis\.call\('|link\.call\(\")([A-Z]+)", source)}
-    tried = {command[0] for command in probe.tries(SingleConnection(None), Keys("test", 0))}  # type: ignore[arg-type]
+    used = {name for source in sources for name in re.findall(r"(?:redis\.call\('|pipeline\.call\(\")([A-Z]+)", source)}
+    tried = {command[0] for command in probe.probes(SingleConnection(None), Keys("test", 0))}  # type: ignore[arg-type]
     assert "HKEYS" in used
     assert used <= tried
 
@@ -179,7 +179,7 @@ async def test_nothing_is_left_by_the_probe(redis: FaultyRedis) -> None:
 
 async def test_a_redis_that_is_too_old(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is refused at the start, with its version and the oldest that will do."""
-    monkeypatch.setattr(version, "OLDEST", (99, 1))
+    monkeypatch.setattr(connection_factory, "OLDEST", (99, 1))
     with pytest.raises(BrokerError, match=r"version is \d.*99\.1 or newer"):
         await Push(broker=redis.url).start()
 

@@ -3,8 +3,7 @@
 from urllib.parse import quote
 
 from ..contract import Receiver
-from ..redis.broker import RedisBroker, check_loop
-from ..redis.stopping import to_the_end
+from ..redis.broker import RedisBroker, check_loop, run_to_completion
 from .engine import LocalEngine
 
 
@@ -40,7 +39,7 @@ class LocalBroker(RedisBroker):
         """End; the engine ends with its last user."""
         if self._runs:
             self._runs = False
-            await to_the_end(self._stop_all())
+            await run_to_completion(self._stop_all())
 
     async def _stop_all(self) -> None:
         try:

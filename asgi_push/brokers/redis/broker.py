@@ -1,21 +1,21 @@
 """The broker over Redis: history, position and delivery in one step there, and one order for all processes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
+from typing import Any
 
 from ...errors import BrokerError
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
-from .connection import ConnectionFactory
+from .connection_factory import ConnectionFactory
 from .consumer import Consumer
 from .health import ConnectionHealth
 from .keys import Keys
-from .loopback import Pulse
+from .loopback import Loopback
 from .pipeline import Pipeline
-from .stopping import to_the_end
 from .streams import Streams
 
 
@@ -31,31 +31,31 @@ class RedisBroker:
     """Publications go through one Redis, or one cluster, to the sessions of all processes that use it."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        server = ConnectionFactory(url)
-        self._outage = ConnectionHealth(server.name)
-        self.keys = Keys(prefix, server.database)
-        self.link = Pipeline(server, self._outage, self.keys)
+        factory = ConnectionFactory(url)
+        self._health = ConnectionHealth(factory.name)
+        self.keys = Keys(prefix, factory.database)
+        self.pipeline = Pipeline(factory, self._health, self.keys)
         self._started = False
-        self._streams = Streams(self.link, self.keys)
+        self._streams = Streams(self.pipeline, self.keys)
         self._reads = Recoveries()
-        pulse = Pulse(self.link, self.keys, self._outage)
-        self._consumer = Consumer(server, self._outage, self.keys, self.link, self._streams, pulse)
-        pulse.missed = self._consumer.check_all  # whatever else was published may not have come either
+        loopback = Loopback(self.pipeline, self.keys, self._health)
+        self._consumer = Consumer(factory, self._health, self.keys, self.pipeline, self._streams, loopback)
+        loopback.missed = self._consumer.check_all  # whatever else was published may not have come either
 
     @property
     def connected(self) -> bool:
         """Whether Redis answered and refused nothing when it was last spoken to, and lets everything be heard."""
-        return not self._outage
+        return not self._health
 
     @property
     def problem(self) -> str:
         """What does not work now, in Redis' own words where there are any."""
-        return self._outage.problem
+        return self._health.problem
 
     @property
     def outages(self) -> Mapping[str, int]:
         """How often something began not to work, by why."""
-        return self._outage.counts
+        return self._health.counts
 
     async def start(self, receiver: Receiver) -> None:
         """Begin; Redis need not be there yet.
@@ -65,17 +65,17 @@ class RedisBroker:
         """
         check_loop("redis://")
         self._started = True
-        await self.link.start()
+        await self.pipeline.start()
         self._consumer.start(receiver)
 
     async def stop(self) -> None:
         """End; who is cancelled meanwhile leaves no connection and no task behind."""
         if self._started:
-            await to_the_end(self._stop())
+            await run_to_completion(self._stop())
 
     async def _stop(self) -> None:
         await self._consumer.stop()
-        await self.link.stop()
+        await self.pipeline.stop()
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
@@ -88,7 +88,7 @@ class RedisBroker:
 
     async def announce(self, notice: JoinLeave) -> None:
         """Publish a notice."""
-        await self._streams.announce(notice)
+        await self._streams.publish_join_leave(notice)
 
     async def command(self, message: bytes) -> None:
         """Publish a command; return when all processes have carried it out."""
@@ -118,3 +118,17 @@ class RedisBroker:
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
         self._consumer.leave(channel)
+
+
+async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
+    """Do something that takes a bounded time, even if the caller is cancelled meanwhile; it is told afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

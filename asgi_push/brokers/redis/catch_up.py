@@ -32,7 +32,7 @@ class Missing:
         if not self._channels:
             self._nothing.set()
 
-    async def over(self, patience: float) -> None:
+    async def wait(self, patience: float) -> None:
         """Wait, but not for ever, until nothing is missing before a command that came.
 
         Where commands themselves are missing it waits with them, for ``Checks.others``.
@@ -62,7 +62,7 @@ class CatchUp:
         asked = cursor.held
         reading = await self._streams.read(channel, since, anyway=True)
         at = StreamPosition(since.offset if reading.good else reading.before, reading.top.epoch)
-        at, lost = cursor.turn(at, reading.past, asked)
+        at, lost = cursor.change_epoch(at, reading.past, asked)
         told = self._put_orphans(channel, cursor, at.offset, lost=lost or not reading.good)
         # What came later than this reading is behind a hole that only the next one shows.
         end = max(at.offset, min(reading.top.offset, _end(cursor, since, top, reading)))

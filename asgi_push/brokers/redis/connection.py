@@ -1,22 +1,16 @@
-"""One Redis server, or a cluster, as redis-py speaks to it."""
+"""Connections that carry commands: to one Redis server, or to the nodes of a cluster."""
 
 import asyncio
-import random
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis import exceptions
 from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from ... import clock
 from .health import reason
-from .version import check_version
 
 Command = tuple[bytes | str | int, ...]
 
@@ -28,19 +22,10 @@ _FRESH = 0.5
 
 # What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
 # the cluster has not put another in its place.
-_NODE_TIME = 1.0
+NODE_TIME = 1.0
 
 # How often it is asked who is in a cluster while a node does not answer, in seconds.
 _LOOK_EVERY = 0.2
-
-# Another name for the same: what redis-py does not know.
-_VALKEY = re.compile(r"\Avalkey(?=s?://)")
-
-# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
-_FIXED = frozenset(
-    {"protocol", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses"}
-    | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
-)  # fmt: skip
 
 # How often it is asked who is in a cluster while all its nodes answer, in seconds: new nodes and other primaries show.
 _LOOK_ANYWAY = 10.0
@@ -79,96 +64,6 @@ class Connection(Protocol):
     async def close(self) -> None:
         """Let go of the connections."""
         ...
-
-
-class ConnectionFactory:
-    """Makes connections to the Redis of a URL."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url = _stripped(url)
-        # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
-        self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
-        if not url.startswith("unix:"):
-            self._options["socket_keepalive"] = True
-        pool = self._pool = ConnectionPool.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_TIME,
-            retry=Retry(NoBackoff(), 0),
-            **self._options,
-        )
-        self._nodes: list[ClusterNode] = []  # if it is a cluster
-        self._subscribed_to = ""  # the node of the last connection
-        self.name = f"Redis at {_address(pool.connection_kwargs)}"
-        self.database = int(pool.connection_kwargs.get("db") or 0)
-
-    def connection(self) -> AbstractConnection:
-        """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
-        kwargs = dict(self._pool.connection_kwargs)
-        # Another than the last, of which nothing more came.
-        nodes = [node for node in self._nodes if node.name != self._subscribed_to] or self._nodes
-        if nodes:
-            node = random.choice(nodes)  # noqa: S311  # spreads the load
-            self._subscribed_to = node.name
-            kwargs |= {"host": node.host, "port": node.port}
-        return self._pool.connection_class(**kwargs)
-
-    async def wire(self) -> Connection:
-        """Return what commands go through, alone or a cluster: the server says which it is.
-
-        Raises:
-            TooOldError: it can never do what is needed; and whatever redis-py raises.
-        """
-        if not self._nodes:
-            alone = SingleConnection(self._pool)
-            try:
-                if not await self._is_cluster(alone):
-                    return alone
-            except BaseException:
-                await alone.close()
-                raise
-            await alone.close()
-        return ClusterConnection(self._cluster, self._found)
-
-    async def _is_cluster(self, alone: "SingleConnection") -> bool:
-        await alone.open()
-        answers = await alone.execute([("INFO", "server"), ("INFO", "cluster")])
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        server, cluster = answers
-        check_version(server)
-        return b"cluster_enabled:1" in cluster
-
-    def _cluster(self) -> RedisCluster:
-        nodes = [ClusterNode(node.host, node.port) for node in self._nodes]
-        return RedisCluster.from_url(
-            self._url,
-            startup_nodes=nodes,
-            socket_timeout=_NODE_TIME,
-            socket_connect_timeout=_NODE_TIME,
-            retry=Retry(NoBackoff(), 0),
-            **self._options,
-        )
-
-    def _found(self, nodes: list[ClusterNode]) -> None:
-        self._nodes = nodes
-
-
-def _address(kwargs: dict[str, Any]) -> str:
-    """Return where connections go to: the path of a socket, or host and port."""
-    if "path" in kwargs:
-        return str(kwargs["path"])
-    return "{host}:{port}".format_map({"host": "localhost", "port": 6379, **kwargs})
-
-
-def _stripped(url: str) -> str:
-    """Return a URL as redis-py knows it, without options that would break what is done here: they would win."""
-    url = _VALKEY.sub("redis", url)
-    parts = urlsplit(url)
-    options = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in options if name not in _FIXED]
-    return url if kept == options else urlunsplit(parts._replace(query=urlencode(kept)))
 
 
 class SingleConnection:
@@ -298,7 +193,7 @@ class ClusterConnection:
     async def _look(self, cluster: RedisCluster) -> None:
         self._looked_at = clock.monotonic()
         try:
-            async with asyncio.timeout(_NODE_TIME):
+            async with asyncio.timeout(NODE_TIME):
                 await cluster.nodes_manager.initialize()
         except Exception:  # noqa: BLE001, S110  # what is known will do, and who sends finds out what does not work
             pass

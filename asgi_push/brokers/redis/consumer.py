@@ -8,14 +8,14 @@ from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from ..contract import Receiver, StreamOptions
 from . import envelope
 from .catch_up import CatchUp, Missing
-from .connection import ConnectionFactory
-from .control import COMMANDS, Orders
+from .connection_factory import ConnectionFactory
+from .control import COMMANDS, Control
 from .cursor import Cursor
-from .deliveries import Deliveries, Lost, Mark, Order, reach
+from .deliveries import ControlMessage, Deliveries, Lost, Marker, reach
 from .fences import FENCE, Fences
 from .health import ConnectionHealth
 from .keys import Keys
-from .loopback import Pulse
+from .loopback import Loopback
 from .pipeline import Pipeline
 from .position_checks import Checks
 from .streams import Streams
@@ -37,21 +37,28 @@ class Consumer:
 
     def __init__(
         self,
-        server: ConnectionFactory,
-        outage: ConnectionHealth,
+        factory: ConnectionFactory,
+        health: ConnectionHealth,
         keys: Keys,
-        link: Pipeline,
+        pipeline: Pipeline,
         streams: Streams,
-        pulse: Pulse,
+        loopback: Loopback,
     ) -> None:
         self._keys = keys
         self._streams = streams
         self._id = secrets.token_urlsafe(6)
         self._own = keys.process(self._id)  # where it is told what is for it alone
-        self._orders = Orders(link, keys, streams, self._id)
-        self._deliveries = Deliveries(self._orders.carried_out)
+        self._control = Control(pipeline, keys, streams, self._id)
+        self._deliveries = Deliveries(self._control.carried_out)
         self._subscriber = Subscriber(
-            server, outage, pulse, self._heard, self._subscribed, self._forgotten, self._disconnected, self._failed
+            factory,
+            health,
+            loopback,
+            self._on_message,
+            self._on_subscribed,
+            self._on_unsubscribed,
+            self._on_disconnected,
+            self._on_failure,
         )
         self._cursors: dict[str, Cursor] = {}
         self._missing = Missing()
@@ -67,7 +74,7 @@ class Consumer:
         """Begin."""
         self._deliveries.start(receiver)
         self._tasks = [
-            asyncio.create_task(task) for task in (self._checks.run(), self._check_all(), self._orders.run())
+            asyncio.create_task(task) for task in (self._checks.run(), self._check_all(), self._control.run())
         ]
 
     async def stop(self) -> None:
@@ -79,8 +86,8 @@ class Consumer:
         self._tasks = []
         await self._subscriber.stop()
         await self._deliveries.stop()
-        await self._orders.stop()
-        self._disconnected()
+        await self._control.stop()
+        self._on_disconnected()
         self._cursors.clear()
 
     # -- what is asked of it ----------------------------------------------------------------------------------------
@@ -101,7 +108,7 @@ class Consumer:
                     raise failure
         else:
             await subscribed
-        await self._orders.register()
+        await self._control.register()
 
     async def _begin(self, channel: str, cursor: Cursor) -> None:
         cursor.begin(await self._streams.look(channel, None))
@@ -122,7 +129,7 @@ class Consumer:
     async def command(self, message: bytes) -> None:
         """Publish a command; return when every process has carried it out."""
         await self.join(COMMANDS, kept=True)
-        await self._orders.give(message)
+        await self._control.give(message)
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
@@ -143,7 +150,7 @@ class Consumer:
             came.set_result(None)
         self._marks[mark] = channel, came
         try:
-            result, new = await self._streams.publish_loose(publication, mark, idempotency_key)
+            result, new = await self._streams.publish_transient(publication, mark, idempotency_key)
             if new and self._subscriber.hears(name):
                 await _in_time(came)
         finally:
@@ -163,13 +170,13 @@ class Consumer:
 
     # -- what is heard ----------------------------------------------------------------------------------------------
 
-    async def _heard(self, name: bytes, message: bytes) -> None:
+    async def _on_message(self, name: bytes, message: bytes) -> None:
         if name == self._own:
-            self._told(*message.split(b":"))
+            self._on_process_message(*message.split(b":"))
             return
         channel = self._keys.channel(name)
         if channel == COMMANDS:
-            await self._missing.over(_COMMAND_WAITS)
+            await self._missing.wait(_COMMAND_WAITS)
         item = envelope.parse(channel, message)
         if item is None:
             return
@@ -177,47 +184,47 @@ class Consumer:
         if cursor is None or not isinstance(item, Publication):
             self._put(None, item)
             if self._marks and (known := self._marks.get(envelope.mark_of(message))) is not None:
-                self._deliveries.put(Mark(known[1]))
+                self._deliveries.put(Marker(known[1]))
         elif cursor.take(item):
             self._put(cursor, item)
         elif cursor.catching_up:
             self._missing.add(channel)
             self._checks.want(channel)
-            self._fences.give_up(channel)
+            self._fences.cancel(channel)
         if self._deliveries.full:
             await self._deliveries.wait_capacity()
 
     def _put(self, cursor: Cursor | None, item: Publication | JoinLeave | None) -> None:
         """Have an item delivered that is next in its cursor, and tell who waits for the place that this has reached."""
         if isinstance(item, Publication) and item.channel == COMMANDS:
-            self._deliveries.put(Order(*item.payload.data.split(b"\n", 1)))
+            self._deliveries.put(ControlMessage(*item.payload.data.split(b"\n", 1)))
         elif item is not None:
             self._deliveries.put(item)
         if cursor is not None and cursor.waiting:
             for came in [came for place, came in cursor.waiting if cursor.reached(place)]:
-                self._deliveries.put(Mark(came))
+                self._deliveries.put(Marker(came))
             cursor.waiting = [waits for waits in cursor.waiting if not cursor.reached(waits[0])]
 
     def _lost(self, channel: str) -> None:
         if channel == COMMANDS:
-            self._orders.lost()
+            self._control.lost()
         else:
             self._deliveries.put(Lost(channel))
 
-    def _told(self, what: bytes, *arguments: bytes) -> None:
+    def _on_process_message(self, what: bytes, *arguments: bytes) -> None:
         if what == FENCE:
-            self._fences.heard(*arguments)
+            self._fences.on_fence(*arguments)
         elif what == b"done":
-            self._orders.done(*arguments)
+            self._control.done(*arguments)
 
-    def _subscribed(self, name: bytes) -> None:
+    def _on_subscribed(self, name: bytes) -> None:
         if name == self._own:
-            for channel in self._fences.give_up_all():  # what was told before is not heard any more
+            for channel in self._fences.cancel_all():  # what was told before is not heard any more
                 self._checks.want(channel)
         elif (channel := self._keys.channel(name)) in self._cursors:
             self._checks.want(channel)
 
-    def _forgotten(self, name: bytes) -> None:
+    def _on_unsubscribed(self, name: bytes) -> None:
         channel = self._keys.channel(name)
         cursor = self._cursors.pop(channel, None)
         if cursor is not None:
@@ -227,17 +234,17 @@ class Consumer:
                 reach(came)
         self._missing.discard(channel)
 
-    def _failed(self, name: bytes) -> None:
+    def _on_failure(self, name: bytes) -> None:
         """Something of this name could not be taken: if it had a place, it is missing."""
-        self._subscribed(name)
+        self._on_subscribed(name)
 
-    def _disconnected(self) -> None:
+    def _on_disconnected(self) -> None:
         """What was on its way does not come any more on this connection."""
         for cursor in self._cursors.values():
             _let_go(cursor)
         for _, came in self._marks.values():
             reach(came)
-        self._fences.give_up_all()
+        self._fences.cancel_all()
 
     # -- what was lost on the way -----------------------------------------------------------------------------------
 

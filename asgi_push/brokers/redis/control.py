@@ -43,11 +43,11 @@ class Given:
     failure: str = ""
 
 
-class Orders:
+class Control:
     """Gives commands, and knows which processes have to carry them out."""
 
-    def __init__(self, link: Pipeline, keys: Keys, streams: Streams, process_id: str) -> None:
-        self._link = link
+    def __init__(self, pipeline: Pipeline, keys: Keys, streams: Streams, process_id: str) -> None:
+        self._pipeline = pipeline
         self._keys = keys
         self._streams = streams
         self._id = process_id
@@ -73,7 +73,7 @@ class Orders:
                     await self._say_alive()
 
     async def _say_alive(self) -> None:
-        await self._link.run(ALIVE, [self._registry], self._id, round(_ALIVE * 1000))
+        await self._pipeline.run(ALIVE, [self._registry], self._id, round(_ALIVE * 1000))
 
     async def stop(self) -> None:
         """Be waited for no more."""
@@ -84,7 +84,7 @@ class Orders:
             self._registered = False
             with suppress(BrokerError, TimeoutError):  # in a few seconds that is found without a word
                 async with asyncio.timeout(_FAREWELL):
-                    await self._link.call("ZREM", self._registry, self._id)
+                    await self._pipeline.call("ZREM", self._registry, self._id)
 
     async def give(self, message: bytes) -> None:
         """Publish a command, and return when all processes have carried it out.
@@ -117,7 +117,7 @@ class Orders:
                 wanted &= {*await self._who(), self._id.encode()}
 
     async def _who(self) -> Iterable[bytes]:
-        alive: list[bytes] = await self._link.run(WHO, [self._registry])
+        alive: list[bytes] = await self._pipeline.run(WHO, [self._registry])
         return alive
 
     def carried_out(self, name: bytes) -> None:
@@ -132,7 +132,7 @@ class Orders:
 
     async def _tell(self, giver: str, message: bytes) -> None:
         try:
-            await self._link.call("PUBLISH", self._keys.process(giver), message)
+            await self._pipeline.call("PUBLISH", self._keys.process(giver), message)
         except BrokerError as error:
             logger.debug("a command's giver could not be told: %s", error)
 

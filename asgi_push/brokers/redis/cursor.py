@@ -90,7 +90,7 @@ class Cursor:
         held.append(publication)
         self._bytes += publication.size
 
-    def turn(self, at: StreamPosition, past: dict[str, int], asked: int) -> tuple[StreamPosition, bool]:
+    def change_epoch(self, at: StreamPosition, past: dict[str, int], asked: int) -> tuple[StreamPosition, bool]:
         """Go to ``at``, the same place in the epoch that Redis told, or the place from which that can be read.
 
         ``past`` has the epochs before and up to which offset each is a part of this one; ``asked`` publications

@@ -27,7 +27,7 @@ _QUIET = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ControlMessage:
     """A command, and the name by which whoever gave it learns that it was carried out."""
 
     name: bytes
@@ -42,13 +42,13 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Marker:
     """Somebody waits until all before this has been handed over."""
 
     reached: asyncio.Future[None]
 
 
-Item = Publication | JoinLeave | Order | Lost | Mark
+Item = Publication | JoinLeave | ControlMessage | Lost | Marker
 
 
 class Deliveries:
@@ -75,7 +75,7 @@ class Deliveries:
             await asyncio.wait([self._task])
             self._task = None
         for item in self._items:
-            if isinstance(item, Mark):
+            if isinstance(item, Marker):
                 reach(item.reached)
         self._items.clear()
         self._bytes, self._busy = 0, False
@@ -102,7 +102,7 @@ class Deliveries:
         """Return what is done when all that was put so far has been handed over; None where it has."""
         if not self._items and not self._busy:
             return None
-        mark = Mark(asyncio.get_running_loop().create_future())
+        mark = Marker(asyncio.get_running_loop().create_future())
         self.put(mark)
         return mark.reached
 
@@ -137,22 +137,22 @@ class Deliveries:
         if isinstance(item, Publication | JoinLeave):
             await receiver.wait_capacity()
             receiver.deliver(item)
-        elif isinstance(item, Order):
+        elif isinstance(item, ControlMessage):
             await self._carry_out(item, receiver)
         elif isinstance(item, Lost):
             receiver.lost(item.channel)
         else:
             reach(item.reached)
 
-    async def _carry_out(self, order: Order, receiver: Receiver) -> None:
+    async def _carry_out(self, control: ControlMessage, receiver: Receiver) -> None:
         try:
             async with asyncio.timeout(_COMMAND_TIME):
-                await receiver.apply_control(order.message)
+                await receiver.apply_control(control.message)
         finally:
-            self._carried_out(order.name)
+            self._carried_out(control.name)
 
     def _say_failed(self, item: Item) -> None:
-        if isinstance(item, Order):
+        if isinstance(item, ControlMessage):
             self._log_failure("a command of some process failed")
         else:
             self._log_failure("a delivery %s failed", printable(getattr(item, "channel", "")))

@@ -43,7 +43,7 @@ def transient(publication: Publication, mark: str = "") -> bytes:
     return b"0:%b:%b" % (mark.encode(), body(publication))
 
 
-def notice(told: JoinLeave) -> bytes:
+def join_leave(told: JoinLeave) -> bytes:
     """Return the message of a notice."""
     beside = orjson.dumps({"info": asdict(told.info)})
     return b"%b%b%d:%b" % (_NOWHERE, _JOINED if told.joined else _LEFT, len(beside), beside)

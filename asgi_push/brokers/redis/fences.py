@@ -36,17 +36,17 @@ class Fences:
             del self._waiting[number], self._checked[channel]
         return top if fence.done() and not fence.cancelled() else None
 
-    def heard(self, number: bytes) -> None:
+    def on_fence(self, number: bytes) -> None:
         """A fence has come."""
         if (fence := self._waiting.get(number)) is not None:
             reach(fence)
 
-    def give_up(self, channel: str) -> None:
+    def cancel(self, channel: str) -> None:
         """That something is missing in a channel is known without a fence."""
         if (fence := self._checked.get(channel)) is not None:
             fence.cancel()
 
-    def give_up_all(self) -> list[str]:
+    def cancel_all(self) -> list[str]:
         """None that is on its way comes any more; return the channels that are to be looked at again."""
         for fence in self._waiting.values():
             fence.cancel()

@@ -17,9 +17,9 @@ _EXPIRY, _EVERY = 6.0, 2.0
 class Liveness:
     """This process among the others. It says nothing before it has anything in Redis that others may see."""
 
-    def __init__(self, link: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
+    def __init__(self, pipeline: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
         self.id = secrets.token_urlsafe(9)
-        self._link = link
+        self._pipeline = pipeline
         self._keys = keys
         self._lost = lost  # called when others may have taken this process for dead
         self._said_at: float | None = None
@@ -48,20 +48,20 @@ class Liveness:
         """Live no more: whatever is left in Redis does not count."""
         if self._said_at is not None:
             self._said_at = None
-            await self._link.call("DEL", self._key(self.id))
+            await self._pipeline.call("DEL", self._key(self.id))
 
     async def living(self, processes: Iterable[str]) -> list[str]:
         """Return those that live."""
         asked = list(processes)
         others = [process for process in asked if process != self.id]
-        answers = await asyncio.gather(*[self._link.call("EXISTS", self._key(other)) for other in others])
+        answers = await asyncio.gather(*[self._pipeline.call("EXISTS", self._key(other)) for other in others])
         alive = {self.id} | {other for other, answer in zip(others, answers, strict=True) if answer}
         return [process for process in asked if process in alive]
 
     async def _say(self) -> None:
         expiry = round(_EXPIRY * 1000)
-        if await self._link.call("SET", self._key(self.id), "", "XX", "PX", expiry) is None:
-            await self._link.call("SET", self._key(self.id), "", "PX", expiry)
+        if await self._pipeline.call("SET", self._key(self.id), "", "XX", "PX", expiry) is None:
+            await self._pipeline.call("SET", self._key(self.id), "", "PX", expiry)
             if self._said_at is not None:
                 self._lost()
         self._said_at = clock.monotonic()

@@ -22,26 +22,26 @@ _MISSED = 3
 _HELD = 0.5
 
 
-class Pulse:
+class Loopback:
     """Publishes signs on each node that takes commands, and looks whether they come on the one connection.
 
     A connection may answer, and be of no use: its server has left the cluster, something between swallows what is
     published, its subscriptions are gone.
     """
 
-    def __init__(self, link: Pipeline, keys: Keys, outage: ConnectionHealth) -> None:
+    def __init__(self, pipeline: Pipeline, keys: Keys, health: ConnectionHealth) -> None:
         self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
         self.reading = False  # whether the connection is read from now, and all that came was taken
         self.came = 0  # how much has come
         self.missed: Callable[[], None] = _nothing  # called when a sign is late, as other things may be lost
-        self._link = link
+        self._pipeline = pipeline
         self._keys = keys
-        self._outage = outage
+        self._health = health
         self._numbers = count(1)
         self._heard: dict[str, int] = {}  # the number of the last sign, by node
         self._news = asyncio.Event()
 
-    def heard(self, sign: bytes) -> None:
+    def on_sign(self, sign: bytes) -> None:
         """A sign came."""
         number, _, node = sign.decode().partition(" ")
         self._heard[node] = max(int(number), self._heard.get(node, 0))
@@ -62,16 +62,16 @@ class Pulse:
                 continue
             missing = await self._wait(number, nodes)
             if not missing:
-                self._outage.ended("what is published")
+                self._health.ended("what is published")
                 continue
             self.missed()
             if self.reading and clock.monotonic() < sent_at + _LATE + _HELD:
                 self._judge(number, missing, silent=self.came == came)
 
     async def _send(self, number: int) -> list[str]:
-        spread = self._link.spread()
-        keys = {node: self._keys.key("sign", channel) for node, channel in spread.items()}
-        signs = [self._link.run(SIGN, [key], self.name, f"{number} {node}") for node, key in keys.items()]
+        channels = self._pipeline.channel_by_node()
+        keys = {node: self._keys.key("sign", channel) for node, channel in channels.items()}
+        signs = [self._pipeline.run(SIGN, [key], self.name, f"{number} {node}") for node, key in keys.items()]
         answers = await asyncio.gather(*signs, return_exceptions=True)
         sent = [node for node, answer in zip(keys, answers, strict=True) if not isinstance(answer, Exception)]
         if not sent:
@@ -96,7 +96,7 @@ class Pulse:
         if not silent and not late:
             return
         self._heard.clear()
-        self._link.look_again()
+        self._pipeline.rediscover()
         raise Deaf("a sign of life was published and did not come")
 
 

@@ -10,13 +10,13 @@ from redis.exceptions import NoScriptError
 
 from ... import clock
 from ...errors import BrokerError
-from . import presence_scripts, scripts
-from .connection import CONNECT_TIME, NODE_GONE, Command, Connection, ConnectionFactory
+from . import scripts
+from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
+from .connection_factory import ConnectionFactory, TooOldError
 from .health import ConnectionHealth, backoffs, reason, words
 from .keys import Keys
-from .requirements import looks, refusals, spread, tries
+from .requirements import channel_by_node, pings, probes, refusals
 from .scripts import Script
-from .version import TooOldError
 
 # What a round trip may take, in seconds; Redis answers in less than a millisecond.
 _ROUND_TRIP = 3.0
@@ -38,8 +38,7 @@ _IDLE = 5.0
 # What people call the scripts.
 _NAMES = {
     known: name.lower()
-    for module in (scripts, presence_scripts)
-    for name, script in vars(module).items()
+    for name, script in vars(scripts).items()
     if isinstance(script, Script)
     for known in (script.sha, script.source)
 }
@@ -48,11 +47,11 @@ _NAMES = {
 class Pipeline:
     """The way to one Redis server, or one cluster. Nothing that is asked waits for longer than a few seconds."""
 
-    def __init__(self, server: ConnectionFactory, outage: ConnectionHealth, keys: Keys) -> None:
-        self._server = server
-        self._outage = outage
+    def __init__(self, factory: ConnectionFactory, health: ConnectionHealth, keys: Keys) -> None:
+        self._factory = factory
+        self._health = health
         self._keys = keys
-        self._wire: Connection | None = None
+        self._connection: Connection | None = None
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +79,7 @@ class Pipeline:
             await self._disconnect()
             raise
         except Exception as error:  # noqa: BLE001  # as in _run
-            self._outage.began("commands", error)
+            self._health.began("commands", error)
             await self._disconnect()
             self._down_since, self._cause = clock.monotonic(), error
         self._task = asyncio.create_task(self._run())
@@ -95,13 +94,13 @@ class Pipeline:
         self._waiting.clear()
         await self._disconnect()
 
-    def look_again(self) -> None:
+    def rediscover(self) -> None:
         """Find out anew where the server is, or the nodes of the cluster, before anything else is sent."""
         self._stale = True
 
-    def spread(self) -> dict[str, str]:
+    def channel_by_node(self) -> dict[str, str]:
         """Return a channel on each node that takes commands, by the node, as far as the nodes are known."""
-        return {} if self._wire is None else spread(self._wire, self._keys)
+        return {} if self._connection is None else channel_by_node(self._connection, self._keys)
 
     async def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its answer.
@@ -155,18 +154,18 @@ class Pipeline:
         if self._stale:
             self._stale = False
             await self._disconnect()
-        wire = await self._connect()
+        connection = await self._connect()
         if clock.monotonic() >= self._probe_at:
-            await self._probe(wire, tries if self._refused else looks)
+            await self._probe(connection, probes if self._refused else pings)
         together = [self._waiting.popleft() for _ in range(min(_MAX_TOGETHER, len(self._waiting)))]
         try:
             async with asyncio.timeout(_ROUND_TRIP):
-                answers = await wire.execute([command for command, _ in together])
+                answers = await connection.execute([command for command, _ in together])
             failed = [(command, answer) for (command, _), answer in zip(together, answers, strict=True) if _bad(answer)]
             if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
                 reason(refusal) == "noperm" for _, refusal in failed
             ):
-                await self._probe(wire)  # Redis does not name what it refuses to a script
+                await self._probe(connection)  # Redis does not name what it refuses to a script
                 self._named_at = clock.monotonic()
         except BaseException as error:
             self._fail(together, error)  # some may have been done, so none is sent again
@@ -182,23 +181,23 @@ class Pipeline:
     def _note(self, command: Command, error: Exception) -> None:
         """Tell of what was refused; from now on it is tried whether that is over."""
         what = "a node" if isinstance(error, NODE_GONE) else _name(command)
-        self._outage.began(what, error)
+        self._health.began(what, error)
         self._refused.add(what)
         self._probe_at = min(self._probe_at, clock.monotonic() + _PROBE_AGAIN)
 
     async def _probe(
-        self, wire: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = tries
+        self, connection: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = probes
     ) -> None:
         """Try what is needed, and tell what is refused; raises if there is no answer."""
-        commands = what_is_tried(wire, self._keys)
+        commands = what_is_tried(connection, self._keys)
         async with asyncio.timeout(_ROUND_TRIP):
-            answers = await wire.execute(commands)
+            answers = await connection.execute(commands)
         refused = refusals(commands, answers)
         self._lacking = next((names for names, error in refused.items() if reason(error) == "noperm"), "")
         for what, error in refused.items():
-            self._outage.began(what, error)
+            self._health.began(what, error)
         for what in self._refused - set(refused):
-            self._outage.ended(what)
+            self._health.ended(what)
         self._refused = set(refused)
         self._probe_at = clock.monotonic() + (_PROBE_AGAIN if refused else _IDLE)
 
@@ -212,7 +211,7 @@ class Pipeline:
             self._down_since = clock.monotonic()
         for backoff in backoffs():
             self._cause = cause
-            self._outage.began("commands", cause)
+            self._health.began("commands", cause)
             await self._disconnect()
             if isinstance(cause, TooOldError) or clock.monotonic() > self._down_since + _PATIENCE:
                 self._fail(self._waiting, cause)
@@ -225,22 +224,22 @@ class Pipeline:
             else:
                 break
         self._down_since = None
-        self._outage.ended("commands")
+        self._health.ended("commands")
 
     async def _connect(self) -> Connection:
         async with asyncio.timeout(CONNECT_TIME):
-            if self._wire is None:
-                self._wire = await self._server.wire()
-            if not self._wire.ready:
-                await self._wire.open()
-        return self._wire
+            if self._connection is None:
+                self._connection = await self._factory.for_commands()
+            if not self._connection.ready:
+                await self._connection.open()
+        return self._connection
 
     async def _disconnect(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
             try:
                 async with asyncio.timeout(CONNECT_TIME):
-                    await wire.close()
+                    await connection.close()
             except Exception:  # noqa: BLE001, S110  # it is given up
                 pass
 

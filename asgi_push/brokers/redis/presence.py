@@ -23,8 +23,7 @@ from ..contract import Evict, Watched, present
 from .keys import Keys
 from .liveness import Liveness
 from .pipeline import Pipeline
-from .presence_scripts import ADMIT, FORGET, UPDATE
-from .scripts import Script
+from .scripts import ADMIT, FORGET, UPDATE, Script
 
 # How long what is written is kept if nobody renews it, and how often that is done, in seconds. Whether it counts is
 # another matter: see ``Liveness``.
@@ -55,13 +54,13 @@ class RedisPresence:
     What comes and goes is gathered, and written in the next round trip. What could not be written waits.
     """
 
-    def __init__(self, link: Pipeline, keys: Keys, settings: Settings) -> None:
-        self._link = link
+    def __init__(self, pipeline: Pipeline, keys: Keys, settings: Settings) -> None:
+        self._pipeline = pipeline
         self._keys = keys
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"
         self._quiet = RateLimit(_QUIET)
-        self._life = Liveness(link, keys, self._renew_soon)
+        self._life = Liveness(pipeline, keys, self._renew_soon)
         self._changes: Changes = {}
         self._reserved: dict[str, dict[str, Connection]] = {}  # who is on the way, by channel
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
@@ -132,10 +131,10 @@ class RedisPresence:
     async def _ask_others(self, command: str, channel: str) -> list[Any]:
         """Return what each other process that lives has in a channel; what has changed here is written before."""
         await self._write()
-        processes = await self._link.call("HKEYS", self._keys.key("processes", channel))
+        processes = await self._pipeline.call("HKEYS", self._keys.key("processes", channel))
         living = await self._life.living(map(bytes.decode, processes))
         others = [process for process in living if process != self._life.id]
-        return await asyncio.gather(*[self._link.call(command, self._sessions(channel, other)) for other in others])
+        return await asyncio.gather(*[self._pipeline.call(command, self._sessions(channel, other)) for other in others])
 
     # -- what is written --------------------------------------------------------------------------------------------
 
@@ -210,7 +209,7 @@ class RedisPresence:
         here, *processes = await self._update(channel, [], [])
         reserved = self._reserved.get(channel, {}).keys()
         if here != len({session.id for session in present(self._registry, channel)} | reserved):
-            known = await self._link.call("HKEYS", self._sessions(channel, self._life.id))
+            known = await self._pipeline.call("HKEYS", self._sessions(channel, self._life.id))
             now = present(self._registry, channel)
             kept = {session.id for session in now} | self._reserved.get(channel, {}).keys()
             for update in self._updates(channel, now, list({name.decode() for name in known} - kept)):
@@ -218,7 +217,7 @@ class RedisPresence:
         names = [name.decode() for name in processes]
         if len(names) > 1:
             for name in set(names) - set(await self._life.living(names)):
-                await self._link.run(FORGET, self._names(channel, name), name)
+                await self._pipeline.run(FORGET, self._names(channel, name), name)
 
     async def _call_all(self, calls: Iterator[Awaitable[Any]]) -> bool:
         """Make calls, some at once, until one fails; return whether none did."""
@@ -273,7 +272,7 @@ class RedisPresence:
 
     async def _call(self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()) -> Any:
         keys = self._names(channel, self._life.id) + [self._sessions(channel, other) for other in others]
-        return await self._link.run(script, keys, *arguments)
+        return await self._pipeline.run(script, keys, *arguments)
 
     def _names(self, channel: str, process: str) -> list[str]:
         return [self._keys.key("processes", channel), self._sessions(channel, process)]

@@ -15,31 +15,31 @@ _MOST_NAMES = 10_000
 _KEPT = 5000
 
 
-def spread(wire: Connection, keys: Keys) -> dict[str, str]:
+def channel_by_node(connection: Connection, keys: Keys) -> dict[str, str]:
     """Return a channel on each node that takes commands, by the node."""
     channels: dict[str, str] = {}
     for _ in range(_MOST_NAMES):
         channel = secrets.token_hex(6)  # two processes that try at once must not meet
-        channels.setdefault(wire.node(keys.key("position", channel)), channel)
-        if len(channels) >= wire.nodes:
+        channels.setdefault(connection.node(keys.key("position", channel)), channel)
+        if len(channels) >= connection.nodes:
             break
     return channels
 
 
-def looks(wire: Connection, keys: Keys) -> list[Command]:
+def pings(connection: Connection, keys: Keys) -> list[Command]:
     """Return one command for each node, by which it is seen that it answers."""
-    return [("EXISTS", keys.key("position", channel)) for channel in spread(wire, keys).values()]
+    return [("EXISTS", keys.key("position", channel)) for channel in channel_by_node(connection, keys).values()]
 
 
-def tries(wire: Connection, keys: Keys) -> list[Command]:
+def probes(connection: Connection, keys: Keys) -> list[Command]:
     """Return each command that is used, for each node, with what does no harm.
 
     Redis does not say which command of a script it refuses; of one that is sent by itself it does.
     """
-    return [command for channel in spread(wire, keys).values() for command in _tries(keys, channel)]
+    return [command for channel in channel_by_node(connection, keys).values() for command in _probes(keys, channel)]
 
 
-def _tries(keys: Keys, channel: str) -> list[Command]:
+def _probes(keys: Keys, channel: str) -> list[Command]:
     stream, position, mark, order = (keys.key(kind, channel) for kind in ("stream", "position", "result", "order"))
     return [
         ("EVAL", "return 1", 1, mark),

@@ -50,8 +50,8 @@ class Reading:
 class Streams:
     """The streams of all channels on one Redis server, or cluster."""
 
-    def __init__(self, link: Pipeline, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, pipeline: Pipeline, keys: Keys) -> None:
+        self._pipeline = pipeline
         self._keys = keys
         self._large = asyncio.Semaphore(_LARGE_READINGS)
 
@@ -66,29 +66,29 @@ class Streams:
         keys = self._kept(channel)
         if idempotency_key is not None:
             keys.append(self._keys.result(channel, idempotency_key))
-        place = await self._link.run(
+        place = await self._pipeline.run(
             PUBLISH, keys, self._keys.published(channel), envelope.body(publication), stream.size,
             _milliseconds(stream.ttl), _milliseconds(stream.ttl + _POSITION_TTL), _new_epoch(),
             _milliseconds(IDEMPOTENCY_TTL),
         )  # fmt: skip
         return _result(place)
 
-    async def publish_loose(
+    async def publish_transient(
         self, publication: Publication, mark: str, idempotency_key: str | None
     ) -> tuple[PublishResult, bool]:
         """Publish what is kept nowhere; its message bears ``mark``. See ``publish``."""
         name = self._keys.published(publication.channel)
         message = envelope.transient(publication, mark)
         if idempotency_key is None:
-            await self._link.call("PUBLISH", name, message)
+            await self._pipeline.call("PUBLISH", name, message)
             return PublishResult(), True
         key = self._keys.result(publication.channel, idempotency_key)
-        known = await self._link.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
+        known = await self._pipeline.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
         return _result(known)
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
-        await self._link.call("PUBLISH", self._keys.published(notice.channel), envelope.notice(notice))
+        await self._pipeline.call("PUBLISH", self._keys.published(notice.channel), envelope.join_leave(notice))
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
@@ -139,7 +139,7 @@ class Streams:
 
         Where the position is lost nothing is read, or ``anyway`` the life of the stream from its beginning.
         """
-        epoch, top, good, before, bodies, past = await self._link.run(
+        epoch, top, good, before, bodies, past = await self._pipeline.run(
             READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
             int(reverse), most, int(anyway),
         )  # fmt: skip
@@ -152,14 +152,14 @@ class Streams:
         and what: all that was published in the channel before is heard before that.
         """
         known = known or StreamPosition(0, "")
-        epoch, offset = await self._link.run(
+        epoch, offset = await self._pipeline.run(
             LOOK, self._kept(channel)[:1], _milliseconds(_POSITION_TTL), _new_epoch(), known.epoch, known.offset, *fence
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode())
 
     async def remove(self, channel: str) -> None:
         """Forget what a channel keeps."""
-        await self._link.call("DEL", self._keys.key("stream", channel))
+        await self._pipeline.call("DEL", self._keys.key("stream", channel))
 
     def _kept(self, channel: str) -> list[str]:
         return [self._keys.key("position", channel), self._keys.key("stream", channel)]

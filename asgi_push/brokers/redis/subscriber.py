@@ -10,9 +10,10 @@ from redis.asyncio.connection import AbstractConnection
 from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit
-from .connection import CONNECT_TIME, ConnectionFactory
+from .connection import CONNECT_TIME
+from .connection_factory import ConnectionFactory
 from .health import ConnectionHealth, Deaf, backoffs
-from .loopback import Pulse
+from .loopback import Loopback
 
 # A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
 _SILENCE = 4.0
@@ -29,8 +30,8 @@ _MAX_TOGETHER = 1000
 # At most one line in so many seconds, of all that could not be taken.
 _QUIET = 10.0
 
-Heard = Callable[[bytes, bytes], Awaitable[None]]
-Told = Callable[[bytes], None]
+OnMessage = Callable[[bytes, bytes], Awaitable[None]]
+OnName = Callable[[bytes], None]
 
 
 class Subscriber:
@@ -38,23 +39,23 @@ class Subscriber:
 
     def __init__(
         self,
-        server: ConnectionFactory,
-        outage: ConnectionHealth,
-        pulse: Pulse,
-        heard: Heard,
-        subscribed: Told,
-        forgotten: Told,
-        disconnected: Callable[[], None],
-        failed: Told,
+        factory: ConnectionFactory,
+        health: ConnectionHealth,
+        loopback: Loopback,
+        on_message: OnMessage,
+        on_subscribed: OnName,
+        on_unsubscribed: OnName,
+        on_disconnected: Callable[[], None],
+        on_failure: OnName,
     ) -> None:
-        self._server = server
-        self._outage = outage
-        self._pulse = pulse
-        self._heard = heard
-        self._subscribed = subscribed  # told of a name that is heard now, for the first time or again
-        self._forgotten = forgotten  # told of one that will not be heard any more
-        self._disconnected = disconnected  # told that nothing is heard any more, for a while
-        self._failed = failed  # told of a name of which something came that could not be taken
+        self._factory = factory
+        self._health = health
+        self._loopback = loopback
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed  # told of a name that is heard now, for the first time or again
+        self._on_unsubscribed = on_unsubscribed  # told of one that will not be heard any more
+        self._on_disconnected = on_disconnected  # told that nothing is heard any more, for a while
+        self._on_failure = on_failure  # told of a name of which something came that could not be taken
         self._quiet = RateLimit(_QUIET)
         self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
         self._asked: list[bytes] = []  # names to subscribe to
@@ -89,7 +90,7 @@ class Subscriber:
         if not waits:
             return
         try:
-            async with asyncio.timeout(0 if self._outage.lasting else _PATIENCE):
+            async with asyncio.timeout(0 if self._health.lasting else _PATIENCE):
                 await asyncio.wait(waits)
         except TimeoutError as error:
             raise BrokerError("Redis: could not subscribe in time") from error
@@ -106,16 +107,16 @@ class Subscriber:
     async def _run(self) -> None:
         waits = backoffs()
         while True:
-            connection = self._server.connection()
+            connection = self._factory.for_subscriptions()
             try:
                 async with asyncio.timeout(CONNECT_TIME):
                     await connection.connect()  # type: ignore[no-untyped-call]
                 waits = backoffs()
                 await self._serve(connection)
             except Deaf as error:
-                self._outage.began("what is published", error)
+                self._health.began("what is published", error)
             except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
-                self._outage.began("subscriptions", error)
+                self._health.began("subscriptions", error)
             finally:
                 self._hear_nothing()
                 await connection.disconnect(nowait=True)
@@ -126,10 +127,10 @@ class Subscriber:
         for name, done in self._wanted.items():
             if done is None:
                 self._wanted[name] = asyncio.get_running_loop().create_future()
-        self._disconnected()
+        self._on_disconnected()
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        self._asked = [self._pulse.name, *self._wanted]
+        self._asked = [self._loopback.name, *self._wanted]
         self._work.set()
         helpers = [asyncio.create_task(self._write(connection)), asyncio.create_task(self._watch(connection))]
         try:
@@ -143,7 +144,7 @@ class Subscriber:
 
     async def _watch(self, connection: AbstractConnection) -> None:
         try:
-            await self._pulse.watch()
+            await self._loopback.watch()
         except Deaf:
             await connection.disconnect(nowait=True)  # ends the reading, once what was read is delivered
             raise
@@ -171,15 +172,15 @@ class Subscriber:
         names = [name for name, since in self._unwanted.items() if since <= before]
         for name in names:
             del self._unwanted[name], self._wanted[name]
-            self._forgotten(name)
+            self._on_unsubscribed(name)
         return names
 
     async def _read(self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]) -> None:
         silent = False
         while not any(task.done() for task in helpers):
-            self._pulse.reading = True
+            self._loopback.reading = True
             answer = await connection.read_response(disable_decoding=True, timeout=_SILENCE)
-            self._pulse.reading = False
+            self._loopback.reading = False
             if answer is None:
                 if silent:
                     raise TimeoutError("no sign of life")
@@ -187,27 +188,27 @@ class Subscriber:
                 await connection.send_packed_command(connection.pack_command("PING"), check_health=False)
                 continue
             silent = False
-            self._outage.ended("subscriptions")
+            self._health.ended("subscriptions")
             await self._take(answer)
         raise _failure(helpers) or ConnectionError("nothing can be asked for any more")
 
     async def _take(self, answer: Any) -> None:
         match answer:
-            case [b"message", self._pulse.name, sign]:
-                self._pulse.heard(sign)
+            case [b"message", self._loopback.name, sign]:
+                self._loopback.on_sign(sign)
             case [b"message", name, message]:
-                self._pulse.came += 1
+                self._loopback.came += 1
                 try:
-                    await self._heard(name, message)
+                    await self._on_message(name, message)
                 except Exception:  # noqa: BLE001  # one item must not cost the others, or the connection
                     self._say_failed()
-                    self._failed(name)
+                    self._on_failure(name)
             case [b"subscribe", name, _] if name in self._wanted:
                 done = self._wanted[name]
                 self._wanted[name] = None
                 if done is not None:
                     done.set_result(None)
-                self._subscribed(name)
+                self._on_subscribed(name)
             case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
                 raise ConnectionError("Redis dropped a subscription that was not given up")
 

@@ -208,7 +208,7 @@ class RedisMachine(RuleBasedStateMachine):
         return any(
             not core_of(push).hub.fanout._idle
             or core_of(push).hub.broker._consumer._checks.busy
-            or core_of(push).hub.broker.link._waiting  # type: ignore[attr-defined]
+            or core_of(push).hub.broker.pipeline._waiting  # type: ignore[attr-defined]
             for push in self.pushes
         )
 
