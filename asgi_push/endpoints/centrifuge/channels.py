@@ -7,16 +7,17 @@ from ...core import presence_stats as count
 from ...disconnect import Disconnect
 from ...errors import RpcError
 from ...hub.hooks import call_hook
-from ...messages import ClientInfo, Publication, StreamPosition
+from ...messages import ClientInfo, Publication
 from ...protocols.centrifuge import Command, CommandError, ErrorCode
+from ...protocols.centrifuge.commands import History, Presence, Publish, Rpc, Send
 from ..results import read_history, read_presence
-from .context import Context, Ended, channel_of, decoded
+from .context import Context, Ended, checked_channel, decoded
 
 
-async def publish(context: Context, command: Command) -> Mapping[str, Any]:
+async def publish(context: Context, command: Command[Publish]) -> Mapping[str, Any]:
     """Publish to a channel, as ``authorize`` allows."""
-    channel, data, hub = channel_of(command), command.params["data"], context.hub
-    _check_supported(command.params)
+    channel, data, hub = checked_channel(command.request.channel), command.request.data, context.hub
+    _check_supported(command.request)
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)
     await context.authorize(channel, "publish")
@@ -24,55 +25,55 @@ async def publish(context: Context, command: Command) -> Mapping[str, Any]:
     return {}
 
 
-def _check_supported(request: Mapping[str, Any]) -> None:
+def _check_supported(request: Publish) -> None:
     """Raise CommandError if a publication has a key, as no channel here has keys."""
-    if request["key"] or request["type"] or request["removed"]:
+    if request.key or request.type or request.removed:
         raise CommandError(ErrorCode.BAD_REQUEST)
 
 
-async def history(context: Context, command: Command) -> Mapping[str, Any]:
+async def history(context: Context, command: Command[History]) -> Mapping[str, Any]:
     """Read a channel's history, as ``authorize`` allows."""
-    channel = channel_of(command)
+    channel = checked_channel(command.request.channel)
     await context.authorize(channel, "history")
-    asked = command.params
-    since = asked["since"] and StreamPosition(asked["since"]["offset"], asked["since"]["epoch"])
-    return await read_history(context.hub, context.codec, channel, asked["limit"], since, asked["reverse"])
+    request = command.request
+    since = None if request.since is None else request.since.stream_position
+    return await read_history(context.hub, context.codec, channel, request.limit, since, request.reverse)
 
 
-async def presence(context: Context, command: Command) -> Mapping[str, Any]:
+async def presence(context: Context, command: Command[Presence]) -> Mapping[str, Any]:
     """Say who is in a channel, as ``authorize`` allows."""
     return {"presence": await _presence(context, command)}
 
 
-async def presence_stats(context: Context, command: Command) -> Mapping[str, Any]:
+async def presence_stats(context: Context, command: Command[Presence]) -> Mapping[str, Any]:
     """Say how many are in a channel, as ``authorize`` allows."""
     stats = count(await _presence(context, command))
     return {"num_clients": stats.num_clients, "num_users": stats.num_users}
 
 
-async def _presence(context: Context, command: Command) -> Mapping[str, ClientInfo]:
-    channel = channel_of(command)
+async def _presence(context: Context, command: Command[Presence]) -> Mapping[str, ClientInfo]:
+    channel = checked_channel(command.request.channel)
     await context.authorize(channel, "presence")
     return await read_presence(context.core, channel)
 
 
-async def rpc(context: Context, command: Command) -> Mapping[str, Any]:
+async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
     """Call ``on_rpc``, whose answer may be an RpcError."""
     hook = context.hub.hooks.on_rpc
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     try:
         answer = await call_hook(
-            context.hub.threads.others, hook, context.session, command.params["method"], decoded(command.params["data"])
+            context.hub.threads.others, hook, context.session, command.request.method, decoded(command.request.data)
         )
     except RpcError as error:
         raise CommandError((error.code, error.message, error.temporary)) from None
     return {} if answer is None else {"data": context.hub.encode(answer)}
 
 
-async def send(context: Context, command: Command) -> None:
+async def send(context: Context, command: Command[Send]) -> None:
     """Call ``on_message``; there is no answer."""
     hook = context.hub.hooks.on_message
     if hook is None:
         raise Ended(Disconnect.NOT_AVAILABLE)
-    await context.tell(hook, decoded(command.params["data"]))
+    await context.tell(hook, decoded(command.request.data))

@@ -17,14 +17,14 @@ from ...transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connect import connect, refresh
 from .context import Context, Ended
-from .subscribe import announce, begin, since_request, sub_refresh, subscribe, unsubscribe
+from .subscribe import announce, begin, sub_refresh, subscribe, unsubscribe
 
 _UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}
 _INSUFFICIENT_STATE = {"code": 2500, "reason": "insufficient state"}
 _EXPIRED = {"code": 2501, "reason": "subscription expired"}
 
 # What carries out each command; its result is the answer, None where it has answered itself or there is none.
-_HANDLERS: dict[str, Callable[[Context, Command], Awaitable[Mapping[str, Any] | None]]] = {
+_HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, Any] | None]]] = {
     "connect": connect,
     "refresh": refresh,
     "subscribe": subscribe,
@@ -62,7 +62,7 @@ class SdkClient:
         except Violation as violation:
             self._punish(violation)
 
-    def _sort(self, command: Command) -> None:
+    def _sort(self, command: Command[Any]) -> None:
         if not command.method:
             self._pong()
             return
@@ -74,7 +74,7 @@ class SdkClient:
         self._context.hub.on_activity(self._context.session)
         self._context.hub.call(self._context.session, self._carry_out, command, size=command.size)
 
-    def _too_large(self, command: Command) -> bool:
+    def _too_large(self, command: Command[Any]) -> bool:
         """Close the session if a command is too large; connect may be as large as a frame."""
         hub, limit = self._context.hub, self._context.core.settings.max_message_bytes
         if command.method == "subscribe":
@@ -97,7 +97,7 @@ class SdkClient:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")
         self._context.hub.close(self._context.session, reason)
 
-    async def _carry_out(self, session: Connection, command: Command) -> None:
+    async def _carry_out(self, session: Connection, command: Command[Any]) -> None:
         await self._context.hub.wait_capacity(session)
         if self._refused or session.state is not State.OPEN:
             return
@@ -124,7 +124,7 @@ class SdkClient:
             Refusal(told.code, told.reason, advice).log(context.connection.scope)
         context.hub.close(context.session, told)
 
-    def _fail(self, command: Command, error: tuple[int, str, bool]) -> None:
+    def _fail(self, command: Command[Any], error: tuple[int, str, bool]) -> None:
         self._refused = command.method == "connect"
         if error == ErrorCode.TOKEN_EXPIRED and command.method in ("refresh", "sub_refresh"):
             error = ErrorCode.REFRESH_EXPIRED
@@ -171,7 +171,7 @@ class SdkClient:
     ) -> None:
         context = self._context
         try:
-            result = await begin(context, channel, subscription, since and since_request(since), in_one_piece=False)
+            result = await begin(context, channel, subscription, since, in_one_piece=False)
         except BrokerError:
             context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
             return

@@ -19,7 +19,7 @@ from ...hub.recovery import go_live, new_subscription
 from ...logs import module_rate_limit, printable
 from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
-from ...protocols.centrifuge.commands import sparse
+from ...protocols.centrifuge.commands import Connect, Refresh, Subscribe, sparse
 from ...transports.authentication import (
     anonymous_allowed,
     authenticate,
@@ -39,12 +39,14 @@ _VERSION = "asgi_push"
 _quiet = module_rate_limit(10.0)
 
 
-async def connect(context: Context, command: Command) -> None:
+async def connect(context: Context, command: Command[Connect]) -> None:
     """Say who it is, and get its server-side subscriptions, each with what was missed."""
     session, hub = context.session, context.hub
-    token, context.headers = command.params["token"], _emulated(context.core, command.params["headers"])
-    for request in command.params["subs"].values():
-        check_supported(request)
+    request = command.request
+    token = request.token
+    context.headers = _emulated(context.core, request.headers)
+    for subscription in request.subs.values():
+        check_supported(subscription)
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.core.settings.max_channels:
@@ -71,7 +73,7 @@ async def connect(context: Context, command: Command) -> None:
         ttl = None
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
     try:
-        subs = await _server_side(context, channels, command.params["subs"])
+        subs = await _server_side(context, channels, command.request.subs)
         context.reply(command, _result(context, ttl, subs))
     except BaseException:
         for channel in channels:
@@ -100,20 +102,21 @@ def _begin_pings(context: Context) -> None:
     context.hub.look_after(session)
 
 
-async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Any]) -> dict[str, Any]:
+async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Subscribe]) -> dict[str, Any]:
     subs = {}
     for channel in channels:
         subscription = new_subscription(context.hub, channel, server_side=True)
         # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
         request = requests.get(channel)
-        subs[channel] = await begin(context, channel, subscription, request and {**request, "flag": 0})
+        since = None if request is None else request.since
+        subs[channel] = await begin(context, channel, subscription, since)
     # Out of some of them it may have been taken meanwhile.
     return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
 
 
-async def refresh(context: Context, command: Command) -> Mapping[str, Any]:
+async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, Any]:
     """Go on with a new token."""
-    token, core = command.params["token"], context.core
+    token, core = command.request.token, context.core
     if not token:
         raise Violation("refresh without a token")
     if core.settings.token_secret is None and core.authenticate is None:

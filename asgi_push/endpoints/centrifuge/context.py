@@ -52,7 +52,7 @@ class Context:
         """Send after what is queued."""
         self.hub.send_wire(self.session, message)
 
-    def reply(self, command: Command, result: Mapping[str, Any]) -> None:
+    def reply(self, command: Command[Any], result: Mapping[str, Any]) -> None:
         """Answer a command; what cannot be written of the answer is left out.
 
         Raises:
@@ -64,7 +64,7 @@ class Context:
             message = self._encodable_reply(command, result)
         self.send(message)
 
-    def _encodable_reply(self, command: Command, result: Mapping[str, Any]) -> WireMessage:
+    def _encodable_reply(self, command: Command[Any], result: Mapping[str, Any]) -> WireMessage:
         try:
             rest = encodable(self.codec, result, self.hub.fanout.undeliverable)
             return self.codec.reply(command.id, command.method, rest)
@@ -107,14 +107,13 @@ class Context:
         self.hub.leave(self.session, channel)
 
 
-def channel_of(command: Command) -> str:
-    """Return the channel that a command names.
+def checked_channel(channel: str) -> str:
+    """Return the channel that a request names.
 
     Raises:
         Violation: it names none.
         CommandError: no channel can have that name.
     """
-    channel: str = command.params["channel"]
     if not channel:
         raise Violation("the channel is missing")
     try:

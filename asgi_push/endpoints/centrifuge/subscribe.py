@@ -10,13 +10,10 @@ from ...errors import AuthenticationError, TokenExpiredError
 from ...hub.recovery import go_live, new_subscription, track
 from ...messages import StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
-from ...protocols.centrifuge.commands import sparse
+from ...protocols.centrifuge.commands import SubRefresh, Subscribe, Unsubscribe, sparse
 from ...subscription import TrackedSubscription
 from ...transports.refusal import warn
-from .context import Context, Ended, channel_of
-
-# Flag of a subscribe command: a position that cannot be continued is to be answered with an error.
-_FAIL_UNRECOVERABLE = 2
+from .context import Context, Ended, checked_channel
 
 # The only kind of deltas that exists. Asking for it is fine: the answer says whether it was agreed on.
 _FOSSIL = "fossil"
@@ -28,19 +25,20 @@ _MAX_TTL = 365 * 24 * 60 * 60
 _TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
 
 
-async def subscribe(context: Context, command: Command) -> None:
+async def subscribe(context: Context, command: Command[Subscribe]) -> None:
     """Subscribe to a channel that a token or ``authorize`` allows."""
-    channel, token = channel_of(command), command.params["token"]
-    check_supported(command.params)
+    request = command.request
+    channel = checked_channel(request.channel)
+    check_supported(request)
     _check_room(context, channel)  # before the application is asked: a refusal must be cheap
-    allowed = _check_token(context, token, channel) if token else None
+    allowed = _check_token(context, request.token, channel) if request.token else None
     if allowed is None:
         await context.authorize(channel, "subscribe")
         _check_room(context, channel)  # while authorize took its time the application may have put it there
     ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if allowed is None else _info(context, allowed)
-    result = await begin(context, channel, subscription, command.params)
+    result = await begin(context, channel, subscription, request.since, strict=request.fails_unrecoverable)
     if not subscription.active:  # more came meanwhile than is held back
         raise CommandError(ErrorCode.INTERNAL)
     try:
@@ -52,7 +50,7 @@ async def subscribe(context: Context, command: Command) -> None:
     go_live(context.hub, context.session, channel)
 
 
-def check_supported(request: Mapping[str, Any]) -> None:
+def check_supported(request: Subscribe) -> None:
     """Refuse a subscription to anything but a stream of all publications.
 
     These fields change what the command means, so they must not be ignored.
@@ -61,16 +59,16 @@ def check_supported(request: Mapping[str, Any]) -> None:
         CommandError: the request has a tag filter, or is for a subscription of another type.
         Violation: the request is for deltas of an unknown kind.
     """
-    if request["delta"] not in ("", _FOSSIL):
+    if request.delta not in ("", _FOSSIL):
         raise Violation("delta is of an unknown kind")
-    if request["tf"]:
+    if request.tf:
         raise CommandError(ErrorCode.BAD_REQUEST)
-    _check_type(request)
+    _check_type(request.type)
 
 
-def _check_type(request: Mapping[str, Any]) -> None:
+def _check_type(subscription_type: int) -> None:
     """Raise CommandError if a request is not about a stream, which all channels are here."""
-    if request["type"]:
+    if subscription_type:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
 
 
@@ -89,10 +87,11 @@ def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:
         raise CommandError(ErrorCode.PERMISSION_DENIED) from None
 
 
-async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
+async def sub_refresh(context: Context, command: Command[SubRefresh]) -> Mapping[str, Any]:
     """Go on in a channel with a new token."""
-    channel, token = channel_of(command), command.params["token"]
-    _check_type(command.params)
+    channel = checked_channel(command.request.channel)
+    token = command.request.token
+    _check_type(command.request.type)
     subscription = context.session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.server_side or not token:
         raise CommandError(ErrorCode.BAD_REQUEST)
@@ -101,9 +100,9 @@ async def sub_refresh(context: Context, command: Command) -> Mapping[str, Any]:
     return sparse(expires=ttl is not None, ttl=ttl)
 
 
-async def unsubscribe(context: Context, command: Command) -> Mapping[str, Any]:
+async def unsubscribe(context: Context, command: Command[Unsubscribe]) -> Mapping[str, Any]:
     """Leave a channel; one that it is not in is no error."""
-    context.leave(channel_of(command))
+    context.leave(checked_channel(command.request.channel))
     return {}
 
 
@@ -111,8 +110,9 @@ async def begin(
     context: Context,
     channel: str,
     subscription: TrackedSubscription,
-    request: Mapping[str, Any] | None,
+    since: StreamPosition | None,
     *,
+    strict: bool = False,
     in_one_piece: bool = True,
 ) -> dict[str, Any]:
     """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
@@ -123,13 +123,10 @@ async def begin(
         CommandError: its position cannot be continued, and it wants that to be an error.
         BrokerError: the broker did not answer.
     """
-    since = None
-    if request and request.get("recover"):
-        since = StreamPosition(max(0, request["offset"]), request["epoch"])
     recovery = await track(context.hub, context.session, channel, subscription, since)
     if recovery is None:
         return {}
-    if request and since is not None and not recovery.recovered and request["flag"] & _FAIL_UNRECOVERABLE:
+    if strict and since is not None and not recovery.recovered:
         context.leave(channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
     top, publications = recovery.position, recovery.publications
@@ -142,11 +139,6 @@ async def begin(
         was_recovering=since is not None,
         publications=publications,
     )
-
-
-def since_request(since: StreamPosition) -> Mapping[str, Any]:
-    """Return what a client would ask for to go on from a position, for ``begin``."""
-    return {"recover": True, "offset": since.offset, "epoch": since.epoch, "flag": 0}
 
 
 def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""The protocol of the Centrifuge client SDKs, version 2: commands in, replies and pushes out, in JSON or Protobuf."""
+"""The protocol of the Centrifuge client SDKs, version 2: commands in, replies and pushes out."""
 
 from .codec import SdkCodec
-from .commands import Command, CommandError, ErrorCode, Violation
+from .commands import Command
+from .errors import CommandError, ErrorCode, Violation
 
 __all__ = ["Command", "CommandError", "ErrorCode", "SdkCodec", "Violation"]

@@ -20,7 +20,7 @@ class Encoding(Protocol):
         """Return parts as one, to stand in an answer for its publications."""
         ...
 
-    def decode(self, frame: str | bytes) -> Iterator[Command]:
+    def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
         """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         ...
 

@@ -1,104 +1,183 @@
-"""What clients may say, whatever the encoding: the commands, their fields, and what is wrong with one."""
+"""What clients may send, whatever the encoding: the commands and their fields.
+
+Fields that are not declared are ignored, as the protocol wants. Some are declared only so that the
+endpoint can refuse them, because they change what a command means.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
 
-from ...messages import Payload
+from ...messages import Payload, StreamPosition
+from ...schema import Present, Range
 
-# Stands for a field of which only that it is there is of interest; its value is True or False.
-ANY: Any = ...
-
-# The fields of each command, with what stands for a field that is not there. None: a payload; a dict of its own is a
-# message; {str: ...} is a map. Fields that are not listed are ignored, as the protocol wants. Some are listed only to
-# be refused (sdk/refused.py), as they change what a command means.
-_SUBSCRIBE: dict[str, Any] = {
-    "channel": "",
-    "token": "",
-    "data": None,
-    "recover": False,
-    "epoch": "",
-    "offset": 0,
-    "positioned": False,
-    "recoverable": False,
-    "join_leave": False,
-    "flag": 0,
-    "tf": ANY,
-    "type": 0,
-    "delta": "",
-}
-FIELDS: dict[str, dict[str, Any]] = {
-    "connect": {
-        "token": "",
-        "data": None,
-        "subs": {str: _SUBSCRIBE},
-        "name": "",
-        "version": "",
-        "headers": {str: ""},
-        "flag": 0,
-    },
-    "subscribe": _SUBSCRIBE,
-    "unsubscribe": {"channel": ""},
-    "publish": {"channel": "", "data": None, "type": 0, "key": "", "removed": False},
-    "presence": {"channel": ""},
-    "presence_stats": {"channel": ""},
-    "history": {"channel": "", "limit": 0, "since": {"offset": 0, "epoch": ""}, "reverse": False},
-    "rpc": {"data": None, "method": ""},
-    "send": {"data": None},
-    "refresh": {"token": ""},
-    "sub_refresh": {"channel": "", "token": "", "type": 0},
-}
+_Int32 = Annotated[int, Range(-(2**31), 2**31 - 1)]
+_Int64 = Annotated[int, Range(-(2**63), 2**63 - 1)]
+_UInt64 = Annotated[int, Range(0, 2**64 - 1)]
 
 MAX_ID = 2**32 - 1
 
-
-class Violation(Exception):
-    """A client broke the protocol: its connection is closed as a bad request, with this reason."""
-
-
-class ErrorCode:
-    """Codes of errors that answer a command."""
-
-    INTERNAL = (100, "internal server error", True)
-    PERMISSION_DENIED = (103, "permission denied", False)
-    METHOD_NOT_FOUND = (104, "method not found", False)
-    ALREADY_SUBSCRIBED = (105, "already subscribed", False)
-    LIMIT_EXCEEDED = (106, "limit exceeded", False)
-    BAD_REQUEST = (107, "bad request", False)
-    NOT_AVAILABLE = (108, "not available", False)
-    TOKEN_EXPIRED = (109, "token expired", False)
-    # To connect and to subscribe the SDKs come with another token after the above. At a refresh they end it all for an
-    # error that is not temporary, and fetch another token after one that is.
-    REFRESH_EXPIRED = (109, "token expired", True)
-    UNRECOVERABLE_POSITION = (112, "unrecoverable position", False)
+# Flag of a subscribe request: an error is the answer where the position cannot be recovered.
+_FAIL_UNRECOVERABLE = 2
 
 
-class CommandError(Exception):
-    """A command is answered with an error.
+@dataclass(frozen=True)
+class Position:
+    """A position in a channel's stream."""
 
-    Attributes:
-        error: its code, its message, and whether trying again may help.
-    """
+    offset: _UInt64 = 0
+    epoch: str = ""
 
-    def __init__(self, error: tuple[int, str, bool]) -> None:
-        super().__init__(error[1])
-        self.error = error
+    @property
+    def stream_position(self) -> StreamPosition:
+        """The position as the broker knows it."""
+        return StreamPosition(self.offset, self.epoch)
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """A subscription to a channel, which may go on from a position."""
+
+    channel: str = ""
+    token: str = ""
+    data: Payload | None = None
+    recover: bool = False
+    epoch: str = ""
+    offset: _UInt64 = 0
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+    flag: _Int64 = 0
+    tf: Annotated[bool, Present] = False
+    type: _Int32 = 0
+    delta: str = ""
+
+    @property
+    def since(self) -> StreamPosition | None:
+        """The position to recover from, None where the client does not ask for that."""
+        return StreamPosition(self.offset, self.epoch) if self.recover else None
+
+    @property
+    def fails_unrecoverable(self) -> bool:
+        """Whether an error is the answer where the position cannot be recovered."""
+        return bool(self.flag & _FAIL_UNRECOVERABLE)
+
+
+@dataclass(frozen=True)
+class Connect:
+    """The first command: who the client is, and the positions of its server-side subscriptions."""
+
+    token: str = ""
+    data: Payload | None = None
+    subs: Mapping[str, Subscribe] = field(default_factory=dict)
+    name: str = ""
+    version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    flag: _Int64 = 0
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """The end of a subscription."""
+
+    channel: str = ""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A publication to a channel."""
+
+    channel: str = ""
+    data: Payload | None = None
+    type: _Int32 = 0
+    key: str = ""
+    removed: bool = False
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A question for who is in a channel, or for how many are."""
+
+    channel: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """A question for a part of a channel's history."""
+
+    channel: str = ""
+    limit: _Int32 = 0
+    since: Position | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class Rpc:
+    """A call of ``on_rpc``."""
+
+    data: Payload | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Send:
+    """A message to ``on_message``."""
+
+    data: Payload | None = None
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """A new token of the connection."""
+
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class SubRefresh:
+    """A new token of a subscription."""
+
+    channel: str = ""
+    token: str = ""
+    type: _Int32 = 0
+
+
+# What each method asks for. A command with several methods means the first of them.
+REQUESTS: Mapping[str, type] = {
+    "connect": Connect,
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "publish": Publish,
+    "presence": Presence,
+    "presence_stats": Presence,
+    "history": History,
+    "rpc": Rpc,
+    "send": Send,
+    "refresh": Refresh,
+    "sub_refresh": SubRefresh,
+}
+
+Request = TypeVar("Request")
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One command. ``id`` is 0 for a ``send`` and for a pong, whose ``method`` is empty.
+class Command(Generic[Request]):
+    """One command.
 
-    ``params`` has every field of ``FIELDS`` for the method; payloads are ``Payload`` or None.
+    Attributes:
+        id: what the answer is sent with; 0 for a ``send`` and for a pong, which have none.
+        method: one of ``REQUESTS``; empty for a pong.
+        request: what is asked for; None for a pong.
+        size: in bytes.
     """
 
     id: int
     method: str
-    params: Mapping[str, Any]
+    request: Request
     size: int
 
 
-PONG = Command(0, "", {}, 0)
+PONG = Command(0, "", None, 0)
 
 
 def sparse(**fields: Any) -> dict[str, Any]:

@@ -1,30 +1,24 @@
 """The JSON encoding: objects joined by newlines, both ways."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from ...messages import ClientInfo, Payload, Publication
+from ...schema import Decoder, Invalid
 from .. import exact
 from ..wire import WireMessage
 from .codec import SdkCodec
-from .commands import ANY, FIELDS, MAX_ID, PONG, Command, Violation, sparse
-
-# What the protocol's types hold; whatever else is a number is a place in a stream.
-_RANGES = {
-    "limit": range(-(2**31), 2**31),
-    "type": range(-(2**31), 2**31),
-    "flag": range(-(2**63), 2**63),
-}
-_OFFSETS = range(2**64)
+from .commands import MAX_ID, PONG, REQUESTS, Command, sparse
+from .errors import Violation
 
 
 class JsonEncoding:
     """Speaks JSON in text messages."""
 
-    def decode(self, frame: str | bytes) -> Iterator[Command]:
+    def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
         """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         text = frame if isinstance(frame, str) else _text(frame)
         return map(_command, text.removesuffix("\n").split("\n"))
@@ -81,57 +75,31 @@ def _text(frame: bytes) -> str:
         raise Violation("not valid UTF-8") from None
 
 
-def _command(line: str) -> Command:
+def _command(line: str) -> Command[Any]:
     try:
         content = exact.loads(line)
     except ValueError:
         raise Violation("not valid JSON") from None
     if not isinstance(content, dict):
         raise Violation("a command must be an object")
-    command_id, method = content.get("id", 0), next((name for name in FIELDS if name in content), "")
+    command_id = content.get("id", 0)
     if type(command_id) is not int or not 0 <= command_id <= MAX_ID:
         raise Violation("id must be a whole number below 2**32")
+    method = next((name for name in _DECODERS if name in content), "")
     if command_id == 0 and method != "send":
         return PONG
     if not method:
         raise Violation("no known command")
     fields = content[method]
-    return Command(command_id, method, _fields(FIELDS[method], {} if fields is None else fields), _size(line))
+    try:
+        request = _DECODERS[method]({} if fields is None else fields)
+    except Invalid as invalid:
+        raise Violation(str(invalid)) from None
+    return Command(command_id, method, request, _size(line))
 
 
 def _size(line: str) -> int:
     return len(line) if line.isascii() else len(line.encode())
-
-
-def _fields(fields: Mapping[str, Any], content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise Violation("fields must be an object")
-    return {name: _value(name, default, content[name]) if content.get(name) is not None else _absent(default)
-            for name, default in fields.items()}  # fmt: skip
-
-
-def _absent(default: Any) -> Any:
-    if default is ANY:
-        return False
-    if isinstance(default, dict):
-        return {} if str in default else None
-    return default
-
-
-def _value(name: str, default: Any, value: Any) -> Any:
-    if default is None:
-        return _payload(name, value)
-    if default is ANY:
-        return True
-    if isinstance(default, dict):
-        if str not in default:
-            return _fields(default, value)
-        if not isinstance(value, dict):
-            raise Violation(f"{name} must be an object")
-        return {key: _item(name, default[str], item) for key, item in value.items()}
-    if type(value) is not type(default) or (type(value) is int and value not in _RANGES.get(name, _OFFSETS)):
-        raise Violation(f"{name} has a wrong type")
-    return value
 
 
 def _payload(name: str, value: Any) -> Payload:
@@ -140,11 +108,12 @@ def _payload(name: str, value: Any) -> Payload:
     try:
         return Payload("json", exact.dumps(value))
     except ValueError:  # orjson reads what is nested deeper than it writes
-        raise Violation(f"{name} is nested too deeply") from None
+        raise Invalid(name, "is nested too deeply") from None
 
 
-def _item(name: str, default: Any, value: Any) -> Any:
-    return _fields(default, value) if isinstance(default, dict) else _value(name, default, value)
-
+# What decodes the request of each method.
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    method: Decoder(request, method, {Payload: _payload}).decode for method, request in REQUESTS.items()
+}
 
 CODEC = SdkCodec(JsonEncoding())

@@ -1,6 +1,6 @@
 """The Protobuf encoding: messages with their length before them, both ways. Wants the extra [protobuf]."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -8,11 +8,13 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from ...messages import ClientInfo, Payload, Publication
+from ...schema import Decoder, Invalid
 from ..exact import is_json
 from ..wire import WireMessage
 from . import messages_pb2
 from .codec import SdkCodec
-from .commands import ANY, FIELDS, PONG, Command, Violation, sparse
+from .commands import PONG, REQUESTS, Command, sparse
+from .errors import Violation
 
 pb: Any = messages_pb2  # generated, without types
 
@@ -23,7 +25,7 @@ _MAX_VARINT_BYTES = 5
 class ProtobufEncoding:
     """Speaks Protobuf in binary messages."""
 
-    def decode(self, frame: str | bytes) -> Iterator[Command]:
+    def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
         """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
         if isinstance(frame, str):
             raise Violation("text where Protobuf was agreed on")
@@ -77,45 +79,74 @@ def _read_varint(frame: bytes, position: int) -> tuple[int, int]:
     raise Violation("a length is not a varint")
 
 
-def _command(data: bytes) -> Command:
+def _command(data: bytes) -> Command[Any]:
     command = pb.Command()
     try:
         command.ParseFromString(data)
     except DecodeError:
         raise Violation("not a command") from None
-    method = next((name for name in FIELDS if command.HasField(name)), "")
+    method = next((name for name in _DECODERS if command.HasField(name)), "")
     if command.id == 0 and method != "send":
         return PONG
     if not method:
         raise Violation("no known command")
-    return Command(command.id, method, _fields(FIELDS[method], getattr(command, method)), len(data))
+    try:
+        request = _DECODERS[method](_READERS[method].read(getattr(command, method)))
+    except Invalid as invalid:
+        raise Violation(str(invalid)) from None
+    return Command(command.id, method, request, len(data))
 
 
-def _fields(fields: Mapping[str, Any], message: Any) -> dict[str, Any]:
-    return {name: _value(default, message, name) for name, default in fields.items()}
+class _Reader:
+    """Reads a message of one type as what JSON would have: only the fields that are set."""
+
+    def __init__(self, descriptor: Any) -> None:
+        self._scalars: list[str] = []
+        self._messages: dict[str, _Reader | None] = {}
+        self._maps: dict[str, _Reader | None] = {}
+        for field in descriptor.fields:
+            inner = field.message_type
+            if inner is None:
+                self._scalars.append(field.name)
+            elif inner.GetOptions().map_entry:
+                value = inner.fields_by_name["value"].message_type
+                self._maps[field.name] = None if value is None else _Reader(value)
+            else:
+                # Of a tag filter only its presence matters, and its type holds itself.
+                recursive = inner is pb.FilterNode.DESCRIPTOR
+                self._messages[field.name] = None if recursive else _Reader(inner)
+
+    def read(self, message: Any) -> dict[str, Any]:
+        """Return the fields of a message."""
+        found = {name: value for name in self._scalars if (value := getattr(message, name))}
+        for name, reader in self._messages.items():
+            if message.HasField(name):
+                found[name] = {} if reader is None else reader.read(getattr(message, name))
+        for name, item_reader in self._maps.items():
+            items = getattr(message, name)
+            if not items:
+                continue
+            if item_reader is None:
+                found[name] = dict(items)
+            else:
+                found[name] = {key: item_reader.read(item) for key, item in items.items()}
+        return found
 
 
-def _value(default: Any, message: Any, name: str) -> Any:
-    if default is ANY:
-        return message.HasField(name)
-    value = getattr(message, name)
-    if default is None:
-        return _payload(value)
-    if not isinstance(default, dict):
-        return value
-    if str not in default:
-        return _fields(default, value) if message.HasField(name) else None
-    return {key: _fields(default[str], item) if isinstance(default[str], dict) else item for key, item in value.items()}
-
-
-def _payload(data: bytes) -> Payload | None:
-    """Return the payload of a client: JSON if it is that, so that clients of the JSON encoding can read it."""
-    if not data:
-        return None
+def _payload(name: str, data: bytes) -> Payload:
+    """Return the payload of a client: JSON if it is that, so that JSON clients can read it."""
     try:
         return Payload("json" if is_json(data) else "binary", data)
     except ValueError:  # what clients of the JSON encoding could not be sent
-        raise Violation("data is nested too deeply") from None
+        raise Invalid(name, "is nested too deeply") from None
+
+
+# What reads the message of each method, and what decodes its request.
+_COMMAND = pb.Command.DESCRIPTOR.fields_by_name
+_READERS = {method: _Reader(_COMMAND[method].message_type) for method in REQUESTS}
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    method: Decoder(request, method, {Payload: _payload}).decode for method, request in REQUESTS.items()
+}
 
 
 def _fill(message: Any, content: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from asgi_push import Credentials
 from asgi_push.protocols.centrifuge import Violation, json_codec, protobuf_codec
-from asgi_push.protocols.centrifuge.commands import FIELDS
+from asgi_push.protocols.centrifuge.commands import REQUESTS, Connect
 from tests.asgi import Client, Closed
 from tests.edges import EXAMPLES, NUMBERS, json_objects, json_values, serving
 from tests.endpoints.centrifuge.apps import SECRET
@@ -21,6 +22,10 @@ from tests.endpoints.centrifuge.clients import SDK_PATH
 from tests.endpoints.centrifuge.peers import binary
 
 LAST = {"id": 4_000_000_000, "rpc": {"method": "last word"}}
+
+
+def names_of(request: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(request)]
 
 
 def authenticate(connection: Any) -> Credentials:
@@ -53,8 +58,8 @@ def check(closed: Closed) -> None:
 @st.composite
 def commands(draw: st.DrawFn) -> str:
     """A command in JSON."""
-    method = draw(st.sampled_from(sorted(set(FIELDS) - {"connect"})))
-    body = draw(json_objects([*FIELDS[method], "unknown"]) | json_values)
+    method = draw(st.sampled_from(sorted(set(REQUESTS) - {"connect"})))
+    body = draw(json_objects([*names_of(REQUESTS[method]), "unknown"]) | json_values)
     number = draw(st.sampled_from(["2", "3", *NUMBERS]))
     return f'{{"id":{number},"{method}":{body}}}'
 
@@ -75,7 +80,7 @@ async def test_a_session_in_json(lines: list[str]) -> None:
 
 
 @EXAMPLES
-@given(json_objects([*FIELDS["connect"], "unknown"]), st.text(max_size=20) | st.binary(max_size=20))
+@given(json_objects([*names_of(Connect), "unknown"]), st.text(max_size=20) | st.binary(max_size=20))
 async def test_the_first_command(body: str, more: str | bytes) -> None:
     """A connect with anything in it, and anything after it."""
     async with serving(token_secret=SECRET, anonymous=True) as (_, server):
