@@ -91,7 +91,7 @@ class Decoder(Generic[Record]):
             raise TypeError(f"{record!r} is not a dataclass")
         hints = hints_of(record, include_extras=True)
         self._name = name
-        self._make: Callable[[dict[str, Any]], Record] = _maker(record)
+        self._make: Callable[[dict[str, Any]], Record] = maker(record)
         self._readers: dict[str, _Reader] = {}
         self._required: list[str] = []
         for item in fields(record):
@@ -122,11 +122,12 @@ class Decoder(Generic[Record]):
         return self._make(values)
 
 
-def _maker(record: type[Any]) -> Callable[[dict[str, Any]], Any]:
-    """Return what makes a record of its values.
+def maker(record: type[Any]) -> Callable[[dict[str, Any]], Any]:
+    """Return what makes a record of its values; those that are left out have their defaults.
 
-    The ``__init__`` of a frozen dataclass sets each attribute by a call. A dataclass without slots
-    has its defaults on the class, and all else can be set at once: ten times as fast.
+    The values are not checked. The ``__init__`` of a frozen dataclass sets each attribute by a
+    call of its own. A dataclass without slots has its defaults on the class, and takes all other
+    values in one call, which is much faster.
     """
     if "__slots__" in vars(record) or hasattr(record, "__post_init__"):
         return lambda values: record(**values)

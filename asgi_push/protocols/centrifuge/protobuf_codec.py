@@ -1,6 +1,7 @@
 """The Protobuf encoding: messages with their length before them, both ways. Wants the extra [protobuf]."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
 from typing import Any
 
@@ -8,12 +9,12 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from ...messages import ClientInfo, Payload, Publication
-from ...schema import Decoder, Invalid
+from ...schema import maker
 from ..exact import is_json
 from ..wire import WireMessage
 from . import messages_pb2
 from .codec import SdkCodec
-from .commands import PONG, REQUESTS, Command, sparse
+from .commands import PONG, REQUESTS, Command, Position, Subscribe, sparse
 from .errors import Violation
 
 pb: Any = messages_pb2  # generated, without types
@@ -85,52 +86,61 @@ def _command(data: bytes) -> Command[Any]:
         command.ParseFromString(data)
     except DecodeError:
         raise Violation("not a command") from None
-    method = next((name for name in _DECODERS if command.HasField(name)), "")
+    method = next((name for name in _READERS if command.HasField(name)), "")
     if command.id == 0 and method != "send":
         return PONG
     if not method:
         raise Violation("no known command")
-    try:
-        request = _DECODERS[method](_READERS[method].read(getattr(command, method)))
-    except Invalid as invalid:
-        raise Violation(str(invalid)) from None
+    request = _READERS[method].read(getattr(command, method))
     return Command(command.id, method, request, len(data))
 
 
+# The records of messages that stand in others. Of all other types only the presence matters.
+_INNER = {pb.SubscribeRequest.DESCRIPTOR: Subscribe, pb.StreamPosition.DESCRIPTOR: Position}
+
+
 class _Reader:
-    """Reads a message of one type as what JSON would have: only the fields that are set."""
+    """Makes a record of a message of one type; Protobuf itself has checked the types of its fields."""
 
-    def __init__(self, descriptor: Any) -> None:
+    def __init__(self, record: type, descriptor: Any) -> None:
+        self._make = maker(record)
         self._scalars: list[str] = []
-        self._messages: dict[str, _Reader | None] = {}
-        self._maps: dict[str, _Reader | None] = {}
-        for field in descriptor.fields:
-            inner = field.message_type
-            if inner is None:
-                self._scalars.append(field.name)
-            elif inner.GetOptions().map_entry:
-                value = inner.fields_by_name["value"].message_type
-                self._maps[field.name] = None if value is None else _Reader(value)
+        self._payloads: list[str] = []
+        self._inner: list[tuple[str, Callable[[Any, str], Any]]] = []
+        for item in fields(record):
+            field = descriptor.fields_by_name[item.name]
+            if field.message_type is not None:
+                self._inner.append((item.name, _inner_reader(field.message_type)))
+            elif field.type == field.TYPE_BYTES:
+                self._payloads.append(item.name)
             else:
-                # Of a tag filter only its presence matters, and its type holds itself.
-                recursive = inner is pb.FilterNode.DESCRIPTOR
-                self._messages[field.name] = None if recursive else _Reader(inner)
+                self._scalars.append(item.name)
 
-    def read(self, message: Any) -> dict[str, Any]:
-        """Return the fields of a message."""
+    def read(self, message: Any) -> Any:
+        """Return the record; a field that is not set has its default."""
         found = {name: value for name in self._scalars if (value := getattr(message, name))}
-        for name, reader in self._messages.items():
-            if message.HasField(name):
-                found[name] = {} if reader is None else reader.read(getattr(message, name))
-        for name, item_reader in self._maps.items():
-            items = getattr(message, name)
-            if not items:
-                continue
-            if item_reader is None:
-                found[name] = dict(items)
-            else:
-                found[name] = {key: item_reader.read(item) for key, item in items.items()}
-        return found
+        for name in self._payloads:
+            if value := getattr(message, name):
+                found[name] = _payload(name, value)
+        for name, read in self._inner:
+            if (value := read(message, name)) is not None:
+                found[name] = value
+        return self._make(found)
+
+
+def _inner_reader(descriptor: Any) -> Callable[[Any, str], Any]:
+    """Return what reads a field that is a message or a map, given the message around it."""
+    if descriptor.GetOptions().map_entry:
+        item = descriptor.fields_by_name["value"].message_type
+        if item is None:
+            return lambda message, name: dict(getattr(message, name))
+        read_item = _Reader(_INNER[item], item).read
+        return lambda message, name: {key: read_item(value) for key, value in getattr(message, name).items()}
+    record = _INNER.get(descriptor)
+    if record is None:
+        return lambda message, name: message.HasField(name) or None
+    read = _Reader(record, descriptor).read
+    return lambda message, name: read(getattr(message, name)) if message.HasField(name) else None
 
 
 def _payload(name: str, data: bytes) -> Payload:
@@ -138,15 +148,11 @@ def _payload(name: str, data: bytes) -> Payload:
     try:
         return Payload("json" if is_json(data) else "binary", data)
     except ValueError:  # what clients of the JSON encoding could not be sent
-        raise Invalid(name, "is nested too deeply") from None
+        raise Violation(f"{name} is nested too deeply") from None
 
 
-# What reads the message of each method, and what decodes its request.
-_COMMAND = pb.Command.DESCRIPTOR.fields_by_name
-_READERS = {method: _Reader(_COMMAND[method].message_type) for method in REQUESTS}
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    method: Decoder(request, method, {Payload: _payload}).decode for method, request in REQUESTS.items()
-}
+_FIELDS = pb.Command.DESCRIPTOR.fields_by_name
+_READERS = {method: _Reader(record, _FIELDS[method].message_type) for method, record in REQUESTS.items()}
 
 
 def _fill(message: Any, content: Mapping[str, Any]) -> Any:

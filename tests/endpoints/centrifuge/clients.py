@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import jwt
 from playwright.sync_api import Page
 
+from asgi_push import clock
 from tests import servers
 from tests.endpoints.centrifuge import apps
 
@@ -36,7 +37,7 @@ Event = dict[str, Any]
 def token(user: str, *, secret: str = apps.SECRET, **claims: Any) -> str:
     """Return a token; ``ttl`` is in seconds."""
     if "ttl" in claims:
-        claims["exp"] = time.time() + claims.pop("ttl")
+        claims["exp"] = clock.now() + claims.pop("ttl")
     return jwt.encode({"sub": user, **claims}, secret)
 
 
