@@ -1,1 +1,1 @@
-"""The hot path: from a publication to the sessions' transports."""
+"""The delivery of publications to the transports of sessions: the hot path."""

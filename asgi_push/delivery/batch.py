@@ -1,4 +1,4 @@
-"""Publications on their way to sessions: encoded once per protocol, joined once for all who want the same ones."""
+"""Publications on their way to sessions, encoded and joined once for all who get the same ones."""
 
 from ..messages import JoinLeave, Publication
 from ..protocols import Codec, WireMessage
@@ -6,7 +6,10 @@ from ..subscription import Subscription, TrackedSubscription
 
 
 class Item:
-    """A publication with its number in the order of this process, encoded once for each protocol."""
+    """A publication, encoded once for each protocol.
+
+    Its number is its place in the order of this process.
+    """
 
     __slots__ = ("_codec", "_message", "_others", "number", "publication")
 
@@ -18,11 +21,12 @@ class Item:
         self._others: dict[Codec, WireMessage | None] | None = None
 
     def message(self, codec: Codec) -> WireMessage | None:
-        """Return the message of a protocol that carries it, None where the protocol does not speak of such."""
+        """Return the protocol's message for it; None if the protocol has none."""
         if self._codec is codec:
             return self._message
         if self._codec is None:  # the first protocol, mostly the only one, needs no dictionary
-            self._codec, self._message = codec, codec.encode(self.publication)
+            self._message = codec.encode(self.publication)
+            self._codec = codec  # only now: a publication that cannot be encoded fails each time
             return self._message
         if self._others is None:
             self._others = {}
@@ -46,35 +50,35 @@ class Batch:
         self._offset_range: OffsetRange | None = None
 
     def after(self, number: int) -> "Batch":
-        """Return what of it came after ``number``: itself, mostly."""
+        """Return the part that came after ``number``: mostly the batch itself."""
         if self.items[0].number > number:
             return self
         return Batch([item for item in self.items if item.number > number])
 
     @property
     def all_publications(self) -> bool:
-        """Whether there is no notice in it."""
+        """Whether no join or leave is in it."""
         return all(isinstance(item.publication, Publication) for item in self.items)
 
     @property
     def offset_range(self) -> "OffsetRange":
-        """The range of offsets in its channel's stream that it covers."""
+        """The offsets that it covers in the stream of its channel."""
         if self._offset_range is None:
             self._offset_range = OffsetRange([item.publication for item in self.items])
         return self._offset_range
 
     def merged(self, other: "Batch") -> "Batch":
-        """Return both as one, in the order of the numbers; made once for all sessions that want the same two."""
+        """Return both batches as one, which is made once for all sessions that get the same two."""
         if self._merged is None:
             self._merged = {}
-        # Found by the batch itself, which this keeps alive: the id of one that is gone may be another's.
+        # The key is the batch, not its id: the id of a batch that is gone may be another one's.
         both = self._merged.get(other)
         if both is None:
             both = self._merged[other] = Batch(sorted(self.items + other.items, key=_number))
         return both
 
     def messages(self, codec: Codec) -> list[WireMessage]:
-        """Return the messages of a protocol that carry it; the last protocol's are kept."""
+        """Return the protocol's messages for it; those of the last protocol are kept."""
         if self._messages_codec is not codec:
             messages = [message for item in self.items if (message := item.message(codec)) is not None]
             self._messages = messages if len(messages) < 2 else codec.join(messages)
@@ -82,7 +86,7 @@ class Batch:
         return self._messages
 
     def frames(self, codec: Codec) -> bytes:
-        """Return the frames of these messages in one piece; the last protocol's are kept."""
+        """Return the frames of its messages in one piece; those of the last protocol are kept."""
         if self._frames_codec is not codec:
             self._frames = b"".join([message.frame for message in self.messages(codec)])
             self._frames_codec = codec
@@ -94,12 +98,16 @@ def _number(item: Item) -> int:
 
 
 class OffsetRange:
-    """The offsets of a batch that follow one another in one epoch, with nothing else in it; else ``first`` is 0."""
+    """The offsets of a batch that has nothing but consecutive offsets of one epoch.
+
+    For any other batch ``first`` is 0.
+    """
 
     __slots__ = ("epoch", "first", "last")
 
     def __init__(self, publications: list[Publication | JoinLeave]) -> None:
-        self.epoch, self.first = publications[0].epoch, publications[0].offset
+        self.epoch = publications[0].epoch
+        self.first = publications[0].offset
         self.last = self.first + len(publications) - 1
         for offset, publication in enumerate(publications, self.first):
             if publication.offset != offset or publication.epoch != self.epoch:
@@ -107,15 +115,17 @@ class OffsetRange:
 
 
 class Gap(Exception):
-    """A subscription cannot go on: what comes next in its channel is not what follows its position."""
+    """A subscription cannot go on, as publications after its position are missing."""
 
 
-# Publications that may come while one subscription is being answered; more is a gap.
+# The most publications that are buffered while a subscription is being answered; more is a gap.
 _MAX_BUFFERED = 1000
 
 
 def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
-    """Return what of a channel's batch a subscription has still to get, None if nothing, and move its position there.
+    """Return the part of a batch that a subscription still has to get; None if there is none.
+
+    The position of the subscription moves to the end of that part.
 
     Raises:
         Gap: something between its position and the batch is missing.

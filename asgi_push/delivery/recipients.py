@@ -1,4 +1,4 @@
-"""The members of a channel in the form in which a run of the fan-out goes through them; made anew when they change."""
+"""The members of a channel, in the form that a run of the fan-out goes through."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,27 +7,28 @@ from ..protocols import Codec
 from ..registry import Registry
 from ..subscription import Subscription
 
-# Fewer members than these are looked at one by one: that costs less than to keep more of them.
+# Fewer members than this are looked at one by one, which costs less than to keep lists of them.
 _FEW = 16
 
 
 class Recipients:
-    """Who is in a channel, parted into those who need no more than a write, and the others.
+    """The members of a channel: those that need no more than a write, and the others.
 
-    A run spends most of its time on memory that no cache of the processor has: with 1,000 sessions, a look at each and
-    at its subscription costs an eighth of a publication. Nobody needs that who keeps no position.
+    A run spends most of its time on memory that no cache of the processor holds. With 1,000
+    sessions, to look at each session and its subscription costs an eighth of a publication. For
+    sessions that keep no position there is nothing to see.
     """
 
     __slots__ = ("codec", "newest", "other_subscriptions", "others", "sessions", "size", "writes")
 
     def __init__(self, members: Mapping[Connection, Subscription]) -> None:
         self.size = len(members)
-        self.codec: Codec | None = None  # of those who need a write
-        self.sessions: list[Connection] = []  # they
-        self.writes: list[Callable[[bytes], bool]] = []  # how each of them is written to
-        self.newest = 0  # the number from which on all of them were there
-        # Two lists, and no tuple for each, which the garbage collector would come to look at: with 8,000 sessions that
-        # took half a second now and then.
+        self.codec: Codec | None = None  # of the sessions that need only a write
+        self.sessions: list[Connection] = []  # these sessions
+        self.writes: list[Callable[[bytes], bool]] = []  # their transports' ``write``
+        self.newest = 0  # after this number all of them were there
+        # Two lists instead of one of tuples: the garbage collector looks at each tuple, and with
+        # 8,000 sessions that took half a second now and then.
         self.others: list[Connection] = []
         self.other_subscriptions: list[Subscription] = []
         for session, subscription in members.items():
@@ -42,7 +43,10 @@ class Recipients:
 
 
 def recipients_of(registry: Registry[Connection, Subscription], channel: str) -> Recipients | None:
-    """Return the recipients of a channel; None for a small one."""
+    """Return the recipients of a channel; None for a small channel.
+
+    They are kept until the members of the channel change.
+    """
     recipients = registry.derived.get(channel)
     if isinstance(recipients, Recipients):
         return recipients

@@ -1,6 +1,7 @@
-"""What a protocol cannot carry: nobody is closed for it, and whoever keeps a position in the channel is told of a gap.
+"""Publications that a protocol cannot carry.
 
-The door lets in nothing of the kind; this is for what came another way, such as from another version over Redis.
+They close no session, and clients that keep a position in the channel are told of a gap. Nothing
+of the kind can be published here, but another version may have published it over Redis.
 """
 
 import logging
@@ -15,18 +16,18 @@ from ..protocols import Codec
 from ..subscription import TrackedSubscription
 from .batch import Batch, Item
 
-# Seconds between two log lines that say the same.
+# The time between two log lines that say the same, in seconds.
 _QUIET = 10.0
 
-# Of so many it is known that they are counted: many sessions find the same one.
+# This many are remembered as counted, as many sessions find the same one.
 _KNOWN = 1000
 
-# By channel: the first that cannot be carried, and the subscription that cannot go on.
+# For each channel: the number of the first one, and the subscription that cannot go on.
 Gaps = dict[str, tuple[int, TrackedSubscription]]
 
 
 class Undeliverable:
-    """Counts what protocols could not carry, and says it in the log."""
+    """Counts and logs publications that a protocol could not carry."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -34,13 +35,14 @@ class Undeliverable:
         self._known: set[tuple[int, str]] = set()
 
     def note(self, codec_name: str, channel: str) -> None:
-        """Count one, and log the exception that is being handled."""
+        """Count a publication, and log the exception that is being handled."""
         self._counters.failures["publication"] += 1
         message = "the protocol %s cannot carry what is in channel %s: it is left out there"
-        self._quiet.log(logging.ERROR, clock.monotonic(), message, codec_name, printable(channel), exc_info=True)
+        args = codec_name, printable(channel)
+        self._quiet.log(logging.ERROR, clock.monotonic(), message, *args, exc_info=True)
 
     def note_item(self, codec: Codec, item: Item) -> None:
-        """The same for one that many sessions would get, once."""
+        """Do the same, but once, for a publication that many sessions would get."""
         key = item.number, codec.name
         if key not in self._known:
             if len(self._known) >= _KNOWN:
@@ -49,7 +51,7 @@ class Undeliverable:
             self.note(codec.name, item.publication.channel)
 
     def carried(self, codec: Codec, publications: Iterable[Publication]) -> list[Publication]:
-        """Return those that a protocol can carry."""
+        """Return the publications that a protocol can carry."""
         found = []
         for publication in publications:
             try:
@@ -61,7 +63,7 @@ class Undeliverable:
         return found
 
     def sendable(self, batch: Batch, codec: Codec) -> Batch:
-        """Return what of a batch a protocol can carry: mostly the batch itself."""
+        """Return the part of a batch that a protocol can carry: mostly the batch itself."""
         try:
             batch.frames(codec)
         except Exception:  # noqa: BLE001  # one publication must not take the others with it
@@ -69,12 +71,13 @@ class Undeliverable:
         return batch
 
     def part(self, batch: Batch, codec: Codec) -> tuple[list[Item], list[Item]]:
-        """Return what of a batch a protocol can carry, and what not."""
-        good, lost = list[Item](), list[Item]()
+        """Return the items of a batch that a protocol can carry, and those that it cannot."""
+        good: list[Item] = []
+        lost: list[Item] = []
         for item in batch.items:
             try:
                 if (message := item.message(codec)) is not None:
-                    message.frame  # noqa: B018  # made here, or it would fail later
+                    message.frame  # noqa: B018  # else it would fail later
             except Exception:  # noqa: BLE001  # whatever it is, only this one is left out
                 self.note_item(codec, item)
                 lost.append(item)
@@ -83,13 +86,14 @@ class Undeliverable:
         return good, lost
 
 
-def loose(publication: Publication) -> Publication:
-    """Return a publication without its place in the stream."""
-    return Publication(publication.channel, publication.payload, tags=publication.tags, info=publication.info)
+def without_position(publication: Publication) -> Publication:
+    """Return a publication without its position in the stream."""
+    channel = publication.channel
+    return Publication(channel, publication.payload, tags=publication.tags, info=publication.info)
 
 
 def gaps(session: Connection, lost: list[Item]) -> Gaps:
-    """Return the subscriptions of a session that cannot go on without what is lost."""
+    """Return the subscriptions of a session that cannot go on without the lost items."""
     found: Gaps = {}
     for item in lost:
         publication: Publication | JoinLeave = item.publication
@@ -100,5 +104,10 @@ def gaps(session: Connection, lost: list[Item]) -> Gaps:
 
 
 def before(items: list[Item], found: Gaps) -> list[Item]:
-    """Return what comes before the gaps: what comes after is had again when the subscription goes on."""
-    return [item for item in items if item.number < found.get(item.publication.channel, (item.number + 1,))[0]]
+    """Return the items before the gaps; the client gets the others again when it recovers."""
+    return [item for item in items if not _is_after_gap(item, found)]
+
+
+def _is_after_gap(item: Item, found: Gaps) -> bool:
+    gap = found.get(item.publication.channel)
+    return gap is not None and item.number >= gap[0]

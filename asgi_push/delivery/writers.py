@@ -1,8 +1,8 @@
-"""The ordinary path: sends what is queued, with as many tasks as there are sends that wait.
+"""The tasks that send what is queued, as many as there are sends that wait.
 
-One task takes one session after the other and sends all that it has. As long as no send waits, one task serves every
-session, which costs what a loop of ``await send(...)`` costs. When a send does wait, the next task takes over at once,
-so a peer that does not read holds up nothing but its own task.
+One task takes one session after the other and sends all that is queued for it. As long as no send
+waits, one task serves all sessions, which costs as much as a loop of ``await send(...)``. When a
+send waits, the next task takes over at once, so a peer that does not read holds up only one task.
 """
 
 from collections import deque
@@ -16,21 +16,23 @@ from ..protocols import WireMessage
 from ..runtime.event_loop import current_task, ends_task
 from ..sendqueue import SendQueue
 
-# Idle tasks that are kept for the next need; more than that only a server whose every send waits ever uses.
-_KEPT = 8
+# The most idle tasks that are kept for later; only a server whose every send waits uses more.
+_MAX_PARKED = 8
 
-# How long all writers together may hold the loop before others get their turn, in seconds.
+# How long all writers together may hold the loop before other tasks run, in seconds.
 _HOLD = 0.004
 
-# A session whose current send has waited this long, in seconds, is slow: publishers wait for it no more.
+# A session whose current send has waited this long, in seconds, is slow: publishers no longer wait
+# for it.
 _SLOW_AFTER = 0.1
 
-# How long publishers wait at most for sessions that read, in seconds: 512 kB at half a megabyte a second.
-_MAX_RELIEF = 1.0
+# The longest that publishers wait for sessions that do read, in seconds: 512 kB take that long at
+# half a megabyte a second.
+_MAX_BACKPRESSURE = 1.0
 
 
 class Writer:
-    """One task that sends: the session it is at, and the scope that ends it."""
+    """One task that sends: the session that it serves now, and the scope that ends it."""
 
     __slots__ = ("queue", "scope", "session", "wake")
 
@@ -38,14 +40,15 @@ class Writer:
         self.scope = anyio.CancelScope()
         self.wake = anyio.Event()
         self.session: Connection | None = None
-        self.queue: SendQueue[WireMessage] | None = None  # the session's, which forgets it when its peer leaves
+        # The session's, which no longer has it once its peer has left.
+        self.queue: SendQueue[WireMessage] | None = None
 
 
 class Writers:
     """Sends the queues of all sessions.
 
-    The owner's timer calls ``check`` for a Writer whose send must be looked at; a session whose peer takes no more is
-    aborted.
+    The owner's timer calls ``check`` for each writer whose send may take too long. A session whose
+    peer takes no more is aborted.
     """
 
     def __init__(self, owner: Owner, send_timeout: float) -> None:
@@ -56,23 +59,26 @@ class Writers:
         self._working: set[Writer] = set()
         self._coming = False  # a writer was woken and has not yet come to the ready sessions
         self._until = 0.0  # when the writers' time in this turn of the loop is over
-        self._rest = anyio.Lock(fast_acquire=True)  # of those whose time is over one goes on in a turn, the first first
-        self._resting = 0  # how many these are
-        self._readied = self._begun = 0  # sessions that were ready, and those of them that a writer has come to
-        self._caught_up: tuple[int, anyio.Event] | None = None  # who waits for how many to be begun
+        # Of the writers whose time is over one goes on in each turn, in the order they came.
+        self._rest = anyio.Lock(fast_acquire=True)
+        self._resting = 0  # how many these writers are
+        self._readied = 0  # how many sessions were ever ready
+        self._begun = 0  # how many of them a writer has come to
+        self._caught_up: tuple[int, anyio.Event] | None = None  # set when this many are begun
         self._pressed: dict[Connection, None] = {}
-        self._awaited: dict[Connection, anyio.Event] = {}  # those whose room somebody waits for
+        self._awaited: dict[Connection, anyio.Event] = {}  # sessions whose capacity is waited for
 
     def ready(self, session: Connection) -> None:
-        """A session has begun to have something queued."""
+        """Send the queue of a session, which has just got one."""
         self._ready.append(session)
         self._readied += 1
         self._call_writer()
 
     @property
     def queue_bytes(self) -> int:
-        """The bytes that wait in all queues: those of sessions that wait for a writer, and those that have one."""
-        queues = [session.queue for session in self._ready] + [writer.queue for writer in self._working]
+        """The bytes that wait in the queues of all sessions."""
+        queues = [session.queue for session in self._ready]
+        queues += [writer.queue for writer in self._working]
         return sum(queue.bytes for queue in queues if queue is not None)
 
     def _call_writer(self) -> None:
@@ -88,8 +94,8 @@ class Writers:
         with writer.scope:
             while True:
                 await self._serve(writer)
-                # One that was cancelled and got here all the same, as its send ended just then, serves nobody any more.
-                if writer.scope.cancel_called or len(self._parked) >= _KEPT:
+                # A cancelled writer gets here if its send ended just then; it serves no more.
+                if writer.scope.cancel_called or len(self._parked) >= _MAX_PARKED:
                     return
                 writer.wake = anyio.Event()
                 self._parked.append(writer)
@@ -97,7 +103,7 @@ class Writers:
 
     async def _serve(self, writer: Writer) -> None:
         self._coming = False
-        if self._resting:  # who rests goes on with the ready sessions, and calls the next one then
+        if self._resting:  # the one that rests goes on with the ready sessions
             return
         self._working.add(writer)
         try:
@@ -107,7 +113,7 @@ class Writers:
                 session = self._ready.popleft()
                 self._say_begun()
                 if self._ready:
-                    self._call_writer()  # it comes when this one waits, and finds nothing when this one does not
+                    self._call_writer()  # it takes over if this one has to wait
                 await self._drain(writer, session)
         finally:
             self._working.discard(writer)
@@ -115,11 +121,12 @@ class Writers:
             self._call_writer()
 
     async def _drain(self, writer: Writer, session: Connection) -> None:
-        writer.session, writer.queue = session, session.queue
+        writer.session = session
+        writer.queue = session.queue
         here = current_task()
         try:
             await self._send_all(writer, session)
-        except BaseException as error:  # whatever a server raises here means that the peer is gone
+        except BaseException as error:  # whatever a server raises, the peer is gone
             if ends_task(error, here):
                 raise
             self._owner.abort(session, session.disconnect or Disconnect.CONNECTION_LOST)
@@ -129,7 +136,8 @@ class Writers:
             self.notify_capacity(session)
 
     async def _send_all(self, writer: Writer, session: Connection) -> None:
-        send, now = session.io.send, clock.monotonic()
+        send = session.io.send
+        now = clock.monotonic()
         self._owner.schedule(writer, now + self._send_timeout)
         while session.queue is not None:
             while (message := session.queue.take(now)) is not None:
@@ -138,7 +146,7 @@ class Writers:
                 await send(message)
                 now = clock.monotonic()
                 if now > self._until:
-                    session.queue.sending_since = None  # it is not the peer that it waits for
+                    session.queue.sending_since = None  # it does not wait for the peer
                     now = await self._next_turn()
                     self._owner.schedule(writer, now + self._send_timeout)
                     if session.queue is None:
@@ -151,9 +159,10 @@ class Writers:
             session.io.stop()
 
     async def _next_turn(self) -> float:
-        """Let all others have their turn, once for all writers, and return when it was over.
+        """Let other tasks run, once for all writers, and return the time after that.
 
-        Were each writer's time its own, every one that is woken would hold the loop for as long again.
+        If each writer had time of its own, each one that is woken would hold the loop for as long
+        again.
         """
         self._resting += 1
         try:
@@ -164,16 +173,16 @@ class Writers:
         finally:
             self._resting -= 1
         if self._ready:
-            self._call_writer()  # one that came meanwhile has left again
+            self._call_writer()  # a writer that came meanwhile has left again
         return clock.monotonic()
 
     @property
     def behind(self) -> bool:
-        """Whether there are sessions that no writer has come to."""
+        """Whether a session waits for a writer."""
         return self._begun < self._readied
 
     async def caught_up(self) -> None:
-        """Wait until a writer has come to each session that is ready now; those that come later do not count."""
+        """Wait until a writer has come to each session that waits for one now."""
         if self.behind:
             self._caught_up = self._readied, anyio.Event()
             await self._caught_up[1].wait()
@@ -185,18 +194,22 @@ class Writers:
             self._caught_up = None
 
     async def wait_capacity(self, session: Connection) -> None:
-        """Wait until the queue of a session is less than half full, or the session has ended."""
+        """Wait until a session's queue is less than half full, or the session has ended."""
         while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
             await self._awaited.setdefault(session, anyio.Event()).wait()
 
     def notify_capacity(self, session: Connection) -> None:
-        """Let those go who wait for a session's room: there is some, or it will not be needed."""
+        """Let those go on that wait for a session's capacity."""
         if (awaited := self._awaited.pop(session, None)) is not None:
             awaited.set()
 
     def check(self, writer: Writer, now: float) -> float | None:
-        """Return when to look at a writer again, or None; ends the session of one whose send takes too long."""
-        session, queue = writer.session, writer.queue
+        """Return when to check a writer again; None for never.
+
+        The session of a writer whose send takes too long is aborted.
+        """
+        session = writer.session
+        queue = writer.queue
         if session is None or queue is None or queue.sending_since is None:
             return None
         limit = queue.sending_since + self._send_timeout
@@ -207,7 +220,7 @@ class Writers:
         return None
 
     def apply_backpressure(self, session: Connection) -> None:
-        """A session's queue is half full: publishers should wait a little, unless its peer has stopped reading."""
+        """Make publishers wait for a session whose queue is half full, if its peer reads."""
         queue = session.queue
         if queue is None or queue.slow or session in self._pressed:
             return
@@ -217,12 +230,13 @@ class Writers:
             self._pressed[session] = None
 
     async def wait_backpressure(self) -> None:
-        """Wait for healthy sessions whose queues are half full; publishers that are faster than they wait for this.
+        """Wait for the sessions whose queues are half full but whose peers read.
 
-        A peer that has just stopped reading looks healthy at first: it holds the others up for a tenth of a second
-        once; one that reads, but too slowly, for a second. After that nobody waits for it until its queue was empty.
+        A peer that has just stopped reading looks healthy at first: it holds the others up once,
+        for a tenth of a second. A peer that reads too slowly does so for a second. After that no
+        publisher waits for it until its queue was empty.
         """
-        until = clock.monotonic() + _MAX_RELIEF
+        until = clock.monotonic() + _MAX_BACKPRESSURE
         while self._pressed:
             await anyio.sleep(0.001)
             now = clock.monotonic()
@@ -231,7 +245,8 @@ class Writers:
                 queue = session.queue
                 if queue is None or not queue.half_full:
                     continue
-                if now > until or (queue.sending_since is not None and now - queue.sending_since > _SLOW_AFTER):
+                since = queue.sending_since
+                if now > until or (since is not None and now - since > _SLOW_AFTER):
                     queue.slow = True
                 else:
                     behind[session] = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core import Core
-from ..delivery.undeliverable import Undeliverable, loose
+from ..delivery.undeliverable import Undeliverable, without_position
 from ..errors import UnrecoverablePosition
 from ..hub.hub import Hub
 from ..messages import ClientInfo, Publication, StreamPosition
@@ -70,7 +70,7 @@ def encodable(
     if len(found.get("publications", ())) < len(publications) and result.get("recoverable"):
         found.pop("recovered", None)
         found["offset"] = publications[-1].offset
-        found["publications"] = list(map(loose, found["publications"]))
+        found["publications"] = list(map(without_position, found["publications"]))
     return found
 
 

@@ -1,1 +1,1 @@
-"""What carries a session's messages: a WebSocket on any server, and the short way on uvicorn."""
+"""The connections that carry sessions, from their admission to their end."""

@@ -37,7 +37,7 @@ def too_large(data: str | bytes, limit: int) -> bool:
 
 
 def close_too_large(hub: Hub, session: Connection, size: int, limit: int, settings: str) -> None:
-    """Close a session whose client sent too large a message, and log which settings limit it."""
+    """Close a session whose client sent too large a message; log which settings limit it."""
     message = "session %s was closed with 1009: it sent %d bytes at once, and %s allow %d"
     args = session.id, size, settings, limit
     hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message, *args)
@@ -46,7 +46,8 @@ def close_too_large(hub: Hub, session: Connection, size: int, limit: int, settin
 
 def closed_by_server(hub: Hub) -> None:
     """Log that the server closed a connection with 1009, as a message was too large for it."""
-    message = "a session ended with 1009: the server takes no message of that size (uvicorn: --ws-max-size)"
+    cause = "the server takes no message of that size (uvicorn: --ws-max-size)"
+    message = f"a session ended with 1009: {cause}"
     hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message)
 
 
@@ -65,8 +66,8 @@ def check_server(hub: Hub, send: Any) -> None:
         _say(
             hub,
             "the server ends a connection with 1009 for a message of more than %d bytes, and"
-            " clients may have to send %d (max_message_bytes, and with an SDK max_channels at once):"
-            " raise its limit (uvicorn: --ws-max-size)",
+            " clients may have to send %d (max_message_bytes, and with an SDK max_channels at"
+            " once): raise its limit (uvicorn: --ws-max-size)",
             limits[0],
             needed,
         )

@@ -1,9 +1,10 @@
-"""Direct writes: the one module that knows uvicorn's insides.
+"""Direct writes to uvicorn's transports; only this module knows uvicorn's internals.
 
-``send`` of uvicorn's own WebSocket protocol (``--ws websockets-sansio``, the default where websockets is installed) is
-a bound method of the protocol object, which has the transport; that of both its HTTP protocols is one of the response.
-What is ready goes straight to that transport. Where anything about it is not as known here, ``recognise`` and
-``recognise_stream`` return None and the ordinary path serves.
+The ``send`` of uvicorn's own WebSocket protocol (``--ws websockets-sansio``, the default where
+websockets is installed) is a bound method of the protocol object, which has the transport. The
+``send`` of both its HTTP protocols is one of the response. Frames go straight to that transport.
+If anything about it is unknown, ``recognise`` and ``recognise_stream`` return None, and messages
+are sent by ASGI.
 """
 
 import asyncio
@@ -19,26 +20,30 @@ from .wrapped import tell_why_not_direct
 
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
-# What is used of the protocol object; all of it is there from uvicorn 0.35 to 0.54, and is looked for at each accept.
+# The attributes of the protocol object that are used. uvicorn 0.35 to 0.54 have them all; each
+# accept checks for them.
 _NEEDED = ("transport", "conn", "writable", "handshake_complete", "close_sent", "disconnected")
 
-# The same of its two HTTP protocols.
-_HTTPTOOLS, _H11 = "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl"
+# The same for its two HTTP protocols.
+_HTTPTOOLS = "uvicorn.protocols.http.httptools_impl"
+_H11 = "uvicorn.protocols.http.h11_impl"
 _NEEDED_OF_RESPONSES = ("transport", "flow", "scope", "response_started", "response_complete")
 
-# What a transport may hold besides one write, in bytes: asyncio's own high-water mark, above which uvicorn pauses.
+# The most that a transport may hold besides one write, in bytes: asyncio's own high-water mark,
+# above which uvicorn pauses.
 _HIGH_WATER = 64 * 1024
 
 
 class _Writer:
-    """Writes to the transport of one connection, past what serves it."""
+    """Writes to the transport of one connection, past uvicorn's protocol."""
 
     __slots__ = ("_fd", "_protocol", "_transport", "held", "hub", "session")
 
     def __init__(self, protocol: Any) -> None:
-        self.hub: Hub | None = None  # told when the transport has to keep more than it should of what was written ...
-        self.session: Connection | None = None  # ... to this session
-        self.held = False  # whether something waits that comes first
+        # The hub is told when the transport holds more than it should for the session.
+        self.hub: Hub | None = None
+        self.session: Connection | None = None
+        self.held = False  # whether queued messages come first
         self._protocol = protocol
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
@@ -51,7 +56,8 @@ class _Writer:
         if waiting or self._fd < 0:
             self._write_rest(frames)
             return True
-        # What transport.write does first where nothing waits, in half the time; the rest, and all errors, are its own.
+        # This is what transport.write does first if nothing waits, in half the time. The rest, and
+        # all errors, are left to it.
         try:
             written = os.write(self._fd, frames)
         except OSError:
@@ -62,32 +68,38 @@ class _Writer:
 
     def _write_rest(self, frames: bytes) -> None:
         self._transport.write(frames)
-        if self.hub is not None and self.session is not None and self._transport.get_write_buffer_size() > _HIGH_WATER:
+        if self.hub is None or self.session is None:
+            return
+        if self._transport.get_write_buffer_size() > _HIGH_WATER:
             self.hub.behind(self.session)
 
     def abort(self) -> None:
-        """Drop the connection and what waits in its transport."""
+        """Drop the connection, and what its transport holds."""
         self._transport.abort()
 
 
 class DirectWriter(_Writer):
     """Writes frames of a WebSocket.
 
-    They are never compressed, which is legal on a connection that negotiated permessage-deflate: a message without
-    RSV1 is an uncompressed one and leaves the compressor's window alone (RFC 7692, section 6).
+    They are never compressed. That is legal on a connection that negotiated permessage-deflate: a
+    message without RSV1 is not compressed, and leaves the compressor's window as it is (RFC 7692,
+    section 6).
     """
 
     __slots__ = ()
 
     def write(self, frames: bytes) -> bool:
-        """Write whole frames now; False, and nothing written, when held, after a close, or with a full transport."""
+        """Write whole frames now; return False, and write nothing, if that is not possible.
+
+        It is not while the writer is held, after a close, and with a full transport.
+        """
         transport = self._transport
-        # Whatever ends a connection in uvicorn does one of the two before it lets go of the loop.
+        # Whatever ends a connection in uvicorn sets one of the last two before other tasks run.
         if self.held or self._protocol.close_sent or transport.is_closing():
             return False
         if self._fd < 0 or transport.get_write_buffer_size():
             return self._put(frames)
-        # The usual case of _put, without the call: that is 2 to 6 % of what a message costs.
+        # The usual case of _put without its call, which is 2 to 6 % of what a message costs.
         try:
             written = os.write(self._fd, frames)
         except OSError:
@@ -108,17 +120,20 @@ class StreamWriter(_Writer):
     __slots__ = ()
 
     def write(self, body: bytes) -> bool:
-        """Write a part now; False, and nothing written, when held, after the end, or with a full transport."""
+        """Write a part now; return False, and write nothing, if that is not possible.
+
+        It is not while the writer is held, after the end, and with a full transport.
+        """
         if self.held or self._protocol.response_complete or self._transport.is_closing():
             return False
-        # One without any bytes would be the end of the body.
+        # A chunk without any bytes would be the end of the body.
         return not body or self._put(b"%x\r\n%b\r\n" % (len(body), body))
 
     def limit_silence(self, seconds: float) -> None:
-        """Have the connection end when nothing that was sent is acknowledged for so long, where that can be (Linux).
+        """End the connection when nothing that was sent is acknowledged for ``seconds`` (on Linux).
 
-        Without it the kernel goes on trying for a quarter of an hour (tcp_retries2), and nothing else finds a peer
-        that has vanished and is never heard.
+        Without it the kernel tries for a quarter of an hour (tcp_retries2), and nothing else finds
+        a peer that has vanished and never says anything.
         """
         peer = self._transport.get_extra_info("socket")
         if (
@@ -136,7 +151,7 @@ class StreamWriter(_Writer):
 
 
 def _socket_of(transport: Any) -> int:
-    """Return the file descriptor that takes a transport's bytes as they are, or -1: under TLS there is none."""
+    """Return the file descriptor that takes a transport's bytes as they are; -1 under TLS."""
     if os.name != "posix" or transport.get_extra_info("sslcontext") is not None:
         return -1
     peer = transport.get_extra_info("socket")
@@ -144,9 +159,9 @@ def _socket_of(transport: Any) -> int:
 
 
 def recognise(send: Any) -> DirectWriter | None:
-    """Return how to write directly to the connection behind an accepted WebSocket's ``send``, or None.
+    """Return a writer to the connection behind an accepted WebSocket's ``send``; None if unknown.
 
-    If uvicorn serves and that is None for something that can be changed, the log says so.
+    If uvicorn is the server and the reason can be changed, it is logged.
     """
     writer = _recognise(send)
     if writer is None:
@@ -161,7 +176,9 @@ def _recognise(send: Any) -> DirectWriter | None:
     protocol: Any = send.__self__
     if type(protocol) is not module.WebSocketsSansIOProtocol or send.__name__ != "send":
         return None
-    if any(not hasattr(protocol, name) for name in _NEEDED) or not isinstance(protocol.writable, asyncio.Event):
+    if any(not hasattr(protocol, name) for name in _NEEDED):
+        return None
+    if not isinstance(protocol.writable, asyncio.Event):
         return None
     if not protocol.handshake_complete or not _only_deflate(protocol.conn):
         return None
@@ -172,15 +189,15 @@ def _recognise(send: Any) -> DirectWriter | None:
 
 
 def _only_deflate(conn: Any) -> bool:
-    """Whether no extension is in use under which a plain frame would mean something else."""
+    """Return whether a plain frame means what it says, with the extensions that are in use."""
     extensions = getattr(conn, "extensions", None)
     return extensions is not None and all(type(item).__name__ == "PerMessageDeflate" for item in extensions)
 
 
 def recognise_stream(send: Any) -> StreamWriter | None:
-    """Return how to write directly to the response behind a ``send`` that has started it, or None.
+    """Return a writer to the started response behind a ``send``; None if unknown.
 
-    If uvicorn serves and that is None for something that can be changed, the log says so.
+    If uvicorn is the server and the reason can be changed, it is logged.
     """
     send = _behind_starlette(send)
     writer = _recognise_stream(send)
@@ -193,9 +210,11 @@ def _recognise_stream(send: Any) -> StreamWriter | None:
     if type(send) is not MethodType or send.__name__ != "send":
         return None
     response: Any = send.__self__
-    if any(not hasattr(response, name) for name in _NEEDED_OF_RESPONSES) or not hasattr(response.flow, "drain"):
+    if any(not hasattr(response, name) for name in _NEEDED_OF_RESPONSES):
         return None
-    if not response.response_started or response.response_complete or response.scope["method"] != "GET":
+    if not hasattr(response.flow, "drain") or response.scope["method"] != "GET":
+        return None
+    if not response.response_started or response.response_complete:
         return None
     chunked = _is_chunked_by_httptools(response) or _is_chunked_by_h11(response)
     return StreamWriter(response) if chunked else None
@@ -211,19 +230,25 @@ def _is_chunked_by_httptools(response: Any) -> bool:
 
 
 def _is_chunked_by_h11(response: Any) -> bool:
-    """Whether a body without a length is sent in chunks; h11's state stays the same from its first to its last part."""
-    module, h11 = sys.modules.get(_H11), sys.modules.get("h11")
+    """Return whether a body without a length is sent in chunks.
+
+    h11's state stays the same from the first to the last part of a body.
+    """
+    module = sys.modules.get(_H11)
+    h11 = sys.modules.get("h11")
     if module is None or h11 is None or type(response) is not module.RequestResponseCycle:
         return False
     conn = getattr(response, "conn", None)
-    # It is how h11 frames what has no length for a client that knows chunks (RFC 9112, section 6.1).
-    return getattr(conn, "our_state", None) is h11.SEND_BODY and getattr(conn, "their_http_version", b"") == b"1.1"
+    # h11 does so for a body without a length, if the client knows chunks (RFC 9112, section 6.1).
+    version = getattr(conn, "their_http_version", b"")
+    return getattr(conn, "our_state", None) is h11.SEND_BODY and version == b"1.1"
 
 
 def _behind_starlette(send: Any) -> Any:
-    """Return what Starlette's outermost middleware passes all messages on to: once started it does nothing else.
+    """Return the ``send`` behind the one of Starlette's outermost middleware, else ``send`` itself.
 
-    Applications that add this middleware by ``add_middleware`` have that one around it.
+    That middleware is around ours in applications that add ours by ``add_middleware``. Once a
+    response has started, it does nothing but pass messages on.
     """
     module = sys.modules.get("starlette.middleware.errors")
     if module is None or type(send) is not FunctionType:

@@ -118,7 +118,7 @@ async def test_a_write_that_fails_ends_one_of_many() -> None:
 async def test_one_run_fills_half_of_a_queue_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a session that had not yet sent the last one's half never overflows, however fast the publishers are."""
     monkeypatch.setattr(writers, "_SLOW_AFTER", 1000.0)
-    monkeypatch.setattr(writers, "_MAX_RELIEF", 1000.0)
+    monkeypatch.setattr(writers, "_MAX_BACKPRESSURE", 1000.0)
     async with pushing(queue_messages=10) as (push, server), anyio.create_task_group() as tasks:
         client = await server.connect("/ws/alice")
         (session,) = push.sessions("alice")
@@ -140,7 +140,7 @@ async def test_one_run_fills_half_of_a_queue_at_most(monkeypatch: pytest.MonkeyP
 async def test_one_run_takes_half_of_the_bytes_of_a_queue_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in bytes."""
     monkeypatch.setattr(writers, "_SLOW_AFTER", 1000.0)
-    monkeypatch.setattr(writers, "_MAX_RELIEF", 1000.0)
+    monkeypatch.setattr(writers, "_MAX_BACKPRESSURE", 1000.0)
     async with pushing(queue_bytes=10_000) as (push, server), anyio.create_task_group() as tasks:
         client = await server.connect("/ws/alice")
         (session,) = push.sessions("alice")

@@ -319,7 +319,7 @@ async def test_peers_that_do_not_read_hold_up_nobody_else() -> None:
             client.unblock()
         for client in slow:
             assert [await client.receive(), await client.receive()] == ["first", "x"]
-        await until(lambda: len(core_of(push).hub._writers._parked) == writers._KEPT)
+        await until(lambda: len(core_of(push).hub._writers._parked) == writers._MAX_PARKED)
 
 
 async def test_a_peer_that_stops_reading_holds_up_nobody_of_the_same_tick() -> None:

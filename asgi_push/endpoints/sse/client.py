@@ -6,7 +6,7 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from ...connection import Connection
-from ...delivery.undeliverable import loose
+from ...delivery.undeliverable import without_position
 from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.hub import Hub
@@ -80,7 +80,7 @@ class EventClient:
         # One publication must not take the others with it. They come without their places, or the browser would come
         # back for the missing one.
         rest = self._hub.fanout.undeliverable.carried(CODEC, publications)
-        return CODEC.part(list(map(loose, rest))), False
+        return CODEC.part(list(map(without_position, rest))), False
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued: the browser comes back with the position that it has."""
