@@ -14,7 +14,7 @@ import pytest
 from asgi_push import BrokerError, ClientInfo, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
-from asgi_push.brokers.redis import liveness, presence
+from asgi_push.brokers.redis import liveness, presence, presence_table
 from asgi_push.brokers.redis.connection_factory import ConnectionFactory
 from asgi_push.brokers.redis.health import ConnectionHealth
 from asgi_push.brokers.redis.keys import Keys
@@ -209,7 +209,7 @@ async def test_what_is_not_watched_is_not_written(start: Start, redis: Server) -
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "_EXPIRY", 0.6)
+    monkeypatch.setattr(presence_table, "_EXPIRY", 0.6)
     monkeypatch.setattr(presence, "_RENEW_EVERY", 0.2)
     monkeypatch.setattr(liveness, "_EXPIRY", 0.6)
     monkeypatch.setattr(liveness, "_EVERY", 0.2)
@@ -343,10 +343,10 @@ class Broken:
 def broken(process: Process) -> Iterator[Broken]:
     """Cut a process off."""
     assert isinstance(process.store, RedisPresence)
-    pipeline, no_pipeline = process.store._pipeline, Broken()
-    process.store._pipeline = process.store._life._pipeline = no_pipeline  # type: ignore[assignment]
+    pipeline, no_pipeline = process.store._table._pipeline, Broken()
+    process.store._table._pipeline = process.store._life._pipeline = no_pipeline  # type: ignore[assignment]
     yield no_pipeline
-    process.store._pipeline = process.store._life._pipeline = pipeline
+    process.store._table._pipeline = process.store._life._pipeline = pipeline
 
 
 # -- how many sessions a user may have --------------------------------------------------------------------------------
