@@ -15,11 +15,15 @@ from .subscription import Subscription, TrackedSubscription
 
 
 class State(Enum):
-    """Where a session stands; it only ever moves forward."""
+    """Where a session stands in its life; ``hub/lifecycle`` has the table of what leads where."""
 
-    OPEN = 0
-    CLOSING = 1
-    CLOSED = 2
+    NEW = "not admitted yet"
+    ADMITTED = "has a place, but is not in the registry"
+    JOINING = "is in the registry, and being put in its channels"
+    OPEN = "was opened: on_connect was called, on_disconnect will be"
+    CLOSING_EARLY = "closes, and was never opened"
+    CLOSING = "closes"
+    CLOSED = "has ended"
 
 
 class Transport(Protocol):
@@ -72,6 +76,11 @@ class HookCall:
 
 class ProtocolSession(Protocol):
     """The other end of a session whose protocol is more than messages: it is told what the server does to it."""
+
+    @property
+    def opened_by_command(self) -> bool:
+        """Whether a command of the client opens it, and others may wait: ``on_connect`` comes before them."""
+        ...
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """A subscription cannot be continued."""
@@ -151,10 +160,8 @@ class Connection(Session):
         "_owner",
         "client",
         "codec",
-        "connected",
         "connected_at",
         "disconnect",
-        "entered",
         "expires_at",
         "heartbeat",
         "id",
@@ -198,9 +205,7 @@ class Connection(Session):
         self._info_json: bytes | None = None
         self.expires_at: float | None = None
         self.subscriptions: dict[str, Subscription] = {}
-        self.state = State.OPEN
-        self.entered = False  # whether the registry ever knew it
-        self.connected = False  # whether on_connect was asked for, so that on_disconnect is owed
+        self.state = State.NEW
         self.disconnect: Disconnect | None = None
         # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
         self.queue: SendQueue[WireMessage] | None = None
@@ -247,14 +252,6 @@ class Connection(Session):
     async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
         await self._owner.dismiss(self, disconnect.checked())
 
-    def begin_closing(self, disconnect: Disconnect) -> bool:
-        """Decide that it closes, and why; False if that was decided before."""
-        if self.state is not State.OPEN:
-            return False
-        self.state = State.CLOSING
-        self.disconnect = disconnect
-        return True
-
     def attach_queue(self, queue: SendQueue[WireMessage]) -> None:
         """From now on what is sent waits in a queue."""
         self.queue = queue
@@ -265,7 +262,7 @@ class Connection(Session):
         if self.queue is not None:
             self._dropped += self.queue.dropped
             self.queue = None
-        self.io.hold(self.state is not State.OPEN)
+        self.io.hold(self.disconnect is not None)
 
     def next_deadline(self) -> float | None:
         """Return when this session next wants to be looked at, or None."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from .. import clock
-from ..connection import Connection, Owner, State
+from ..connection import Connection, Owner
 from ..disconnect import Disconnect
 from ..messages import Publication
 from ..metrics.counters import Counters
@@ -262,7 +262,7 @@ class Fanout:
 
     def deliver(self, session: Connection, batch: Batch) -> None:
         """Hand a batch to one session now; a failure ends only that session."""
-        if session.state is not State.OPEN:
+        if session.disconnect is not None:
             return
         try:
             frames = batch.frames(session.codec)

@@ -154,7 +154,7 @@ class Writers:
             await session.io.flush()
             if session.queue.empty:
                 break
-        if session.state is State.CLOSING and session.disconnect is not None:
+        if session.disconnect is not None and session.state is not State.CLOSED:
             await session.io.close(session.disconnect)
             session.io.stop()
 
@@ -195,7 +195,7 @@ class Writers:
 
     async def wait_capacity(self, session: Connection) -> None:
         """Wait until a session's queue is less than half full, or the session has ended."""
-        while session.state is State.OPEN and session.queue is not None and session.queue.half_full:
+        while session.disconnect is None and session.queue is not None and session.queue.half_full:
             await self._awaited.setdefault(session, anyio.Event()).wait()
 
     def notify_capacity(self, session: Connection) -> None:

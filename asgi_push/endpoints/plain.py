@@ -35,7 +35,8 @@ async def serve_websocket(
         return
     probe_peers(hub, scope)
     if await _accept(hub, session, transport, channels, select_subprotocol(scope)):
-        await run_session(hub, session, transport, receive, partial(_take, hub), channels)
+        opening = partial(hub.open, session, partial(hub.join_all, session, channels))
+        await run_session(hub, session, transport, receive, partial(_take, hub), opening)
 
 
 async def _accept(
@@ -60,7 +61,7 @@ async def _accept(
         logger.debug("a client left during the handshake: %s", printable(error))
     finally:
         if not accepted:
-            hub.release(session)
+            hub.end(session, Disconnect.CONNECTION_LOST)
     return accepted
 
 

@@ -12,6 +12,7 @@ from ..names import user_channel
 from ..registry import Registry
 from ..settings import Settings
 from ..subscription import Subscription
+from .ghosts import Ghosts
 
 # Seconds between two log lines that say the same.
 _QUIET = 10.0
@@ -41,11 +42,12 @@ class Admission:
     """Counts those who are here and those who are coming; of one user over all processes, if they can be asked."""
 
     def __init__(
-        self, settings: Settings, registry: Registry[Connection, Subscription], presence: PresenceStore
+        self, settings: Settings, registry: Registry[Connection, Subscription], presence: PresenceStore, ghosts: Ghosts
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._presence = presence
+        self._ghosts = ghosts
         self._coming: set[Connection] = set()
         self._coming_of: dict[str, set[Connection]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
@@ -63,8 +65,10 @@ class Admission:
             coming.add(session)
             if not await self._reserve(user_channel(session.user), session):
                 raise _too_many_of_user()
-        except BaseException:
+        except BaseException as error:
             self.release(session)
+            if isinstance(error, Refused):
+                self._ghosts.suspect(session.user)
             raise
 
     def _keep_place(self, session: Connection) -> None:
@@ -85,7 +89,7 @@ class Admission:
             self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
             return True
 
-    def came(self, session: Connection) -> list[Connection]:
+    def enter(self, session: Connection) -> list[Connection]:
         """A session is in the registry now; return those of its user whose places it takes."""
         self._forget(session)
         if session.user:
@@ -96,7 +100,7 @@ class Admission:
         sessions = self._registry.sessions_of(session.user)
         return sessions[: max(0, len(sessions) - limit)]
 
-    def went(self, session: Connection) -> None:
+    def leave(self, session: Connection) -> None:
         """A session that came is in the registry no more."""
         if session.user:
             self._presence.left(user_channel(session.user), session)

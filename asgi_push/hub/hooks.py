@@ -84,10 +84,18 @@ class HookCalls:
         self._slice = SharedSlice()
         self.running = 0
 
-    def call(self, session: Connection, hook: Hook | None, *args: Any, size: int = 0, always: bool = False) -> None:
-        """Have ``hook(session, *args)`` called after all that was asked for before; it is never refused.
+    def call(
+        self,
+        session: Connection,
+        hook: Hook | None,
+        *args: Any,
+        size: int = 0,
+        always: bool = False,
+        ahead: bool = False,
+    ) -> None:
+        """Have ``hook(session, *args)`` called after all that was asked for before, or ``ahead`` of it.
 
-        One that is called ``always`` is not dropped either.
+        It is never refused. One that is called ``always`` is not dropped either, when the session is closed.
         """
         if hook is None:
             return
@@ -95,7 +103,11 @@ class HookCalls:
             session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
             self._owner.spawn(self._run, session, session.inbox)
             self.running += 1
-        session.inbox.put_last(HookCall(hook, args, size, always=always))
+        call = HookCall(hook, args, size, always=always)
+        if ahead:
+            session.inbox.put_urgent(call)
+        else:
+            session.inbox.put_last(call)
 
     def drop(self, session: Connection) -> None:
         """Forget what waits for the hooks of a session, but for what is called always."""

@@ -15,6 +15,9 @@ from ..runtime.time_slice import SharedSlice
 # an SDK client has for its pong, which is not read meanwhile.
 _PATIENCE = 5.0
 
+# States in which authenticate may be waited for.
+_NOT_YET_IN = State.NEW, State.ADMITTED
+
 # Seconds between two log lines that say the same of many sessions.
 _QUIET = 10.0
 
@@ -78,11 +81,11 @@ class Intake:
                 wait.over.set()
 
     async def _room(self, session: Connection) -> None:
-        while session.state is State.OPEN and session.inbox is not None and session.inbox.half_full:
+        while session.disconnect is None and session.inbox is not None and session.inbox.half_full:
             wait = self._waits[session] = _Wait()
             try:
                 # Who is not in yet waits for authenticate, which has a time of its own.
-                if not await wait.wait() and session.entered:
+                if not await wait.wait() and session.state not in _NOT_YET_IN:
                     self._overloaded(session)
             finally:
                 del self._waits[session]

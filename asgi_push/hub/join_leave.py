@@ -1,4 +1,4 @@
-"""Who comes into a channel and who goes, for those who are in it, where its namespace wants that."""
+"""Join and leave notices: the members of a channel learn who joins it, and who leaves it."""
 
 import logging
 from collections import deque
@@ -6,54 +6,57 @@ from collections import deque
 from .. import clock
 from ..brokers import Broker
 from ..channels import Namespaces
-from ..connection import Connection, Owner, State
+from ..connection import Connection, Owner
 from ..errors import BrokerError
 from ..logs import RateLimit
 from ..messages import JoinLeave
 from ..subscription import Subscription
 
-_UNTOLD = "the others in a channel are not told that a session came or went: %s"
+_FAILED = "the others in a channel are not told that a session came or went: %s"
+
+# Seconds between two log lines that say that.
+_QUIET = 10.0
 
 
-class Announcements:
-    """Tells the members of a channel of each session that came that it came, and then once that it went; or neither."""
+class JoinLeaveNotices:
+    """Publishes a notice when a session joins a channel, and one when it leaves; both or neither."""
 
     def __init__(self, owner: Owner, broker: Broker, namespaces: Namespaces) -> None:
         self._owner = owner
         self._broker = broker
         self._namespaces = namespaces
-        self._quiet = RateLimit(10.0)  # in seconds
+        self._quiet = RateLimit(_QUIET)
         self._waiting: deque[tuple[JoinLeave, Subscription]] = deque()
         self.running = 0  # how many have not reached the broker
 
-    def joined(self, session: Connection, channel: str) -> None:
-        """A session has come into a channel, unless it has left it meanwhile."""
+    def publish_join(self, session: Connection, channel: str) -> None:
+        """Tell the members of a channel that a session has joined it, if it is still in it."""
         subscription = session.subscriptions.get(channel)
-        if session.state is not State.OPEN or subscription is None or not subscription.active:
+        if session.disconnect is not None or subscription is None or not subscription.active:
             return
         if self._namespaces.options(channel).join_leave and self._owner.running:
             subscription.announced = True
-            self._announce(JoinLeave(channel, session.describe(channel), joined=True), subscription)
+            self._publish(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
-    def left(self, session: Connection, channel: str, subscription: Subscription) -> None:
-        """A session leaves a channel; nobody is told who was not told that it came."""
-        # A session's own channels have one subscription, and everybody's never has announcements.
+    def publish_leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
+        """Tell the members of a channel that a session has left it, if they were told of its join."""
+        # A session's own channels share one subscription; in everybody's there are no notices.
         announced = subscription.announced and self._namespaces.options(channel).join_leave
         if announced and self._owner.running:
-            self._announce(JoinLeave(channel, session.describe(channel), joined=False), subscription)
+            self._publish(JoinLeave(channel, session.describe(channel), joined=False), subscription)
 
-    def _announce(self, notice: JoinLeave, subscription: Subscription) -> None:
+    def _publish(self, notice: JoinLeave, subscription: Subscription) -> None:
         self._waiting.append((notice, subscription))
         self.running += 1
-        self._owner.spawn(self._announce_next)
+        self._owner.spawn(self._publish_next)
 
-    async def _announce_next(self) -> None:
-        # Not one that the task was made for: trio starts tasks in no order.
+    async def _publish_next(self) -> None:
+        # The first that waits, not the one that the task was made for: trio starts tasks in any order.
         notice, subscription = self._waiting.popleft()
         try:
             await self._broker.announce(notice)
         except BrokerError as error:
             subscription.announced = False
-            self._quiet.log(logging.WARNING, clock.monotonic(), _UNTOLD, error)
+            self._quiet.log(logging.WARNING, clock.monotonic(), _FAILED, error)
         finally:
             self.running -= 1

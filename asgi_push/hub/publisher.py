@@ -5,11 +5,12 @@ from typing import Any
 
 from ..brokers import Broker
 from ..channels import Namespaces
-from ..connection import Connection, State
+from ..connection import Connection
 from ..delivery.fanout import Fanout
 from ..encoding import Encoder
 from ..messages import JoinLeave, Publication, PublishResult
 from ..metrics.counters import Counters
+from ..protocols import WireMessage
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
 
@@ -61,10 +62,25 @@ class Publisher:
         payload = self._encoder.encode(data)
         if self._pending.full:
             await self._pending.wait_capacity()
-        if session.state is not State.OPEN:
+        if session.disconnect is not None:
             return False
         self._pending.add(session, Publication("", payload))
         return True
+
+    def send_wire(self, session: Connection, message: WireMessage) -> None:
+        """Send a message of the session's protocol after what is queued."""
+        if session.disconnect is None and not session.io.write(message.frame):
+            self._fanout.queues.put(session, [message])
+
+    def send_urgent(self, session: Connection, message: WireMessage) -> None:
+        """Send a message of the session's protocol ahead of what is queued."""
+        if session.disconnect is None and not session.io.write(message.frame):
+            self._fanout.queues.open(session).put_urgent(message)
+
+    def behind(self, session: Connection) -> None:
+        """Limit the time that a peer takes for what was written, as for a send: it is more than it reads."""
+        if session.disconnect is None:
+            self._fanout.queues.open(session)
 
     def deliver(self, publication: Publication | JoinLeave) -> int:
         """Hand a publication to the members of its channel; return how many there are."""

@@ -51,4 +51,4 @@ def go_live(hub: Hub, session: Connection, channel: str) -> None:
     held_back, subscription.buffer = subscription.buffer, None
     if held_back:
         hub.fanout.serve(session, ((subscription, Batch(held_back)),))
-    hub.announcements.joined(session, channel)
+    hub.membership.notices.publish_join(session, channel)

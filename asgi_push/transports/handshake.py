@@ -12,6 +12,7 @@ from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, origin_allowed
 from ..connection import Connection, Transport
 from ..core import Core
+from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
@@ -58,7 +59,7 @@ async def admit(
         await _reserve_place(hub, session)  # again, as its user is known now
         return hub, session, await _allowed_channels(core, session, credentials, requested)
     except BaseException:
-        hub.release(session)
+        hub.end(session, Disconnect.PERMISSION_DENIED)
         raise
 
 
@@ -90,7 +91,7 @@ def select_subprotocol(scope: Scope) -> str | None:
 
 
 async def _reserve_place(hub: Hub, session: Connection) -> None:
-    """Reserve a place in the hub, which ``hub.open`` takes and ``hub.release`` gives back.
+    """Reserve a place in the hub, which ``hub.open`` takes and ``hub.end`` gives back.
 
     Raises:
         Refusal: there is no place.

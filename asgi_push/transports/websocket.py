@@ -1,11 +1,11 @@
 """A WebSocket that carries one session's messages, on any ASGI server."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from ..connection import Connection, State
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
@@ -146,23 +146,23 @@ async def run_session(
     transport: WebSocketTransport,
     receive: Receive,
     take: Take,
-    channels: Sequence[str] | None = None,
+    opening: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Receive for a session to its end; with ``channels`` open the session first."""
+    """Receive for a session to its end; call ``opening``, if given, to open it first."""
     # A cancellation means that the server shuts down; every other end has a reason of its own.
     disconnect = Disconnect.SHUTDOWN
     transport.attach(hub, session)
     try:
         with transport.interrupt:
-            if channels is not None:
-                await hub.open(session, channels)
+            if opening is not None:
+                await opening()
             disconnect = await _receive_all(hub, session, receive, take)
         await transport.finish(hub.settings.send_timeout)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)
         disconnect = Disconnect.SERVER_ERROR
     finally:
-        hub.ended(session, disconnect)
+        hub.end(session, disconnect)
         transport.forget()
 
 
@@ -173,10 +173,10 @@ async def _receive_all(hub: Hub, session: Connection, receive: Receive, take: Ta
         event = await receive()
         if event["type"] == "websocket.disconnect":
             code = event.get("code")
-            if code == Disconnect.MESSAGE_TOO_LARGE.code and session.state is State.OPEN:
+            if code == Disconnect.MESSAGE_TOO_LARGE.code and session.disconnect is None:
                 closed_by_server(hub)
             return Disconnect.of_peer(code, event.get("reason"))
-        if session.state is State.OPEN:
+        if session.disconnect is None:
             text = event.get("text")
             for size in take(session, text if text is not None else event.get("bytes") or b""):
                 if intake.over(session, size):

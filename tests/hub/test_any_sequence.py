@@ -116,7 +116,7 @@ def check(hub: Hub) -> None:
     """The books agree with each other."""
     registry = hub.registry
     sessions = registry.sessions()
-    assert all(session.state is State.OPEN for session in sessions)
+    assert all(session.state in (State.JOINING, State.OPEN) for session in sessions)
     for session in sessions:
         for channel, subscription in session.subscriptions.items():
             assert registry.members(channel)[session] is subscription
@@ -124,7 +124,7 @@ def check(hub: Hub) -> None:
         members = registry.members(channel)
         assert members
         assert all(session in sessions and channel in session.subscriptions for session in members)
-    assert all(session.state is State.CLOSING for session in hub._closing)
+    assert all(session.state in (State.CLOSING_EARLY, State.CLOSING) for session in hub._closing)
     known = {*sessions, *hub._closing}
     assert all(item in known for item in hub._timer._deadlines._when if isinstance(item, Session))
     assert all(session.queue is None or len(session.queue) <= 5 for session in known)

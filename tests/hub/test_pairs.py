@@ -166,7 +166,7 @@ async def test_a_subscribe_that_fails_is_no_leave() -> None:
         lost = {"channel": "room:1", "recover": True, "offset": 5, "epoch": "no", "flag": 2}
         client.send(json.dumps({"id": 2, "subscribe": lost}))
         assert "error" in json.loads(await client.receive())
-        await until(lambda: not core_of(found.push).hub.announcements.running)
+        await until(lambda: not core_of(found.push).hub.membership.notices.running)
         assert found.told == []
 
 
@@ -210,10 +210,10 @@ async def test_who_was_not_announced_as_the_broker_was_away_does_not_leave() -> 
 
         core_of(found.push).hub.broker.announce = fail  # type: ignore[method-assign]
         client = await server.connect(PATHS["plain"])
-        await until(lambda: found.calls and not core_of(found.push).hub.announcements.running)
+        await until(lambda: found.calls and not core_of(found.push).hub.membership.notices.running)
         core_of(found.push).hub.broker.announce = note  # type: ignore[method-assign]
         client.close()
         await client.ended()
-        await until(lambda: not core_of(found.push).hub.announcements.running)
+        await until(lambda: not core_of(found.push).hub.membership.notices.running)
         assert found.told == []
         assert core_of(found.push).hub.counters.failures["task"] == 0

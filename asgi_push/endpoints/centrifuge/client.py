@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from ... import clock
-from ...connection import Connection, State
+from ...connection import Connection
 from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.recovery import go_live, new_subscription
@@ -44,6 +44,8 @@ class SdkClient:
 
     __slots__ = ("_context", "_greeted", "_refused")
 
+    opened_by_command = True
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._greeted = False
@@ -55,7 +57,7 @@ class SdkClient:
         """Take a frame command by command: pongs are seen to at once, all else in its order."""
         try:
             for command in self._context.codec.decode(frame):
-                if self._refused or session.state is not State.OPEN:
+                if self._refused or session.disconnect is not None:
                     return
                 self._sort(command)
                 yield command.size
@@ -99,7 +101,7 @@ class SdkClient:
 
     async def _carry_out(self, session: Connection, command: Command[Any]) -> None:
         await self._context.hub.wait_capacity(session)
-        if self._refused or session.state is not State.OPEN:
+        if self._refused or session.disconnect is not None:
             return
         try:
             result = await _HANDLERS[command.method](self._context, command)
@@ -163,7 +165,7 @@ class SdkClient:
     async def _subscribe_later(
         self, session: Connection, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
-        if self._context.connected and channel not in session.subscriptions and session.state is State.OPEN:
+        if self._context.connected and channel not in session.subscriptions and session.disconnect is None:
             await self._subscribe(channel, new_subscription(self._context.hub, channel, server_side=True), data, since)
 
     async def _subscribe(

@@ -4,12 +4,12 @@ import logging
 import random
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
 from ... import clock
-from ...connection import State
 from ...core import Core
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
@@ -51,7 +51,7 @@ async def connect(context: Context, command: Command[Connect]) -> None:
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.core.settings.max_channels:
         raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
-    if session.state is not State.OPEN:  # it gave its place back when it ended
+    if session.disconnect is not None:  # it gave its place back when it ended
         return
     session.user = credentials.user
     try:
@@ -63,10 +63,13 @@ async def connect(context: Context, command: Command[Connect]) -> None:
         await hub.admit(session)
     except Refused as refused:
         raise Ended(refused.disconnect, refused.advice) from None
-    if session.state is not State.OPEN:
-        return
-    hub.enter(session)
-    if token:
+    await hub.open(session, partial(_join, context, command, credentials, ttl))
+
+
+async def _join(context: Context, command: Command[Connect], credentials: Credentials, ttl: int | None) -> None:
+    """Put the session in its channels, and answer the command."""
+    session, hub = context.session, context.hub
+    if command.request.token:
         context.expire_connection(ttl)
     else:  # it has nothing to refresh with: when the time is over it comes again, with the cookies that it has then
         hub.expire(session, seconds_left(credentials))
@@ -83,8 +86,6 @@ async def connect(context: Context, command: Command[Connect]) -> None:
     context.connected = True
     for channel in channels:
         go_live(context.hub, context.session, channel)
-    if (on_connect := hub.connected(session)) is not None:
-        await context.tell(on_connect)
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:

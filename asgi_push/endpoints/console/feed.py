@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from ... import clock
-from ...connection import Connection, State
+from ...connection import Connection
 from ...encoding import encode
 from ...hub.hub import Hub
 from ...protocols import plain
@@ -100,7 +100,7 @@ class Feed:
         session = subscriber.session
         send(self.hub, session, {"process": describe_process(self.hub)})
         cost = 0.0
-        while subscriber in self.subscribers and session.state is State.OPEN:
+        while subscriber in self.subscribers and session.disconnect is None:
             subscriber.changed = anyio.Event()
             began = clock.monotonic()
             if session.queue is None:  # a page that does not read is sent no more

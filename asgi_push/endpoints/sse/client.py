@@ -27,13 +27,19 @@ class EventClient:
 
     __slots__ = ("_connected", "_hub", "_last", "_session")
 
+    opened_by_command = False
+
     def __init__(self, hub: Hub, session: Connection, last: LastEventId) -> None:
         self._hub = hub
         self._session = session
         self._last = last
         self._connected = False
 
-    async def open(self, session: Connection, channels: Iterable[str]) -> None:
+    async def begin(self, channels: Iterable[str]) -> None:
+        """Have the stream begun, ahead of everything that happens to its session from now on."""
+        self._hub.call(self._session, self._start, channels)
+
+    async def _start(self, session: Connection, channels: Iterable[str]) -> None:
         """Begin the stream: where its channels are, or where the client was in them, and what it missed since."""
         places, gaps, missed = [], [], []
         try:

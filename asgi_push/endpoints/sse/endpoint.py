@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -78,7 +79,7 @@ async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> 
     hub, session, channels = await admit(core, scope, {}, transport, CODEC, heartbeat)
     asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
     if any(channel and channel not in channels for channel in asked):
-        hub.release(session)
+        hub.end(session, Disconnect.PERMISSION_DENIED)
         raise Refusal(403, "a channel is not allowed")
     return hub, session, list(dict.fromkeys([*hub.own_channels(session), *channels]))
 
@@ -122,9 +123,7 @@ async def _run(
     client = session.client = EventClient(hub, session, last)
     transport.attach(hub, session)
     try:
-        hub.enter(session)
-        hub.call(session, client.open, channels)
-        hub.call(session, hub.connected(session), always=True)
+        await hub.open(session, partial(client.begin, channels))
         with transport.interrupt:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -133,5 +132,5 @@ async def _run(
         logger.exception("session %s failed", session.id)
         disconnect = Disconnect.SERVER_ERROR
     finally:
-        hub.ended(session, disconnect)
+        hub.end(session, disconnect)
         transport.forget()

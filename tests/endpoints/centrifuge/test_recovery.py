@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
 from asgi_push.brokers import Broker, PresenceStore
-from asgi_push.connection import State
 from asgi_push.delivery import batch, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
@@ -344,9 +343,9 @@ class RecoveryMachine(RuleBasedStateMachine):
         assert [problem for client in self.clients for problem in client.behind()] == []
         assert self.broker.wrong == []
         registry = self.hub.registry
-        assert all(session.state is State.OPEN for channel in ALL for session in registry.members(channel))
+        assert all(session.disconnect is None for channel in ALL for session in registry.members(channel))
         assert [(user, channel) for user, channel in self.taken_out if self.push.sessions(user, channel)] == []
-        self.put_in = {(session, channel) for session, channel in self.put_in if session.state is State.OPEN}
+        self.put_in = {(session, channel) for session, channel in self.put_in if session.disconnect is None}
         assert all(channel in session.channels for session, channel in self.put_in)
 
     def go_on(self) -> bool:

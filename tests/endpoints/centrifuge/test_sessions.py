@@ -78,7 +78,7 @@ async def test_authenticate_refreshes_a_token_of_its_own(clock: asgi.Clock, enco
         user, seconds = connection.headers["authorization"].removeprefix("Bearer ").split()
         if seconds == "over":
             raise TokenExpiredError("over")
-        return Credentials(user, expires_at=time.time() + float(seconds))
+        return Credentials(user, expires_at=clock.time() + float(seconds))
 
     options = {"authenticate": authenticate, "emulated_headers": "x-tenant", "ping_interval": 1000}
     async with house(encoding, **options) as home:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -66,7 +67,8 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Connection]:
             session.heartbeat.round_trip = chance.lognormvariate(-3.4, 0.6)
         session.info = {"name": f"User {number}", "plan": chance.choice(["free", "team"])}
         session.path_params = {"user_id": f"{number}"}
-        await hub.open(session, chance.sample(CHANNELS, chance.randrange(1, 4)))
+        await hub.admit(session)
+        await hub.open(session, partial(hub.join_all, session, chance.sample(CHANNELS, chance.randrange(1, 4))))
         sessions.append(session)
         if number % 500 == 0:
             await anyio.lowlevel.checkpoint()
@@ -94,7 +96,7 @@ def app() -> ASGIApp:
             yield
             tasks.cancel_scope.cancel()
             for session in made:
-                core_of(push).hub.ended(session, Disconnect.SHUTDOWN)
+                core_of(push).hub.end(session, Disconnect.SHUTDOWN)
 
     return PushMiddleware(Starlette(lifespan=lifespan), push)
 
@@ -112,6 +114,6 @@ async def _be_busy(push: Push, made: list[Connection]) -> None:
         core_of(push).hub.counters.heartbeat_round_trip.observe(chance.lognormvariate(-3.4, 0.6))
         if chance.random() < 0.3:
             gone = made.pop(chance.randrange(len(made)))
-            core_of(push).hub.ended(gone, chance.choice([Disconnect.CONNECTION_LOST, Disconnect.NO_HEARTBEAT]))
+            core_of(push).hub.end(gone, chance.choice([Disconnect.CONNECTION_LOST, Disconnect.NO_HEARTBEAT]))
             made += await make_up(core_of(push).hub, 1, 10_000 + number)
         await anyio.sleep(chance.expovariate(12))

@@ -52,7 +52,7 @@ async def test_sessions() -> None:
         assert in_news["count"] == len(push.sessions(channel="news")) < 120
         assert (await list_sessions(hub, View(search="nothing like it")))["rows"] == []
         for session in made:
-            hub.ended(session, Disconnect.SHUTDOWN)
+            hub.end(session, Disconnect.SHUTDOWN)
 
 
 async def test_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

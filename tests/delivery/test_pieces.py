@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from asgi_push import Publication
-from asgi_push.hub import pieces
-from asgi_push.hub.pieces import Pieces
+from asgi_push.delivery import pieces
+from asgi_push.delivery.pieces import Pieces
 from asgi_push.protocols.centrifuge import json_codec
 from tests.brokers.contract import publication
 

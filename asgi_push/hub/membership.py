@@ -1,0 +1,160 @@
+"""Who is in which channel: joining and leaving, a session's own channels, presence and notices."""
+
+import logging
+from collections.abc import Iterable
+
+from .. import clock
+from ..brokers import Broker, PresenceStore
+from ..channels import Namespaces
+from ..connection import Connection, Owner
+from ..delivery.fanout import Fanout
+from ..errors import BrokerError
+from ..logs import RateLimit
+from ..messages import Payload, StreamPosition
+from ..names import EVERYBODY, user_channel, user_of
+from ..registry import Registry
+from ..settings import Settings
+from ..subscription import Subscription
+from .join_leave import JoinLeaveNotices
+
+# Seconds between two log lines that say the same of many sessions.
+_QUIET = 10.0
+
+
+class Membership:
+    """Puts sessions in channels and takes them out, and tells the broker and the other members."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        settings: Settings,
+        registry: Registry[Connection, Subscription],
+        broker: Broker,
+        presence: PresenceStore,
+        namespaces: Namespaces,
+        fanout: Fanout,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._broker = broker
+        self._presence = presence
+        self._namespaces = namespaces
+        self._fanout = fanout
+        self._quiet = RateLimit(_QUIET)
+        self.notices = JoinLeaveNotices(owner, broker, namespaces)
+
+    # -- joining -----------------------------------------------------------------------------------
+
+    async def prepare(self, session: Connection, channels: Iterable[str]) -> None:
+        """Listen to the channels of a session before it is opened, so that it misses nothing then."""
+        for channel in (*self.own_channels(session), *channels):
+            await self._listen(channel)
+            if not self._registry.members(channel):
+                self._broker.leave(channel)  # the broker goes on listening for a while
+
+    async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
+        """Put a new session in its own channels and in ``channels``."""
+        own = Subscription(self._fanout.pending.number)  # one for all the channels that it never leaves
+        joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
+        joined += [name for name in channels if self._join(session, name, Subscription(own.since))]
+        for channel in joined:
+            await self._listen(channel)
+            self.notices.publish_join(session, channel)
+
+    async def join(self, session: Connection, channel: str, subscription: Subscription) -> None:
+        """Put a session in a channel.
+
+        Raises:
+            BrokerError: it is in, but publications may not reach it yet.
+        """
+        if self._join(session, channel, subscription):
+            await self._broker.join(channel, kept=self._is_kept(channel))
+
+    async def subscribe(
+        self,
+        session: Connection,
+        channel: str,
+        data: Payload | None = None,
+        since: StreamPosition | None = None,
+    ) -> None:
+        """Put a session in a channel for the application; a session that is in it is left alone.
+
+        A client whose protocol has a message for it gets ``data`` and what was published after
+        ``since``; others get what is published from now on.
+        """
+        if session.disconnect is not None:
+            return
+        if session.client is not None:
+            await session.client.subscribe_by_server(channel, data, since)
+        elif channel not in session.subscriptions:
+            subscription = Subscription(self._fanout.pending.number)
+            if self._join(session, channel, subscription):
+                await self._listen(channel)
+                self.notices.publish_join(session, channel)
+
+    def _join(self, session: Connection, channel: str, subscription: Subscription) -> bool:
+        """Put a session in a channel; return False if the session was closed meanwhile."""
+        if session.disconnect is not None:
+            subscription.active = False
+            return False
+        session.subscriptions[channel] = subscription
+        self._registry.join(session, channel, subscription)
+        if user_of(channel) is None:  # the presence of users follows the lives of their sessions
+            self._presence.entered(channel, session)
+        return True
+
+    async def _listen(self, channel: str) -> None:
+        """Have the broker bring the publications of a channel, now or as soon as it is back."""
+        try:
+            await self._broker.join(channel, kept=self._is_kept(channel))
+        except BrokerError as error:
+            message = "a session is in a channel that is not heard yet: %s"
+            self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
+
+    def _is_kept(self, channel: str) -> bool:
+        return self._namespaces.stream(channel) is not None
+
+    # -- leaving -----------------------------------------------------------------------------------
+
+    def unsubscribe(self, session: Connection, channel: str) -> None:
+        """Take a session out of a channel, and tell its client if its protocol has a message for it."""
+        if session.client is not None:
+            session.client.unsubscribe_by_server(channel)
+        else:
+            self.leave(session, channel)
+
+    def leave(self, session: Connection, channel: str) -> None:
+        """Take a session out of a channel; one that is not in it is no error."""
+        subscription = session.subscriptions.get(channel)
+        if subscription is not None:
+            self._leave(session, channel, subscription)
+            del session.subscriptions[channel]
+
+    def leave_all(self, session: Connection) -> None:
+        """Take a session that closes out of its channels; it goes on naming them to the application."""
+        for channel, subscription in session.subscriptions.items():
+            self._leave(session, channel, subscription)
+
+    def _leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
+        subscription.active = False
+        if user_of(channel) is None:
+            self._presence.left(channel, session)
+        if self._registry.leave(session, channel):
+            self._broker.leave(channel)
+        self.notices.publish_leave(session, channel, subscription)
+
+    # -- what may be known -------------------------------------------------------------------------
+
+    def own_channels(self, session: Connection) -> list[str]:
+        """Return the channels that a session is in from the start, and never leaves."""
+        own = [user_channel(session.user)] if session.user else []
+        return [EVERYBODY, *own] if self._settings.everybody else own
+
+    def has_room_for_channel(self, session: Connection) -> bool:
+        """Whether a session may be in one more channel."""
+        own = sum(channel in session.subscriptions for channel in self.own_channels(session))
+        return len(session.subscriptions) - own < self._settings.max_channels
+
+    def watched(self, channel: str) -> bool:
+        """Whether all processes together keep who is in a channel."""
+        return user_of(channel) is not None or self._namespaces.options(channel).presence
