@@ -1,8 +1,7 @@
-"""What this process hears from Redis: the publications of the channels that its sessions are in, and commands."""
+"""What this process hears from Redis: publications of its sessions' channels, and commands."""
 
 import asyncio
 import secrets
-from itertools import count
 
 from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from ..contract import Receiver, StreamOptions
@@ -11,7 +10,8 @@ from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
 from .control import COMMANDS, Control
 from .cursor import Cursor
-from .deliveries import ControlMessage, Deliveries, Lost, Marker, reach
+from .deliveries import ControlMessage, Deliveries, Lost
+from .echoes import Echoes, let_go, wait_in_time
 from .fences import FENCE, Fences
 from .health import ConnectionHealth
 from .keys import Keys
@@ -21,19 +21,19 @@ from .position_checks import Checks
 from .streams import Streams
 from .subscriber import Subscriber
 
-# How often every channel's position is compared with Redis', in seconds: how late a message that was lost on the way is
-# found if none comes after it. And how soon again when Redis did not answer.
+# How often every channel's position is compared with the one in Redis, in seconds. That is how late
+# a lost message is found if none comes after it.
 _CHECK_INTERVAL = 25.0
+
+# How soon it is compared again when Redis did not answer, in seconds.
 _CHECK_AGAIN = 0.5
 
-# How long a publish waits for what it has published to come back, in seconds: so long its order with what is sent to
-# sessions here can be kept, whatever a process has still to deliver. And a command for what is missing before it.
-_ECHO_TIME = 5.0
+# How long a command waits for publications that are missing before it, in seconds.
 _COMMAND_WAITS = 3.0
 
 
 class Consumer:
-    """Delivers what is published in one Redis, once and in order, whatever becomes of the connection."""
+    """Delivers what is published in one Redis, once and in order, even if connections break."""
 
     def __init__(
         self,
@@ -47,9 +47,10 @@ class Consumer:
         self._keys = keys
         self._streams = streams
         self._id = secrets.token_urlsafe(6)
-        self._own = keys.process(self._id)  # where it is told what is for it alone
+        self._own = keys.process(self._id)  # the name to which others publish for this process alone
         self._control = Control(pipeline, keys, streams, self._id)
         self._deliveries = Deliveries(self._control.carried_out)
+        self._echoes = Echoes(self._id, self._deliveries)
         self._subscriber = Subscriber(
             factory,
             health,
@@ -66,16 +67,12 @@ class Consumer:
         self._checks = Checks(self._check, _CHECK_AGAIN)
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._tasks: list[asyncio.Task[None]] = []
-        self._numbers = count()
-        # Of publications in no stream that are on their way back: their channels, and who waits.
-        self._marks: dict[str, tuple[str, asyncio.Future[None]]] = {}
 
     def start(self, receiver: Receiver) -> None:
         """Begin."""
         self._deliveries.start(receiver)
-        self._tasks = [
-            asyncio.create_task(task) for task in (self._checks.run(), self._check_all(), self._control.run())
-        ]
+        loops = (self._checks.run(), self._check_all(), self._control.run())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """End; nothing is delivered after this."""
@@ -90,10 +87,10 @@ class Consumer:
         self._on_disconnected()
         self._cursors.clear()
 
-    # -- what is asked of it ----------------------------------------------------------------------------------------
+    # -- what is asked of it ----------------------------------------------------------------------
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """Hear a channel, and commands; what is lost on the way is found where it is kept."""
+        """Hear a channel, and commands. Losses on the way are found if the channel is kept."""
         channels = {COMMANDS, channel}
         beginning = []
         for name in channels if kept else (COMMANDS,):
@@ -102,7 +99,8 @@ class Consumer:
                 beginning.append(self._begin(name, cursor))
         subscribed = self._subscriber.add(self._own, *map(self._keys.published, channels))
         if beginning:
-            # What is published between the two may be taken for missed and come, too: it has not joined yet.
+            # What is published between the two may be taken for missed, and also come. That does
+            # no harm: the session has not joined yet.
             for failure in await asyncio.gather(subscribed, *beginning, return_exceptions=True):
                 if failure is not None:
                     raise failure
@@ -114,7 +112,7 @@ class Consumer:
         cursor.begin(await self._streams.look(channel, None))
 
     def learn(self, channel: str, position: StreamPosition) -> None:
-        """A session was told a position: of a stream that had not begun when it was looked at, this is the first."""
+        """Take over a position that a session was told, if the stream had not begun before."""
         cursor = self._cursors.get(channel)
         if cursor is not None and cursor.position is not None and not cursor.position.epoch:
             if position.offset:
@@ -123,7 +121,7 @@ class Consumer:
                 cursor.position = position
 
     def leave(self, channel: str) -> None:
-        """Hear it no more, some time from now."""
+        """Stop hearing a channel, some time from now."""
         self._subscriber.discard(self._keys.published(channel))
 
     async def command(self, message: bytes) -> None:
@@ -134,41 +132,27 @@ class Consumer:
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
     ) -> PublishResult:
-        """Publish; where the channel is heard here, return when it has been delivered here.
-
-        So whatever is sent to a session after that comes after it.
-        """
+        """Publish; if the channel is heard here, return when it has been delivered here."""
+        if stream is None:
+            return await self._publish_transient(publication, idempotency_key)
         channel = publication.channel
-        if stream is not None:
-            result, new = await self._streams.publish(publication, stream, idempotency_key)
-            if new and result.position is not None and channel in self._cursors:
-                await self._came_back(channel, result.position)
-            return result
-        mark, name = f"{self._id}.{next(self._numbers)}", self._keys.published(channel)
-        came = asyncio.get_running_loop().create_future()
-        if not self._subscriber.hears(name):  # and what is heard only now may begin after this
-            came.set_result(None)
-        self._marks[mark] = channel, came
-        try:
-            result, new = await self._streams.publish_transient(publication, mark, idempotency_key)
-            if new and self._subscriber.hears(name):
-                await _in_time(came)
-        finally:
-            del self._marks[mark]
+        result, new = await self._streams.publish(publication, stream, idempotency_key)
+        if new and result.position is not None and channel in self._cursors:
+            heard = self._subscriber.hears(self._keys.published(channel))
+            await self._echoes.wait_delivered(self._cursors[channel], result.position, heard=heard)
         return result
 
-    async def _came_back(self, channel: str, place: StreamPosition) -> None:
-        cursor = self._cursors[channel]
-        if cursor.reached(place):
-            if (delivered := self._deliveries.mark()) is not None:
-                await _in_time(delivered)
-        elif self._subscriber.hears(self._keys.published(channel)):
-            came = asyncio.get_running_loop().create_future()
-            cursor.waiting.append((place, came))
-            await _in_time(came)
-            cursor.waiting = [waits for waits in cursor.waiting if waits[1] is not came]
+    async def _publish_transient(self, publication: Publication, idempotency_key: str | None) -> PublishResult:
+        name = self._keys.published(publication.channel)
+        with self._echoes.expect(publication.channel) as (mark, came):
+            if not self._subscriber.hears(name):  # and what is heard only now may begin after this
+                came.set_result(None)
+            result, new = await self._streams.publish_transient(publication, mark, idempotency_key)
+            if new and self._subscriber.hears(name):
+                await wait_in_time(came)
+        return result
 
-    # -- what is heard ----------------------------------------------------------------------------------------------
+    # -- what is heard ----------------------------------------------------------------------------
 
     async def _on_message(self, name: bytes, message: bytes) -> None:
         if name == self._own:
@@ -183,8 +167,7 @@ class Consumer:
         cursor = self._cursors.get(channel) if item.offset else None
         if cursor is None or not isinstance(item, Publication):
             self._put(None, item)
-            if self._marks and (known := self._marks.get(envelope.mark_of(message))) is not None:
-                self._deliveries.put(Marker(known[1]))
+            self._echoes.came_back(message)
         elif cursor.take(item):
             self._put(cursor, item)
         elif cursor.catching_up:
@@ -195,15 +178,13 @@ class Consumer:
             await self._deliveries.wait_capacity()
 
     def _put(self, cursor: Cursor | None, item: Publication | JoinLeave | None) -> None:
-        """Have an item delivered that is next in its cursor, and tell who waits for the place that this has reached."""
+        """Queue an item for delivery, and let go who waits for the position it has reached."""
         if isinstance(item, Publication) and item.channel == COMMANDS:
             self._deliveries.put(ControlMessage(*item.payload.data.split(b"\n", 1)))
         elif item is not None:
             self._deliveries.put(item)
         if cursor is not None and cursor.waiting:
-            for came in [came for place, came in cursor.waiting if cursor.reached(place)]:
-                self._deliveries.put(Marker(came))
-            cursor.waiting = [waits for waits in cursor.waiting if not cursor.reached(waits[0])]
+            self._echoes.passed(cursor)
 
     def _lost(self, channel: str) -> None:
         if channel == COMMANDS:
@@ -219,7 +200,7 @@ class Consumer:
 
     def _on_subscribed(self, name: bytes) -> None:
         if name == self._own:
-            for channel in self._fences.cancel_all():  # what was told before is not heard any more
+            for channel in self._fences.cancel_all():  # messages from before are not heard any more
                 self._checks.want(channel)
         elif (channel := self._keys.channel(name)) in self._cursors:
             self._checks.want(channel)
@@ -228,25 +209,22 @@ class Consumer:
         channel = self._keys.channel(name)
         cursor = self._cursors.pop(channel, None)
         if cursor is not None:
-            _let_go(cursor)
-        for marked, came in self._marks.values():
-            if marked == channel:
-                reach(came)
+            let_go(cursor)
+        self._echoes.give_up(channel)
         self._missing.discard(channel)
 
     def _on_failure(self, name: bytes) -> None:
-        """Something of this name could not be taken: if it had a place, it is missing."""
+        """Look for what was lost: a message of this name could not be taken."""
         self._on_subscribed(name)
 
     def _on_disconnected(self) -> None:
-        """What was on its way does not come any more on this connection."""
+        """Let go all who wait: what was on its way does not come on this connection any more."""
         for cursor in self._cursors.values():
-            _let_go(cursor)
-        for _, came in self._marks.values():
-            reach(came)
+            let_go(cursor)
+        self._echoes.give_up()
         self._fences.cancel_all()
 
-    # -- what was lost on the way -----------------------------------------------------------------------------------
+    # -- what was lost on the way -----------------------------------------------------------------
 
     async def _check_all(self) -> None:
         while True:
@@ -254,15 +232,15 @@ class Consumer:
             self.check_all()
 
     def check_all(self) -> None:
-        """Compare every channel's place with the one in Redis, soon."""
+        """Compare every channel's position with the one in Redis, soon."""
         for channel in self._cursors:
             self._checks.want(channel)
 
     async def _check(self, channel: str) -> None:
-        """Compare a channel's place here with the one in Redis, and deliver what is missing.
+        """Compare a channel's position here with the one in Redis, and deliver what is missing.
 
-        What has not come is not lost: it may be on its way, behind much else. Only what has not come when something
-        comes that was published later does not come any more.
+        What has not come may still be on its way, behind much else. It is lost only if something
+        comes that was published later.
         """
         cursor = self._cursors.get(channel)
         if cursor is None:
@@ -276,7 +254,7 @@ class Consumer:
             top = await self._fences.look(channel, cursor.position)
             if top is None or not cursor.behind(top):
                 return
-        if channel == COMMANDS:  # comes after what was published before
+        if channel == COMMANDS:  # it comes after what was published before
             await self._checks.others(channel, _COMMAND_WAITS)
         if self._cursors.get(channel) is not cursor:
             return
@@ -288,19 +266,3 @@ class Consumer:
         finally:
             if not cursor.catching_up:
                 self._missing.discard(channel)
-
-
-async def _in_time(came: asyncio.Future[None]) -> None:
-    """Wait for it, but not for ever."""
-    over = asyncio.get_running_loop().call_later(_ECHO_TIME, reach, came)
-    try:
-        await came
-    finally:
-        over.cancel()
-
-
-def _let_go(cursor: Cursor) -> None:
-    """Nobody waits any more for what was on its way."""
-    for _, came in cursor.waiting:
-        reach(came)
-    cursor.waiting = []
