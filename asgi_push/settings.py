@@ -23,6 +23,20 @@ def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingSource:
+    """One setting as ``Settings.describe`` tells it.
+
+    ``value`` is text, with secrets masked. ``source`` is "environment" or "default".
+    """
+
+    name: str
+    variable: str
+    value: str
+    source: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one ``Push``. Times are in seconds, sizes in bytes.
 
@@ -133,6 +147,19 @@ class Settings:
         config = Config(environ=env, env_prefix=PREFIX)
         return cls(**{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)} | given)
 
+    @classmethod
+    def describe(cls, env: Mapping[str, str] = environ) -> list[SettingSource]:
+        """Return each setting that the environment and the defaults give, and which of them did."""
+        settings = cls.load(env)
+        found = []
+        for item in fields(cls):
+            value = getattr(settings, item.name)
+            variable = PREFIX + item.name.upper()
+            shown = _masked(item.name, value, _shown(value))
+            source = "environment" if variable in env else "default"
+            found.append(SettingSource(item.name, variable, shown, source, item.metadata["about"]))
+        return found
+
     def replaced(self, **given: Any) -> "Settings":
         """Return these settings with some changed; SettingsError as in ``load``."""
         check_names(given)
@@ -190,30 +217,6 @@ def _check_together(settings: Settings) -> None:
         raise _error(
             "history_ttl", settings.history_ttl, f"must be above 0 for a history_size of {settings.history_size}"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class SettingSource:
-    """One line of ``describe``: a setting, its value as text (secrets masked), and where the value came from."""
-
-    name: str
-    value: str
-    source: str
-    about: str
-
-
-def describe(env: Mapping[str, str] = environ) -> list[SettingSource]:
-    """Return every setting in force with where its value came from."""
-    settings = Settings.load(env)
-    lines = []
-    for item in fields(Settings):
-        value = getattr(settings, item.name)
-        variable = PREFIX + item.name.upper()
-        shown = _masked(item.name, value, _shown(value))
-        lines.append(
-            SettingSource(item.name, shown, "environment" if variable in env else "default", item.metadata["about"])
-        )
-    return lines
 
 
 def _masked(name: str, value: Any, shown: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import asgi_push
+
 PACKAGE = Path(__file__).parent.parent / "asgi_push"
 
 # A package stands for all its modules. Modules of one package may import each other; others on one floor may not.
@@ -123,3 +125,13 @@ def test_endpoints_do_not_know_each_other(module: str) -> None:
 def test_no_circles() -> None:
     """Not within a package either."""
     TopologicalSorter({module: inner_imports(module) for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] in {"cli", "demo"}])
+def test_public_names(module: str) -> None:
+    """The demo and the command line use what any application may, and parts of their own."""
+    public = {f"asgi_push.{name}" for name in asgi_push.__all__}
+    for name in imports_of(module):
+        if name.startswith("asgi_push."):
+            own = name.split(".")[1] in {module.partition(".")[0], "demo"}
+            assert own or name in public, f"{module} must not use {name}"

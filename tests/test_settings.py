@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_push import Push, Settings, SettingsError
-from asgi_push.settings import describe
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -142,10 +141,10 @@ def test_a_secret_is_never_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings(token_secret=["hunter2"])  # type: ignore[arg-type]
     assert "hunter2" not in str(caught.value)
-    lines = {line.name: line.value for line in describe({"ASGI_PUSH_TOKEN_SECRET": SECRET})}
+    lines = {line.name: line.value for line in Settings.describe({"ASGI_PUSH_TOKEN_SECRET": SECRET})}
     assert lines["token_secret"] == "********"
     broker = f"redis://ann:{SECRET}@host:6379/1"
-    (shown,) = [line.value for line in describe({"ASGI_PUSH_BROKER": broker}) if line.name == "broker"]
+    (shown,) = [line.value for line in Settings.describe({"ASGI_PUSH_BROKER": broker}) if line.name == "broker"]
     assert shown == "redis://********@host:6379/1"
     assert SECRET not in repr(Settings(token_secret=SECRET, api_key=SECRET, broker=broker))
     with pytest.raises(SettingsError) as caught:
@@ -271,7 +270,7 @@ def test_anonymous_by_default_where_nobody_is_identified(given: bool | None, ide
 
 def test_describe_names_the_source() -> None:
     """Each setting is shown once with its value, where that came from and what it is for."""
-    lines = {line.name: line for line in describe({"ASGI_PUSH_PONG": "echo"})}
+    lines = {line.name: line for line in Settings.describe({"ASGI_PUSH_PONG": "echo"})}
     assert set(lines) == {item.name for item in fields(Settings)}
     assert (lines["pong"].value, lines["pong"].source) == ("echo", "environment")
     assert (lines["direct_writes"].value, lines["direct_writes"].source) == ("true", "default")

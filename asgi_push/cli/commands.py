@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from asgi_push import Settings, StreamPosition
-from asgi_push.settings import PREFIX, describe
 
 from .failures import Failed, Unreachable
 from .server import Server
@@ -27,12 +26,12 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def config(arguments: argparse.Namespace) -> None:
     """Print the settings in force."""
-    lines = describe()
+    lines = Settings.describe()
     if arguments.json:
         _print_json([{"name": line.name, "value": line.value, "source": line.source} for line in lines])
         return
     for line in lines:
-        print(f"{PREFIX + line.name.upper():<32} {line.value:<14} {line.source:<12} {line.about}")
+        print(f"{line.variable:<32} {line.value:<14} {line.source:<12} {line.about}")
 
 
 def send(arguments: argparse.Namespace) -> None:
