@@ -1,4 +1,4 @@
-"""Who a connection is and where it comes from: tokens and origins. Pure: headers in, decisions out."""
+"""Tokens and origins: who a connection is, and where it comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from .errors import AuthenticationError, SettingsError, TokenExpiredError
 from .messages import Credentials
 from .origins import ANY, DEFAULT_PORTS, SAME_HOST, browser_form, known_origins
 
-# A browser cannot set headers on a WebSocket; a subprotocol is what it can set. Ours is never echoed back.
+# A browser cannot set headers on a WebSocket, but it can offer a subprotocol. It is never echoed.
 BEARER_SUBPROTOCOL = "bearer."
 
-# How far the clock of who makes tokens may be from this one, in seconds: more than any two that are set by a network
-# time server, less than anybody would notice at the end of a token.
+# How far the clock of a token's maker may differ from this one, in seconds: more than two clocks
+# differ that are set over the network, too little to notice when a token expires.
 LEEWAY = 5.0
 
 
 def origin_allowed(allowed_origins: str, scheme: str, headers: Mapping[str, str]) -> bool:
-    """Whether the page that opens the WebSocket may do so.
+    """Return whether a page of this origin may open a WebSocket.
 
-    CORS and CSRF protection never see WebSockets, so this is the only guard against another site's page that uses its
-    visitor's cookies. Clients that are no browser send no Origin and are let in.
+    CORS and CSRF protection do not see WebSockets. This is the only guard against a page of another
+    site that uses its visitor's cookies. Clients that are no browsers send no Origin and may.
     """
     origin = headers.get("origin")
     if origin is None:
@@ -38,14 +38,15 @@ def origin_allowed(allowed_origins: str, scheme: str, headers: Mapping[str, str]
 def _browser_form(origin: str) -> str:
     try:
         return browser_form(origin)
-    except ValueError:  # no browser sent it
+    except ValueError:  # no browser sends such an origin
         return origin
 
 
 def _same_host(origin: str, scheme: str, host: str) -> bool:
     try:
-        theirs, ours = urlsplit(origin), urlsplit(f"{scheme}://{host}")
-        # The scheme is not compared: behind a proxy that ends TLS the server does not know the page's.
+        theirs = urlsplit(origin)
+        ours = urlsplit(f"{scheme}://{host}")
+        # The scheme is not compared: behind a proxy that ends TLS the server does not know it.
         default = DEFAULT_PORTS.get(theirs.scheme)
         return (
             default is not None
@@ -53,14 +54,14 @@ def _same_host(origin: str, scheme: str, host: str) -> bool:
             and theirs.hostname == ours.hostname
             and (theirs.port or default) == (ours.port or default)
         )
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         return False
 
 
 def find_token(connection: HTTPConnection, cookie: str, query: str) -> str | None:
-    """Return the token of a connection: from a subprotocol, the Authorization header, a cookie, or the query.
+    """Return the token from a subprotocol, the Authorization header, a cookie or the query.
 
-    ``cookie`` and ``query`` name where it may be; empty means that it may not.
+    ``cookie`` and ``query`` name the cookie and the parameter; with an empty name it is not read.
     """
     for subprotocol in connection.scope.get("subprotocols", ()):
         if subprotocol.startswith(BEARER_SUBPROTOCOL):
@@ -74,7 +75,7 @@ def find_token(connection: HTTPConnection, cookie: str, query: str) -> str | Non
 
 
 def require_jwt() -> None:
-    """Raise SettingsError where the extra [jwt] is missing."""
+    """Raise SettingsError if the extra [jwt] is not installed."""
     try:
         import jwt  # noqa: F401, PLC0415  # optional: imported on use
     except ImportError:
@@ -82,21 +83,23 @@ def require_jwt() -> None:
 
 
 def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") -> Credentials:
-    """Return who a JSON Web Token (HS256) names that is meant for a connection.
+    """Return the credentials in a JSON Web Token (HS256) for a connection.
 
-    Its claims: ``sub`` (the user; absent or empty for an anonymous one), ``exp``, ``expire_at`` (when the connection
-    ends, instead of ``exp``; 0 = never), ``info``, ``channels``, and ``subs``, whose keys are channels too. Clocks may
-    differ by ``LEEWAY``. ``audience`` and ``issuer`` are what ``aud`` must name and ``iss`` be; empty = anything.
+    Its claims are ``sub`` (the user; absent or empty for an anonymous one), ``exp``, ``expire_at``
+    (when the connection ends, in place of ``exp``; 0 = never), ``info``, ``channels``, and
+    ``subs``, whose keys are channels too. Clocks may differ by ``LEEWAY``. ``aud`` must name
+    ``audience`` and ``iss`` must be ``issuer``, unless these are empty.
 
     Raises:
-        TokenExpiredError: its time is over, or has not begun.
-        AuthenticationError: the signature or a claim is wrong, or it is meant for a subscription; the message never
-            holds the token.
+        TokenExpiredError: the token has expired or is not valid yet.
+        AuthenticationError: the signature or a claim is wrong, or the token is for a subscription.
+            The message never holds the token.
     """
     claims = _claims(token, secret, audience, issuer)
-    if claims.get("channel") not in (None, ""):  # whoever may hear one channel may not hear all that its user may
+    if claims.get("channel") not in (None, ""):  # who may read one channel may not read all of its user's
         raise AuthenticationError("token: it is meant for a subscription, as it names a channel")
-    channels, subs = claims.get("channels") or [], claims.get("subs") or {}
+    channels = claims.get("channels") or []
+    subs = claims.get("subs") or {}
     if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
         raise AuthenticationError("token: channels must be a list of strings")
     if not isinstance(subs, dict):
@@ -109,7 +112,7 @@ def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionToken:
-    """What a subscription token allows: one user into one channel, until a Unix time in seconds."""
+    """What a subscription token allows: one user in one channel, until a Unix time in seconds."""
 
     user: str
     channel: str
@@ -118,12 +121,13 @@ class SubscriptionToken:
 
 
 def verify_subscription_token(token: str, secret: str, audience: str = "", issuer: str = "") -> SubscriptionToken:
-    """Return what a subscription token allows; claims ``sub``, ``channel``, ``info``, ``exp`` and ``expire_at``.
+    """Return what a subscription token allows.
 
-    A token that is meant for a connection names no channel: it allows none. The rest is as in ``verify_token``.
+    Its claims are ``sub``, ``channel``, ``info``, ``exp`` and ``expire_at``. A token for a
+    connection names no channel, and allows none. All else is as in ``verify_token``.
 
     Raises:
-        TokenExpiredError: its time is over, or has not begun.
+        TokenExpiredError: the token has expired or is not valid yet.
         AuthenticationError: the signature or a claim is wrong.
     """
     claims = _claims(token, secret, audience, issuer)
@@ -146,7 +150,7 @@ def _claims(token: str, secret: str, audience: str, issuer: str) -> dict[str, An
         claims = _decode(token, secret, audience, issuer, LEEWAY)
     except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
         raise TokenExpiredError(f"token: {error}") from None
-    if late:  # by our clock it is over, and by its maker's it may not be
+    if late:  # by this clock it has expired; by its maker's perhaps not
         claims.setdefault("expire_at", int(claims["exp"]) + LEEWAY)
     return claims
 
@@ -154,7 +158,7 @@ def _claims(token: str, secret: str, audience: str, issuer: str) -> dict[str, An
 def _decode(token: str, secret: str, audience: str, issuer: str, leeway: float) -> dict[str, Any]:
     import jwt  # noqa: PLC0415  # optional: imported on use
 
-    # Without an audience of our own, whom else a token is for is no business of this server.
+    # Without an audience setting, it does not matter for whom else the token is.
     options: Any = {"verify_aud": bool(audience)}
     return jwt.decode(
         token, secret, ["HS256"], options, audience=audience or None, issuer=issuer or None, leeway=leeway

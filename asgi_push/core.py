@@ -175,7 +175,7 @@ class Core:
         await self.command("disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason)
 
     async def command(self, verb: Verb, **arguments: Any) -> None:
-        """Ask all processes to apply a command to their sessions. The arguments have been checked."""
+        """Ask all processes to apply a command, which has been checked, to their sessions."""
         await self.runner.call(self._command, encode_command(verb, **arguments))
 
     async def _command(self, message: bytes) -> None:

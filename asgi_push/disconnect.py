@@ -1,18 +1,18 @@
-"""Named reasons for which a session ends."""
+"""Why a session ends: close codes and their reasons."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .names import plain
 
-# A close frame carries at most 125 bytes, two of which are the code (RFC 6455, section 5.5).
+# A close frame carries at most 125 bytes; two of them are the code (RFC 6455, section 5.5).
 MAX_REASON_BYTES = 123
 
-# Codes that stand for "no code was received" and must never be sent (RFC 6455, section 7.4.1).
+# Reserved codes that must never be sent, such as 1005 for "no code" (RFC 6455, section 7.4.1).
 _NEVER_SENT = frozenset({1004, 1005, 1006, 1015})
 
 
-# Reasons of codes that servers give without one (RFC 6455, section 7.4.1, and the IANA registry).
+# Reasons for codes that servers give without one (RFC 6455, section 7.4.1; IANA registry).
 _WELL_KNOWN = {
     1000: "normal closure",
     1001: "going away",
@@ -24,12 +24,13 @@ _WELL_KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Why a session ends: a WebSocket close code and a reason for people.
+    """Why a session ends: a WebSocket close code, and a reason for people to read.
 
-    Codes 3000-3999 are this package's (they are those of the SDK protocol, so that both protocols share one table),
-    4000-4999 are the application's. A client SDK comes back by itself after 3000-3499 and 4000-4499, and stays away
-    after 3500-3999 and 4500-4999. The plain protocol tells a restart, overload and an error of the server by their
-    standard codes (1012, 1013, 1011); see the close-code reference.
+    Codes 3000-3999 are this package's; they are the SDK protocol's codes, so that both protocols
+    share one table. Codes 4000-4999 are the application's. A client SDK comes back by itself after
+    3000-3499 and 4000-4499, and stays away after 3500-3999 and 4500-4999. The plain protocol uses
+    the standard codes for a restart (1012), overload (1013) and an error of the server (1011); see
+    the close-code reference.
     """
 
     code: int
@@ -60,13 +61,13 @@ class Disconnect:
 
     @classmethod
     def of_peer(cls, code: int | None, reason: str | None) -> "Disconnect":
-        """Return what a server said of a connection that ended; the reason may be the client's own words."""
+        """Return what a server said about a connection's end; the reason may be the client's."""
         code = code or cls.CONNECTION_LOST.code
         return cls(code, reason or _WELL_KNOWN.get(code, "closed by peer"))
 
     @property
     def label(self) -> str:
-        """What metrics call it, one of ``LABELS``: a name in lower case, whatever words came with the code."""
+        """Its name in metrics, one of ``LABELS``, whatever the text of the reason."""
         return _NAMES.get((self.code, self.reason)) or _NAMES_OF_CODES.get(self.code, "other")
 
     @property
@@ -75,7 +76,11 @@ class Disconnect:
         return self.code < 3500 or 4000 <= self.code < 4500 or self.code >= 5000
 
     def checked(self) -> "Disconnect":
-        """Return it, of plain values, if a close frame can carry it, else raise ValueError that says why not."""
+        """Return it, with a plain int and str.
+
+        Raises:
+            ValueError: a close frame cannot carry it; the message says why.
+        """
         if not isinstance(self.code, int) or isinstance(self.code, bool):  # type: ignore[redundant-expr]  # callers are not all type-checked
             raise ValueError(f"disconnect: the code must be a whole number, not {self.code!r:.80}")
         if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
@@ -112,7 +117,7 @@ _NAMES = {
     for name, known in vars(Disconnect).items()
     if isinstance(known, Disconnect)
 }
-# The rest goes by the code: what clients say when they leave, a restart as servers tell it, and reasons with details.
+# Others go by the code alone: clients that leave, servers that restart, reasons with details.
 _NAMES_OF_CODES = dict.fromkeys((1000, 1001, 1005), "closed_by_client") | {
     1006: "connection_lost",
     1012: "shutdown",

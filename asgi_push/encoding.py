@@ -1,4 +1,4 @@
-"""Data of the application to bytes, once for all receivers."""
+"""Encodes the application's data to bytes, once for all receivers."""
 
 from typing import Any
 
@@ -7,22 +7,23 @@ import orjson
 from .jsonable import Default, after, jsonable
 from .messages import Payload
 
-_BYTES = (bytes, bytearray, memoryview)  # a tuple, as bytes | bytearray would be made anew for every publication
+_BYTES = (bytes, bytearray, memoryview)  # a tuple: bytes | bytearray would be made for each publication
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
-# What plain data does without: keys that are no str, which double its cost, and times of a day with a zone, which
-# orjson refuses.
+# Only for data that orjson refused before. Keys that are no str double the cost; a time of day with
+# a zone goes to ``jsonable``, as orjson cannot write it.
 _REST = _NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def encode(data: Any, default: Default | None = None) -> Payload:
-    """Encode a str or bytes as they are, anything else as JSON.
+    """Encode a str or bytes unchanged, anything else as JSON.
 
-    What orjson does not know goes to ``default``, as in ``orjson.dumps``, and then to ``jsonable``.
+    A value that orjson does not know goes to ``default``, as in ``orjson.dumps``, and then to
+    ``jsonable``.
 
     Raises:
-        ValueError: it cannot be encoded; the message says what.
+        ValueError: the data cannot be encoded; the message says why.
     """
     if type(data) is str:
         try:
@@ -31,23 +32,24 @@ def encode(data: Any, default: Default | None = None) -> Payload:
             raise ValueError(f"data: not valid Unicode text: {error.reason}") from error
     if isinstance(data, _BYTES):
         return Payload("binary", bytes(data))
-    if isinstance(data, str):  # of a str Enum the value, of another subclass the text that it holds
+    if isinstance(data, str):  # for a str Enum this is its value
         return encode(str.__str__(data))
     try:
         encoded = orjson.dumps(data, None, _NUMPY)
     except orjson.JSONEncodeError:
         encoded = _dumps("data", data, default)
-    # A copy: orjson writes into a kilobyte and gives back what it has not used, in pieces that fit nothing. What a
-    # history keeps of small messages took five times its size, and the time to have all that memory.
+    # A copy: orjson writes into a kilobyte and frees the rest of it, in pieces that fit nothing. A
+    # history of small messages took five times its size, and the time to get that memory.
     return Payload("json", memoryview(encoded).tobytes())
 
 
 class Encoder:
-    """How one ``Push`` encodes: with the default of its application, and nothing that no queue could hold.
+    """Encodes for one ``Push``: with its application's default, up to the size of a queue.
 
     Args:
-        default: as that of ``orjson.dumps``; asked before ``jsonable``, which a TypeError of it leaves the value to.
-        max_bytes: of one payload.
+        default: like the ``default`` of ``orjson.dumps``. If it raises TypeError, ``jsonable`` is
+            asked.
+        max_bytes: how many bytes one payload may have.
     """
 
     __slots__ = ("_default", "_max_bytes")
@@ -57,21 +59,21 @@ class Encoder:
         self._max_bytes = max_bytes
 
     def encode(self, data: Any) -> Payload:
-        """Encode what is to be sent; ValueError if it cannot be, or is too large."""
+        """Encode data to be sent; raise ValueError if it cannot be encoded or is too large."""
         payload = encode(data, self._default)
         if len(payload.data) > self._max_bytes:
             raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self._max_bytes})")
         return payload
 
     def encode_info(self, info: Any) -> bytes | None:
-        """Return what the application says of a session as JSON, None for nothing.
+        """Return the info of a session as JSON, None for None.
 
         Raises:
-            ValueError: it cannot be encoded wherever it is shown.
+            ValueError: the info cannot be encoded, or has too many levels for where it is shown.
         """
         if info is None:
             return None
-        # orjson writes 254 levels, and what carries an info has up to 8 of its own.
+        # orjson writes 254 levels, and a message that carries an info has up to 8 of its own.
         nested = [[[[[[[[info]]]]]]]]
         try:
             return orjson.dumps(nested, None, _NUMPY)[8:-8]
@@ -80,7 +82,7 @@ class Encoder:
 
 
 def decode_info(info: bytes | None) -> Any:
-    """Return what ``encode_info`` was given, as JSON has it: a new one each time."""
+    """Return a new copy of what ``encode_info`` was given, as JSON has it."""
     return None if info is None else orjson.loads(info)
 
 
@@ -92,7 +94,7 @@ def _dumps(name: str, data: Any, default: Default | None) -> bytes:
 
 
 def _reason(error: orjson.JSONEncodeError) -> str:
-    """Return what went wrong; orjson tells of what a default raised by the type alone."""
+    """Return what went wrong, with the cause: orjson names only the type if a default raised."""
     cause = error.__cause__
     if cause is None or str(cause) == str(error):
         return str(error)

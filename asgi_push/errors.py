@@ -14,19 +14,22 @@ from .names import check_text
 
 
 class PushError(Exception):
-    """The root of everything that this package raises on purpose, but for a plain ValueError or TypeError."""
+    """The root of what this package raises on purpose, except plain ValueError and TypeError."""
 
 
 class SettingsError(PushError, ValueError):
-    """A setting has a value that cannot be used; the message names the variable, the value and what is allowed."""
+    """A setting cannot be used; the message names the variable, the value and what is allowed."""
 
 
 class AuthenticationError(PushError):
-    """Raised by an ``authenticate`` hook to refuse a connection; a browser sees HTTP 401."""
+    """Raised by an ``authenticate`` hook to refuse a connection. A browser sees HTTP 401."""
 
 
 class TokenExpiredError(AuthenticationError):
-    """A token is good but for its time, which is over or has not begun: a client should come with a new one."""
+    """A token has expired or is not valid yet, but is right otherwise.
+
+    The client should come with a new one.
+    """
 
 
 class NotRunningError(PushError, RuntimeError):
@@ -34,14 +37,14 @@ class NotRunningError(PushError, RuntimeError):
 
 
 class UnrecoverablePosition(PushError):
-    """History was asked for since a position whose epoch is not the stream's: what came between is not known."""
+    """History was asked for since a position of another epoch: what came in between is unknown."""
 
 
 class RpcError(PushError):
-    """Raised by an ``on_rpc`` hook to answer a call with an error of the application's own.
+    """Raised by an ``on_rpc`` hook to answer a call with an error of the application.
 
     Args:
-        code: 400 to 1999; those below are the SDK protocol's.
+        code: 400 to 1999; lower codes are the SDK protocol's.
         message: what the client is told; not empty.
         temporary: whether the same call may succeed later.
 
@@ -59,4 +62,4 @@ class RpcError(PushError):
 
 
 class BrokerError(PushError):
-    """The broker could not take the publication or answer; the cause is chained."""
+    """The broker did not take a publication or did not answer; the cause is chained."""

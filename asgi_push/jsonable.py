@@ -1,7 +1,7 @@
-"""What JSON has no word for, as what it has: with the choices of FastAPI's ``jsonable_encoder``. Pure.
+"""Converts values that JSON has no type for, as FastAPI's ``jsonable_encoder`` does.
 
-So what an endpoint can return, push can send. Nothing of pydantic or numpy is imported: whoever has such an object has
-imported it.
+So push can send what an endpoint can return. Neither pydantic nor numpy is imported here: a program
+that has such an object has imported them.
 """
 
 import sys
@@ -19,16 +19,17 @@ from uuid import UUID
 
 Default = Callable[[Any], Any]
 
-# Packages whose values, where they are no models, say themselves as text: secrets (masked), addresses, colours.
+# Packages whose values, except for models, become text: masked secrets, addresses, colours.
 _SAY_THEMSELVES = ("pydantic", "pydantic_core", "pydantic_extra_types")
 
 
 @singledispatch
 def jsonable(value: Any) -> Any:
-    """Return what stands for a value in JSON; what it holds may want the same.
+    """Return a value for JSON in place of ``value``. Values inside it may need the same.
 
     Raises:
-        TypeError: nothing does. What an object has in its ``__dict__`` is not taken: it may be no business of a client.
+        TypeError: there is none. The ``__dict__`` of an object is not used: it may hold what
+            clients must not see.
     """
     kind = type(value)
     if callable(getattr(kind, "model_dump", None)):  # a Pydantic model
@@ -36,7 +37,7 @@ def jsonable(value: Any) -> Any:
     if kind.__module__.partition(".")[0] in _SAY_THEMSELVES:
         return str(value)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):  # of a kind that orjson does not know
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):  # of a kind that orjson lacks
         return value.tolist()
     raise TypeError(f"Type is not JSON serializable: {kind.__name__}")
 
@@ -66,7 +67,7 @@ def _(value: bytes | bytearray | memoryview) -> str:
 
 
 @jsonable.register
-def _(value: Mapping) -> dict[Any, Any]:  # type: ignore[type-arg]  # a class is what is looked up
+def _(value: Mapping) -> dict[Any, Any]:  # type: ignore[type-arg]  # singledispatch looks up a class
     return dict(value)
 
 
@@ -86,7 +87,8 @@ def _list(value: Any) -> list[Any]:
 
 _LISTS: tuple[type, ...] = (set, frozenset, deque, tuple, GeneratorType)
 _TEXTS: tuple[type, ...] = (
-    PurePath, UUID, IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network,
+    PurePath, UUID,
+    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network,
 )  # fmt: skip
 
 for _kinds, _make in ((_LISTS, _list), (_TEXTS, str)):
@@ -95,7 +97,7 @@ for _kinds, _make in ((_LISTS, _list), (_TEXTS, str)):
 
 
 def after(default: Default) -> Default:
-    """Return a default that asks an application's own first: one that raises TypeError leaves it to ``jsonable``."""
+    """Return a default that asks an application's, and ``jsonable`` where that raises TypeError."""
 
     def ask(value: Any) -> Any:
         try:

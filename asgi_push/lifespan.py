@@ -12,7 +12,7 @@ from .push import Push
 async def fail_startup(receive: Receive, send: Send, error: SettingsError) -> NoReturn:
     """Answer the server's start-up with an error, then raise it.
 
-    A server takes an exception alone for "no lifespan", and goes on. Test clients show the exception.
+    A server takes an exception alone for "no lifespan", and goes on. Test clients show it.
     """
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -1,30 +1,30 @@
-"""Logging that neither a client's text nor a client's number can hurt."""
+"""Logging that clients cannot abuse, neither by what they send nor by how often."""
 
 import logging
 
 logger = logging.getLogger("asgi_push")
 
-# Enough to recognise a value by, little enough that a hostile one does not fill the disk.
+# Characters: enough to recognise a value, too few for a hostile one to fill the disk.
 _MAX_LOGGED = 100
 
 
 def printable(text: object) -> str:
-    """Return text of a client as one short line of printable ASCII, in quotes."""
+    """Return a client's text as one short line of printable ASCII, in quotes."""
     shown = str(text)
     return ascii(shown if len(shown) <= _MAX_LOGGED else shown[:_MAX_LOGGED] + "...")
 
 
 class RateLimit:
-    """At most one event per ``interval`` seconds and key; counts what it held back."""
+    """Lets one event per key and ``interval`` seconds through, and counts the others."""
 
     __slots__ = ("_interval", "_seen")
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._seen: dict[str, tuple[float, int]] = {}  # keys are names in this code, never a client's words
+        self._seen: dict[str, tuple[float, int]] = {}  # a key is never a client's text
 
     def allow(self, key: str, now: float) -> int | None:
-        """Return how many were held back since the last that was let through, or None to hold this one back."""
+        """Return how many events were held back before this one, or None to hold this one back."""
         last, held = self._seen.get(key, (float("-inf"), 0))
         if now - last < self._interval:
             self._seen[key] = (last, held + 1)
@@ -33,7 +33,7 @@ class RateLimit:
         return held
 
     def forget(self) -> None:
-        """Hold nothing back that has not been let through once more."""
+        """Let the next event of each key through."""
         self._seen.clear()
 
     def log(
@@ -45,7 +45,7 @@ class RateLimit:
         key: str | None = None,
         exc_info: bool | BaseException = False,
     ) -> None:
-        """Log a message, and how many were held back before it; or hold it back.
+        """Log a message and how many were held back before it, or hold it back.
 
         Args:
             level: as ``logging`` has it.
@@ -65,12 +65,12 @@ _of_modules: list[RateLimit] = []
 
 
 def module_rate_limit(interval: float) -> RateLimit:
-    """Return a rate limit that a module keeps, and that holds nothing back from the next life of an application."""
+    """Return a rate limit for a module to keep; it forgets all when an application starts."""
     _of_modules.append(RateLimit(interval))
     return _of_modules[-1]
 
 
 def begin_anew() -> None:
-    """Let everything through once more: an application starts."""
+    """Let the next message of each kind through, as an application starts."""
     for limit in _of_modules:
         limit.forget()

@@ -1,4 +1,4 @@
-"""The data that passes between the floors, and that callers see: frozen and slotted."""
+"""The data that modules and callers exchange: frozen or slotted."""
 
 import json
 from collections.abc import Mapping
@@ -12,23 +12,23 @@ from .names import check_several
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 
 
-# Times from here on are in milliseconds: of this century those are all above it.
+# A Unix time in seconds above this is in milliseconds: all of this century's are.
 _YEAR_10000 = 253_402_300_800
 
-# Event loops and Redis count no further than some hundred years, and Lua no further than this in whole numbers.
+# Event loops and Redis count no further than some hundred years, Lua no further than 2**53.
 MAX_SECONDS = 100 * 365 * 24 * 60 * 60.0
 MAX_WHOLE = 2**53
 
-# What the bytes of a payload are. Words, not an Enum: the garbage collector leaves a tuple of bytes and words alone,
-# and histories hold very many of them.
+# What the bytes of a payload are. These are words and not an Enum: the garbage collector skips a
+# tuple of bytes and words, and histories hold very many of them.
 Kind = Literal["text", "binary", "json"]
 
 
 class Payload:
     """Data as it travels: encoded once, whatever the number of receivers."""
 
-    # Not a dataclass, like Publication: one of each is made for every publication, and a frozen dataclass takes three
-    # times as long to make.
+    # Neither this nor Publication is a dataclass: one of each is made for every publication, and a
+    # frozen dataclass takes three times as long.
     __slots__ = ("data", "kind")
 
     def __init__(self, kind: Kind, data: bytes) -> None:
@@ -66,9 +66,10 @@ def _number(digits: str) -> int | float:
 
 
 class StreamPosition(NamedTuple):
-    """A place in a channel's stream.
+    """A position in a channel's stream.
 
-    ``epoch`` names the life of the stream (a lost stream gets a new one); ``offset`` counts its publications from 1.
+    ``offset`` counts the publications from 1. ``epoch`` names the life of the stream: a stream that
+    was lost begins again with a new one.
     """
 
     offset: int
@@ -77,10 +78,10 @@ class StreamPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Who somebody in a channel is: the user, the session's id, and what the application says of both.
+    """A session in a channel: its user, its id, and what the application says of it.
 
-    ``conn_info`` is said of the session by ``authenticate``, ``chan_info`` of it in this channel by a subscription
-    token; anything JSON.
+    ``conn_info`` is what ``authenticate`` says of the session. ``chan_info`` is what a subscription
+    token says of it in this channel. Both are anything JSON.
     """
 
     user: str
@@ -92,8 +93,9 @@ class ClientInfo:
 class Publication:
     """One item in a channel.
 
-    ``offset`` is its place in the stream and ``epoch`` the stream's life, 0 and empty where the channel keeps no
-    history. ``info`` is the client that published it, None for the application.
+    ``offset`` is its number in the stream and ``epoch`` names the life of the stream; they are 0
+    and empty where the channel keeps no history. ``info`` is the client that published it, None for
+    the application.
     """
 
     __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags")
@@ -116,7 +118,7 @@ class Publication:
 
     @property
     def size(self) -> int:
-        """The bytes of its payload."""
+        """How many bytes its payload has."""
         return len(self.payload.data)
 
     @property
@@ -129,11 +131,11 @@ class Publication:
 
 
 class JoinLeave:
-    """Somebody came into a channel, or left it; told to those who are in it, and kept nowhere."""
+    """A session joined a channel or left it. It goes to the members and into no history."""
 
     __slots__ = ("channel", "info", "joined")
 
-    # What a publication has and a notice does not: neither a place in the stream nor a payload.
+    # It has no position in the stream and no payload, unlike a publication.
     offset = 0
     epoch = ""
     size = 0
@@ -155,27 +157,27 @@ class PresenceStats:
 class PublishResult(NamedTuple):
     """What became of a publication.
 
-    ``position`` is its place in the channel's stream, None where the channel keeps no history. ``receivers`` is the
-    number of sessions that it was handed to, None when only the broker knows. Handed over is not delivered: a peer
-    that vanished without a word is found only when its heartbeat stays out.
+    ``position`` is its position in the channel's stream, None if the channel keeps no history.
+    ``receivers`` is the number of sessions that it was handed to, None if only the broker knows.
+    Handed over is not delivered: a peer that vanished is found only when its heartbeat is missing.
     """
 
     position: StreamPosition | None = None
     receivers: int | None = None
 
 
-_new_tuple = tuple.__new__  # a NamedTuple's own takes three times as long
+_new_tuple = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 
 
 def published(offset: int, epoch: str, receivers: int) -> PublishResult:
-    """Return the result of a publication that has its place in a stream."""
+    """Return the result of a publication that has a position in a stream."""
     position = _new_tuple(StreamPosition, (offset, epoch))
     return _new_tuple(PublishResult, (position, receivers))
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Publications of a channel, and the top of its stream when they were read."""
+    """Publications of a channel, and the position of its latest when they were read."""
 
     publications: list[Publication]
     position: StreamPosition
@@ -185,12 +187,13 @@ class History:
 class ChannelOptions:
     """How the channels of a namespace behave.
 
-    ``history_size`` is a number of publications and ``history_ttl`` is in seconds since the last one; with either at 0
-    the channel keeps no history. None means the setting of the same name. ``presence`` tells who is in the channel;
-    ``join_leave`` tells the others when someone comes and goes.
+    ``history_size`` is a number of publications, ``history_ttl`` is in seconds after the last one.
+    If one of them is 0 the channel keeps no history; None means the setting of the same name.
+    ``presence`` makes known who is in the channel. ``join_leave`` tells the members when a session
+    joins or leaves.
 
     Raises:
-        ValueError: a value is of another kind or negative, or a size has no time to be kept for.
+        ValueError: a value has another type or is negative, or there is a size with a time of 0.
     """
 
     history_size: int | None = None
@@ -199,7 +202,8 @@ class ChannelOptions:
     join_leave: bool = False
 
     def __post_init__(self) -> None:
-        size, ttl = self.history_size, self.history_ttl
+        size = self.history_size
+        ttl = self.history_ttl
         if size is not None and not (_is_number(size, int) and 0 <= size <= MAX_WHOLE):
             raise ValueError(f"history_size: must be a whole number of at least 0, not {size!r:.80}")
         if ttl is not None and not (_is_number(ttl, int | float) and 0 <= ttl <= MAX_SECONDS):
@@ -219,13 +223,14 @@ def _is_number(value: object, kind: type | UnionType) -> bool:
 class Credentials:
     """Who a connection is, as ``authenticate`` may answer.
 
-    ``user`` is empty for an anonymous connection. ``info`` is anything JSON, shown on the session. ``channels`` are
-    subscribed to from the start. ``expires_at`` is a Unix time in seconds at which the session is closed (3005);
-    an SDK client that came with a token is asked for a new one first, and has 25 seconds for that.
+    ``user`` is empty for an anonymous connection. ``info`` is anything JSON, shown on the session.
+    ``channels`` are the channels that the session is in from the start. ``expires_at`` is a Unix
+    time in seconds: the session is closed then (3005). An SDK client that came with a token is
+    asked for a new one first, and has 25 seconds to send it.
 
     Raises:
-        ValueError: the user or a channel is no text, ``channels`` is one text and not several, or ``expires_at`` is no
-            such time, as a datetime or milliseconds.
+        ValueError: the user or a channel is no text, ``channels`` is one text and not several, or
+            ``expires_at`` is a datetime or in milliseconds.
     """
 
     user: str = ""
@@ -247,4 +252,4 @@ class Credentials:
 
 def _check_time(expires_at: float) -> None:
     if not _is_number(expires_at, int | float) or not -_YEAR_10000 < expires_at < _YEAR_10000:
-        raise ValueError(f"expires_at: must be a Unix time in seconds, as clock.now() is, not {expires_at!r:.80}")
+        raise ValueError(f"expires_at: must be a Unix time in seconds, as time.time() is, not {expires_at!r:.80}")

@@ -97,13 +97,13 @@ class PushMiddleware:
                 logger.warning("{%s} in %s names nobody: the user is taken from {user_id} alone", name, plain_path)
         if "user_id" in names:
             logger.warning(
-                "the user of %s is taken from the path and is not verified, unless a middleware outside of this one "
-                "authenticates: set authenticate or token_secret",
+                "the user of %s is taken from the path and is not verified, unless a middleware "
+                "outside of this one authenticates: set authenticate or token_secret",
                 plain_path,
             )
 
     def _warn_of_hidden_routes(self) -> None:
-        """Log which routes of the application cannot be reached. At the first scope it has them all."""
+        """Log which routes of the application are hidden; at the first scope it has all of them."""
         self._checked_routes = True
         for kind, what in (("websocket", "WebSocket"), ("http", "HTTP")):
             for path in hidden_routes(self.app, kind, [own.path for own in self._paths[kind]]):
@@ -151,8 +151,8 @@ class PushMiddleware:
         if app is not None and not install(app, self.push) and not self._warned_of_another_push:
             self._warned_of_another_push = True
             logger.warning(
-                "%s has another Push already: what is pushed through one reaches no session of the other; make one "
-                "Push and give it to every PushMiddleware as push=",
+                "%s has another Push already: what is pushed through one reaches no session of the "
+                "other; make one Push and give it to every PushMiddleware as push=",
                 type(app).__name__,
             )
         state = scope.get("state")

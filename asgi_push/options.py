@@ -1,4 +1,4 @@
-"""What must be true of all that a ``Push`` is made with, before anything starts."""
+"""Checks of what a ``Push`` is made with: its settings and its hooks."""
 
 import inspect
 from typing import Any
@@ -9,7 +9,7 @@ from .logs import logger
 from .metrics.exposition import require_prometheus
 from .settings import Settings, check_names
 
-# What each hook is called with.
+# The arguments that each hook is called with.
 ARGUMENTS = {
     "authenticate": ("connection",),
     "authorize": ("session", "channel", "action"),
@@ -22,10 +22,10 @@ ARGUMENTS = {
 
 
 def settings_in_force(settings: Settings | None, given: dict[str, Any]) -> Settings:
-    """Return ``settings``, else those of the environment, with the single ones that were given.
+    """Return ``settings``, or those of the environment if None, changed by ``given``.
 
     Raises:
-        SettingsError: one cannot be used, or names none, or a library that it needs is missing.
+        SettingsError: a setting cannot be used, is unknown, or needs a library that is missing.
     """
     if settings is not None and not isinstance(settings, Settings):
         raise SettingsError(f"settings: must be Settings, not {settings!r:.80}; single ones are given by name")
@@ -42,26 +42,25 @@ def settings_in_force(settings: Settings | None, given: dict[str, Any]) -> Setti
 
 
 def check_hooks(**hooks: Any) -> None:
-    """Raise SettingsError if one of the hooks can never be called as it will be."""
+    """Raise SettingsError if a hook cannot take the arguments that it will be called with."""
     for name, hook in hooks.items():
         _check_hook(name, hook)
 
 
 def _check_hook(name: str, hook: Any) -> None:
-    """Raise SettingsError if a hook can never be called as it will be; None is no hook."""
     if hook is None:
         return
     arguments = ARGUMENTS[name]
     wanted = f"it is called with ({', '.join(arguments)})"
     if not callable(hook):
         raise SettingsError(f"{name}: must be a function, not {hook!r:.80}; {wanted}")
-    if isinstance(hook, type) and name != "default":  # which str is good for, say
+    if isinstance(hook, type) and name != "default":  # for that one a class is fine, such as str
         raise SettingsError(f"{name}: must be a function, not the class {hook.__name__}; give an instance of it")
     if any(looks_like(hook) for looks_like in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
         raise SettingsError(f"{name}: must return, and {hook.__name__} yields")
     try:
         signature = inspect.signature(hook)
-    except (TypeError, ValueError):  # some builtins do not say
+    except (TypeError, ValueError):  # some builtins have none
         return
     try:
         signature.bind(*arguments)
@@ -74,7 +73,7 @@ def _name(hook: Any) -> str:
 
 
 def _warn(settings: Settings) -> None:
-    """Say which settings are without effect, as another one that they are about is off."""
+    """Log which settings have no effect because another setting is off."""
     if settings.when_exceeded == "replace" and not settings.max_sessions_per_user:
         logger.warning("when_exceeded=replace does nothing while max_sessions_per_user is 0, which is no limit")
     if settings.token_query and not settings.token_secret:

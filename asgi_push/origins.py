@@ -1,4 +1,4 @@
-"""The origins of pages, as browsers send them and as settings name them. Pure."""
+"""The origins of pages: as browsers send them, and as settings name them."""
 
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
@@ -13,22 +13,22 @@ def parse_origins(text: str) -> frozenset[str]:
     """Return the origins of a comma-separated list, each as a browser writes it.
 
     Raises:
-        ValueError: one of them can never be the origin of a page.
+        ValueError: one of them cannot be the origin of a page.
     """
     return frozenset(_parse_item(item.strip()) for item in text.split(","))
 
 
 @lru_cache(maxsize=64)
 def known_origins(text: str) -> frozenset[str]:
-    """Return ``parse_origins`` of a setting, which is asked for at every handshake."""
+    """Return ``parse_origins(text)``, kept because every handshake asks for it."""
     return parse_origins(text)
 
 
 def browser_form(origin: str) -> str:
-    """Return an origin in lower case, its host in ASCII, without the default port of its scheme.
+    """Return an origin as browsers write it: in lower case and ASCII, without a default port.
 
     Raises:
-        ValueError: the host or the port cannot be one.
+        ValueError: its host or port is not valid.
     """
     parts = urlsplit(origin)
     host = _ascii(parts.hostname or "")
@@ -65,7 +65,7 @@ def _check(text: str, parts: SplitResult) -> None:
 def _ascii(host: str) -> str:
     if host.isascii():
         return host.lower()
-    # The codec knows the older rules for names: where the newer ones of browsers differ it changes the name.
+    # The codec follows older rules than browsers do. Where the rules differ it changes the name.
     name = host.encode("idna")
     if name.decode("idna") != host.lower():
         raise ValueError("write the name in ASCII, as browsers send it (xn--...)")

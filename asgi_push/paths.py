@@ -1,4 +1,4 @@
-"""Paths in Starlette's syntax: which can ever be asked for, and which ask for the same. Pure."""
+"""Paths in Starlette's syntax: whether a client can ask for one, and whether two overlap."""
 
 import re
 from dataclasses import dataclass
@@ -7,24 +7,27 @@ from starlette.routing import compile_path
 
 _PARAMETER = re.compile("{[a-zA-Z_][a-zA-Z0-9_]*(:[a-zA-Z_][a-zA-Z0-9_]*)?}")
 
-# One value that each convertor takes.
+# A value that each convertor takes.
 _EXAMPLES = {"int": "1", "float": "1.5", "uuid": "12345678-1234-1234-1234-123456789abc"}
 
-# No path that a server hands on has these: clients cut it there, or send what is encoded, and servers decode it.
+# No path that a server hands on has these: clients cut the path there or encode them.
 _NEVER = re.compile(r"[\s\x00-\x1f?#%\\<>*{}]|//|(^|/)\.\.?(/|$)|/:")
 
 
 def check_path(path: str) -> None:
-    """Raise ValueError that says why no client can ask for a path, if none can."""
+    """Raise ValueError if no client can ask for a path; it says why."""
     if not path.startswith("/"):
         raise ValueError('must start with "/"')
     try:
         compile_path(path)
-    except (AssertionError, ValueError) as error:  # starlette asserts that it knows a convertor
+    except (AssertionError, ValueError) as error:  # Starlette asserts that it knows the convertor
         raise ValueError(f"must be a path in Starlette's syntax: {error}") from None
     if wrong := _NEVER.search(_PARAMETER.sub("x", path)):
-        raise ValueError(f"must be a path that a client can ask for, which cannot hold {wrong.group()!r}; parameters "
-                         "are {name} or {name:path}")  # fmt: skip
+        found = wrong.group()
+        raise ValueError(
+            f"must be a path that a client can ask for, which cannot hold {found!r}; "
+            "parameters are {name} or {name:path}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,13 @@ class NamedPath:
 
     @property
     def example(self) -> str:
-        """One of the paths that it stands for."""
+        """A path that it matches."""
         _, template, convertors = compile_path(self.path)
         values = {name: _EXAMPLES.get(_kind(convertor), "x") for name, convertor in convertors.items()}
         return template.format_map(values)
 
     def matches(self, path: str) -> bool:
-        """Whether a path is among those that it stands for."""
+        """Return whether a path matches it."""
         return compile_path(self.path)[0].match(path) is not None
 
 
@@ -56,7 +59,10 @@ def _kind(convertor: object) -> str:
 
 
 def hidden(paths: list[NamedPath]) -> tuple[NamedPath, NamedPath] | None:
-    """Return the first path that another one hides, and that one, where fixed paths are looked at first."""
+    """Return the first path that another one hides, and the other one; None if there is none.
+
+    Fixed paths are matched before paths with parameters.
+    """
     looked_at = sorted(paths, key=lambda item: not item.fixed)
     for place, later in enumerate(looked_at):
         for earlier in looked_at[:place]:

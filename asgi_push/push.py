@@ -181,12 +181,12 @@ class Push:
         return await self._core.send(check_user_channel(user), data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
-        """Send to several users; return the results in the order of ``users``. See ``send_to_user``."""
+        """Send to several users; return the results in their order. See ``send_to_user``."""
         channels = [check_user_channel(user) for user in check_several("users", users)]
         return await self._core.send_to_channels(channels, data)
 
     async def send_to_all(self, data: Any) -> PublishResult:
-        """Send to all sessions, anonymous ones too; to none where the setting ``everybody`` is off."""
+        """Send to all sessions, anonymous ones too; to none if the setting ``everybody`` is off."""
         return await self._core.send(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:

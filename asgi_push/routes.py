@@ -13,7 +13,7 @@ _MAX_WRAPPERS = 100
 
 
 def root_path(app: Any) -> str:
-    """Return the ``root_path`` that FastAPI sets inside itself, which the scope does not show here."""
+    """Return the ``root_path`` that FastAPI sets inside itself, which the scope does not show."""
     fastapi = sys.modules.get("fastapi")
     for found in _unwrapped(app):
         if fastapi is not None and isinstance(found, fastapi.FastAPI):

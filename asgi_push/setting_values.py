@@ -1,4 +1,7 @@
-"""What a setting may be: each function returns the value to use, or raises ValueError that says what is allowed."""
+"""What a setting may be.
+
+Each function returns the value to use, or raises ValueError that says what is allowed.
+"""
 
 import math
 import re
@@ -11,14 +14,14 @@ from .messages import MAX_SECONDS, MAX_WHOLE
 from .origins import parse_origins
 from .paths import check_path
 
-# Query parameters that mean something else already.
+# Query parameters that have another meaning already.
 _QUERY = frozenset({"channels", "since", "lastEventId", "format", "cf_protocol"})
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 
 
 def text(value: Any) -> str:
-    """Any text that can be written as UTF-8."""
+    """Take text that UTF-8 can hold."""
     if not isinstance(value, str):
         raise ValueError("must be text")
     try:
@@ -29,7 +32,7 @@ def text(value: Any) -> str:
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
-    """One of some words."""
+    """Take one of the words in ``allowed``."""
 
     def parse(value: Any) -> str:
         if value not in allowed:
@@ -40,7 +43,7 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 
 
 def flag(value: Any) -> bool:
-    """True or false, also as a word."""
+    """Take true or false, also as a word."""
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if isinstance(value, bool):
         return value
@@ -51,17 +54,18 @@ def flag(value: Any) -> bool:
 
 
 def optional_flag(value: Any) -> bool | None:
-    """The same, or nothing."""
+    """Take true, false or nothing."""
     return None if value is None or value == "" else flag(value)
 
 
 def whole(minimum: int) -> Callable[[Any], int]:
-    """A whole number from ``minimum`` on."""
+    """Take a whole number of at least ``minimum``."""
 
     def parse(value: Any) -> int:
         wrong = ValueError(f"must be a whole number of at least {minimum} and at most {MAX_WHOLE}")
         try:
-            number, exact = int(value), float(value)
+            number = int(value)
+            exact = float(value)
         except (TypeError, ValueError, OverflowError):
             raise wrong from None
         if isinstance(value, bool) or number != exact or not minimum <= number <= MAX_WHOLE:
@@ -72,7 +76,7 @@ def whole(minimum: int) -> Callable[[Any], int]:
 
 
 def seconds(*, zero: bool = False) -> Callable[[Any], float]:
-    """A time above 0, or from 0 on."""
+    """Take a number of seconds above 0; with ``zero`` also 0."""
     least = "of at least 0" if zero else "above 0"
     allowed = f"must be a number of seconds {least}, and at most {MAX_SECONDS:.0f}"
 
@@ -91,7 +95,7 @@ def seconds(*, zero: bool = False) -> Callable[[Any], float]:
 
 
 def optional_path(value: Any) -> str:
-    """A path that clients can ask for, or empty."""
+    """Take a path that clients can ask for, or nothing."""
     path = text(value)
     if path:
         check_path(path)
@@ -99,14 +103,14 @@ def optional_path(value: Any) -> str:
 
 
 def path(value: Any) -> str:
-    """A path that clients can ask for."""
+    """Take a path that clients can ask for."""
     if value == "":
         raise ValueError("must not be empty")
     return optional_path(value)
 
 
 def base_path(value: Any) -> str:
-    """A path below which there are others; a slash at its end makes no difference."""
+    """Take a path that others begin with; a slash at its end makes no difference."""
     base = path(value)
     if "{" in base or "}" in base:
         raise ValueError("must not hold parameters")
@@ -114,7 +118,7 @@ def base_path(value: Any) -> str:
 
 
 def origins(value: Any) -> str:
-    """Origins of pages, comma-separated or several texts."""
+    """Take origins of pages: text with commas, or several texts."""
     if not isinstance(value, str):
         try:
             value = ",".join(value)
@@ -125,34 +129,34 @@ def origins(value: Any) -> str:
 
 
 def broker(value: Any) -> str:
-    """The URL of a broker."""
+    """Take the URL of a broker."""
     check_broker_url(text(value))
     return str(value)
 
 
 def prefix(value: Any) -> str:
-    """What names in Redis begin with."""
-    if not text(value) or "{" in value or "}" in value:  # which would be a hash tag to a cluster
+    """Take what the names in Redis begin with."""
+    if not text(value) or "{" in value or "}" in value:  # braces are a hash tag to a cluster
         raise ValueError("must not be empty and must not hold braces")
     return str(value)
 
 
 def cookie(value: Any) -> str:
-    """The name of a cookie, or empty."""
+    """Take the name of a cookie, or nothing."""
     if text(value) and not _TOKEN.fullmatch(value):
         raise ValueError("must be a name that a cookie can have")
     return str(value)
 
 
 def query(value: Any) -> str:
-    """The name of a query parameter, or empty."""
+    """Take the name of a query parameter, or nothing."""
     if text(value) in _QUERY:
         raise ValueError("must be none of the parameters that mean something else: " + ", ".join(sorted(_QUERY)))
     return str(value)
 
 
 def header_names(value: Any) -> str:
-    """Names of headers, comma-separated or several texts; empty for none."""
+    """Take names of headers: text with commas, several texts, or nothing."""
     with suppress(TypeError):
         names = value if isinstance(value, str) else ",".join(value)
         if not names or all(_TOKEN.fullmatch(item.strip()) for item in names.split(",")):
@@ -161,16 +165,16 @@ def header_names(value: Any) -> str:
 
 
 def token_secret(value: Any) -> str | None:
-    """What tokens are signed with by HS256, or nothing."""
+    """Take the secret that HS256 signs tokens with, or nothing."""
     if value is None or value == "":
         return None
-    if text(value).lstrip().startswith(("-----BEGIN ", "ssh-")):  # which PyJWT refuses, at each token
+    if text(value).lstrip().startswith(("-----BEGIN ", "ssh-")):  # PyJWT would refuse it at each token
         raise ValueError("must be a secret that both sides have, and not the key of another algorithm than HS256")
     return str(value)
 
 
 def api_key(value: Any) -> str | None:
-    """A key that a header can carry, or nothing."""
+    """Take a key that a header can carry, or nothing."""
     if value is None or value == "":
         return None
     if text(value) != value.strip() or any(letter < " " or letter == "\x7f" for letter in value):

@@ -40,11 +40,12 @@ class SettingSource:
 class Settings:
     """All settings of one ``Push``. Times are in seconds, sizes in bytes.
 
-    ``Settings(...)`` takes what is not named from the defaults alone; ``Settings.load(...)`` from the environment
-    first.
+    ``Settings(...)`` takes settings that are not given from the defaults. ``Settings.load(...)``
+    takes them from the environment first.
 
     Raises:
-        SettingsError: a value cannot be used; the message names the variable, the value and what is allowed.
+        SettingsError: a value cannot be used; the message names the variable, the value and what
+            is allowed.
     """
 
     path: str = _setting("/ws", values.path, "WebSocket path of the plain protocol; may hold {user_id}")
@@ -55,7 +56,8 @@ class Settings:
     broker: str = _setting(
         "memory://",
         values.broker,
-        "what carries publications: memory://, local://name, redis://host:port/db, rediss://, valkey://, valkeys://, unix:///socket?db=0",
+        "what carries publications: memory://, local://name, redis://host:port/db, rediss://, "
+        "valkey://, valkeys://, unix:///socket?db=0",
     )
     redis_prefix: str = _setting(
         "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"
@@ -85,7 +87,7 @@ class Settings:
         25.0, values.seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more"
     )
     pong_timeout: float = _setting(8.0, values.seconds(), "SDK: how long a client may take to answer a ping")
-    # 75: above 60, because browsers throttle the timers of background tabs to one a minute.
+    # Above 60 s, because browsers slow down the timers of background tabs to one a minute.
     idle_timeout: float = _setting(
         75.0, values.seconds(), "plain: a client that ever sent a heartbeat is dead after this"
     )
@@ -136,7 +138,8 @@ class Settings:
         """Return the settings in force: ``given``, else the environment, else the default.
 
         Raises:
-            SettingsError: a value cannot be used, or a keyword or a variable ``ASGI_PUSH_...`` names no setting.
+            SettingsError: a value cannot be used, or a keyword or a variable ``ASGI_PUSH_...`` is
+                no setting's.
         """
         check_names(given)
         known = {PREFIX + item.name.upper() for item in fields(cls)}
@@ -161,21 +164,24 @@ class Settings:
         return found
 
     def replaced(self, **given: Any) -> "Settings":
-        """Return these settings with some changed; SettingsError as in ``load``."""
+        """Return a copy with some settings changed; raise SettingsError like ``load``."""
         check_names(given)
         return replace(self, **given)
 
     def emulates(self, header: str) -> bool:
-        """Whether an SDK client may say this header in its connect command."""
+        """Return whether an SDK client may send this header in its connect command."""
         return header.lower() in [name.strip().lower() for name in self.emulated_headers.split(",")]
 
     def allows_anonymous(self, *, identified: bool) -> bool:
-        """Whether a connection without a user is taken, given whether anything identifies users."""
+        """Return whether a connection without a user is accepted.
+
+        ``identified`` is whether there is a hook or a secret that users are identified by.
+        """
         return not identified if self.anonymous is None else self.anonymous
 
 
 def check_names(names: Iterable[str], others: Iterable[str] = ()) -> None:
-    """Raise SettingsError if a name is that of no setting; ``others`` may have been meant, too."""
+    """Raise SettingsError if a name is no setting's. The hint may name one of ``others`` too."""
     known = {item.name for item in fields(Settings)}
     for name in names:
         if name not in known:
@@ -184,7 +190,7 @@ def check_names(names: Iterable[str], others: Iterable[str] = ()) -> None:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the name that is most like another, if any is, however the words of it are parted."""
+    """Return a hint at the most similar name, if any; underscores and dashes do not count."""
     plain = {item.replace("_", "").lower(): item for item in known}
     found = get_close_matches(name.replace("_", "").replace("-", "").lower(), plain, n=1)
     return f"; did you mean {plain[found[0]]}?" if found else ""
@@ -203,7 +209,7 @@ def _error(name: str, value: Any, what: str) -> SettingsError:
 
 
 def _check_together(settings: Settings) -> None:
-    """Raise SettingsError if settings, each of them good, cannot all do what they are for."""
+    """Raise SettingsError if settings that are valid alone contradict each other."""
     paths = [NamedPath("path", settings.path)]
     if settings.centrifuge_path:
         paths.append(NamedPath("centrifuge_path", settings.centrifuge_path))
@@ -220,7 +226,7 @@ def _check_together(settings: Settings) -> None:
 
 
 def _masked(name: str, value: Any, shown: str) -> str:
-    """Return a value as it may be shown: no secret, and no password of a broker."""
+    """Return a value as it may be shown: without a secret or the password of a broker."""
     if name in _SECRETS:
         return "********" if value else shown
     return masked(shown) if name == "broker" else shown

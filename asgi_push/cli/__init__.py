@@ -10,10 +10,10 @@ from .parser import make_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, or 1 with one line on stderr that says what is wrong.
+    """Run one command and return its exit code: 0, or 1 with one line on stderr that says why.
 
     Raises:
-        SystemExit: with 2 where the command cannot be understood, and with 0 after ``--help``.
+        SystemExit: with 2 if the command line cannot be understood, with 0 after ``--help``.
     """
     arguments = make_parser().parse_args(argv)
     try:
@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130  # what shells make of it
-    except BrokenPipeError:  # what reads our output has enough, such as head
+        return 130  # as shells say it
+    except BrokenPipeError:  # the reader of the output has enough, such as head
         sys.stderr.close()
         return 1
     return 0

@@ -13,8 +13,11 @@ from .failures import Failed, Unreachable
 from .server import Server
 from .targets import Target, open_target
 
-# How often a watched channel is looked at, in seconds; and how often a server that does not answer.
-_LOOK, _RETRY = 0.2, 1.0
+# How often a watched channel is read, in seconds.
+_POLL_EVERY = 0.2
+
+# How often a server that does not answer is asked again, in seconds.
+_RETRY_EVERY = 1.0
 
 
 def demo(arguments: argparse.Namespace) -> None:
@@ -94,10 +97,11 @@ def watch(arguments: argparse.Namespace) -> None:
 
 def _watch(arguments: argparse.Namespace, target: Target) -> None:
     channel = arguments.channel
-    position, lost = target.read(channel, None).position, False
+    position = target.read(channel, None).position
+    lost = False
     _note(f"watching {channel}; Ctrl+C ends it")
     while True:
-        time.sleep(_RETRY if lost else _LOOK)
+        time.sleep(_RETRY_EVERY if lost else _POLL_EVERY)
         try:
             read = target.read(channel, position)
         except Unreachable as error:
@@ -108,10 +112,8 @@ def _watch(arguments: argparse.Namespace, target: Target) -> None:
         lost = False
         if not read.continued:
             _note("the channel's history began anew: what came in between is not known")
-        elif len(read.publications) < read.position.offset - position.offset:
-            _note(
-                f"missed {read.position.offset - position.offset - len(read.publications)}: more than the history keeps"
-            )
+        elif (missed := read.position.offset - position.offset - len(read.publications)) > 0:
+            _note(f"missed {missed}: more than the history keeps")
         _print_publications(arguments, read.publications)
         position = read.position
 
@@ -144,5 +146,5 @@ def _note(text: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return text with nothing in it that a terminal would obey: it may be a client's."""
+    """Return text without characters that control a terminal, as it may be a client's."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,9 +1,9 @@
-"""What can go wrong, in one line each."""
+"""What can go wrong: errors whose message is one line for the user."""
 
 
 class Failed(Exception):
-    """The command could not be carried out; the message says why, and what to do about it."""
+    """A command failed; the message says why, and what to do about it."""
 
 
 class Unreachable(Failed):
-    """There is no server, or it is starting or stopping: trying again may help."""
+    """There is no server, or it is starting or stopping. Trying again may help."""

@@ -1,13 +1,16 @@
-"""What can be said on the command line, and the help that teaches it."""
+"""The commands, their arguments and their help."""
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .commands import config, demo, drain, publish, send, sessions, watch
 from .server import DEFAULT_URL
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction["_Parser"]  # argparse has no public name for it
 
 _EPILOG = """\
 commands that speak to a running application:
@@ -72,63 +75,75 @@ drain_timeout and stop the server by SIGTERM.
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser; what it returns has ``run``, which takes it."""
+    """Return the parser. The arguments that it returns have ``run``, which is called with them."""
     parser = _Parser(prog="asgi-push", description="Real-time push for any ASGI application.", epilog=_EPILOG)
-    commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    commands: _Commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    _add_local_commands(commands)
+    _add_publishing_commands(commands)
+    _add_operating_commands(commands)
+    return parser
 
-    def add(run: Callable[[argparse.Namespace], None], short: str, about: str, *examples: str) -> _Parser:
-        lines = "".join(f"  {example}\n" for example in examples)
-        name = run.__name__
-        command: _Parser = commands.add_parser(name, help=short, description=about, epilog=f"examples:\n{lines}")
-        command.set_defaults(run=run)
-        return command
 
-    command = add(demo, "serve a page on which to try it", _DEMO, "asgi-push demo --port 8080")
+def _add_local_commands(commands: "_Commands") -> None:
+    command = _add_command(commands, demo, "serve a page on which to try it", _DEMO, ["asgi-push demo --port 8080"])
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     command.add_argument("--port", default=8000, type=int, help="port to listen on (default: %(default)s)")
 
-    examples = "asgi-push config", "ASGI_PUSH_PONG=echo asgi-push config"
-    _add_common(add(config, "print the settings in force", _CONFIG, *examples), url=False)
+    examples = ["asgi-push config", "ASGI_PUSH_PONG=echo asgi-push config"]
+    command = _add_command(commands, config, "print the settings in force", _CONFIG, examples)
+    _add_common(command, url=False)
 
-    examples = (
+
+def _add_publishing_commands(commands: "_Commands") -> None:
+    examples = [
         "asgi-push send 11 '{\"order\": 7}'",
         "asgi-push send 11 '\"a text\"' --url https://example.org/push",
-    )
-    command = add(send, "send to a user", _SEND, *examples)
+    ]
+    command = _add_command(commands, send, "send to a user", _SEND, examples)
     command.add_argument("user", metavar="USER", help="the user's id")
     _add_data(command)
     _add_common(command)
 
-    examples = (
+    examples = [
         'asgi-push publish news \'{"title": "hello"}\'',
         "asgi-push publish '*' '\"closing in five minutes\"'",
-    )
-    command = add(publish, "publish in a channel", _PUBLISH, *examples)
+    ]
+    command = _add_command(commands, publish, "publish in a channel", _PUBLISH, examples)
     command.add_argument("channel", metavar="CHANNEL", help="1 to 255 bytes")
     _add_data(command)
     _add_common(command)
 
-    examples = "asgi-push sessions --user 11", "asgi-push sessions --channel news --limit 1000 --json"
-    command = add(sessions, "list the sessions of a server's process", _SESSIONS, *examples)
+
+def _add_operating_commands(commands: "_Commands") -> None:
+    examples = ["asgi-push sessions --user 11", "asgi-push sessions --channel news --limit 1000 --json"]
+    command = _add_command(commands, sessions, "list the sessions of a server's process", _SESSIONS, examples)
     command.add_argument("--user", default="", help="only those of this user")
     command.add_argument("--channel", default="", help="only those in this channel")
     command.add_argument("--limit", default=100, type=int, help="how many at most, to 10000 (default: %(default)s)")
     _add_common(command)
 
-    examples = "asgi-push watch news", "asgi-push watch '#11' --json"
-    command = add(watch, "print what is published in a channel", _WATCH, *examples)
+    examples = ["asgi-push watch news", "asgi-push watch '#11' --json"]
+    command = _add_command(commands, watch, "print what is published in a channel", _WATCH, examples)
     command.add_argument("channel", metavar="CHANNEL", help="its name; #USER is a user's, * is everybody's")
     _add_common(command)
 
-    examples = "asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"
-    command = add(drain, "send the sessions of a server's process away", _DRAIN, *examples)
+    examples = ["asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"]
+    command = _add_command(commands, drain, "send the sessions of a server's process away", _DRAIN, examples)
     command.add_argument("--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10")
     _add_common(command)
-    return parser
+
+
+def _add_command(
+    commands: "_Commands", run: Callable[[argparse.Namespace], None], short: str, about: str, examples: list[str]
+) -> "_Parser":
+    lines = "".join(f"  {example}\n" for example in examples)
+    command = commands.add_parser(run.__name__, help=short, description=about, epilog=f"examples:\n{lines}")
+    command.set_defaults(run=run)
+    return command
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose texts keep their lines, of at most 80 characters on any terminal."""
+    """A parser whose help keeps its lines, at most 80 characters wide on any terminal."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, **options)

@@ -14,12 +14,12 @@ from .failures import Failed, Unreachable
 
 DEFAULT_URL = "http://127.0.0.1:8000/push"
 
-# How long it may take to answer, in seconds; a drain takes as long as it takes.
+# How long an answer may take, in seconds, except for that of a drain.
 _PATIENCE = 10.0
 
 
 class ApiError(Failed):
-    """The server could not carry a command out; ``code`` is one of the HTTP API's."""
+    """The server could not do it; ``code`` is one of the HTTP API's."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"the server says: {message}")
@@ -27,7 +27,7 @@ class ApiError(Failed):
 
 
 class Server:
-    """The HTTP API at the URL of its ``http_path``, with the key of the environment."""
+    """The HTTP API of a server, by the URL of its ``http_path``, with the environment's key."""
 
     def __init__(self, url: str | None, settings: Settings) -> None:
         self.url = (url or DEFAULT_URL).rstrip("/")
@@ -52,8 +52,8 @@ class Server:
 
         Raises:
             Unreachable: there is no server, or it is starting or stopping.
-            ApiError: it could not carry this out.
-            Failed: it is no such server, or does not take the key.
+            ApiError: the server could not do it.
+            Failed: it is another kind of server, or does not accept the key.
         """
         status, body = self._post(method, orjson.dumps(fields), patience)
         if status == 503:
@@ -67,8 +67,8 @@ class Server:
             result: Mapping[str, Any] = answer["result"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise Failed(
-                f"{self.url} answered {status} and not as the HTTP API does: has the server an api_key, and is the"
-                " end of --url its http_path?"
+                f"{self.url} answered {status} and not as the HTTP API does: has the server an"
+                " api_key, and is the end of --url its http_path?"
             ) from None
         return result
 

@@ -1,4 +1,4 @@
-"""Where publications go to and come from: a server, or the Redis that all servers share."""
+"""Where the commands publish and read: through a server, or in the Redis that servers share."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,16 @@ from asgi_push import BrokerError, Publication, Push, Settings, StreamPosition, 
 from .failures import Failed, Unreachable
 from .server import ApiError, Server
 
-_NOT_AVAILABLE, _UNRECOVERABLE = 108, 112  # of the HTTP API
+# Codes of the HTTP API.
+_NOT_AVAILABLE = 108
+_UNRECOVERABLE = 112
 
 
 class Read(NamedTuple):
-    """What came after a position, as the HTTP API shows it; ``continued`` is False if the stream is another one."""
+    """What was published after a position, as the HTTP API shows it.
+
+    ``continued`` is False if the stream has begun anew since.
+    """
 
     publications: list[Mapping[str, Any]]
     position: StreamPosition
@@ -22,19 +27,19 @@ class Read(NamedTuple):
 
 
 class Target(Protocol):
-    """What can be published to and read from."""
+    """Something to publish to and to read from."""
 
     def publish(self, channel: str, data: Any) -> StreamPosition | None:
-        """Publish; return its place, None in a channel without history."""
+        """Publish and return the position, None in a channel without history."""
         ...
 
     def read(self, channel: str, since: StreamPosition | None) -> Read:
-        """Return what came after a position, without one the position alone."""
+        """Return what was published after a position; with None only the position."""
         ...
 
 
 class OverHttp:
-    """Through a server."""
+    """Publishes and reads through a server."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -48,18 +53,20 @@ class OverHttp:
         """See ``Target``."""
         fields: dict[str, Any] = {} if since is None else {"since": since._asdict(), "limit": -1}
         try:
-            result, continued = self._server.call("history", channel=channel, **fields), True
+            result = self._server.call("history", channel=channel, **fields)
+            continued = True
         except ApiError as error:
             if error.code == _NOT_AVAILABLE:
                 raise Failed(f"{channel} keeps no history, and nothing can be seen of it") from None
             if error.code != _UNRECOVERABLE:
                 raise
-            result, continued = self._server.call("history", channel=channel, limit=-1), False
+            result = self._server.call("history", channel=channel, limit=-1)
+            continued = False
         return Read(result.get("publications", []), StreamPosition(result.get("offset", 0), result["epoch"]), continued)
 
 
 class OverRedis:
-    """Past all servers."""
+    """Publishes and reads in Redis, without a server."""
 
     def __init__(self, push: Push) -> None:
         self._push = push.blocking
@@ -74,9 +81,11 @@ class OverRedis:
             if since is None:
                 return Read([], self._push.history(channel, limit=1, reverse=True).position)
             try:
-                found, continued = self._push.history(channel, since=since), True
+                found = self._push.history(channel, since=since)
+                continued = True
             except UnrecoverablePosition:
-                found, continued = self._push.history(channel), False
+                found = self._push.history(channel)
+                continued = False
         except BrokerError as error:
             raise Unreachable(str(error)) from error
         return Read([_shown(publication) for publication in found.publications], found.position, continued)
@@ -90,7 +99,7 @@ def _shown(publication: Publication) -> Mapping[str, Any]:
 
 @contextmanager
 def open_target(url: str | None) -> Iterator[Target]:
-    """Open the Redis of the environment's settings, if there is one and no URL; else the server."""
+    """Open the server at a URL; without a URL the environment's Redis, or the default server."""
     settings = Settings.load()
     if url is not None or settings.broker.startswith("memory:"):
         yield OverHttp(Server(url, settings))

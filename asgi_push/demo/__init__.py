@@ -1,4 +1,4 @@
-"""The demo: `python -m asgi_push demo` serves one page on which to open, cut and push into WebSockets."""
+"""The demo: ``python -m asgi_push demo`` serves a page to open, cut and push into WebSockets."""
 
 import os
 import socket
@@ -16,29 +16,29 @@ INSTALL = 'the demo needs uvicorn and a WebSocket library for it: pip install "u
 MAX_PORT = 65_535
 GRACE = 2  # seconds that open requests get after Ctrl+C
 
-# What uvicorn takes of a message, in bytes: a frame that asks for all channels of a session, and somewhat more.
+# The largest message that uvicorn accepts, in bytes: a frame that asks for all channels, and more.
 _MAX_MESSAGE = 1024 * 1024
 
 
 def run(host: str, port: int) -> None:
     """Serve the demo until it is interrupted.
 
-    Port 0 takes any free port; the address is printed. Exits with status 1, and one line that says why, when
-    uvicorn is missing or when the address cannot be had.
+    Port 0 takes any free port; the address is printed. If uvicorn is missing or the address cannot
+    be used, one line says so and the exit status is 1.
     """
     server = _server()
     listener = _listen(host, port)
     print(f"asgi_push demo: {_address(listener)} (Ctrl+C stops it)", flush=True)
-    with listener, suppress(KeyboardInterrupt):  # raised once more by uvicorn, after it has stopped
+    with listener, suppress(KeyboardInterrupt):  # uvicorn raises it again after it has stopped
         server.run(sockets=[listener])
 
 
 def _server() -> "Server":
     try:
-        import uvicorn  # noqa: PLC0415  # the extra [demo], of which we say so
+        import uvicorn  # noqa: PLC0415  # it is in the extra [demo]
     except ImportError:
         _fail(INSTALL)
-    from .app import create_app  # noqa: PLC0415  # nothing of it is needed where uvicorn is missing
+    from .app import create_app  # noqa: PLC0415  # not needed if uvicorn is missing
 
     try:
         app = create_app()
@@ -52,7 +52,7 @@ def _server() -> "Server":
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before uvicorn starts, so that a taken port is one line and not a traceback after the start-up."""
+    """Return a bound socket. So a taken port gives one line, and no traceback of uvicorn."""
     if not 0 <= port <= MAX_PORT:
         _fail(f"cannot listen on port {port}: a port is a number from 0 to {MAX_PORT}")
     try:
@@ -61,12 +61,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except socket.gaierror as error:
         _fail(f"cannot listen on {host}: {error.strerror}")
     except OSError as error:
-        _fail(f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; --port takes another")
+        reason = os.strerror(error.errno or 0)
+        _fail(f"cannot listen on {host} port {port}: {reason}; --port takes another")
 
 
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    if ip_address(host.partition("%")[0]).is_unspecified:  # every address of this machine: name one that opens
+    if ip_address(host.partition("%")[0]).is_unspecified:  # all addresses of this machine: print one that opens
         host = "localhost"
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 

@@ -1,4 +1,4 @@
-"""The demo's application: a page, two endpoints, and WebSockets at `/websocket/{user_id}`."""
+"""The demo's application: a page, two endpoints, and WebSockets at ``/websocket/{user_id}``."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from asgi_push import ChannelOptions, PublishResult, Push, PushMiddleware, Sessi
 from .board import CHANNEL, MONITOR, Board
 
 PATH = "/websocket/{user_id}"
-IDLE_TIMEOUT = 20.0  # seconds; short, so that one can watch it. In production above 60: see the settings.
+IDLE_TIMEOUT = 20.0  # seconds; short, to watch it end. In production above 60: see the settings.
 MAX_MESSAGE = 2000  # characters
 MAX_USERS = 50
 MAX_USER = 64  # characters of one user's id
@@ -53,7 +53,7 @@ def create_app() -> PushMiddleware:
         on_connect=board.connected,
         on_disconnect=board.disconnected,
         on_message=board.said,
-        namespaces={"demo": ChannelOptions(history_size=0)},  # an old list of sessions is of no use
+        namespaces={"demo": ChannelOptions(history_size=0)},  # nobody needs an old list of sessions
     )
 
     @asynccontextmanager
@@ -74,18 +74,18 @@ def create_app() -> PushMiddleware:
 
 
 def user_of_the_path(connection: HTTPConnection) -> str:
-    """Believe the address. A demo may; an application asks a token or a cookie."""
+    """Return the user that the path names. A demo may; an application asks a token or a cookie."""
     user: str = connection.path_params["user_id"]
     return user
 
 
 def may_watch(session: Session, channel: str, action: str) -> bool:
-    """The page's monitor may subscribe to the list of sessions, and nobody may do anything else."""
+    """Let the page's monitor subscribe to the list of sessions, and nobody do anything else."""
     return (session.user, channel, action) == (MONITOR, CHANNEL, "subscribe")
 
 
 async def page(request: Request) -> Response:
-    """One of the page's own files."""
+    """Answer with a file of the page."""
     file = PAGE / request.path_params.get("name", "index.html")
     if file.parent != PAGE or file.suffix not in TYPES or not file.is_file():
         raise HTTPException(404, "no such file")
@@ -102,8 +102,8 @@ async def push_message(request: Request) -> JSONResponse:
 
 
 async def deliver(push: Push, wanted: PushRequest) -> int:
-    """Push, and return the number of sessions reached, the monitors of this page and others not counted."""
-    data = {"message": wanted.message}  # an object, so that no message can be taken for a pong or for the list
+    """Push, and return how many sessions that reached, except for the pages' monitors."""
+    data = {"message": wanted.message}  # an object: a page cannot take it for a pong or for the list
     if wanted.to == "all":
         watching = len(push.sessions(user=MONITOR))
         return max(0, count(await push.send_to_all(data)) - watching)
@@ -113,12 +113,12 @@ async def deliver(push: Push, wanted: PushRequest) -> int:
 
 
 def count(result: PublishResult) -> int:
-    """The memory broker always knows how many; others may not."""
+    """Return how many sessions were reached; the memory broker always knows."""
     return result.receivers or 0
 
 
 async def disconnect(request: Request) -> JSONResponse:
-    """Close one session, and have its client stay away."""
+    """Close one session; its client does not come back."""
     session = (await read_json(request)).get("session")
     push: Push = request.app.state.push
     if session not in [known.id for known in push.sessions()]:
@@ -129,7 +129,7 @@ async def disconnect(request: Request) -> JSONResponse:
 
 async def read_json(request: Request) -> dict[str, object]:
     """Return the JSON object of the body; raise HTTPException that says what is wrong with it."""
-    # A form of another site can send JSON as text/plain; it cannot send this type without asking first.
+    # A form of another site can send JSON as text/plain, but not as this type without asking first.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(400, "content-type: must be application/json")
     try:
@@ -143,7 +143,8 @@ async def read_json(request: Request) -> dict[str, object]:
 
 def read_push(body: dict[str, object]) -> PushRequest:
     """Check what the page asks for; raise HTTPException that names the wrong field."""
-    to, message = body.get("to"), body.get("message")
+    to = body.get("to")
+    message = body.get("message")
     if to not in ("one", "several", "all"):
         raise HTTPException(400, "to: must be one, several or all")
     if not isinstance(message, str) or not 0 < len(message) <= MAX_MESSAGE:

@@ -36,12 +36,12 @@ class Board:
     """The sessions and the latest events, pushed to every page that watches the channel."""
 
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    # From the time of day, so that after a restart they go on above those that a page has seen.
+    # They begin with the time of day, so that after a restart they are above those a page has seen.
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1_000_000))
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def connected(self, session: Session) -> None:
-        """Greet the session with its own id, which a page cannot know otherwise."""
+        """Send the session its own id, which a page cannot know otherwise."""
         if session.user == MONITOR:
             self.changed.set()  # it wants the list at once
         else:
@@ -78,14 +78,17 @@ class Board:
             await push.publish(CHANNEL, self.snapshot(push, time.monotonic()))
 
     def snapshot(self, push: Push, now: float) -> dict[str, object]:
-        """Everything a page needs to show, ages in seconds: the server's monotonic clock means nothing to it."""
+        """Return what a page shows.
+
+        Ages are in seconds, because the server's monotonic clock means nothing to a page.
+        """
         visible = sorted((s for s in push.sessions() if s.user != MONITOR), key=lambda s: s.connected_at)
         events = [{"number": e.number, "ago": now - e.at, "kind": e.kind, "text": e.text} for e in self.events]
         return {"sessions": [describe(session, now) for session in visible], "events": events}
 
 
 def describe(session: Session, now: float) -> dict[str, object]:
-    """One row of the table."""
+    """Return one row of the table."""
     return {
         "id": session.id,
         "user": session.user,

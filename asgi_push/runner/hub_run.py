@@ -86,7 +86,7 @@ class HubRun:
         return False
 
     async def _stop(self) -> None:
-        """Stop all parts, also if one of them fails. The hub is the first, as its hooks may still publish."""
+        """Stop all parts, also if one of them fails; the hub first, as its hooks may publish."""
         hub = self.hub
         here = current_task()
         for name, stop in (("hub", hub.stop), ("presence", hub.presence.stop), ("broker", hub.broker.stop)):

@@ -152,7 +152,10 @@ class HubRunner:
             self._signals.drain_at_sigterm(hub, over)
 
     def end_streams_at_sigint(self) -> None:
-        """End event streams at a SIGINT, as uvicorn would wait for them. Calling this twice is no error."""
+        """End event streams at a SIGINT, as uvicorn would wait for them.
+
+        Calling this twice is no error.
+        """
         hub = self.hub_here()
         if hub is not None:
             self._signals.end_streams_at_sigint(hub)
