@@ -5,7 +5,9 @@ from typing import Any
 
 from .disconnect import Disconnect
 from .messages import ClientInfo, History, PresenceStats, PublishResult, StreamPosition
+from .names import check_user_channel
 from .runner.loop_thread import LoopThread
+from .transactional import Transactional
 
 
 class Blocking:
@@ -20,9 +22,10 @@ class Blocking:
             this is the thread of that event loop, which must not wait.
     """
 
-    def __init__(self, run: Callable[..., Any], thread: LoopThread) -> None:
+    def __init__(self, run: Callable[..., Any], thread: LoopThread, transactional: Transactional) -> None:
         self._run = run  # runs the verb of a name on the event loop
         self._thread = thread
+        self._transactional = transactional  # publishes on a database connection, here and now
 
     def start(self) -> None:
         """Start push on an event loop in a thread of its own.
@@ -38,8 +41,10 @@ class Blocking:
         """Undo one start. The last stop ends the thread, in a bounded time."""
         self._thread.stop()
 
-    def send_to_user(self, user: str, data: Any) -> PublishResult:
-        """See ``Push.send_to_user``."""
+    def send_to_user(self, user: str, data: Any, *, using: Any = None) -> PublishResult:
+        """See ``Push.send_to_user``; a connection is used on this thread."""
+        if using is not None:
+            return self._transactional.publish_blocking(using, check_user_channel(user), data)
         result: PublishResult = self._run("send_to_user", user, data)
         return result
 
@@ -65,8 +70,11 @@ class Blocking:
         *,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        using: Any = None,
     ) -> PublishResult:
-        """See ``Push.publish``."""
+        """See ``Push.publish``; a connection is used on this thread, also where nothing was started."""
+        if using is not None:
+            return self._transactional.publish_blocking(using, channel, data, tags, idempotency_key)
         result: PublishResult = self._run("publish", channel, data, tags=tags, idempotency_key=idempotency_key)
         return result
 

@@ -3,8 +3,9 @@
 import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-SCHEMES = ("memory", "local", "redis", "rediss", "valkey", "valkeys", "unix")
+SCHEMES = ("memory", "local", "redis", "rediss", "valkey", "valkeys", "unix", "postgres", "postgresql")
 _TLS = ("rediss", "valkeys")
+POSTGRES_SCHEMES = ("postgres", "postgresql")
 
 # It is the name of a directory.
 _NAME = r"(?!\.+\Z)[A-Za-z0-9_.-]{0,32}"
@@ -35,12 +36,27 @@ def check_broker_url(url: str) -> None:
         if not re.fullmatch(_NAME, rest):
             raise ValueError("must be local:// or local://name, with a name of 1 to 32 letters, digits, _, . and -")
         return
+    if scheme in POSTGRES_SCHEMES:
+        return  # libpq reads it, and says what is wrong
     parts = urlsplit(url)
     if scheme == "unix":
         _check_socket(parts)
     else:
         _check_server(parts)
     _check_options(scheme, parts)
+
+
+def check_postgres_url(url: str) -> None:
+    """Raise ValueError that says what is wrong with the URL of a PostgreSQL, if anything is."""
+    scheme, found, _ = url.partition("://")
+    if not found or scheme not in POSTGRES_SCHEMES:
+        raise ValueError(f"must be a URL with one of the schemes {', '.join(POSTGRES_SCHEMES)}")
+    check_broker_url(url)
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a broker's URL is that of a PostgreSQL."""
+    return url.partition("://")[0] in POSTGRES_SCHEMES
 
 
 def masked(url: str) -> str:

@@ -18,7 +18,7 @@ class Namespaces:
     def __init__(self, settings: Settings, namespaces: Mapping[str, ChannelOptions]) -> None:
         self._options = _checked(namespaces)
         self._default = self._options.setdefault("", ChannelOptions())
-        self._streams = {name: _stream(settings, name, options) for name, options in self._options.items()}
+        self.streams = {name: _stream(settings, name, options) for name, options in self._options.items()}
         self._several = len(self._options) > 1
         self.join_leave = any(options.join_leave for options in self._options.values())
 
@@ -28,7 +28,7 @@ class Namespaces:
 
     def stream(self, channel: str) -> StreamOptions | None:
         """Return how long a channel's history is, None where it keeps none."""
-        return self._streams[self._name(channel)] if self._several else self._streams[""]
+        return self.streams[self._name(channel)] if self._several else self.streams[""]
 
     def _name(self, channel: str) -> str:
         name, found, _ = channel.partition(":")

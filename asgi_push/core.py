@@ -23,6 +23,7 @@ from .names import check_channel, check_position, check_text, check_user, user_c
 from .runner.hub_runner import HubRunner
 from .session import Session
 from .settings import Settings
+from .transactional import Transactional
 
 Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
 Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
@@ -53,11 +54,12 @@ class Core:
         self._hooks = hooks
         self._namespaces = namespaces
         self._encoder = encoder
+        self.transactional = Transactional(settings, namespaces, encoder)
         self.make_broker(Counters())  # raises SettingsError now, and not at the first start
 
     def make_broker(self, counters: Counters) -> tuple[Broker, PresenceStore]:
         """Return a new broker, as the settings say, and the presence that goes with it."""
-        broker, presence = make_broker(self.settings)
+        broker, presence = make_broker(self.settings, self._namespaces.streams)
         if self.settings.metrics or self.settings.console:
             return InstrumentedBroker(broker, counters), presence
         return broker, presence

@@ -104,7 +104,7 @@ class Push:
             authenticate=authenticate,
             authorize=authorize,
         )
-        self._blocking = Blocking(self._run_from_thread, LoopThread(self._core.runner))
+        self._blocking = Blocking(self._run_from_thread, LoopThread(self._core.runner), self._core.transactional)
 
     def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._core.runner.run_from_thread(getattr(self, verb), *args, **kwargs)
@@ -164,12 +164,13 @@ class Push:
 
     # -- sending --------------------------------------------------------------------------------
 
-    async def send_to_user(self, user: str, data: Any) -> PublishResult:
+    async def send_to_user(self, user: str, data: Any, *, using: Any = None) -> PublishResult:
         """Send to all sessions of one user.
 
         Args:
             user: the user's id.
             data: a str or bytes, sent unchanged; else anything that JSON can hold, and models.
+            using: a database connection in a transaction; see ``publish``.
 
         Returns:
             a ``PublishResult``.
@@ -178,7 +179,10 @@ class Push:
             ValueError: the user or the data cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._core.send(check_user_channel(user), data)
+        channel = check_user_channel(user)
+        if using is not None:
+            return await self._core.transactional.publish(using, channel, data)
+        return await self._core.send(channel, data)
 
     async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
         """Send to several users; return the results in their order. See ``send_to_user``."""
@@ -200,6 +204,7 @@ class Push:
         *,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        using: Any = None,
     ) -> PublishResult:
         """Publish to a channel: to the sessions that are in it, and into its history.
 
@@ -214,14 +219,20 @@ class Push:
                 does not.
             idempotency_key: makes it safe to try again. If the channel got the same key in the
                 last 300 seconds, nothing is published and the first result is returned.
+            using: a database connection in a transaction, with the broker ``postgres://``. It is published when
+                the transaction commits, and never if it is rolled back. A connection of psycopg, asyncpg or
+                Django, or a connection or session of SQLAlchemy; one that is not async blocks the event loop
+                for one statement.
 
         Returns:
-            a ``PublishResult``.
+            a ``PublishResult``; with ``using`` an empty one, as the place is known at the commit.
 
         Raises:
-            ValueError: an argument cannot be used.
+            ValueError: an argument cannot be used, such as ``using`` with another broker.
             BrokerError: the broker did not take it.
         """
+        if using is not None:
+            return await self._core.transactional.publish(using, channel, data, tags, idempotency_key)
         name = check_channel(channel)
         if tags is not None:
             tags = check_tags(tags)

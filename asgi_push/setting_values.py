@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .broker_url import check_broker_url
+from .broker_url import check_broker_url, check_postgres_url
 from .messages import MAX_SECONDS, MAX_WHOLE
 from .origins import parse_origins
 from .paths import check_path
@@ -131,6 +131,13 @@ def origins(value: Any) -> str:
 def broker(value: Any) -> str:
     """Take the URL of a broker."""
     check_broker_url(text(value))
+    return str(value)
+
+
+def postgres_url(value: Any) -> str:
+    """The URL of a PostgreSQL, or empty."""
+    if text(value):
+        check_postgres_url(value)
     return str(value)
 
 

@@ -18,7 +18,7 @@ _SECRETS = frozenset({"token_secret", "api_key"})
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
-    shown = parse not in (values.token_secret, values.api_key, values.broker)
+    shown = parse not in (values.token_secret, values.api_key, values.broker, values.postgres_url)
     return field(default=default, repr=shown, metadata={"parse": parse, "about": about})
 
 
@@ -57,7 +57,10 @@ class Settings:
         "memory://",
         values.broker,
         "what carries publications: memory://, local://name, redis://host:port/db, rediss://, "
-        "valkey://, valkeys://, unix:///socket?db=0",
+        "valkey://, valkeys://, unix:///socket?db=0, postgres://host:port/database",
+    )
+    postgres_listen_url: str = _setting(
+        "", values.postgres_url, "where to listen, past any PgBouncer; empty = as broker"
     )
     redis_prefix: str = _setting(
         "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"
@@ -229,7 +232,7 @@ def _masked(name: str, value: Any, shown: str) -> str:
     """Return a value as it may be shown: without a secret or the password of a broker."""
     if name in _SECRETS:
         return "********" if value else shown
-    return masked(shown) if name == "broker" else shown
+    return masked(shown) if name in ("broker", "postgres_listen_url") else shown
 
 
 def _shown(value: Any) -> str:

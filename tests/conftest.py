@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import servers
+from tests.brokers.postgres_server import PostgresServer, postgres_server
 
 CHROMIUM_ARGS = (
     "--no-sandbox",  # CI runs as root
@@ -52,6 +53,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> servers.Serve:
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """A Redis for all who leave it as it is; what others wrote may be in it."""
     with servers.run_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all who leave it as it is; what others wrote may be in it."""
+    with postgres_server() as server:
         yield server
 
 

@@ -18,6 +18,8 @@ look() {
     need chromium chromium chromium chromium-browser google-chrome
     need redis-server redis redis-server
     need nginx-light nginx nginx /usr/sbin/nginx
+    need postgresql postgresql postgres /usr/lib/postgresql/*/bin/postgres
+    need pgbouncer pgbouncer pgbouncer /usr/sbin/pgbouncer
     need nodejs node node
     need npm node npm
     if [ "$(uname)" = Linux ]; then

@@ -30,6 +30,7 @@ FLOORS = [
     {"options"},
     {"brokers", "delivery"},  # between processes, and to the transports
     {"channels"},
+    {"transactional"},  # publications that wait for a commit of the application
     {"hub"},
     {"runner"},
     {"core"},  # what a Push is made of

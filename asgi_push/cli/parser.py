@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .commands import config, demo, drain, publish, send, sessions, watch
+from .postgres import postgres
 from .server import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 commands that speak to a running application:
-  send, publish and watch go through the Redis of ASGI_PUSH_BROKER if that is
-  set to one. Without, or with --url, they ask a server over its HTTP API, as
-  sessions and drain always do. The server needs an api_key, and this command
-  the same one in ASGI_PUSH_API_KEY. It is not taken from the command line,
-  which other users of the machine can read.
+  send, publish and watch go through the Redis or the PostgreSQL of
+  ASGI_PUSH_BROKER if that is set to one. Without, or with --url, they ask a
+  server over its HTTP API, as sessions and drain always do. The server needs
+  an api_key, and this command the same one in ASGI_PUSH_API_KEY. It is not
+  taken from the command line, which other users of the machine can read.
 
 examples:
   asgi-push demo
@@ -50,9 +51,9 @@ Send to all sessions of one user. A user who is not there is no error.
 
 _PUBLISH = """\
 Publish to the sessions that are in a channel, and into its history. The
-channel of a user is #USER, that of everybody is *. Through Redis the options
-that an application gave its channels in code (namespaces) are not known:
-where there are some, publish with --url.
+channel of a user is #USER, that of everybody is *. Through Redis or PostgreSQL
+the options that an application gave its channels in code (namespaces) are not
+known: where there are some, publish with --url.
 """
 
 _SESSIONS = """\
@@ -71,6 +72,15 @@ Refuse new sessions from now on and close those that there are, spread evenly
 over a time, so that their clients do not all come back at once; return when
 that is done. It is about the process that answers: with several workers set
 drain_timeout and stop the server by SIGTERM.
+"""
+
+
+_POSTGRES = """\
+For the broker postgres://: print the SQL that makes the schema asgi_push, or
+make it in a database, where a schema that is there is left alone. An
+application makes it by itself if it may; this is for one that may not, and
+--role gives that what it needs. A password is better in PGPASSWORD or in
+~/.pgpass than in the URL, which other users of the machine can read.
 """
 
 
@@ -131,6 +141,15 @@ def _add_operating_commands(commands: "_Commands") -> None:
     command = _add_command(commands, drain, "send the sessions of a server's process away", _DRAIN, examples)
     command.add_argument("--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10")
     _add_common(command)
+
+    examples = [
+        "asgi-push postgres print",
+        "asgi-push postgres apply postgres://owner@localhost/shop --role shop",
+    ]
+    command = _add_command(commands, postgres, "make the schema of the broker postgres://", _POSTGRES, examples)
+    command.add_argument("action", choices=["print", "apply"], help="print the SQL, or run it")
+    command.add_argument("url", metavar="URL", nargs="?", help="of the database, for apply")
+    command.add_argument("--role", help="a role that the application connects as")
 
 
 def _add_command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -15,6 +15,10 @@ from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.encoding import encode
 from asgi_push.messages import JoinLeave
 from tests.asgi import PATIENCE, Mailbox
+from tests.brokers.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from asgi_push.brokers.postgres.broker import PostgresBroker
 
 
 @asynccontextmanager
@@ -36,6 +40,16 @@ async def over_local(name: str) -> AsyncIterator[Broker]:
     from asgi_push.brokers.local.broker import LocalBroker
 
     yield LocalBroker(name, f"test.{next(_numbers)}")
+
+
+@asynccontextmanager
+async def over_postgres(server: PostgresServer, *, empty: bool = True) -> AsyncIterator[PostgresBroker]:
+    """One, with an empty schema."""
+    from asgi_push.brokers.postgres.broker import PostgresBroker
+
+    if empty:
+        server.empty()
+    yield PostgresBroker(server.url)
 
 
 _numbers = count()

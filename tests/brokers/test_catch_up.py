@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_push import StreamPosition
-from asgi_push.brokers.redis import envelope
+from asgi_push.brokers import envelope
 from asgi_push.brokers.redis.catch_up import CatchUp
 from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.brokers.redis.streams import Reading

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_push import StreamPosition
-from asgi_push.brokers import Receiver
-from asgi_push.brokers.redis import cursor, envelope
+from asgi_push.brokers import Receiver, envelope
+from asgi_push.brokers.redis import cursor
 from asgi_push.brokers.redis.consumer import Consumer
 from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.brokers.redis.keys import Keys

@@ -13,7 +13,7 @@ from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
 from asgi_push.brokers.local.directory import Directory
 from asgi_push.messages import ClientInfo, JoinLeave
-from tests.brokers.contract import Process, memory, over_local, over_redis, publication, seen
+from tests.brokers.contract import Process, memory, over_local, over_postgres, over_redis, publication, seen
 from tests.brokers.faulty import Cluster, cluster
 from tests.engines import temporary_home
 
@@ -28,7 +28,8 @@ def process() -> Process:
 
 
 @pytest.fixture(
-    scope="module", params=["memory-asyncio", "memory-trio", "redis-asyncio", "cluster-asyncio", "local-asyncio"]
+    scope="module",
+    params=["memory-asyncio", "memory-trio", "redis-asyncio", "cluster-asyncio", "local-asyncio", "postgres-asyncio"],
 )
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -45,6 +46,8 @@ def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
         return memory
     if kind.startswith("local"):
         return partial(over_local, request.getfixturevalue("engine"))
+    if kind.startswith("postgres"):
+        return partial(over_postgres, request.getfixturevalue("postgres"))
     server = request.getfixturevalue("redis" if kind.startswith("redis") else "nodes")
     return partial(over_redis, server.redis)
 

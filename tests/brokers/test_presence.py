@@ -14,6 +14,7 @@ import pytest
 from asgi_push import BrokerError, ClientInfo, Settings
 from asgi_push.brokers import PresenceStore
 from asgi_push.brokers.memory import MemoryPresence
+from asgi_push.brokers.postgres.presence import PostgresPresence
 from asgi_push.brokers.redis import liveness, presence, presence_table
 from asgi_push.brokers.redis.connection_factory import ConnectionFactory
 from asgi_push.brokers.redis.health import ConnectionHealth
@@ -25,7 +26,10 @@ from asgi_push.encoding import Encoder
 from asgi_push.registry import Registry
 from asgi_push.subscription import Subscription
 from tests.asgi import PATIENCE, until
+from tests.brokers import contract
+from tests.brokers.contract import over_postgres
 from tests.brokers.faulty import Cluster, cluster
+from tests.brokers.postgres_server import PostgresServer
 from tests.servers import Server
 
 
@@ -89,6 +93,30 @@ async def start(redis: Server) -> AsyncIterator[Start]:
         yield start
 
 
+@pytest.fixture(params=["redis", "postgres"])
+async def start_any(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
+    """Starts processes that share one of the servers that can be shared."""
+    server = request.getfixturevalue(request.param)
+    async with (sharing if request.param == "redis" else sharing_postgres)(server) as start:
+        yield start
+
+
+@asynccontextmanager
+async def sharing_postgres(server: PostgresServer) -> AsyncIterator[Start]:
+    """Start processes that share a PostgreSQL, which is empty."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Process:
+            broker = await stack.enter_async_context(over_postgres(server, empty=False))
+            await broker.start(contract.Process().receiver)
+            stack.push_async_callback(broker.stop)
+            store = PostgresPresence(broker.writing, Settings(**settings))
+            return await stack.enter_async_context(running(store))
+
+        server.empty()
+        yield start
+
+
 @asynccontextmanager
 async def sharing(redis: Server) -> AsyncIterator[Start]:
     """Start processes that share a Redis, which is empty."""
@@ -118,7 +146,7 @@ async def linked(redis: Server | Cluster) -> AsyncIterator[Pipeline]:
     await pipeline.stop()
 
 
-@pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio"])
+@pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio", "postgres-asyncio"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -135,8 +163,11 @@ async def process(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Pr
     if kind.startswith("memory"):
         async with running(MemoryPresence()) as process:
             yield process
-    else:
+    elif kind.startswith("redis"):
         async with sharing(request.getfixturevalue("redis")) as start:
+            yield await start()
+    else:
+        async with sharing_postgres(request.getfixturevalue("postgres")) as start:
             yield await start()
 
 
@@ -161,9 +192,9 @@ async def test_who_is_here_is_known(process: Process) -> None:
     assert not await process.store.is_online("#bob")
 
 
-async def test_all_processes_know(start: Start) -> None:
+async def test_all_processes_know(start_any: Start) -> None:
     """What happens in one of them, soon."""
-    one, other = await start(), await start()
+    one, other = await start_any(), await start_any()
     session = one.enter("1", channel="news", info=[1])
     other.enter("2", channel="news")
     await until_answer(lambda: other.members("news"), {"1", "2"})
@@ -182,9 +213,9 @@ async def test_the_last_to_leave_are_gone(start: Start, redis: Server) -> None:
     assert await other.members("news") == set()
 
 
-async def test_many_come_and_go(start: Start) -> None:
+async def test_many_come_and_go(start_any: Start) -> None:
     """More than are written in one call."""
-    one, other = await start(), await start()
+    one, other = await start_any(), await start_any()
     sessions = [one.enter(str(number), channel=f"news:{number % 3}") for number in range(1000)]
     for session in sessions[::2]:
         one.leave(session)
@@ -195,9 +226,9 @@ async def test_many_come_and_go(start: Start) -> None:
     assert len(await other.members("news:0")) == len(await one.members("news:0"))
 
 
-async def test_what_is_not_watched_is_not_written(start: Start, redis: Server) -> None:
+async def test_what_is_not_watched_is_not_written(start_any: Start) -> None:
     """It would be work for nothing."""
-    process, other = await start(), await start()
+    process, other = await start_any(), await start_any()
     process.enter("1", channel="unwatched")
     assert await process.store.is_online("#alice")
     assert await other.members("#alice") == {"1"}
@@ -352,9 +383,9 @@ def broken(process: Process) -> Iterator[Broken]:
 # -- how many sessions a user may have --------------------------------------------------------------------------------
 
 
-async def test_no_more_than_a_user_may_have(start: Start) -> None:
+async def test_no_more_than_a_user_may_have(start_any: Start) -> None:
     """However many ask for the last place at once, in whichever process; one that leaves makes room."""
-    one, other, watching = [await start(max_sessions_per_user=2) for _ in range(3)]
+    one, other, watching = [await start_any(max_sessions_per_user=2) for _ in range(3)]
     admitted = list[Connection]()
 
     async def come(process: Process, number: int) -> None:
@@ -374,9 +405,9 @@ async def test_no_more_than_a_user_may_have(start: Start) -> None:
     assert len(admitted) == 3
 
 
-async def test_the_oldest_gives_way(start: Start) -> None:
+async def test_the_oldest_gives_way(start_any: Start) -> None:
     """In whichever process it is; a renewal does not bring it back."""
-    one, other = [await start(max_sessions_per_user=2, when_exceeded="replace") for _ in range(2)]
+    one, other = [await start_any(max_sessions_per_user=2, when_exceeded="replace") for _ in range(2)]
     first = one.enter("1")
     assert await one.store.is_online("#alice")
     other.enter("2")
@@ -388,9 +419,9 @@ async def test_the_oldest_gives_way(start: Start) -> None:
     assert one.evicted == []
 
 
-async def test_clocks_may_differ(start: Start) -> None:
+async def test_clocks_may_differ(start_any: Start) -> None:
     """Who comes stays, however early it is by the clock of its machine."""
-    one, other = [await start(max_sessions_per_user=1, when_exceeded="replace") for _ in range(2)]
+    one, other = [await start_any(max_sessions_per_user=1, when_exceeded="replace") for _ in range(2)]
     one.enter("1")
     assert await one.store.is_online("#alice")
     other.enter("2", ago=3600.0)

@@ -13,13 +13,8 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, Publication
-from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.redis import (
-    connection,
-    consumer,
-    envelope,
-    pipeline,
-)
+from asgi_push.brokers import StreamOptions, envelope
+from asgi_push.brokers.redis import connection, consumer, pipeline
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication

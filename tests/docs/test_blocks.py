@@ -26,6 +26,7 @@ from tests.docs import (
     http_scenarios,
     migrating_scenarios,
     operating_scenarios,
+    postgres_scenarios,
     publishing_scenarios,
     scenarios,
     sdk_scenarios,
@@ -44,6 +45,7 @@ ROOMS = (
     migrating_scenarios,
     tutorial_scenarios,
     operating_scenarios,
+    postgres_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN | tutorial_scenarios.HIDDEN
@@ -79,8 +81,8 @@ def run_curl(command: str, server: servers.Server) -> str:
     return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=20).stdout
 
 
-# What is run, or checked, without a step: here, and in test_deploying.py.
-LANGUAGES = {"dockerfile", "ini", "json", "nginx", "python", "sh", "text", "yaml"}
+# What is run, or checked, without a step: here, in test_deploying.py and in test_postgres.py.
+LANGUAGES = {"dockerfile", "ini", "json", "nginx", "python", "sh", "sql", "text", "yaml"}
 
 
 def test_scenarios() -> None:

@@ -3,7 +3,8 @@
 from urllib.parse import quote
 
 from ..contract import Receiver
-from ..redis.broker import RedisBroker, check_loop, run_to_completion
+from ..redis.broker import RedisBroker, check_loop
+from ..stopping import run_to_completion
 from .engine import LocalEngine
 
 

@@ -1,15 +1,15 @@
 """The broker over Redis: history, position and delivery in one step there, and one order for all processes."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from ...errors import BrokerError
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
+from ..stopping import run_to_completion
 from .connection_factory import ConnectionFactory
 from .consumer import Consumer
 from .health import ConnectionHealth
@@ -118,17 +118,3 @@ class RedisBroker:
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
         self._consumer.leave(channel)
-
-
-async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
-    """Do something that takes a bounded time, even if the caller is cancelled meanwhile; it is told afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled

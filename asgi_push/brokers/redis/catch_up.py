@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ...messages import JoinLeave, Publication, StreamPosition
+from ..deliveries import Deliveries
 from .control import COMMANDS
 from .cursor import Cursor
-from .deliveries import Deliveries
 from .streams import MORE_BYTES, Reading, Streams, parsed
 
 PutResult = Callable[[Cursor, Publication | JoinLeave | None], None]

@@ -4,13 +4,13 @@ import asyncio
 import secrets
 
 from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
+from .. import envelope
 from ..contract import Receiver, StreamOptions
-from . import envelope
+from ..deliveries import ControlMessage, Deliveries, Lost
 from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
 from .control import COMMANDS, Control
 from .cursor import Cursor
-from .deliveries import ControlMessage, Deliveries, Lost
 from .echoes import Echoes, let_go, wait_in_time
 from .fences import FENCE, Fences
 from .health import ConnectionHealth

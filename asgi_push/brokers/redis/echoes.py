@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from itertools import count
 
 from ...messages import StreamPosition
+from ..deliveries import Deliveries, Marker, reach
+from ..envelope import mark_of
 from .cursor import Cursor
-from .deliveries import Deliveries, Marker, reach
-from .envelope import mark_of
 
 # How long a publish waits for its publication to come back, in seconds. That is how much a process
 # may still have to deliver before the order of publish and send is given up.

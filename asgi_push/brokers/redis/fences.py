@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 
 from ...messages import StreamPosition
-from .deliveries import reach
+from ..deliveries import reach
 from .streams import Streams
 
 # What a message to this process begins with that is a fence.

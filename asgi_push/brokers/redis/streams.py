@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ...errors import UnrecoverablePosition
 from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
+from .. import envelope
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
-from . import envelope
 from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from asgi_push import BrokerError, ChannelOptions, Credentials, Push, PushMiddleware, StreamPosition
-from asgi_push.brokers import Broker, PresenceStore
-from asgi_push.brokers.redis import envelope
+from asgi_push.brokers import Broker, PresenceStore, envelope
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.hub.control import encode_command

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from ... import clock
-from ...logs import module_rate_limit, printable
-from ...messages import ClientInfo, JoinLeave, Kind, Payload, Publication
+from .. import clock
+from ..logs import module_rate_limit, printable
+from ..messages import ClientInfo, JoinLeave, Kind, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
 _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.items()}
@@ -77,7 +77,7 @@ def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicatio
 
 
 def _say_foreign(channel: str) -> None:
-    message = "in Redis there is something in channel %s that is no publication"
+    message = "the broker has something in channel %s that is no publication"
     _quiet.log(logging.ERROR, clock.monotonic(), message, printable(channel))
 
 

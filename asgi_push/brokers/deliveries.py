@@ -1,4 +1,4 @@
-"""All that Redis has for this process, handed over one after the other, in the order in which it was put here.
+"""All that a server has for this process, handed over one after the other, in the order in which it was put here.
 
 One task hands over, whoever puts. So what a session is sent has one order, and a command is carried out when all that
 came before it has been delivered, and before anything that came after it.
@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ... import clock
-from ...logs import RateLimit, printable
-from ...messages import JoinLeave, Publication
-from ..contract import Receiver
+from .. import clock
+from ..logs import RateLimit, printable
+from ..messages import JoinLeave, Publication
+from .contract import Receiver
 
-# What may wait here before no more is read from Redis, which then keeps it: publications, and bytes of them.
+# What may wait here before no more is read from the server, which then keeps it: publications, and bytes of them.
 _MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024
 
 # How long all others wait for their turn, and what one command may take, in seconds.

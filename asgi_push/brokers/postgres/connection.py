@@ -1,0 +1,58 @@
+"""Connections to one PostgreSQL."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+# What making a connection may take, in seconds.
+CONNECT_TIME = 3
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+class ConnectionFactory:
+    """Where a PostgreSQL is.
+
+    Raises:
+        ValueError: libpq does not understand the URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = conninfo_to_dict(url)
+        except psycopg.Error as error:
+            raise ValueError(str(error).strip()) from None
+        given = {
+            "connect_timeout": CONNECT_TIME,
+            "application_name": parts.get("application_name", "asgi_push"),
+            "keepalives_idle": parts.get("keepalives_idle", 10),
+            "keepalives_interval": parts.get("keepalives_interval", 5),
+            "keepalives_count": parts.get("keepalives_count", 3),
+        }
+        self._conninfo = make_conninfo(url, **given)
+        place = parts.get("host") or parts.get("hostaddr") or "the local socket"
+        self.name = f"PostgreSQL at {place}:{parts.get('port') or 5432}"
+
+    async def connect(self) -> Connection:
+        """Return a new connection, which prepares no statements: a PgBouncer may be between.
+
+        Raises:
+            TimeoutError: that took too long.
+            psycopg.Error: it could not be had.
+        """
+        with suppress(TimeoutError):  # whose traceback would keep half a connection open
+            async with asyncio.timeout(CONNECT_TIME + 1):  # of names, libpq's own timeout knows nothing
+                return await AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        raise TimeoutError
+
+
+def hang_up(connection: Connection) -> None:
+    """End a connection at once, whatever the server does; who waits for an answer is told."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as sock:
+        sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,198 @@
+"""Reads what came in the channels that this process hears, and puts it in the queue of deliveries."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from ... import clock
+from ...errors import BrokerError
+from ...logs import RateLimit
+from .. import envelope
+from ..deliveries import ControlMessage, Deliveries, Lost, Marker, reach
+from .cursor import Cursor, Row
+from .functions import LOOK, READ, RESUME
+from .held import Held
+from .pipeline import Pipeline
+
+# Commands are published like everything else, to the channel that no application can name.
+COMMANDS = ""
+
+# Items of a channel, and channels, in one reading.
+_ITEMS, _CHANNELS = 200, 200
+
+# How soon a reading that failed is tried again, in seconds.
+_AGAIN = 0.5
+
+# At most one line in so many seconds, of all failures.
+_QUIET = 10.0
+
+
+class Consumer:
+    """One task reads, so that what is put in the queue has one order.
+
+    A command comes after all that was there when it was given, and before all that came later:
+    of each item it is known in which transaction it was published, and of a command which
+    transactions it saw.
+    """
+
+    def __init__(self, pipeline: Pipeline, deliveries: Deliveries, commands_lost: Callable[[], None]) -> None:
+        self.cursors: dict[str, Cursor] = {}
+        self._pipeline = pipeline
+        self._deliveries = deliveries
+        self._commands_lost = commands_lost
+        self._wanted: set[str] = set()
+        self._commands_up_to = 0
+        self._all_commands = False
+        self._work = asyncio.Event()
+        self._quiet = RateLimit(_QUIET)
+
+    # -- what is to be read ----------------------------------------------------------------------
+
+    def want(self, channels: Iterable[str]) -> None:
+        """Read channels, if they are heard here."""
+        self._wanted.update(channel for channel in channels if channel in self.cursors)
+        if self._wanted:
+            self._work.set()
+
+    def want_commands(self, up_to: int) -> None:
+        """Read commands up to a place; others may come after something that is not known yet."""
+        self._commands_up_to = max(up_to, self._commands_up_to)
+        self.want([COMMANDS])
+
+    def want_all(self) -> None:
+        """Read everything: something may have been missed."""
+        self._all_commands = True
+        self.want(list(self.cursors))
+
+    async def begin(self, channels: Iterable[str]) -> None:
+        """Find out where channels stand now; what is published from then on comes."""
+        names = [name for name in channels if not self.cursors[name].begun]
+        places = await asyncio.gather(*[self._pipeline.call(LOOK, name) for name in names])
+        for name, (place,) in zip(names, places, strict=True):
+            if (cursor := self.cursors.get(name)) is not None:
+                cursor.begin(*place)
+        self.want(names)  # something may have been said of them meanwhile
+
+    # -- the reading -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read what is wanted, for ever."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            names, self._wanted = self._wanted, set()
+            up_to, whole = self._commands_up_to, self._all_commands
+            self._all_commands = False
+            try:
+                if whole:
+                    await self.begin(names & self.cursors.keys())
+                await self._round(names, None if whole else up_to)
+            except Exception as error:  # noqa: BLE001  # what was wanted is read later
+                self._say(error)
+                self._all_commands |= whole
+                await asyncio.sleep(_AGAIN)
+                self.want(names)
+
+    async def _round(self, names: set[str], commands_up_to: int | None) -> None:
+        commands = list[Row]()
+        if COMMANDS in names:
+            commands = await self._read_commands(commands_up_to)
+        held = Held(commands)
+        await self._read_all(names - {COMMANDS}, held)
+        for command in commands:
+            self._deliver_all(held.release(command))
+            if self._take(self.cursors[COMMANDS], command):
+                self._deliveries.put(ControlMessage(*bytes(command.body or b"").split(b"\n", 1)))
+        self._deliver_all(held.release(None))
+
+    async def _read_commands(self, up_to: int | None) -> list[Row]:
+        found = list[Row]()
+        cursor = self.cursors.get(COMMANDS)
+        if cursor is None or not cursor.begun:
+            return found
+        seq = cursor.seq
+        while True:
+            rows = await self._read([COMMANDS], [seq])
+            if rows and not cursor.continues(rows[0]):
+                await self._resume(COMMANDS, cursor)
+                seq = cursor.seq
+                continue
+            taken = [row for row in rows if up_to is None or (row.seq or row.last) <= up_to]
+            found += taken
+            if len(taken) < _ITEMS:
+                return found
+            seq = taken[-1].seq or seq
+
+    async def _read_all(self, names: set[str], held: Held) -> None:
+        """Read all that is in channels, and deliver what nothing holds."""
+        left = {name: cursor for name in names if (cursor := self.cursors.get(name)) and cursor.begun}
+        while left:
+            together = dict(islice(left.items(), _CHANNELS))
+            places = [held.place(name) or cursor.seq for name, cursor in together.items()]
+            rows = await self._read(list(together), places)
+            changed = {row.channel for row in rows if not together[row.channel].continues(row)}
+            for row in rows:
+                cursor = together[row.channel]
+                if row.channel not in changed and not held.holds(cursor, row):
+                    self._deliver(cursor, row)
+            for name in changed:
+                await self._resume(name, together[name])
+            for name in together.keys() - changed - _unfinished(rows):
+                del left[name]
+            if self._deliveries.full:
+                await self._deliveries.wait_capacity()
+
+    async def _read(self, names: list[str], places: list[int]) -> list[Row]:
+        rows = await self._pipeline.call(READ, names, places, _ITEMS)
+        return [Row(*row) for row in rows]
+
+    async def _resume(self, channel: str, cursor: Cursor) -> None:
+        """Go on in the life that a channel has now."""
+        ((epoch, seq, top, whole),) = await self._pipeline.call(RESUME, channel, cursor.epoch, cursor.seq)
+        cursor.move(epoch, seq, cursor.offset if top is None else top)
+        for came in cursor.let_go():
+            reach(came)
+        if not whole:
+            self._tell_lost(channel)
+
+    # -- what was read ---------------------------------------------------------------------------
+
+    def _deliver_all(self, rows: Iterable[tuple[Cursor, Row]]) -> None:
+        for cursor, row in rows:
+            self._deliver(cursor, row)
+
+    def _take(self, cursor: Cursor, row: Row) -> bool:
+        new, lost = cursor.take(row)
+        if lost:
+            self._tell_lost(row.channel)
+        return new and row.body is not None
+
+    def _deliver(self, cursor: Cursor, row: Row) -> None:
+        if self._take(cursor, row):
+            body, epoch = bytes(row.body or b""), row.epoch if row.offset else ""
+            item = envelope.parse_body(row.channel, body, row.offset or 0, epoch)
+            if item is not None:
+                self._deliveries.put(item)
+            elif isinstance(row.offset, int):
+                self._deliveries.put(Lost(row.channel))
+        for came in cursor.reached():
+            self._deliveries.put(Marker(came))
+
+    def _tell_lost(self, channel: str) -> None:
+        if channel == COMMANDS:
+            self._commands_lost()
+        else:
+            self._deliveries.put(Lost(channel))
+
+    def _say(self, error: Exception) -> None:
+        if isinstance(error, BrokerError):  # the pipeline has said it
+            return
+        message = "what came from PostgreSQL could not be read"
+        self._quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
+
+
+def _unfinished(rows: Iterable[Row]) -> set[str]:
+    """Return the channels of which more is to be read: the last row is not of its last item."""
+    last = {row.channel: row for row in rows}
+    return {name for name, row in last.items() if row.seq is not None and row.seq < row.last}

@@ -1,0 +1,60 @@
+"""Publishing inside a transaction of the application, with the broker that can do so."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .broker_url import is_postgres, masked
+from .brokers.contract import StreamOptions
+from .brokers.postgres.transactions import publish_in, publish_in_blocking
+from .channels import Namespaces
+from .encoding import Encoder
+from .messages import Publication, PublishResult
+from .names import check_channel, check_tags, check_text
+from .settings import Settings
+
+
+class Transactional:
+    """Publishes on a database connection. Nothing of it needs a hub, or an event loop that runs."""
+
+    def __init__(self, settings: Settings, namespaces: Namespaces, encoder: Encoder) -> None:
+        self._settings = settings
+        self._namespaces = namespaces
+        self._encoder = encoder
+
+    async def publish(
+        self,
+        using: Any,
+        channel: str,
+        data: Any,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """Publish when the transaction of a connection commits; see ``Push.publish``."""
+        await publish_in(using, *self._prepare(channel, data, tags, idempotency_key))
+        return PublishResult()
+
+    def publish_blocking(
+        self,
+        using: Any,
+        channel: str,
+        data: Any,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """Do the same on this thread, with a connection that is not async."""
+        publish_in_blocking(using, *self._prepare(channel, data, tags, idempotency_key))
+        return PublishResult()
+
+    def _prepare(
+        self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
+    ) -> tuple[Publication, StreamOptions | None, str | None]:
+        """Return what is published, checked; ValueError where the broker has no transactions."""
+        if not is_postgres(self._settings.broker):
+            raise ValueError(f"using: needs the broker postgres://, not {masked(self._settings.broker)}")
+        name = check_channel(channel)
+        if tags is not None:
+            tags = check_tags(tags)
+        if idempotency_key is not None:
+            idempotency_key = check_text("idempotency_key", idempotency_key)
+        publication = Publication(name, self._encoder.encode(data), 0, "", tags)
+        return publication, self._namespaces.stream(name), idempotency_key

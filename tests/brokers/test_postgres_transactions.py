@@ -1,0 +1,328 @@
+"""Publishing inside transactions: what commits is delivered, once and in order; nothing else ever is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import asyncpg
+import psycopg
+import pytest
+import sqlalchemy
+from sqlalchemy import orm
+from sqlalchemy.ext import asyncio as sqlalchemy_async
+
+from asgi_push import ChannelOptions, Push
+from asgi_push.brokers import StreamOptions
+from tests import asgi
+from tests.brokers.contract import Process
+from tests.brokers.postgres_server import PostgresServer
+from tests.brokers.postgres_station import Station, station
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def server(postgres: PostgresServer) -> PostgresServer:
+    postgres.empty()
+    return postgres
+
+
+@pytest.fixture
+async def here(server: PostgresServer) -> AsyncIterator[Station]:
+    async with station(server.url) as process:
+        yield process
+
+
+@pytest.fixture
+def push(server: PostgresServer) -> Push:
+    """Not running: what is published in a transaction needs no event loop of push."""
+    return Push(broker=server.url)
+
+
+def sqlalchemy_url(server: PostgresServer, driver: str) -> str:
+    return server.url.replace("postgres://", f"postgresql+{driver}://")
+
+
+# -- one test for each driver ------------------------------------------------------------------
+
+
+async def test_psycopg(server: PostgresServer, here: Station, push: Push) -> None:
+    """Sync, also through ``push.blocking``."""
+    with psycopg.connect(server.url) as connection:
+        push.blocking.publish("news", {"n": 1}, using=connection)
+        await push.publish("news", 2, tags={"a": "b"}, using=connection)
+        assert await push.publish("news", b"\x00\xff", using=connection) == (None, None)
+    assert [(await here.next()).data for _ in range(3)] == [{"n": 1}, 2, b"\x00\xff"]
+    with psycopg.connect(server.url) as connection:
+        push.blocking.publish("news", 3, using=connection)
+        connection.rollback()
+        push.blocking.publish("news", 4, using=connection)
+    await here.numbers(4)
+
+
+async def test_async_psycopg(server: PostgresServer, here: Station, push: Push) -> None:
+    """With a savepoint that is rolled back."""
+    async with await psycopg.AsyncConnection.connect(server.url) as connection:
+        await push.publish("news", 1, using=connection)
+        with suppress(ZeroDivisionError):
+            async with connection.transaction():
+                await push.publish("news", 2, using=connection)
+                raise ZeroDivisionError
+        await push.publish("news", 3, using=connection)
+        with pytest.raises(ValueError, match="await"):
+            push.blocking.publish("news", 4, using=connection)
+    await here.numbers(1, 3)
+
+
+async def test_asyncpg(server: PostgresServer, here: Station, push: Push) -> None:
+    """A connection, and one of a pool."""
+    connection = await asyncpg.connect(server.url)
+    async with asyncpg.create_pool(server.url, min_size=1, max_size=1) as pool:
+        for one in (connection, await pool.acquire()):
+            with suppress(ZeroDivisionError):
+                async with one.transaction():
+                    await push.publish("news", 1, using=one)
+                    raise ZeroDivisionError
+            async with one.transaction():
+                await push.publish("news", 2, using=one)
+            await here.numbers(2)
+        await pool.release(one)
+    await connection.close()
+
+
+async def test_sqlalchemy(server: PostgresServer, here: Station, push: Push) -> None:
+    """Connections and sessions."""
+    engine = sqlalchemy.create_engine(sqlalchemy_url(server, "psycopg"))
+    with engine.connect() as connection:
+        push.blocking.publish("news", 1, using=connection)
+        connection.rollback()
+        push.blocking.publish("news", 2, using=connection)
+        connection.commit()
+    with orm.Session(engine) as session, session.begin():
+        await push.publish("news", 3, using=session)
+    scoped = orm.scoped_session(orm.sessionmaker(engine))
+    push.blocking.publish("news", 4, using=scoped)
+    scoped.commit()
+    scoped.remove()
+    engine.dispose()
+    await here.numbers(2, 3, 4)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_async_sqlalchemy(server: PostgresServer, here: Station, push: Push, driver: str) -> None:
+    """Connections and sessions."""
+    engine = sqlalchemy_async.create_async_engine(sqlalchemy_url(server, driver))
+    async with engine.connect() as connection:
+        await push.publish("news", 1, using=connection)
+        await connection.rollback()
+        await push.publish("news", 2, using=connection)
+        await connection.commit()
+    async with sqlalchemy_async.AsyncSession(engine) as session, session.begin():
+        await push.publish("news", 3, tags={"a": "b"}, idempotency_key="key", using=session)
+    await engine.dispose()
+    await here.numbers(2, 3)
+
+
+@pytest.fixture
+def django_settings() -> Iterator[None]:
+    """Django has some, for as long as it takes."""
+    from django.conf import empty, settings
+
+    settings.configure()
+    yield
+    settings._wrapped = empty
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the database during app initialization")
+@pytest.mark.usefixtures("django_settings")
+async def test_django(server: PostgresServer, here: Station, push: Push) -> None:
+    """Inside ``transaction.atomic()``, in a thread, as Django runs its views."""
+    from django.db import connections, transaction
+    from django.db.utils import ConnectionHandler
+
+    database = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "postgres"}
+    handler = ConnectionHandler({"default": {**database, "HOST": "127.0.0.1", "PORT": server.port}, "lite": LITE})
+
+    def view() -> None:
+        connections["default"] = handler["default"]
+        try:
+            with suppress(ZeroDivisionError), transaction.atomic():
+                push.blocking.publish("news", 1, using=connections["default"])
+                raise ZeroDivisionError
+            with transaction.atomic():
+                push.blocking.publish("news", 2, using=connections["default"])
+                push.blocking.publish("news", 3, using=transaction.get_connection())
+            with pytest.raises(ValueError, match="not sqlite"):
+                push.blocking.publish("news", 4, using=handler["lite"])
+        finally:
+            handler["default"].close()
+            del connections["default"]
+
+    await anyio.to_thread.run_sync(view)
+    await here.numbers(2, 3)
+
+
+LITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+
+
+# -- what may be given -------------------------------------------------------------------------
+
+
+async def test_a_user_is_sent_to_in_a_transaction(server: PostgresServer, here: Station, push: Push) -> None:
+    """As in a channel."""
+    await here.broker.join("#ann", kept=True)
+    with psycopg.connect(server.url) as connection:
+        push.blocking.send_to_user("ann", 1, using=connection)
+        await push.send_to_user("ann", 2, using=connection)
+    await here.numbers(1, 2)
+
+
+async def test_a_key_publishes_once(server: PostgresServer, here: Station, push: Push) -> None:
+    """In whichever transaction; one that is rolled back has used it for nothing."""
+    with psycopg.connect(server.url) as connection:
+        for number, end in ((1, connection.rollback), (2, connection.commit), (3, connection.commit)):
+            push.blocking.publish("news", number, idempotency_key="key", using=connection)
+            end()
+    await here.publish(4)
+    await here.numbers(2, 4)
+
+
+async def test_the_history_is_that_of_the_namespace(server: PostgresServer) -> None:
+    """In a transaction, and from SQL, as a process that has sessions has told."""
+    namespaces = {"live": ChannelOptions(history_size=0), "one": ChannelOptions(history_size=1)}
+    async with asgi.pushing(broker=server.url, namespaces=namespaces) as (push, web):
+        await web.connect("/ws/ann")
+        with psycopg.connect(server.url) as connection:
+            for channel in ("live:a", "one:a", "other:a", "plain"):
+                for _ in range(2):
+                    await push.publish(channel, 1, using=connection)
+                    connection.execute("SELECT asgi_push_publish(%s, '[2]')", [channel])
+        kept = [len((await push.history(name)).publications) for name in ("live:a", "one:a", "other:a", "plain")]
+    assert kept == [0, 1, 4, 4]
+
+
+@pytest.mark.parametrize("broker", ["memory://", "redis://localhost:1"])
+async def test_another_broker_has_no_transactions(broker: str) -> None:
+    """And says so."""
+    push = Push(broker=broker)
+    with pytest.raises(ValueError, match="postgres://"):
+        await push.publish("news", 1, using=object())
+    with pytest.raises(ValueError, match="postgres://"):
+        push.blocking.send_to_user("ann", 1, using=object())
+
+
+async def test_what_is_no_connection(push: Push) -> None:
+    """Is refused by its name; so is one to another database."""
+    with pytest.raises(ValueError, match=r"using: must be .*not builtins\.object"):
+        await push.publish("news", 1, using=object())
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection, pytest.raises(ValueError, match="not sqlite"):
+        push.blocking.publish("news", 1, using=connection)
+    engine.dispose()
+
+
+async def test_from_sql(server: PostgresServer, here: Station) -> None:
+    """JSON in all its forms, from a trigger too; what is no JSON is an error."""
+    server.do("SELECT asgi_push_publish('news', '{\"id\": 7}')")
+    server.do("SELECT asgi_push.publish('news', jsonb_build_object('id', 8))")
+    server.do("SELECT asgi_push_publish('news', to_json('text'::text), 'key')")
+    server.do("SELECT asgi_push_publish('news', json_build_array(1), 'key')")
+    server.do("CREATE TABLE IF NOT EXISTS orders (id int)")
+    server.do(
+        "CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM asgi_push_publish('news', to_jsonb(NEW)); RETURN NEW; END $$"
+    )
+    server.do("CREATE OR REPLACE TRIGGER tell AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell()")
+    server.do("INSERT INTO orders VALUES (1), (2)")
+    expected = [{"id": 7}, {"id": 8}, "text", {"id": 1}, {"id": 2}]
+    assert [(await here.next()).data for _ in expected] == expected
+    for wrong in ("'news', 'no json'", "'', '1'", "NULL, '1'", "'news', NULL::text"):
+        with pytest.raises(psycopg.errors.DataError):
+            server.do(f"SELECT asgi_push_publish({wrong})")
+
+
+# -- many transactions -------------------------------------------------------------------------
+
+
+async def test_every_reader_has_the_committed_ones_in_their_order(server: PostgresServer) -> None:
+    """Many transactions over many channels, some rolled back, some slow, between publications.
+
+    The channels of one are locked in one order, whatever the order in which it published.
+    """
+    channels = [f"channel:{number}" for number in range(8)]
+    push = Push(broker=server.url, history_size=10_000)
+    committed = defaultdict[str, set[str]](set)
+    random_ = random.Random(7)
+
+    async def work(name: int) -> None:
+        async with await psycopg.AsyncConnection.connect(server.url) as connection:
+            for turn in range(15):
+                chosen = random_.choices(channels, k=random_.randint(1, 6))
+                data = [f"{name}.{turn}.{place}" for place in range(len(chosen))]
+                for channel, one in zip(chosen, data, strict=True):
+                    await push.publish(channel, one, using=connection)
+                if random_.random() < 0.4:
+                    await connection.rollback()
+                    continue
+                await connection.commit()
+                for channel, one in zip(chosen, data, strict=True):
+                    committed[channel].add(one)
+
+    async def publish(process: Station) -> None:
+        for turn in range(60):
+            channel, one = random_.choice(channels), f"direct.{id(process)}.{turn}"
+            await process.broker.publish(text(channel, one), StreamOptions(10_000, 60.0))
+            committed[channel].add(one)
+
+    async with station(server.url) as one, station(server.url) as other:
+        for process in (one, other):
+            await asyncio.gather(*[process.broker.join(name, kept=True) for name in channels])
+        await asyncio.gather(*[work(name) for name in range(8)], publish(one), publish(other))
+        total = sum(map(len, committed.values()))
+        heard = [await received(process, total) for process in (one, other)]
+        kept = {
+            name: [item.data for item in (await one.broker.history(name, -1, None, False)).publications]
+            for name in channels
+        }
+        assert one.told_of_loss == other.told_of_loss == []
+    assert heard == [kept, kept]
+    assert {name: set(data) for name, data in kept.items() if data} == dict(committed)
+    for data in kept.values():
+        for turn in {one.rpartition(".")[0] for one in data if not one.startswith("direct")}:
+            places = [one for one in data if one.startswith(f"{turn}.")]
+            assert places == sorted(places)  # in the order in which the transaction published
+
+
+def text(channel: str, data: str) -> Any:
+    from tests.brokers.contract import publication
+
+    return publication(channel, data)
+
+
+async def received(process: Process, count: int) -> dict[str, list[str]]:
+    """The next so many publications by channel; their offsets have no hole."""
+    found = {f"channel:{number}": list[str]() for number in range(8)}
+    for _ in range(count):
+        item = await process.next()
+        found[item.channel].append(item.data)
+        assert item.offset == len(found[item.channel])
+    assert not process.publications.items
+    return found
+
+
+async def test_a_transaction_that_waits_holds_nobody_up(server: PostgresServer, here: Station, push: Push) -> None:
+    """It has its place only when it commits."""
+    with psycopg.connect(server.url) as connection:
+        await push.publish("news", 1, using=connection)
+        await here.publish(2)
+        await here.numbers(2)
+    await here.numbers(1)
