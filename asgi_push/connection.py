@@ -136,6 +136,10 @@ class Owner(Protocol):
         """Drop the connection of a session whose peer takes nothing any more."""
         ...
 
+    def send_urgent(self, session: "Connection", message: WireMessage) -> None:
+        """Send a message of the session's protocol ahead of what is queued."""
+        ...
+
     def look_after(self, session: "Connection") -> None:
         """Have the timer check a session at its next deadline."""
         ...

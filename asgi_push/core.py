@@ -15,8 +15,8 @@ from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.control import Verb, encode_command
 from .hub.drain import drain
-from .hub.hooks import Hooks
 from .hub.hub import Hub
+from .inbound.hooks import Hooks
 from .messages import ClientInfo, Credentials, History, PresenceStats, Publication, PublishResult, StreamPosition
 from .metrics.counters import Counters
 from .names import check_channel, check_position, check_text, check_user, user_channel

@@ -9,7 +9,7 @@ from .channels import Namespaces
 from .core import Authenticate, Authorize, Core, presence_stats
 from .disconnect import Disconnect
 from .encoding import Encoder
-from .hub.hooks import Hook, Hooks
+from .inbound.hooks import Hook, Hooks
 from .jsonable import Default
 from .messages import (
     ChannelOptions,

@@ -27,7 +27,17 @@ class TrackedSubscription(Subscription):
     its first answer is made, publications are kept in ``buffer``.
     """
 
-    __slots__ = ("buffer", "epoch", "expires_at", "info", "join_leave", "offset", "positioned", "server_side", "stays")
+    __slots__ = (
+        "buffer",
+        "epoch",
+        "expires_at",
+        "info",
+        "join_leave",
+        "offset",
+        "positioned",
+        "server_side",
+        "stays",
+    )
 
     tracked = True
 

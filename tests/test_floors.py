@@ -31,6 +31,7 @@ FLOORS = [
     {"brokers", "delivery"},  # between processes, and to the transports
     {"channels"},
     {"transactional"},  # publications that wait for a commit of the application
+    {"inbound"},  # from what clients send to the hooks
     {"hub"},
     {"runner"},
     {"core"},  # what a Push is made of

@@ -7,12 +7,12 @@ from ..brokers import PresenceStore
 from ..connection import Connection
 from ..disconnect import Disconnect
 from ..errors import BrokerError
+from ..inbound.ghosts import Ghosts
 from ..logs import RateLimit
 from ..names import user_channel
 from ..registry import Registry
 from ..settings import Settings
 from ..subscription import Subscription
-from .ghosts import Ghosts
 
 # Seconds between two log lines that say the same.
 _QUIET = 10.0
@@ -42,7 +42,11 @@ class Admission:
     """Counts those who are here and those who are coming; of one user over all processes, if they can be asked."""
 
     def __init__(
-        self, settings: Settings, registry: Registry[Connection, Subscription], presence: PresenceStore, ghosts: Ghosts
+        self,
+        settings: Settings,
+        registry: Registry[Connection, Subscription],
+        presence: PresenceStore,
+        ghosts: Ghosts,
     ) -> None:
         self._settings = settings
         self._registry = registry

@@ -52,7 +52,10 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
             case "subscribe" if command["channel"] in session.subscriptions or hub.has_room_for_channel(session):
                 await hub.subscribe(session, command["channel"], *_greeting(command))
             case "subscribe":
-                logger.warning("session %s is in max_channels channels and was not subscribed to one more", session.id)
+                logger.warning(
+                    "session %s is in max_channels channels and was not subscribed to one more",
+                    session.id,
+                )
             case "unsubscribe":
                 hub.unsubscribe(session, command["channel"])
             case "expire":

@@ -15,6 +15,9 @@ from ..delivery.pieces import Pieces
 from ..delivery.writers import Writers
 from ..disconnect import Disconnect
 from ..encoding import Encoder
+from ..inbound.ghosts import Ghosts
+from ..inbound.heartbeats import Heartbeats
+from ..inbound.hooks import HookCalls, Hooks
 from ..metrics.counters import Counters
 from ..registry import Registry
 from ..runtime.failures import Failures
@@ -25,10 +28,7 @@ from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission, Refused
-from .ghosts import Ghosts
-from .hooks import HookCalls, Hooks
 from .lifecycle import Lifecycle
-from .liveness import Liveness
 from .membership import Membership
 from .publisher import Publisher
 from .stats import Stats
@@ -82,8 +82,8 @@ class Hub:
         self.publisher = Publisher(broker, self.namespaces, registry, self.fanout, counters, encoder)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
-        self._liveness = Liveness(self, self._writers, self.publisher, self.intake, failures)
-        self._timer = self._liveness.timer
+        self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
+        self._timer = self._heartbeats.timer
         self.membership = Membership(self, settings, registry, broker, self.presence, self.namespaces, self.fanout)
         self.ghosts = Ghosts(registry, broker, self)
         self._admission = Admission(settings, registry, self.presence, self.ghosts)
@@ -123,10 +123,10 @@ class Hub:
         self.has_room_for_channel = self.membership.has_room_for_channel
         self.watched = self.membership.watched
         self.schedule = self._timer.schedule
-        self.look_after = self._liveness.look_after
-        self.expire = self._liveness.expire
-        self.on_activity = self._liveness.on_activity
-        self.heartbeat = self._liveness.heartbeat
+        self.look_after = self._heartbeats.look_after
+        self.expire = self._heartbeats.expire
+        self.on_activity = self._heartbeats.on_activity
+        self.heartbeat = self._heartbeats.heartbeat
 
     # -- start and stop ----------------------------------------------------------------------------
 

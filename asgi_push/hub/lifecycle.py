@@ -10,6 +10,7 @@ from ..connection import Connection, Owner, State
 from ..delivery.fanout import Fanout
 from ..delivery.writers import Writers
 from ..disconnect import Disconnect
+from ..inbound.hooks import HookCalls, Hooks
 from ..logs import RateLimit, printable
 from ..metrics.counters import Counters
 from ..registry import Registry
@@ -17,7 +18,6 @@ from ..runtime.timer import Timer
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission
-from .hooks import HookCalls, Hooks
 from .membership import Membership
 
 # How long a slow consumer may take for its close frame, in seconds: it is known not to read.

@@ -18,7 +18,11 @@ def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSub
 
 
 async def track(
-    hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription, since: StreamPosition | None
+    hub: Hub,
+    session: Connection,
+    channel: str,
+    subscription: TrackedSubscription,
+    since: StreamPosition | None,
 ) -> Recovery | None:
     """Put a session in a channel; it hears nothing of it before ``go_live``.
 

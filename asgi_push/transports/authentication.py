@@ -11,7 +11,7 @@ from .. import clock
 from ..auth import find_token, verify_token
 from ..core import Core
 from ..errors import AuthenticationError
-from ..hub.hooks import call_hook
+from ..inbound.hooks import call_hook
 from ..messages import Credentials
 from ..names import check_channel, check_several, check_user
 from .refusal import OTHER_CREDENTIALS, Refusal

@@ -16,8 +16,8 @@ from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
-from ..hub.hooks import call_hook
 from ..hub.hub import Hub
+from ..inbound.hooks import call_hook
 from ..messages import Credentials
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec

@@ -6,7 +6,7 @@ from typing import Any
 from ...core import presence_stats as count
 from ...disconnect import Disconnect
 from ...errors import RpcError
-from ...hub.hooks import call_hook
+from ...inbound.hooks import call_hook
 from ...messages import ClientInfo, Publication
 from ...protocols.centrifuge import Command, CommandError, ErrorCode
 from ...protocols.centrifuge.commands import History, Presence, Publish, Rpc, Send

@@ -9,7 +9,7 @@ from ... import clock
 from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
-from ...hub.hooks import Hook, call_hook, name_of
+from ...inbound.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, Violation

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import Credentials, Publication, Push, RpcError, Session, TokenExpiredError
-from asgi_push.hub import intake
+from asgi_push.inbound import intake
 from asgi_push.messages import Payload
 from asgi_push.push import core_of
 from tests import asgi

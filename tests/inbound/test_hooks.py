@@ -11,7 +11,8 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Push, PushMiddleware, Session
-from asgi_push.hub import hooks, hub, intake
+from asgi_push.hub import hub
+from asgi_push.inbound import hooks, intake
 from asgi_push.metrics.counters import Counters
 from asgi_push.push import core_of
 from asgi_push.runtime.failures import Failures

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Session
-from asgi_push.hub import intake
+from asgi_push.inbound import intake
 from asgi_push.push import core_of
 from asgi_push.runtime import time_slice as slices
 from tests.asgi import Clock, pushing, until

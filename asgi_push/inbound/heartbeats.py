@@ -9,7 +9,6 @@ from ..protocols import WireMessage
 from ..runtime.failures import Failures
 from ..runtime.timer import Timer
 from .intake import Intake
-from .publisher import Publisher
 
 # The longest time after which a session can be told to expire (a year), in seconds; event loops count
 # no further.
@@ -19,20 +18,18 @@ _MAX_EXPIRY = 365 * 24 * 60 * 60.0
 _UNREAD_TIME = 1.0
 
 
-class Liveness:
+class Heartbeats:
     """Owns the timer of sessions and of writers, and closes the sessions whose time is over."""
 
     def __init__(
         self,
         owner: Owner,
         writers: Writers,
-        publisher: Publisher,
         intake: Intake,
         failures: Failures,
     ) -> None:
         self._owner = owner
         self._writers = writers
-        self._publisher = publisher
         self._intake = intake
         self._failures = failures
         self.timer: Timer[Connection | Writer] = Timer(self)
@@ -47,7 +44,7 @@ class Liveness:
         session.last_seen = now = clock.monotonic()
         session.heartbeat.on_pong(now)
         self.look_after(session)
-        self._publisher.send_urgent(session, answer)
+        self._owner.send_urgent(session, answer)
 
     def look_after(self, session: Connection) -> None:
         """Have the timer check a session at its next deadline."""
@@ -96,7 +93,7 @@ class Liveness:
                 self._owner.close(session, session.heartbeat.dead)
             return
         if action is HeartbeatAction.PING and session.codec.ping is not None:
-            self._publisher.send_urgent(session, session.codec.ping)
+            self._owner.send_urgent(session, session.codec.ping)
         if session.client is not None:
             session.client.check(now)
         self.look_after(session)
