@@ -106,7 +106,7 @@ class Decoder(Generic[Record]):
         """Return the record of a decoded JSON object.
 
         Raises:
-            Invalid: ``content`` is no object, or a field is missing or does not hold what was declared.
+            Invalid: it is no object, or a field is missing or does not hold what was declared.
         """
         if type(content) is not dict:
             raise Invalid(self._name, "must be an object")

@@ -46,6 +46,22 @@ class Required:
     data: Any
 
 
+@dataclass(frozen=True)
+class Unslotted:
+    channel: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    limit: int = 7
+
+
+@dataclass(frozen=True)
+class Checked:
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise ValueError("limit: must be at least 0")
+
+
 def raw(name: str, value: Any) -> bytes:
     """Keep a value as JSON."""
     if value == "bad":
@@ -168,6 +184,25 @@ def test_names() -> None:
     """A decoder calls the object itself as it is told to."""
     with pytest.raises(Invalid, match="a message must be an object"):
         Decoder(Required, "a message").decode([])
+
+
+def test_records_without_slots() -> None:
+    """They are made without their constructor, and are the same; each has its own mutable defaults."""
+    decoder = Decoder(Unslotted)
+    found = decoder.decode({"channel": "news"})
+    assert found == Unslotted("news")
+    assert repr(found) == repr(Unslotted("news"))
+    assert decoder.decode({"channel": "a", "tags": {"b": "c"}}) == Unslotted("a", {"b": "c"})
+    assert decoder.decode({"channel": "news"}).tags is not found.tags
+    with pytest.raises(FrozenInstanceError):
+        found.channel = "b"  # type: ignore[misc]
+
+
+def test_checks_of_a_record() -> None:
+    """A record that checks itself is made by its constructor."""
+    assert Decoder(Checked).decode({"limit": 1}) == Checked(1)
+    with pytest.raises(ValueError, match="limit: must be"):
+        Decoder(Checked).decode({"limit": -1})
 
 
 def test_what_cannot_be_declared() -> None:

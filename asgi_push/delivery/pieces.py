@@ -17,11 +17,11 @@ _HOLD = 0.004
 class PieceCodec(Protocol):
     """How a protocol writes several publications in one piece."""
 
-    def part(self, publications: Sequence[Publication]) -> Any:
+    def encode_part(self, publications: Sequence[Publication]) -> Any:
         """Return some publications, encoded."""
         ...
 
-    def whole(self, parts: Sequence[Any]) -> Any:
+    def join_parts(self, parts: Sequence[Any]) -> Any:
         """Return parts as one."""
         ...
 
@@ -50,10 +50,10 @@ async def _encode(codec: PieceCodec, publications: list[Publication]) -> Any:
     parts, until = [], clock.monotonic() + _HOLD
     try:
         for start in range(0, len(publications), _TOGETHER):
-            parts.append(codec.part(publications[start : start + _TOGETHER]))
+            parts.append(codec.encode_part(publications[start : start + _TOGETHER]))
             if clock.monotonic() > until:
                 await checkpoint()
                 until = clock.monotonic() + _HOLD
-        return codec.whole(parts)
+        return codec.join_parts(parts)
     except Exception:  # noqa: BLE001  # whoever sends them finds out which it is, and leaves it out
         return publications

@@ -1,7 +1,8 @@
 """JSON of clients, with its numbers as they were written.
 
-A float of Python's holds no 1e400 and not all digits of a decimal, and orjson no whole number of more than 64 bits.
-What a client publishes is others' business, so such numbers stay text, which orjson writes again as it is.
+A float of Python cannot hold 1e400 or all digits of a decimal, and orjson cannot read whole numbers
+of more than 64 bits. What a client publishes is for others to read, so such numbers stay text,
+which orjson writes again as it is.
 """
 
 import json
@@ -10,14 +11,17 @@ from typing import Any
 
 import orjson
 
-# What might be a number that is not written again as it was read. In a string it costs time, and nothing else.
+# What might be a number that would not be written as it was read. A match inside a string costs
+# only time.
 _SUSPECT = re.compile(r"[0-9]{16}|[0-9][.eE]|-0")
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-_MIN, _MAX = -(2**63), 2**64 - 1  # what orjson reads and writes as a whole number
+# The whole numbers that orjson reads and writes.
+_MIN = -(2**63)
+_MAX = 2**64 - 1
 
-# Levels that orjson writes; it reads more of them.
+# The levels that orjson writes; it reads more.
 _MAX_DEPTH = 254
 
 
@@ -25,7 +29,7 @@ def loads(text: str) -> Any:
     """Decode JSON; a number that Python or orjson would change is an ``orjson.Fragment``.
 
     Raises:
-        ValueError: it is no JSON, or a string in it is no text.
+        ValueError: it is not JSON, or a string in it is not valid Unicode.
     """
     if _SUSPECT.search(text) is None:
         return orjson.loads(text)
@@ -34,7 +38,7 @@ def loads(text: str) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if _SURROGATE.search(text) is not None:
-        dumps(value)  # knows which of them are no pairs
+        dumps(value)  # raises if one of them has no pair
     return value
 
 
@@ -62,10 +66,10 @@ def _no_number(name: str) -> None:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether bytes are JSON.
+    """Return whether bytes are JSON.
 
     Raises:
-        ValueError: they are, and nested so deeply that orjson cannot write them.
+        ValueError: they are JSON, but nested too deeply for orjson to write.
     """
     try:
         value = loads(data.decode())
@@ -77,5 +81,5 @@ def is_json(data: bytes) -> bool:
 
 
 def inexact(value: Any) -> Any:
-    """Return a number as Python has it, anything else as it is."""
+    """Return a number as a float of Python, anything else as it is."""
     return float(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value

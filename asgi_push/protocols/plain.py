@@ -1,7 +1,8 @@
 """The plain protocol: for ``new WebSocket(url)`` and every hand-written page.
 
-One message a publication: a str as it is, bytes as a binary frame, anything else as JSON. Three heartbeats are
-understood, the ones that browser helpers and hand-written pages send; no control text is ever sent unasked.
+One message a publication: a str as it is, bytes as a binary frame, anything else as JSON. The three
+heartbeats of browser helpers and hand-written pages are understood. No control text is ever sent
+unasked.
 """
 
 from ..disconnect import Disconnect
@@ -12,8 +13,8 @@ from .wire import WireMessage, frame, sent_code
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
 _MAX_HEARTBEAT = 1024
 
-# What the plain protocol says by a standard code (RFC 6455 section 7.4.1 and the IANA registry). Never 1000 or 1001:
-# helpers take those for an end that is meant, and stay away.
+# Disconnects that the plain protocol tells by a standard code (RFC 6455 section 7.4.1 and the IANA
+# registry). Never 1000 or 1001: helpers take those for a wanted end, and do not reconnect.
 _STANDARD_CODES = {
     Disconnect.SHUTDOWN.code: 1012,
     Disconnect.FORCE_RECONNECT.code: 1012,
@@ -30,8 +31,8 @@ _JSON_PONG = WireMessage(b'{"type":"pong"}', text=True)
 def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
     """Return the answer if ``text`` is a heartbeat, else None.
 
-    ``ping`` gets ``pong`` (or itself, with ``pong="echo"``), ``HeartBeat`` gets ``{"type":"pong"}``, and a JSON object
-    of type ping comes back with all that is in it, as type pong.
+    ``ping`` gets ``pong`` (or ``ping``, with ``pong="echo"``). ``HeartBeat`` gets
+    ``{"type":"pong"}``. A JSON object of type ping comes back as type pong with all its fields.
     """
     if text == "ping":
         return _PING if pong == "echo" else _PONG
@@ -58,7 +59,7 @@ def message(payload: Payload) -> WireMessage:
 
 
 class PlainCodec:
-    """One message a publication; a plain client is not told the channel."""
+    """Writes one message a publication; a plain client is not told the channel."""
 
     name = "plain"
     ping = None
@@ -68,16 +69,16 @@ class PlainCodec:
         return _STANDARD_CODES.get(disconnect.code, sent_code(disconnect))
 
     def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
-        """Return the message that carries a publication; of who comes and goes a plain client is not told."""
+        """Return the message of a publication, None for a join or a leave, which are not told."""
         return None if isinstance(publication, JoinLeave) else message(publication.payload)
 
     def frame(self, publication: Publication) -> bytes:
-        """Return the frame of the message that carries a publication."""
+        """Return the frame of a publication's message."""
         payload = publication.payload
         return frame(payload.data, text=payload.kind != "binary")
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
-        """Return them as they are: a plain client takes one message for one publication."""
+        """Return the messages as they are: each is one publication to a plain client."""
         return messages
 
 

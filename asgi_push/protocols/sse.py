@@ -1,7 +1,8 @@
-"""Server-sent events: for ``new EventSource(url)``, where a WebSocket cannot be had or is not needed.
+"""Server-sent events: for ``new EventSource(url)``, where a WebSocket is impossible or not needed.
 
-One event a publication: a str as it is, other data as JSON, bytes in base64 as an event ``binary``. Each event's id
-says how far the stream is in all of its channels, and a browser sends the last one back when it reconnects.
+One event a publication: a str as it is, other data as JSON, bytes in base64 as an event ``binary``.
+The id of each event holds the positions of the stream in all of its channels. A browser sends the
+last id back when it reconnects.
 """
 
 import base64
@@ -18,38 +19,42 @@ from ..disconnect import Disconnect
 from ..messages import JoinLeave, Payload, Publication, StreamPosition
 from .wire import WireMessage
 
-# Where a stream's own places go in an event that all streams share. No UTF-8 text holds this byte (RFC 3629).
+# Where the stream's own tokens go in an event that all streams share. No UTF-8 text holds this byte
+# (RFC 3629).
 _MARK = b"\xff"
 
-# A place in an id: a digest of the channel's name, so that long names make no long ids and appear in no log, the offset
-# and the epoch; without these two where the channel keeps no history, and with a "!" alone where it was left. What
-# comes later in an id holds.
-_DIGEST = 6  # bytes, which are 8 characters
-_NAME = 8
-_PLACE = re.compile(r"([\w-]{8})(?:(!)|\.(\d{1,18})\.([\w%.~-]+))?", re.ASCII)
-_LEFT = b"!"
+# A position token, which is what an id says of one channel: a digest of the channel's name, the
+# offset and the epoch. A digest, so that long names make no long ids and appear in no log. Without
+# offset and epoch the channel keeps no history; with "!" in their stead the stream has left it. Of
+# two tokens of one channel the later one holds.
+_TOKEN = re.compile(r"([\w-]{8})(?:(!)|\.(\d{1,18})\.([\w%.~-]+))?", re.ASCII)
+_DIGEST_BYTES = 6
+_DIGEST_CHARACTERS = 8  # of as many bytes in base64
+_UNSUBSCRIBED = b"!"
 
-# The id that tells a browser, which cannot be told otherwise, to stay away: it is sent back, and answered with 204
-# (HTML, section 9.2.3), after which an EventSource does not come again.
+# The id that tells a browser to stay away. It is sent back, and answered with 204 (HTML, section
+# 9.2.3), after which an EventSource does not reconnect. There is no other way to tell it.
 STAY_AWAY = "-"
 
-# More of an id is not read, in bytes for each channel that a session may be in; a place has about 30.
-_MAX_PLACE = 64
+# The most bytes of an id that are read, for each channel that a session may be in; a token has
+# about 30.
+_MAX_TOKEN = 64
 
-# Those that a session is in beside max_channels: its user's and everybody's.
+# The channels of a session that max_channels does not count: its user's and everybody's.
 _OWN_CHANNELS = 2
 
 
 class Event(WireMessage):
-    """One event or several, and the place that is reached with it."""
+    """One event or several; ``token`` is the position that the last of them reaches."""
 
-    __slots__ = ("lines", "place")
+    __slots__ = ("lines", "token")
 
-    def __init__(self, lines: bytes, places: Iterable[bytes] = (), place: bytes = b"") -> None:
+    def __init__(self, lines: bytes, tokens: Iterable[bytes] = (), token: bytes = b"") -> None:
         self.lines = lines
-        self.place = place
-        known = b",".join(places) or place
-        super().__init__(lines + (b"id: " + _MARK + b"," + known + b"\n\n" if known else b"\n"), text=True)
+        self.token = token
+        known = b",".join(tokens) or token
+        end = b"id: " + _MARK + b"," + known + b"\n\n" if known else b"\n"
+        super().__init__(lines + end, text=True)
 
     @property
     def frame(self) -> bytes:
@@ -58,12 +63,12 @@ class Event(WireMessage):
 
 
 class EventIds:
-    """How far one stream is in its channels, in the form of its events' ids."""
+    """The ids of one stream's events: its positions in all of its channels."""
 
-    __slots__ = ("_id", "_places")
+    __slots__ = ("_id", "_tokens")
 
     def __init__(self) -> None:
-        self._places: dict[bytes, bytes] = {}
+        self._tokens: dict[bytes, bytes] = {}
         self._id = b""
 
     def stamp(self, events: bytes) -> bytes:
@@ -71,69 +76,71 @@ class EventIds:
         return events.replace(_MARK, self._id) if self._id else events.replace(_MARK + b",", b"")
 
     def advance(self, events: bytes) -> None:
-        """These events, not stamped, are on their way."""
+        """Move on to the positions that these events reach; they are given unstamped."""
         at = events.rfind(_MARK)
         if at < 0:
             return
-        for place in events[at + 2 : events.index(b"\n", at)].split(b","):
-            if place.endswith(_LEFT):
-                self._places.pop(place[:_NAME], None)
+        for token in events[at + 2 : events.index(b"\n", at)].split(b","):
+            if token.endswith(_UNSUBSCRIBED):
+                self._tokens.pop(token[:_DIGEST_CHARACTERS], None)
             else:
-                self._places[place[:_NAME]] = place
-        self._id = b",".join(self._places.values())
+                self._tokens[token[:_DIGEST_CHARACTERS]] = token
+        self._id = b",".join(self._tokens.values())
 
 
 def _digest(channel: str) -> bytes:
-    return base64.urlsafe_b64encode(hashlib.blake2b(channel.encode(), digest_size=_DIGEST).digest())
+    return base64.urlsafe_b64encode(hashlib.blake2b(channel.encode(), digest_size=_DIGEST_BYTES).digest())
 
 
-def place(channel: str, position: StreamPosition | None) -> bytes:
-    """Return what an id says of a channel; without a position that the channel keeps no history."""
+def position_token(channel: str, position: StreamPosition | None) -> bytes:
+    """Return the position token of a channel; without a position the channel keeps no history."""
     if position is None:
         return _digest(channel)
     return b"%b.%d.%b" % (_digest(channel), position.offset, quote(position.epoch, safe="").encode())
 
 
 class LastEventId:
-    """What the id that a client sends back says of channels.
+    """The positions in the id that a client sends back.
 
-    It is not signed. A place counts only for a channel that this very connection may be in, so an id that somebody
-    made up, or has from somebody else, opens no channel; and the most that it can ask of its own channels is what they
-    keep, as any SDK client can. So it needs no secret, and works with every process of a deployment.
+    The id is not signed. A token counts only for a channel that this connection may be in, so an
+    id that somebody made up, or got from somebody else, opens no channel. The most that it can get
+    is what these channels keep, as any SDK client can. So it needs no secret, and works with every
+    process of a deployment.
     """
 
-    __slots__ = ("_broken", "_places")
+    __slots__ = ("_broken", "_positions")
 
     def __init__(self, text: str, max_channels: int = 128) -> None:
-        self._places: dict[bytes, StreamPosition | None] = {}
-        longest = (max_channels + _OWN_CHANNELS) * _MAX_PLACE
+        self._positions: dict[bytes, StreamPosition | None] = {}
+        longest = (max_channels + _OWN_CHANNELS) * _MAX_TOKEN
         self._broken = len(text) > longest or not all(map(self._read, filter(None, text.split(","))))
 
     def _read(self, text: str) -> bool:
-        found = _PLACE.fullmatch(text)
+        found = _TOKEN.fullmatch(text)
         if found is None:
             return False
         name, left, offset, epoch = found.groups()
         if left:
-            self._places.pop(name.encode(), None)
+            self._positions.pop(name.encode(), None)
         else:
-            self._places[name.encode()] = None if offset is None else StreamPosition(int(offset), unquote(epoch))
+            position = None if offset is None else StreamPosition(int(offset), unquote(epoch))
+            self._positions[name.encode()] = position
         return True
 
     def knows(self, channel: str) -> bool:
-        """Whether the stream that it is of was in a channel; one that cannot be read may have been in any."""
-        return self._broken or _digest(channel) in self._places
+        """Whether the stream of this id was in a channel; of an unreadable id: True."""
+        return self._broken or _digest(channel) in self._positions
 
     def position(self, channel: str) -> StreamPosition | None:
-        """Return how far that stream was in a channel, or None."""
-        return None if self._broken else self._places.get(_digest(channel))
+        """Return the position of the stream of this id in a channel, None where there is none."""
+        return None if self._broken else self._positions.get(_digest(channel))
 
 
 class SseCodec:
-    """One event a publication; a bare EventSource is not told the channel, as a plain WebSocket is not."""
+    """Writes one event a publication; as on a plain WebSocket, the channel is not told."""
 
     name = "sse"
-    # A comment, which no page is told of.
+    # A comment, which browsers ignore.
     ping = Event(b":\n")
 
     def close_code(self, disconnect: Disconnect) -> int:
@@ -141,74 +148,79 @@ class SseCodec:
         return disconnect.code
 
     def encode(self, publication: Publication | JoinLeave) -> Event | None:
-        """Return the event that carries a publication; of who comes and goes a page is not told."""
+        """Return the event of a publication, None for a join or a leave."""
         return None if isinstance(publication, JoinLeave) else self._event(publication)
 
     def _event(self, publication: Publication) -> Event:
         lines = _payload_lines(publication.payload)
-        if not publication.offset:  # it is in no stream, so the places stay as they are
+        if not publication.offset:  # it has no position
             return Event(lines)
         position = StreamPosition(publication.offset, publication.epoch)
-        return Event(lines, place=place(publication.channel, position))
+        return Event(lines, token=position_token(publication.channel, position))
 
-    def part(self, publications: Sequence[Publication]) -> list[WireMessage]:
+    def encode_part(self, publications: Sequence[Publication]) -> list[WireMessage]:
         """Return the events of some publications."""
         return [event for publication in publications if (event := self.encode(publication)) is not None]
 
-    def whole(self, parts: Sequence[list[WireMessage]]) -> list[WireMessage]:
+    def join_parts(self, parts: Sequence[list[WireMessage]]) -> list[WireMessage]:
         """Return the events of all parts."""
         return list(chain.from_iterable(parts))
 
     def frame(self, publication: Publication) -> bytes:
-        """Return the event that carries a publication."""
+        """Return the event of a publication."""
         return self._event(publication).data
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
-        """Return them in one piece."""
-        return [_whole(_in_turn(messages, ()))]
+        """Return the messages as one."""
+        return [_joined(_with_tokens(messages, ()))]
 
-    def start(self, retry: int, places: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]) -> Event:
-        """Return what a stream begins with, or goes on with when it comes into another channel.
+    def start(self, retry: int, tokens: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]) -> Event:
+        """Return the first events of a stream, or of a channel that a stream is subscribed to.
 
         Args:
-            retry: after how many milliseconds the browser is to come back when it is cut off; 0 = as told before.
-            places: what its ids say of each channel.
+            retry: milliseconds until the browser reconnects after a cut; 0 = as told before.
+            tokens: the position token of each channel.
             gaps: the channels in which something may be missing.
             missed: the events of the publications that the client has missed.
         """
-        lines = (b"retry: %d\n" % retry if retry else b"") + (_named("gap", {"channels": gaps}) if gaps else b"")
-        return _whole([Event(lines, places).data, *_in_turn(missed, places)])
+        lines = b"retry: %d\n" % retry if retry else b""
+        if gaps:
+            lines += _named_event("gap", {"channels": gaps})
+        return _joined([Event(lines, tokens).data, *_with_tokens(missed, tokens)])
 
-    def left(self, channel: str) -> Event:
-        """Return what a stream is sent when the application takes it out of a channel: its ids forget it."""
-        return Event(b"", [_digest(channel) + _LEFT])
+    def unsubscribed(self, channel: str) -> Event:
+        """Return what makes the ids of a stream forget a channel that it has left."""
+        return Event(b"", [_digest(channel) + _UNSUBSCRIBED])
 
     def end(self, disconnect: Disconnect, retry: int) -> Event:
-        """Return what a stream ends with: why, and when to come back, or that the browser is to stay away."""
+        """Return the last event of a stream: the reason, and when to reconnect or to stay away."""
         reason = {"code": self.close_code(disconnect), "reason": disconnect.reason}
         then = b"retry: %d\n" % retry if disconnect.reconnect else b"id: %b\n" % STAY_AWAY.encode()
-        return Event(_named("disconnect", reason) + then)
+        return Event(_named_event("disconnect", reason) + then)
 
 
-def _in_turn(messages: list[WireMessage], places: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield events of one piece: the id of each has the places of those before it, as the mark stands for none."""
-    known = {known_place[:_NAME]: known_place for known_place in places}
+def _with_tokens(messages: list[WireMessage], tokens: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the events of one message; the id of each has the tokens of those before it.
+
+    The mark stands for the tokens of the stream before the whole message.
+    """
+    known = {token[:_DIGEST_CHARACTERS]: token for token in tokens}
     for event in cast(list[Event], messages):
-        if event.place:
-            known[event.place[:_NAME]] = event.place
+        if event.token:
+            known[event.token[:_DIGEST_CHARACTERS]] = event.token
             yield Event(event.lines, known.values()).data
         else:
             yield event.data
 
 
-def _whole(parts: Iterable[bytes]) -> Event:
+def _joined(parts: Iterable[bytes]) -> Event:
     whole = Event(b"")
     whole.data = b"".join(parts)
     whole.size = len(whole.data)
     return whole
 
 
-def _named(name: str, data: Mapping[str, object]) -> bytes:
+def _named_event(name: str, data: Mapping[str, object]) -> bytes:
     return b"event: %b\ndata: %b\n" % (name.encode(), orjson.dumps(data))
 
 
@@ -216,11 +228,11 @@ def _payload_lines(payload: Payload) -> bytes:
     data = payload.data
     if payload.kind == "binary":
         return b"event: binary\ndata: " + base64.b64encode(data) + b"\n"
-    if _MARK in data:  # no text, which a client published; a browser would read it like this
+    if _MARK in data:  # a client published what is no text: as a browser would read it
         data = data.decode(errors="replace").encode()
     if b"\n" not in data and b"\r" not in data:
         return b"data: " + data + b"\n"
-    # All three ends of a line end one here (HTML, section 9.2.5); a browser joins the lines by "\n".
+    # All three line ends count here (HTML, section 9.2.5); a browser joins the lines by "\n".
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"".join([b"data: %b\n" % line for line in lines])
 

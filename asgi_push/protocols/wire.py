@@ -6,18 +6,21 @@ from typing import Protocol
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Publication
 
-_TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode (RFC 6455, section 5.2)
+# FIN and the opcode (RFC 6455, section 5.2).
+_TEXT = 0x81
+_BINARY = 0x82
 
-# The whole headers of short frames, by size: most messages are short, and a look-up is all that theirs cost.
+# The whole headers of short frames, by size: most messages are short, and need only a look-up.
 _SHORT_TEXT = [bytes((_TEXT, size)) for size in range(126)]
 _SHORT_BINARY = [bytes((_BINARY, size)) for size in range(126)]
 
 # What the headers of longer ones begin with.
-_LONG_TEXT, _LONG_BINARY = bytes((_TEXT, 126)), bytes((_BINARY, 126))
+_LONG_TEXT = bytes((_TEXT, 126))
+_LONG_BINARY = bytes((_BINARY, 126))
 
 
 def frame(data: bytes, *, text: bool) -> bytes:
-    """Return the one unmasked WebSocket frame that carries a message from the server (RFC 6455, section 5.2)."""
+    """Return the one unmasked WebSocket frame of a message (RFC 6455, section 5.2)."""
     size = len(data)
     if size < 126:
         return (_SHORT_TEXT if text else _SHORT_BINARY)[size] + data
@@ -27,12 +30,15 @@ def frame(data: bytes, *, text: bool) -> bytes:
 
 
 def sent_code(disconnect: Disconnect) -> int:
-    """Return the code for a close frame: never 3000, by which SDK clients mean that they wished it themselves."""
+    """Return the code for a close frame.
+
+    Never 3000: the SDKs take it for a close that their own application asked for.
+    """
     return 1000 if disconnect.code == 3000 else disconnect.code
 
 
 class WireMessage:
-    """One message to a client, shared by all who receive it; other forms of it are made on first need."""
+    """One message, shared by all its receivers; its other forms are made on first need."""
 
     __slots__ = ("_frame", "_str", "data", "size", "text")
 
@@ -76,11 +82,11 @@ class Codec(Protocol):
         ...
 
     def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
-        """Return the message that carries a publication, None for what the protocol does not speak of."""
+        """Return the message of a publication, None if the protocol has no message for it."""
         ...
 
     def frame(self, publication: Publication) -> bytes:
-        """Return the frame of the message that carries a publication, where that is all that is wanted of it."""
+        """Return the frame of a publication's message, without making the message."""
         ...
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:

@@ -22,11 +22,11 @@ class Codec:
     def __init__(self) -> None:
         self.encoded, self.turns = 0, list[int]()
 
-    def part(self, publications: Sequence[Publication]) -> list[Any]:
+    def encode_part(self, publications: Sequence[Publication]) -> list[Any]:
         self.encoded += len(publications)
         return [item.data for item in publications]
 
-    def whole(self, parts: Sequence[list[Any]]) -> list[Any]:
+    def join_parts(self, parts: Sequence[list[Any]]) -> list[Any]:
         return [item for part in parts for item in part]
 
 
@@ -62,7 +62,7 @@ async def test_one_that_cannot_be_encoded_leaves_all_as_they_are() -> None:
     """Whoever sends them leaves it out."""
 
     class Failing(Codec):
-        def whole(self, parts: Sequence[list[Any]]) -> list[Any]:
+        def join_parts(self, parts: Sequence[list[Any]]) -> list[Any]:
             raise ValueError
 
     found = [publication("news", 1, offset=1)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asgi_push import Disconnect, Publication, StreamPosition
 from asgi_push.encoding import encode
 from asgi_push.messages import ClientInfo, JoinLeave, Payload
-from asgi_push.protocols.sse import CODEC, STAY_AWAY, EventIds, LastEventId, place
+from asgi_push.protocols.sse import CODEC, STAY_AWAY, EventIds, LastEventId, position_token
 from tests.endpoints.sse.reading import Event, Reader
 
 
@@ -23,9 +23,9 @@ def read(data: bytes) -> list[Event]:
     return Reader().feed(data)
 
 
-def stamped(places: EventIds, data: bytes) -> list[Event]:
-    events = read(places.stamp(data))
-    places.advance(data)
+def stamped(tokens: EventIds, data: bytes) -> list[Event]:
+    events = read(tokens.stamp(data))
+    tokens.advance(data)
     return events
 
 
@@ -63,14 +63,14 @@ CHANNELS = st.sampled_from(["a", "b", "c"])
 @given(st.lists(st.lists(CHANNELS, min_size=1), max_size=6))
 def test_each_id_has_all_places(runs: list[list[str]]) -> None:
     """After every single event of every piece the id says how far each channel is, whichever moved last."""
-    places, at = EventIds(), dict.fromkeys("abc", 5)
-    start = CODEC.start(1000, [place(channel, StreamPosition(5, "e")) for channel in "abc"], [], [])
-    stamped(places, start.data)
+    tokens, at = EventIds(), dict.fromkeys("abc", 5)
+    start = CODEC.start(1000, [position_token(channel, StreamPosition(5, "e")) for channel in "abc"], [], [])
+    stamped(tokens, start.data)
     for run in runs:
         events = [CODEC.encode(publication("x", channel, 1 + run[: n + 1].count(channel) + at[channel] - 1))
                   for n, channel in enumerate(run)]  # fmt: skip
         (piece,) = CODEC.join([event for event in events if event is not None])
-        for channel, event in zip(run, stamped(places, piece.data), strict=True):
+        for channel, event in zip(run, stamped(tokens, piece.data), strict=True):
             at[channel] += 1
             last = LastEventId(event.id)
             assert {name: last.position(name) for name in "abc"} == {
@@ -80,11 +80,11 @@ def test_each_id_has_all_places(runs: list[list[str]]) -> None:
 
 def test_a_start_with_what_was_missed() -> None:
     """A stream cut off at any of its first events goes on from there, in all channels."""
-    places = EventIds()
-    known = [place("a", StreamPosition(3, "e")), place("b", StreamPosition(7, "f"))]
+    tokens = EventIds()
+    known = [position_token("a", StreamPosition(3, "e")), position_token("b", StreamPosition(7, "f"))]
     missed = [event for n in (4, 5) if (event := CODEC.encode(publication(str(n), "a", n))) is not None]
     start = CODEC.start(1500, known, ["b"], list(missed))
-    gap, *events = stamped(places, start.data)
+    gap, *events = stamped(tokens, start.data)
     assert (gap.name, gap.data, gap.retry) == ("gap", '{"channels":["b"]}', 1500)
     ids = [LastEventId(event.id) for event in (gap, *events)]
     assert [last.position("a") for last in ids] == [StreamPosition(n, "e") for n in (3, 4, 5)]
@@ -93,24 +93,26 @@ def test_a_start_with_what_was_missed() -> None:
 
 def test_an_id_without_an_event() -> None:
     """A first start tells nothing but has an id; a browser takes it all the same."""
-    reader, places = Reader(), EventIds()
-    assert reader.feed(places.stamp(CODEC.start(1500, [place("a", StreamPosition(0, "e"))], [], []).data)) == []
+    reader, tokens = Reader(), EventIds()
+    assert (
+        reader.feed(tokens.stamp(CODEC.start(1500, [position_token("a", StreamPosition(0, "e"))], [], []).data)) == []
+    )
     assert LastEventId(reader.last_id).position("a") == StreamPosition(0, "e")
     assert reader.retry == 1500
 
 
 def test_a_channel_that_is_left() -> None:
     """The id forgets it, so that it is no gap for who comes back."""
-    places, reader = EventIds(), Reader()
+    tokens, reader = EventIds(), Reader()
     for data in (
-        CODEC.start(1, [place("a", StreamPosition(1, "e")), place("b", None)], [], []).data,
-        CODEC.left("a").data,
+        CODEC.start(1, [position_token("a", StreamPosition(1, "e")), position_token("b", None)], [], []).data,
+        CODEC.unsubscribed("a").data,
     ):
-        reader.feed(places.stamp(data))
-        places.advance(data)
+        reader.feed(tokens.stamp(data))
+        tokens.advance(data)
     last = LastEventId(reader.last_id)
     assert (last.knows("a"), last.knows("b"), last.position("b")) == (False, True, None)
-    reader.feed(places.stamp(CODEC.frame(publication("x", "c", 1))))
+    reader.feed(tokens.stamp(CODEC.frame(publication("x", "c", 1))))
     assert not LastEventId(reader.last_id).knows("a")
 
 
@@ -128,7 +130,7 @@ def test_an_id_that_cannot_be_read(text: str) -> None:
 def test_an_id_of_all_channels_can_be_read(count: int) -> None:
     """However many a session may be in, and however far they are."""
     positions = {f"orders:{number}": StreamPosition(10**18 - 1, "Abcd_123-xyz") for number in range(count + 2)}
-    last = LastEventId(b",".join([place(*item) for item in positions.items()]).decode(), count)
+    last = LastEventId(b",".join([position_token(*item) for item in positions.items()]).decode(), count)
     assert {name: last.position(name) for name in positions} == positions
 
 
@@ -136,7 +138,7 @@ def test_an_id_of_all_channels_can_be_read(count: int) -> None:
 def test_any_name_and_any_epoch(channel: str, epoch: str, offset: int) -> None:
     """What is in an id is what comes out of it, and it is fit for a header."""
     position = StreamPosition(offset, epoch)
-    text = place(channel, position).decode()
+    text = position_token(channel, position).decode()
     assert LastEventId(text).position(channel) == position
     assert text.isascii()
     assert text.isprintable()

@@ -1,1 +1,1 @@
-"""Sessions of the SDK protocol: what a client asks, and what it is told, one command after the other."""
+"""Serves the SDK protocol: sessions of the Centrifuge client SDKs."""

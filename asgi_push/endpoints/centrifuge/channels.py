@@ -1,4 +1,4 @@
-"""What an SDK client may do with channels, and what it may ask of the application."""
+"""The commands on channels, and those that call the application: rpc and send."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,14 @@ from .context import Context, Ended, checked_channel, decoded
 
 
 async def publish(context: Context, command: Command[Publish]) -> Mapping[str, Any]:
-    """Publish to a channel, as ``authorize`` allows."""
-    channel, data, hub = checked_channel(command.request.channel), command.request.data, context.hub
+    """Publish to a channel, if ``authorize`` allows it."""
+    channel = checked_channel(command.request.channel)
+    data = command.request.data
     _check_supported(command.request)
     if data is None:
         raise CommandError(ErrorCode.BAD_REQUEST)
     await context.authorize(channel, "publish")
-    await hub.publish(Publication(channel, data, info=context.session.describe(channel)))
+    await context.hub.publish(Publication(channel, data, info=context.session.describe(channel)))
     return {}
 
 
@@ -32,7 +33,7 @@ def _check_supported(request: Publish) -> None:
 
 
 async def history(context: Context, command: Command[History]) -> Mapping[str, Any]:
-    """Read a channel's history, as ``authorize`` allows."""
+    """Return a part of a channel's history, if ``authorize`` allows it."""
     channel = checked_channel(command.request.channel)
     await context.authorize(channel, "history")
     request = command.request
@@ -41,12 +42,12 @@ async def history(context: Context, command: Command[History]) -> Mapping[str, A
 
 
 async def presence(context: Context, command: Command[Presence]) -> Mapping[str, Any]:
-    """Say who is in a channel, as ``authorize`` allows."""
+    """Return who is in a channel, if ``authorize`` allows it."""
     return {"presence": await _presence(context, command)}
 
 
 async def presence_stats(context: Context, command: Command[Presence]) -> Mapping[str, Any]:
-    """Say how many are in a channel, as ``authorize`` allows."""
+    """Return how many are in a channel, if ``authorize`` allows it."""
     stats = count(await _presence(context, command))
     return {"num_clients": stats.num_clients, "num_users": stats.num_users}
 
@@ -58,7 +59,7 @@ async def _presence(context: Context, command: Command[Presence]) -> Mapping[str
 
 
 async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
-    """Call ``on_rpc``, whose answer may be an RpcError."""
+    """Call ``on_rpc`` and return its answer; an RpcError of it is an error to the client."""
     hook = context.hub.hooks.on_rpc
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
@@ -72,8 +73,8 @@ async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
 
 
 async def send(context: Context, command: Command[Send]) -> None:
-    """Call ``on_message``; there is no answer."""
+    """Call ``on_message``; there is no reply."""
     hook = context.hub.hooks.on_message
     if hook is None:
         raise Ended(Disconnect.NOT_AVAILABLE)
-    await context.tell(hook, decoded(command.request.data))
+    await context.notify(hook, decoded(command.request.data))

@@ -1,4 +1,4 @@
-"""One SDK client: its commands, in their order, and what the server does to it."""
+"""One SDK client: it executes commands in order, and tells the client what the server does."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -17,13 +17,14 @@ from ...transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connect import connect, refresh
 from .context import Context, Ended
-from .subscribe import announce, begin, sub_refresh, subscribe, unsubscribe
+from .subscribe import push_subscription, start_subscription, sub_refresh, subscribe, unsubscribe
 
 _UNSUBSCRIBED = {"code": 2000, "reason": "server unsubscribe"}
 _INSUFFICIENT_STATE = {"code": 2500, "reason": "insufficient state"}
 _EXPIRED = {"code": 2501, "reason": "subscription expired"}
 
-# What carries out each command; its result is the answer, None where it has answered itself or there is none.
+# The handler of each command. It returns the result to reply with, or None if it replied itself or
+# if the command has no reply.
 _HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, Any] | None]]] = {
     "connect": connect,
     "refresh": refresh,
@@ -40,45 +41,49 @@ _HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, An
 
 
 class SdkClient:
-    """What an SDK client says, carried out one command after the other; and what it is told."""
+    """Executes the commands of one client, one after the other, and pushes what the server does."""
 
-    __slots__ = ("_context", "_greeted", "_refused")
+    __slots__ = ("_connect_failed", "_connect_received", "_context")
 
     opened_by_command = True
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._greeted = False
-        self._refused = False
+        self._connect_received = False
+        self._connect_failed = False
 
-    # -- what the client sends --------------------------------------------------------------------------------------
+    # -- what the client sends ---------------------------------------------------------------------
 
-    def take(self, session: Connection, frame: str | bytes) -> Iterator[int]:
-        """Take a frame command by command: pongs are seen to at once, all else in its order."""
+    def receive(self, session: Connection, frame: str | bytes) -> Iterator[int]:
+        """Handle the commands of a frame and yield their sizes; pongs at once, others in order."""
         try:
             for command in self._context.codec.decode(frame):
-                if self._refused or session.disconnect is not None:
+                if self._connect_failed or session.disconnect is not None:
                     return
-                self._sort(command)
+                self._dispatch(command)
                 yield command.size
         except Violation as violation:
-            self._punish(violation)
+            self._close_as_bad_request(violation)
 
-    def _sort(self, command: Command[Any]) -> None:
+    def _dispatch(self, command: Command[Any]) -> None:
         if not command.method:
             self._pong()
             return
-        if (command.method == "connect") is self._greeted:
+        if (command.method == "connect") is self._connect_received:
             raise Violation("the first command must be connect, and no other may be")
-        self._greeted = True
+        self._connect_received = True
         if self._too_large(command):
             return
         self._context.hub.on_activity(self._context.session)
-        self._context.hub.call(self._context.session, self._carry_out, command, size=command.size)
+        self._context.hub.call(self._context.session, self._execute, command, size=command.size)
 
     def _too_large(self, command: Command[Any]) -> bool:
-        """Close the session if a command is too large; connect may be as large as a frame."""
-        hub, limit = self._context.hub, self._context.core.settings.max_message_bytes
+        """Return whether a command is too large, and close the session if so.
+
+        Connect may be as large as a frame.
+        """
+        hub = self._context.hub
+        limit = self._context.core.settings.max_message_bytes
         if command.method == "subscribe":
             limit = max(limit, CHANNEL_BYTES)
         if command.size <= limit or command.method == "connect":
@@ -95,62 +100,64 @@ class SdkClient:
             self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
         self._context.hub.look_after(session)
 
-    def _punish(self, violation: Violation) -> None:
+    def _close_as_bad_request(self, violation: Violation) -> None:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")
         self._context.hub.close(self._context.session, reason)
 
-    async def _carry_out(self, session: Connection, command: Command[Any]) -> None:
+    async def _execute(self, session: Connection, command: Command[Any]) -> None:
         await self._context.hub.wait_capacity(session)
-        if self._refused or session.disconnect is not None:
+        if self._connect_failed or session.disconnect is not None:
             return
         try:
             result = await _HANDLERS[command.method](self._context, command)
             if result is not None:
                 self._context.reply(command, result)
         except CommandError as failure:
-            self._fail(command, failure.error)
+            self._reply_error(command, failure.error)
         except Violation as violation:
-            self._punish(violation)
+            self._close_as_bad_request(violation)
         except Ended as ended:
-            self._end(ended)
+            self._close(ended)
         except BrokerError:
-            self._fail(command, ErrorCode.INTERNAL)
+            self._reply_error(command, ErrorCode.INTERNAL)
         except Exception as error:  # noqa: BLE001  # code of the application
             self._context.hub.failures.report("hook", error, command.method, f" for session {session.id}")
-            self._fail(command, ErrorCode.INTERNAL)
+            self._reply_error(command, ErrorCode.INTERNAL)
 
-    def _end(self, ended: Ended) -> None:
-        context, told = self._context, ended.disconnect
+    def _close(self, ended: Ended) -> None:
+        context = self._context
+        told = ended.disconnect
         if not context.connected:
             advice = ended.advice or OTHER_CREDENTIALS
             Refusal(told.code, told.reason, advice).log(context.connection.scope)
         context.hub.close(context.session, told)
 
-    def _fail(self, command: Command[Any], error: tuple[int, str, bool]) -> None:
-        self._refused = command.method == "connect"
+    def _reply_error(self, command: Command[Any], error: tuple[int, str, bool]) -> None:
+        self._connect_failed = command.method == "connect"
         if error == ErrorCode.TOKEN_EXPIRED and command.method in ("refresh", "sub_refresh"):
             error = ErrorCode.REFRESH_EXPIRED
         if command.id:
             self._context.send(self._context.codec.error(command.id, error))
 
-    # -- what the server does to it ---------------------------------------------------------------------------------
+    # -- what the server does ----------------------------------------------------------------------
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
-        """A subscription cannot be continued: the client is told, and starts again from the position that it has."""
+        """End a subscription that cannot go on; the client recovers from its own position."""
         if subscription.server_side:
             self._context.hub.close(self._context.session, Disconnect.INSUFFICIENT_STATE)
         elif subscription.active:
-            self._drop(channel, _INSUFFICIENT_STATE)
+            self._end_subscription(channel, _INSUFFICIENT_STATE)
 
-    def _drop(self, channel: str, reason: Mapping[str, Any]) -> None:
+    def _end_subscription(self, channel: str, reason: Mapping[str, Any]) -> None:
         self._context.leave(channel)
-        if self._context.connected:  # else it is left out of the answer to connect
+        if self._context.connected:  # else the reply to connect leaves it out
             self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
     async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
-        """The application subscribes it: when this returns it gets all that is published from then on.
+        """Subscribe the session for the application.
 
-        A client that has not been answered yet is subscribed after that, and not waited for.
+        When this returns, the session gets all that is published from then on. A client that has
+        no reply to its connect yet is subscribed after that, and not waited for.
         """
         context = self._context
         if not context.connected:
@@ -173,16 +180,19 @@ class SdkClient:
     ) -> None:
         context = self._context
         try:
-            result = await begin(context, channel, subscription, since, in_one_piece=False)
+            result = await start_subscription(context, channel, subscription, since, encoded=False)
         except BrokerError:
             context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
             return
-        if subscription.active:  # it may have been taken out again meanwhile
-            announce(context, channel, result | sparse(data=data))
+        if subscription.active:  # the application may have unsubscribed it meanwhile
+            push_subscription(context, channel, result | sparse(data=data))
             go_live(context.hub, context.session, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
-        """The application takes it out of a channel: now, and again after all that waits and might put it in."""
+        """Unsubscribe the session for the application.
+
+        This is done now, and again after all waiting commands that might subscribe it.
+        """
         self._unsubscribe(channel)
         if self._context.session.inbox is not None:
             self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
@@ -194,19 +204,19 @@ class SdkClient:
 
     def _unsubscribe(self, channel: str) -> None:
         if channel in self._context.session.subscriptions:
-            self._drop(channel, _UNSUBSCRIBED)
+            self._end_subscription(channel, _UNSUBSCRIBED)
 
     def next_deadline(self) -> float | None:
-        """Return when the first of its subscriptions ends, or None."""
+        """Return when the first subscription expires, or None."""
         return min((at for _, at in self._expiring()), default=None)
 
     def check(self, now: float) -> None:
-        """End the subscriptions whose time is over."""
+        """End the subscriptions that have expired."""
         for channel in [channel for channel, at in self._expiring() if at <= now]:
-            self._drop(channel, _EXPIRED)
+            self._end_subscription(channel, _EXPIRED)
 
     def _expiring(self) -> Iterator[tuple[str, float]]:
-        """Yield the channels of the subscriptions that end by themselves, and when."""
+        """Yield the channels of the subscriptions that expire, and when they do."""
         for channel, subscription in self._context.session.subscriptions.items():
             if isinstance(subscription, TrackedSubscription) and subscription.expires_at is not None:
                 yield channel, subscription.expires_at

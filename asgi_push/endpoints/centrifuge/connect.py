@@ -1,4 +1,4 @@
-"""Who an SDK client is: its connect command, and each refresh."""
+"""The commands connect and refresh: they authenticate an SDK client."""
 
 import logging
 import random
@@ -30,28 +30,29 @@ from ...transports.authentication import (
 from ...transports.handshake import INFO_IS_NO_JSON
 from ...transports.refusal import warn
 from .context import Context, Ended
-from .subscribe import begin, check_supported, seconds_to_live
+from .subscribe import check_supported, seconds_to_live, start_subscription
 
-# What a client is told of the server's version; the protocol wants one that is not empty.
+# The version of the server in replies; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
 
-# At most one line in so many seconds of headers that are left out.
+# Headers that are left out are logged once in so many seconds.
 _quiet = module_rate_limit(10.0)
 
 
 async def connect(context: Context, command: Command[Connect]) -> None:
-    """Say who it is, and get its server-side subscriptions, each with what was missed."""
-    session, hub = context.session, context.hub
+    """Authenticate the client, admit its session, and reply with its server-side subscriptions."""
+    session = context.session
+    hub = context.hub
     request = command.request
     token = request.token
-    context.headers = _emulated(context.core, request.headers)
+    context.headers = _emulated_headers(context.core, request.headers)
     for subscription in request.subs.values():
         check_supported(subscription)
     credentials = await _credentials(context, token)
     ttl = seconds_to_live(credentials.expires_at)
     if len(credentials.channels) > context.core.settings.max_channels:
         raise Ended(Disconnect.CHANNEL_LIMIT, "give it fewer channels, or raise max_channels")
-    if session.disconnect is not None:  # it gave its place back when it ended
+    if session.disconnect is not None:  # the client has left
         return
     session.user = credentials.user
     try:
@@ -67,57 +68,64 @@ async def connect(context: Context, command: Command[Connect]) -> None:
 
 
 async def _join(context: Context, command: Command[Connect], credentials: Credentials, ttl: int | None) -> None:
-    """Put the session in its channels, and answer the command."""
-    session, hub = context.session, context.hub
+    """Subscribe the session to its channels, and reply to the command."""
+    session = context.session
+    hub = context.hub
     if command.request.token:
         context.expire_connection(ttl)
-    else:  # it has nothing to refresh with: when the time is over it comes again, with the cookies that it has then
+    else:  # the client has no token to refresh: it reconnects then, with the cookies of that time
         hub.expire(session, seconds_left(credentials))
         ttl = None
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
     try:
-        subs = await _server_side(context, channels, command.request.subs)
+        subs = await _server_subscriptions(context, channels, command.request.subs)
         context.reply(command, _result(context, ttl, subs))
     except BaseException:
         for channel in channels:
             context.leave(channel)
         raise
-    _begin_pings(context)
+    _start_heartbeat(context)
     context.connected = True
     for channel in channels:
         go_live(context.hub, context.session, channel)
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer to connect."""
+    """Return the result of connect."""
     session_id = context.session.id
     known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
-    ping = max(1, round(context.core.settings.ping_interval))  # whole seconds are all that the protocol can say
+    ping = max(1, round(context.core.settings.ping_interval))  # the protocol has whole seconds
     return {"client": session_id, "version": _VERSION, "ping": ping, "pong": True, "session": session_id} | known
 
 
-def _begin_pings(context: Context) -> None:
-    session, settings, now = context.session, context.core.settings, clock.monotonic()
+def _start_heartbeat(context: Context) -> None:
+    session = context.session
+    settings = context.core.settings
+    now = clock.monotonic()
     first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
     context.hub.look_after(session)
 
 
-async def _server_side(context: Context, channels: list[str], requests: Mapping[str, Subscribe]) -> dict[str, Any]:
+async def _server_subscriptions(
+    context: Context, channels: list[str], requests: Mapping[str, Subscribe]
+) -> dict[str, Any]:
     subs = {}
     for channel in channels:
         subscription = new_subscription(context.hub, channel, server_side=True)
-        # An error is no answer to one of several: here a failed recovery is told by what is not in the result.
+        # One of several subscriptions cannot be answered by an error: here the result tells a
+        # failed recovery.
         request = requests.get(channel)
         since = None if request is None else request.since
-        subs[channel] = await begin(context, channel, subscription, since)
-    # Out of some of them it may have been taken meanwhile.
+        subs[channel] = await start_subscription(context, channel, subscription, since)
+    # The application may have unsubscribed some of them meanwhile.
     return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
 
 
 async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, Any]:
-    """Go on with a new token."""
-    token, core = command.request.token, context.core
+    """Prolong the connection by a new token."""
+    token = command.request.token
+    core = context.core
     if not token:
         raise Violation("refresh without a token")
     if core.settings.token_secret is None and core.authenticate is None:
@@ -131,17 +139,17 @@ async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, A
 
 
 async def _credentials(context: Context, token: str) -> Credentials:
-    """Return who a client is, by its token, else as a plain client is identified.
+    """Return the credentials of a client: by its token, else as for a plain client.
 
     Raises:
-        CommandError: its token has expired.
-        Ended: it is not let in.
+        CommandError: the token has expired.
+        Ended: the client is not authenticated.
     """
     core = context.core
     if token and core.settings.token_secret is not None:
         credentials = _credentials_of_token(core, token)
     else:
-        credentials = await _identified(core, _with_headers(context.connection, token, context.headers))
+        credentials = await _authenticated(core, _with_headers(context.connection, token, context.headers))
     if not credentials.user and not anonymous_allowed(core):
         nothing_said = core.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
@@ -160,7 +168,7 @@ def _credentials_of_token(core: Core, token: str) -> Credentials:
         raise Ended(Disconnect.INVALID_TOKEN) from None
 
 
-async def _identified(core: Core, connection: HTTPConnection) -> Credentials:
+async def _authenticated(core: Core, connection: HTTPConnection) -> Credentials:
     try:
         return await authenticate(core, connection)
     except TokenExpiredError:
@@ -169,14 +177,14 @@ async def _identified(core: Core, connection: HTTPConnection) -> Credentials:
         raise Ended(Disconnect.PERMISSION_DENIED) from None
 
 
-def _emulated(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
-    """Return those of the headers in a connect command that ``emulated_headers`` names, as a server would give them.
+def _emulated_headers(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, bytes]:
+    """Return the headers of a connect command that ``emulated_headers`` names, encoded.
 
-    The others are left out: a proxy cannot see into a WebSocket, and so cannot keep clients from saying what only it
-    may say, as who somebody is.
+    The others are left out. A proxy cannot see into a WebSocket, so it cannot keep clients from
+    sending what only the proxy may say, such as who the user is.
 
     Raises:
-        Violation: a value is none that a header can have, whatever its name.
+        Violation: a header has an invalid value, whatever its name.
     """
     encoded = {name: _header_value(value) for name, value in headers.items()}
     known = {name.lower().encode(): value for name, value in encoded.items() if core.settings.emulates(name)}
@@ -194,7 +202,7 @@ def _header_value(value: str) -> bytes:
 
 
 def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]) -> HTTPConnection:
-    """Return the connection with what its client could not send as headers: browsers set none on a WebSocket.
+    """Return the connection with the headers that browsers cannot set on a WebSocket.
 
     Raises:
         Violation: no header can hold the token.

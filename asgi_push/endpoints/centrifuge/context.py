@@ -1,4 +1,4 @@
-"""What the carrying out of a command needs: whose it is, and what it may touch."""
+"""What the handlers of commands share: the session of the client, and replies to it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -17,7 +17,7 @@ from ...protocols.wire import WireMessage
 from ...subscription import TrackedSubscription
 from ..results import encodable
 
-# How long after the end of a token a client may come with a new one, in seconds.
+# Seconds after the expiry of a token in which a client may send a new one.
 EXPIRY_GRACE = 25.0
 
 
@@ -31,7 +31,12 @@ class Ended(Exception):
 
 
 class Context:
-    """One SDK client's session, what it came with, and the times at which its subscriptions end."""
+    """The session of one SDK client, the request that it came with, and the way to reply.
+
+    Attributes:
+        headers: the headers of the connect command that the client may send.
+        connected: whether connect was replied to.
+    """
 
     __slots__ = ("connected", "connection", "core", "headers", "hub", "session")
 
@@ -40,23 +45,23 @@ class Context:
         self.hub = core.hub
         self.session = session
         self.connection = connection
-        self.headers: Mapping[bytes, bytes] = {}  # those that its connect command says, and may say
+        self.headers: Mapping[bytes, bytes] = {}
         self.connected = False
 
     @property
     def codec(self) -> SdkCodec:
-        """The encoding that this client speaks."""
+        """The codec of this client's encoding."""
         return cast(SdkCodec, self.session.codec)
 
     def send(self, message: WireMessage) -> None:
-        """Send after what is queued."""
+        """Send a message, after what is queued."""
         self.hub.send_wire(self.session, message)
 
     def reply(self, command: Command[Any], result: Mapping[str, Any]) -> None:
-        """Answer a command; what cannot be written of the answer is left out.
+        """Reply to a command; what cannot be encoded of the result is left out.
 
         Raises:
-            CommandError: nothing can be written of it.
+            CommandError: nothing of it can be encoded.
         """
         try:
             message = self.codec.reply(command.id, command.method, result)
@@ -73,7 +78,7 @@ class Context:
             raise CommandError(ErrorCode.INTERNAL) from None
 
     async def authorize(self, channel: str, action: str) -> None:
-        """Return if the client may do this; raise CommandError if not."""
+        """Raise CommandError if the client may not do this."""
         if action != "publish" and channel in self.hub.own_channels(self.session):
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
@@ -83,8 +88,12 @@ class Context:
         if authorize is None or not await call_hook(threads, authorize, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
 
-    async def tell(self, hook: Hook, *args: Any) -> None:
-        """Call a hook that answers nothing; raise Ended if it fails, as that ends a plain client's session, too."""
+    async def notify(self, hook: Hook, *args: Any) -> None:
+        """Call a hook that returns nothing.
+
+        Raises:
+            Ended: it failed, which ends the session of a plain client, too.
+        """
         try:
             await call_hook(self.hub.threads.others, hook, self.session, *args)
         except Exception as error:  # noqa: BLE001  # code of the application
@@ -92,27 +101,27 @@ class Context:
             raise Ended(Disconnect.SERVER_ERROR) from None
 
     def expire_connection(self, ttl: int | None) -> None:
-        """Have the connection end some time after ``ttl`` seconds, unless the client refreshes it."""
+        """Close the connection after ``ttl`` seconds and a grace, unless it is refreshed."""
         self.hub.expire(self.session, None if ttl is None else ttl + EXPIRY_GRACE)
 
     def expire_subscription(self, channel: str, ttl: int | None) -> None:
-        """Have a subscription end some time after ``ttl`` seconds, unless the client refreshes it."""
+        """End a subscription after ``ttl`` seconds and a grace, unless it is refreshed."""
         subscription = self.session.subscriptions.get(channel)
         if isinstance(subscription, TrackedSubscription):
             subscription.expires_at = None if ttl is None else clock.monotonic() + ttl + EXPIRY_GRACE
             self.hub.look_after(self.session)
 
     def leave(self, channel: str) -> None:
-        """Take the session out of a channel, without a word to the client."""
+        """Unsubscribe the session from a channel; the client is not told."""
         self.hub.leave(self.session, channel)
 
 
 def checked_channel(channel: str) -> str:
-    """Return the channel that a request names.
+    """Return the channel of a request.
 
     Raises:
-        Violation: it names none.
-        CommandError: no channel can have that name.
+        Violation: the channel is missing.
+        CommandError: the name is invalid.
     """
     if not channel:
         raise Violation("the channel is missing")
@@ -123,5 +132,5 @@ def checked_channel(channel: str) -> str:
 
 
 def decoded(data: Payload | None) -> Any:
-    """Return what a client sent, as hooks get it."""
+    """Return the data of a client as hooks get it."""
     return None if data is None else data.decode()

@@ -24,17 +24,18 @@ from ...transports.websocket import WebSocketTransport, run_session
 from .client import SdkClient
 from .context import Context
 
-# A client that has not said who it is after so many seconds is closed.
+# Seconds until a client that has not sent its connect command is closed.
 _FIRST_COMMAND_TIME = 10.0
 
-_JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
+_JSON = "centrifuge-json"
+_PROTOBUF = "centrifuge-protobuf"
 
 
 async def serve_sdk(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
 
-    Who may not come in is told so after the accept: the SDKs try a handshake that fails again for ever. Only a page of
-    a foreign origin gets no further than the handshake.
+    A client that is not admitted is told so after the accept, because the SDKs repeat a failed
+    handshake for ever. Only a page of a foreign origin is refused in the handshake.
     """
     if (await receive())["type"] != "websocket.connect":
         return
@@ -64,9 +65,10 @@ def _make_session(
     core: Core, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
 ) -> tuple[Hub, Connection]:
     try:
-        hub, now = core.hub, clock.monotonic()
+        hub = core.hub
     except NotRunningError as error:
         raise not_running(error) from None
+    now = clock.monotonic()
     session = Connection(
         secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now
     )
@@ -92,17 +94,17 @@ async def _run(
         if too_large(data, limit):
             close_too_large(hub, session, len(data), limit, "max_message_bytes and max_channels")
             return ()
-        return client.take(session, data)
+        return client.receive(session, data)
 
     await run_session(hub, session, transport, receive, take)
 
 
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
-    """Return the encoding that a client asked for, and the subprotocol to echo."""
+    """Return the codec that a client asked for, and the subprotocol to accept."""
     offered = connection.scope.get("subprotocols") or ()
     asked = {connection.query_params.get("format"), connection.query_params.get("cf_protocol")}
     if _PROTOBUF in offered or "protobuf" in asked:
-        # Imported on use: it wants the extra [protobuf], which few servers need.
+        # Imported on use: it needs the extra [protobuf], which few servers have.
         try:
             from ...protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
         except ImportError:

@@ -1,4 +1,4 @@
-"""Subscriptions of an SDK client: a place in a stream, what was missed since, and nothing twice."""
+"""The commands subscribe, sub_refresh and unsubscribe, and how each subscription starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,36 +15,36 @@ from ...subscription import TrackedSubscription
 from ...transports.refusal import warn
 from .context import Context, Ended, checked_channel
 
-# The only kind of deltas that exists. Asking for it is fine: the answer says whether it was agreed on.
+# The only kind of deltas. A client may ask for it: the reply says whether the server agrees.
 _FOSSIL = "fossil"
 
 # A year, in seconds: the field has 32 bits.
 _MAX_TTL = 365 * 24 * 60 * 60
 
-# What is told of a subscription that the server makes; for the rest its push has no field.
-_TOLD_BY_SERVER = ("recoverable", "positioned", "epoch", "offset", "data")
+# The fields of a result that the push of a server-side subscription has, too.
+_PUSH_FIELDS = ("recoverable", "positioned", "epoch", "offset", "data")
 
 
 async def subscribe(context: Context, command: Command[Subscribe]) -> None:
-    """Subscribe to a channel that a token or ``authorize`` allows."""
+    """Subscribe to a channel, if a subscription token or ``authorize`` allows it."""
     request = command.request
     channel = checked_channel(request.channel)
     check_supported(request)
-    _check_room(context, channel)  # before the application is asked: a refusal must be cheap
-    allowed = _check_token(context, request.token, channel) if request.token else None
-    if allowed is None:
+    _check_capacity(context, channel)  # before authorize: a refusal must be cheap
+    verified = _check_token(context, request.token, channel) if request.token else None
+    if verified is None:
         await context.authorize(channel, "subscribe")
-        _check_room(context, channel)  # while authorize took its time the application may have put it there
-    ttl = seconds_to_live(allowed.expires_at) if allowed is not None else None
+        _check_capacity(context, channel)  # the application may have subscribed it meanwhile
+    ttl = seconds_to_live(verified.expires_at) if verified is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
-    subscription.info = None if allowed is None else _info(context, allowed)
-    result = await begin(context, channel, subscription, request.since, strict=request.fails_unrecoverable)
-    if not subscription.active:  # more came meanwhile than is held back
+    subscription.info = None if verified is None else _encoded_info(context, verified)
+    result = await start_subscription(context, channel, subscription, request.since, strict=request.fails_unrecoverable)
+    if not subscription.active:  # more was published meanwhile than the buffer holds
         raise CommandError(ErrorCode.INTERNAL)
     try:
         context.reply(command, result | sparse(expires=ttl is not None, ttl=ttl))
     except CommandError:
-        context.leave(channel)  # else it would be in there, and never know
+        context.leave(channel)  # else it would be subscribed without knowing
         raise
     context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
@@ -72,23 +72,23 @@ def _check_type(subscription_type: int) -> None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
 
 
-def _check_room(context: Context, channel: str) -> None:
+def _check_capacity(context: Context, channel: str) -> None:
     if channel in context.session.subscriptions:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
     if not context.hub.has_room_for_channel(context.session):
         raise CommandError(ErrorCode.LIMIT_EXCEEDED)
 
 
-def _info(context: Context, allowed: SubscriptionToken) -> bytes | None:
+def _encoded_info(context: Context, verified: SubscriptionToken) -> bytes | None:
     try:
-        return context.hub.encode_info(allowed.info)
+        return context.hub.encode_info(verified.info)
     except ValueError as error:
         warn("a subscription token was refused, as its info is no JSON: %s", str(error))
         raise CommandError(ErrorCode.PERMISSION_DENIED) from None
 
 
 async def sub_refresh(context: Context, command: Command[SubRefresh]) -> Mapping[str, Any]:
-    """Go on in a channel with a new token."""
+    """Prolong a subscription by a new token."""
     channel = checked_channel(command.request.channel)
     token = command.request.token
     _check_type(command.request.type)
@@ -101,26 +101,27 @@ async def sub_refresh(context: Context, command: Command[SubRefresh]) -> Mapping
 
 
 async def unsubscribe(context: Context, command: Command[Unsubscribe]) -> Mapping[str, Any]:
-    """Leave a channel; one that it is not in is no error."""
+    """End a subscription; one that does not exist is no error."""
     context.leave(checked_channel(command.request.channel))
     return {}
 
 
-async def begin(
+async def start_subscription(
     context: Context,
     channel: str,
     subscription: TrackedSubscription,
     since: StreamPosition | None,
     *,
     strict: bool = False,
-    in_one_piece: bool = True,
+    encoded: bool = True,
 ) -> dict[str, Any]:
-    """Put the session in a channel, and return what it is told of it; it hears nothing of it before ``go_live``.
+    """Subscribe the session to a channel, and return the result for the client.
 
-    What it missed is in it ready to be sent, or, where it is not sent ``in_one_piece``, as publications.
+    Publications are held back until ``go_live``. The missed ones are in the result: encoded, or as
+    they are with ``encoded=False``. With ``strict`` a failed recovery is an error.
 
     Raises:
-        CommandError: its position cannot be continued, and it wants that to be an error.
+        CommandError: the position cannot be recovered.
         BrokerError: the broker did not answer.
     """
     recovery = await track(context.hub, context.session, channel, subscription, since)
@@ -129,11 +130,12 @@ async def begin(
     if strict and since is not None and not recovery.recovered:
         context.leave(channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
-    top, publications = recovery.position, recovery.publications
-    if in_one_piece:
+    top = recovery.position
+    publications = recovery.publications
+    if encoded:
         publications = await context.hub.pieces.encoded(context.codec, publications, recovery.encoded)
     return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
-        # The client counts on from its own offset as it takes the publications.
+        # The client counts from its own offset when it takes the publications.
         offset=since.offset if since is not None and recovery.recovered else top.offset,
         recovered=recovery.recovered,
         was_recovering=since is not None,
@@ -141,21 +143,21 @@ async def begin(
     )
 
 
-def announce(context: Context, channel: str, result: Mapping[str, Any]) -> None:
-    """Tell a client of a subscription that it did not ask for; what it missed comes after, each on its own."""
-    told = {name: result[name] for name in _TOLD_BY_SERVER if name in result}
-    context.send(context.codec.push(channel, "subscribe", told))
+def push_subscription(context: Context, channel: str, result: Mapping[str, Any]) -> None:
+    """Tell a client of a server-side subscription, and send what it missed after that."""
+    content = {name: result[name] for name in _PUSH_FIELDS if name in result}
+    context.send(context.codec.push(channel, "subscribe", content))
     for publication in context.hub.fanout.undeliverable.carried(context.codec, result.get("publications", ())):
         if (message := context.codec.encode(publication)) is not None:
             context.send(message)
 
 
 def _check_token(context: Context, token: str, channel: str) -> SubscriptionToken:
-    """Return what a subscription token says, if it is for this session and this channel.
+    """Return the verified subscription token of this session and this channel.
 
     Raises:
-        CommandError: it is not good, or not good any more.
-        Ended: it is somebody else's.
+        CommandError: the token is invalid or has expired.
+        Ended: the token is for another user or channel.
     """
     settings = context.core.settings
     if settings.token_secret is None:
@@ -172,12 +174,12 @@ def _check_token(context: Context, token: str, channel: str) -> SubscriptionToke
 
 
 def seconds_to_live(expires_at: float | None) -> int | None:
-    """Return for how many seconds, at least 1, something is good until a Unix time, in words of the protocol.
+    """Return the whole seconds until a Unix time, at least 1; None for no expiry.
 
-    None stands for ever; who has more than a year comes again after that.
+    More than a year is told as a year, after which the client comes again.
 
     Raises:
-        CommandError: that time is over.
+        CommandError: the time is over.
     """
     if expires_at is None:
         return None

@@ -1,1 +1,1 @@
-"""Server-sent events: sessions whose clients only listen, over HTTP, and go on where they were."""
+"""Serves server-sent events: sessions over HTTP whose clients only receive, and recover."""

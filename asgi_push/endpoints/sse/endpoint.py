@@ -1,4 +1,4 @@
-"""``GET {http_path}/events``: a session over an HTTP response that goes on, from the request to the end."""
+"""``GET {http_path}/events``: a session over one HTTP response, from the request to its end."""
 
 import random
 from collections.abc import Mapping
@@ -25,37 +25,38 @@ from .cors import check_site, cors_headers, preflight
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    # Nothing on the way is to keep it, or to compress it, which would hold events back.
+    # A proxy must not store the stream, or compress it, which would delay events.
     "cache-control": "no-store, no-transform",
     "x-accel-buffering": "no",  # nginx
     "x-content-type-options": "nosniff",
 }
 
-# What some polyfills send, which cannot set the header.
+# Where polyfills that cannot set the header put the id.
 _LAST_ID_PARAMETER = "lastEventId"
 
 
 async def serve_events(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
     """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
     connection = HTTPConnection(scope)
-    last_id, cors = _last_id(connection), cors_headers(core.settings.allowed_origins, connection)
+    last_id = _last_event_id(connection)
+    cors = cors_headers(core.settings.allowed_origins, connection)
     transport = EventStreamTransport(send, {**_HEADERS, **cors})
     try:
         check_site(core.settings.allowed_origins, connection)
-        if (answer := _at_once(scope["method"], last_id, cors)) is not None:
-            await _answer(answer, scope, receive, send)
+        if (answer := _immediate_response(scope["method"], last_id, cors)) is not None:
+            await _respond(answer, scope, receive, send)
             return
-        hub, session, channels = await _let_in(core, scope, transport)
+        hub, session, channels = await _admit(core, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
-        await _answer(_refused(refusal, connection, cors), scope, receive, send)
+        await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
         return
     core.runner.end_streams_at_sigint()
     await _run(hub, session, transport, receive, channels, LastEventId(last_id, core.settings.max_channels))
 
 
-def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
-    """Return the answer to what asks for no stream, or may have none whoever asks."""
+def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
+    """Return the response to a request that gets no stream, whoever sends it; else None."""
     if method == "OPTIONS":
         return preflight(cors)
     if method != "GET":
@@ -63,17 +64,20 @@ def _at_once(method: str, last_id: str, cors: Mapping[str, str]) -> Response | N
     return Response(status_code=204, headers=dict(cors)) if last_id == STAY_AWAY else None
 
 
-def _last_id(connection: HTTPConnection) -> str:
-    """Return the id of the last event that the client got, empty for a new one."""
+def _last_event_id(connection: HTTPConnection) -> str:
+    """Return the id of the last event that the client received, empty for a new client."""
     return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
 
 
-async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Connection, list[str]]:
-    """Return the session that a request may have, and its channels; or raise Refusal.
+async def _admit(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Connection, list[str]]:
+    """Admit a session for a request, and return it with its channels.
 
-    A channel that it may not have is one, unlike with a WebSocket: nothing else would tell the page.
+    Raises:
+        Refusal: the session is not admitted, or it may not have all of the channels. A WebSocket
+            only misses such a channel, but nothing else would tell an event stream's page.
     """
-    interval, now = core.settings.ping_interval, clock.monotonic()
+    now = clock.monotonic()
+    interval = core.settings.ping_interval
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
     hub, session, channels = await admit(core, scope, {}, transport, CODEC, heartbeat)
@@ -84,11 +88,12 @@ async def _let_in(core: Core, scope: Scope, transport: EventStreamTransport) -> 
     return hub, session, list(dict.fromkeys([*hub.own_channels(session), *channels]))
 
 
-def _refused(refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, str]) -> Response:
-    """Return the answer that says why.
+def _refusal_response(refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, str]) -> Response:
+    """Return the response that tells a refusal.
 
-    A browser's EventSource gives up for ever at any status but 200 (HTML, section 9.2.3). So where it is only to come
-    back later, which a status tells all other clients, it gets a stream that says so and ends.
+    A browser's EventSource gives up for ever at any status but 200 (HTML, section 9.2.3). So where
+    it should only come back later, it gets a stream that says so and ends. All other clients
+    understand the status.
     """
     headers = {**refusal.headers, "cache-control": "no-store", **cors}
     comes_back = refusal.status == 429 or refusal.status >= 500
@@ -102,7 +107,7 @@ def _refused(refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, st
     return PlainTextResponse(str(refusal), refusal.status, headers)
 
 
-async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def _respond(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await response(scope, receive, send)
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
@@ -115,12 +120,12 @@ async def _run(
     transport: EventStreamTransport,
     receive: Receive,
     channels: list[str],
-    last: LastEventId,
+    last_event_id: LastEventId,
 ) -> None:
-    """Wait for the end of a session, which nothing comes from but that."""
-    # A cancellation means that the server shuts down; every other end gives its own reason.
+    """Run a session to its end, which is all that its client can tell."""
+    # A cancellation means that the server shuts down; every other end sets its own reason.
     disconnect = Disconnect.SHUTDOWN
-    client = session.client = EventClient(hub, session, last)
+    client = session.client = EventClient(hub, session, last_event_id)
     transport.attach(hub, session)
     try:
         await hub.open(session, partial(client.begin, channels))

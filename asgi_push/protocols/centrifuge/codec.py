@@ -10,18 +10,21 @@ from .commands import Command, sparse
 
 
 class Encoding(Protocol):
-    """How messages are written and read; what is written may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
+    """Reads and writes messages.
 
-    def part(self, publications: Sequence[Publication]) -> Any:
-        """Return some of the publications of an answer, encoded."""
+    What is written may hold ``Payload``, ``Publication`` and ``ClientInfo``.
+    """
+
+    def encode_part(self, publications: Sequence[Publication]) -> Any:
+        """Encode some of the publications of a reply."""
         ...
 
-    def whole(self, parts: Sequence[Any]) -> Any:
-        """Return parts as one, to stand in an answer for its publications."""
+    def join_parts(self, parts: Sequence[Any]) -> Any:
+        """Return encoded parts as one, which stands for the publications of a reply."""
         ...
 
     def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
-        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
+        """Yield the commands of a frame, in order; raise Violation at the first invalid one."""
         ...
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
@@ -29,7 +32,7 @@ class Encoding(Protocol):
         ...
 
     def join(self, messages: list[WireMessage]) -> WireMessage:
-        """Return one message that holds them all."""
+        """Return one message that holds all these."""
         ...
 
 
@@ -42,8 +45,8 @@ class SdkCodec:
         self._message = encoding.message
         self._join = encoding.join
         self.decode = encoding.decode
-        self.part = encoding.part
-        self.whole = encoding.whole
+        self.encode_part = encoding.encode_part
+        self.join_parts = encoding.join_parts
         self.ping: WireMessage | None = encoding.message({})
 
     def close_code(self, disconnect: Disconnect) -> int:
@@ -51,7 +54,7 @@ class SdkCodec:
         return sent_code(disconnect)
 
     def encode(self, publication: Publication | JoinLeave) -> WireMessage | None:
-        """Return the push that carries a publication or a notice."""
+        """Return the push of a publication, a join or a leave."""
         if isinstance(publication, JoinLeave):
             kind = "join" if publication.joined else "leave"
             return self.push(publication.channel, kind, {"info": publication.info})
@@ -60,19 +63,19 @@ class SdkCodec:
         return self.push(publication.channel, "pub", publication)
 
     def frame(self, publication: Publication) -> bytes:
-        """Return the frame of the push that carries a publication."""
+        """Return the frame of a publication's push."""
         return self.push(publication.channel, "pub", publication).frame
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
-        """Return one message that holds them all."""
+        """Return one message that holds all these."""
         return [self._join(messages)]
 
     def reply(self, command_id: int, method: str, result: Mapping[str, Any]) -> WireMessage:
-        """Return the answer to a command."""
+        """Return the reply to a command."""
         return self._message({"id": command_id, method: result})
 
     def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
-        """Return the error that answers a command: code, message, and whether trying again may help."""
+        """Return the reply to a command that failed; see ``ErrorCode``."""
         code, text, temporary = error
         return self._message({"id": command_id, "error": {"code": code, "message": text} | sparse(temporary=temporary)})
 

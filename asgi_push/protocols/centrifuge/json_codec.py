@@ -19,16 +19,16 @@ class JsonEncoding:
     """Speaks JSON in text messages."""
 
     def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
-        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
+        """Yield the commands of a frame, in order; raise Violation at the first invalid one."""
         text = frame if isinstance(frame, str) else _text(frame)
         return map(_command, text.removesuffix("\n").split("\n"))
 
-    def part(self, publications: Sequence[Publication]) -> bytes:
-        """Return some of the publications of an answer, encoded."""
+    def encode_part(self, publications: Sequence[Publication]) -> bytes:
+        """Encode some of the publications of a reply."""
         return b",".join(map(dumps, publications))
 
-    def whole(self, parts: Sequence[bytes]) -> orjson.Fragment:
-        """Return parts as one."""
+    def join_parts(self, parts: Sequence[bytes]) -> orjson.Fragment:
+        """Return encoded parts as one."""
         return orjson.Fragment(b"[%b]" % b",".join(parts))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
@@ -36,12 +36,12 @@ class JsonEncoding:
         return WireMessage(dumps(content), text=True)
 
     def join(self, messages: list[WireMessage]) -> WireMessage:
-        """Return one message that holds them all."""
+        """Return one message that holds all these."""
         return WireMessage(b"\n".join([message.data for message in messages]), text=True)
 
 
 def dumps(content: Mapping[str, Any] | Publication) -> bytes:
-    """Return JSON; what it holds may be ``Payload``, ``Publication`` and ``ClientInfo``."""
+    """Return JSON; the content may hold ``Payload``, ``Publication`` and ``ClientInfo``."""
     return orjson.dumps(content, default=_default, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 
 
@@ -57,7 +57,7 @@ def _default(value: Any) -> Any:
 
 def _fragment(payload: Payload) -> Any:
     if payload.kind == "json":
-        # A newline in JSON is white space, and here it would end the message.
+        # A newline in JSON is only white space, but here it would end the message.
         data = payload.data
         return orjson.Fragment(data.replace(b"\n", b"") if b"\n" in data else data)
     return payload.data.decode() if payload.kind == "text" else base64.b64encode(payload.data).decode()

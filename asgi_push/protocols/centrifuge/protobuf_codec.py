@@ -1,4 +1,7 @@
-"""The Protobuf encoding: messages with their length before them, both ways. Wants the extra [protobuf]."""
+"""The Protobuf encoding: messages with their length before them, both ways.
+
+Needs the extra [protobuf].
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -27,19 +30,19 @@ class ProtobufEncoding:
     """Speaks Protobuf in binary messages."""
 
     def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
-        """Yield the commands of a frame, in order, or raise Violation at the first that is none."""
+        """Yield the commands of a frame, in order; raise Violation at the first invalid one."""
         if isinstance(frame, str):
             raise Violation("text where Protobuf was agreed on")
         if not frame:
             raise Violation("an empty frame")
         return map(_command, _parts(frame))
 
-    def part(self, publications: Sequence[Publication]) -> list[Any]:
-        """Return some of the publications of an answer as messages."""
+    def encode_part(self, publications: Sequence[Publication]) -> list[Any]:
+        """Return some of the publications of a reply as messages."""
         return [_fill(pb.Publication(), _publication(publication)) for publication in publications]
 
-    def whole(self, parts: Sequence[list[Any]]) -> tuple[Any, ...]:
-        """Return parts as one."""
+    def join_parts(self, parts: Sequence[list[Any]]) -> tuple[Any, ...]:
+        """Return encoded parts as one."""
         return tuple(chain.from_iterable(parts))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
@@ -48,7 +51,7 @@ class ProtobufEncoding:
         return WireMessage(_varint(len(data)) + data, text=False)
 
     def join(self, messages: list[WireMessage]) -> WireMessage:
-        """Return one message that holds them all."""
+        """Return one message that holds all these."""
         return WireMessage(b"".join([message.data for message in messages]), text=False)
 
 
@@ -96,11 +99,11 @@ def _command(data: bytes) -> Command[Any]:
 
 
 # The records of messages that stand in others. Of all other types only the presence matters.
-_INNER = {pb.SubscribeRequest.DESCRIPTOR: Subscribe, pb.StreamPosition.DESCRIPTOR: Position}
+_INNER = {"SubscribeRequest": Subscribe, "StreamPosition": Position}
 
 
 class _Reader:
-    """Makes a record of a message of one type; Protobuf itself has checked the types of its fields."""
+    """Makes the record of a message of one type; Protobuf has checked the types of its fields."""
 
     def __init__(self, record: type, descriptor: Any) -> None:
         self._make = maker(record)
@@ -134,9 +137,9 @@ def _inner_reader(descriptor: Any) -> Callable[[Any, str], Any]:
         item = descriptor.fields_by_name["value"].message_type
         if item is None:
             return lambda message, name: dict(getattr(message, name))
-        read_item = _Reader(_INNER[item], item).read
+        read_item = _Reader(_INNER[item.name], item).read
         return lambda message, name: {key: read_item(value) for key, value in getattr(message, name).items()}
-    record = _INNER.get(descriptor)
+    record = _INNER.get(descriptor.name)
     if record is None:
         return lambda message, name: message.HasField(name) or None
     read = _Reader(record, descriptor).read
@@ -199,7 +202,7 @@ def _client_info(info: ClientInfo) -> dict[str, Any]:
 
 
 def _bytes(payload: Payload) -> bytes:
-    """Return a payload as bytes: text is JSON here too, so that one client library reads both encodings alike."""
+    """Return a payload as bytes; text is JSON, so that SDKs read both encodings alike."""
     return orjson.dumps(payload.data.decode()) if payload.kind == "text" else payload.data
 
 

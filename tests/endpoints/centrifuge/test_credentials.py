@@ -126,9 +126,9 @@ CONNECT: dict[str, tuple[dict[str, Any], int]] = {
     "a token of a subscription": ({"channel": "secret"}, 3500),
     "for somebody else": ({"aud": "other"}, 3500),
     "by somebody else": ({"iss": "other"}, 3500),
-    "from the future": ({"iat": time.time() + 60}, 109),
-    "not yet": ({"nbf": time.time() + 60}, 109),
-    "no more": ({"exp": time.time() - 60}, 109),
+    "from the future": ({"iat": time.time() + 3600}, 109),
+    "not yet": ({"nbf": time.time() + 3600}, 109),
+    "no more": ({"exp": time.time() - 3600}, 109),
 }
 SUBSCRIBE = {
     **CONNECT,
