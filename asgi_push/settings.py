@@ -57,7 +57,7 @@ class Settings:
         "memory://",
         values.broker,
         "what carries publications: memory://, local://name, redis://host:port/db, rediss://, "
-        "valkey://, valkeys://, unix:///socket?db=0, postgres://host:port/database",
+        "unix://, redis+sentinel://, postgres://host:port/database",
     )
     postgres_listen_url: str = _setting(
         "", values.postgres_url, "where to listen, past any PgBouncer; empty = as broker"

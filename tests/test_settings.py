@@ -27,6 +27,9 @@ NO_BROKERS = [
     "redis://h?family=0", "redis://h?ssl_ca_certs=/ca.pem", "rediss://h?ssl_cert_reqs=CERT_NONE", "redis://a,b:6379",
     "rediss://h?ssl_min_version=TLS", "rediss://h?ssl_check_hostname=of", "rediss://h?ssl_ca_certs=", "redis://h/0 ",
     "local://a/b", "local://..", "local://.", "local://a b", "local://a?db=1", "local://\u00e9", f"local://{'a' * 33}",
+    "redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel://h:x/m", "redis+sentinel:///m", "redis+sentinel://h/m/x",
+    "redis+sentinel://h,/m", "redis+sentinel://h:70000/m", "redis+sentinel://h/m?db=1", "redis+sentinel://h/m/1/2",
+    "redis+sentinel://h/m?ssl_ca_certs=/ca.pem", "redis://h?sentinel_username=x",
     "local://a\n", "unix://", "unix:///", "unix://host/x", "unix:///x?db=one", "unix:///x#y", "unix:///x?ssl_ca_certs=/ca.pem",
     "valkey://h/one", "valkey://h?ssl_ca_certs=/ca.pem", "VALKEY://h",
 ]  # fmt: skip
@@ -223,7 +226,8 @@ def test_settings_that_work_together(together: dict[str, Any]) -> None:
         "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_ca_certs=/ca.pem", "rediss://h/1?ssl_min_version=771",
         "local://", "local://shop", "local://My_shop-2.0", f"local://{'a' * 32}",
         "valkey://h:6379/3", "valkeys://user:a%2Fb@h/1?ssl_ca_certs=/ca.pem", "unix:///run/a%20b.sock", "unix:///x?db=3",
-        "unix://user:secret@/x?db=1",
+        "unix://user:secret@/x?db=1", "redis+sentinel://h/m", "redis+sentinel://u:p%40@h:1,[::1]:2,h3/m/3?sentinel_password=x",
+        "rediss+sentinel://h/m?ssl_ca_certs=/ca.pem&sentinel_username=a&sentinel_password=b",
     ],
 )  # fmt: skip
 def test_urls_of_brokers(url: str) -> None:
@@ -235,7 +239,7 @@ def test_urls_of_brokers(url: str) -> None:
     "url",
     [
         "redis://:a/hunter2@h", "redis://:a#hunter2@h", "redis://:a?hunter2@h", "redis://:hunter2\n@h",
-        "redis://h?password=hunter2", "rediss://h?ssl_password=hunter2&x=1",
+        "redis+sentinel://:a/hunter2@h/m", "redis://h?sentinel_password=hunter2", "redis://h?password=hunter2", "rediss://h?ssl_password=hunter2&x=1",
     ],
 )  # fmt: skip
 def test_a_password_that_spoils_its_url_is_not_shown(url: str) -> None:

@@ -11,8 +11,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from ...broker_url import parse_sentinel_url
 from ...errors import BrokerError
 from .connection import CONNECT_TIME, NODE_TIME, ClusterConnection, Connection, SingleConnection
+from .sentinel import sentinel_pool
 
 # Another name for the same: what redis-py does not know.
 _VALKEY = re.compile(r"\Avalkey(?=s?://)")
@@ -48,16 +50,19 @@ class ConnectionFactory:
         self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
         if not url.startswith("unix:"):
             self._options["socket_keepalive"] = True
-        pool = self._pool = ConnectionPool.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_TIME,
-            retry=Retry(NoBackoff(), 0),
-            **self._options,
-        )
+        options = self._options | {
+            "socket_timeout": None, "socket_connect_timeout": CONNECT_TIME, "retry": Retry(NoBackoff(), 0)
+        }  # fmt: skip
+        if "+sentinel:" in url:
+            sentinels = parse_sentinel_url(url)
+            pool: ConnectionPool = sentinel_pool(sentinels, **options)
+            self.name = f"Redis {sentinels.service} of the sentinels"
+        else:
+            pool = ConnectionPool.from_url(url, **options)
+            self.name = f"Redis at {_address(pool.connection_kwargs)}"
+        self._pool = pool
         self._nodes: list[ClusterNode] = []  # if it is a cluster
         self._subscribed_to = ""  # the node of the last connection
-        self.name = f"Redis at {_address(pool.connection_kwargs)}"
         self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def for_subscriptions(self) -> AbstractConnection:
