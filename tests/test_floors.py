@@ -131,8 +131,12 @@ def test_no_circles() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] in {"cli", "demo"}])
 def test_public_names(module: str) -> None:
-    """The demo and the command line use what any application may, and parts of their own."""
+    """The demo and the command line use what any application may, and parts of their own.
+
+    So does what an administrator may: it makes the schema of a broker.
+    """
     public = {f"asgi_push.{name}" for name in asgi_push.__all__}
+    public |= {f"asgi_push.brokers.postgres.{name}" for name in ("script.script", "setup.make_schema")}
     for name in imports_of(module):
         if name.startswith("asgi_push."):
             own = name.split(".")[1] in {module.partition(".")[0], "demo"}

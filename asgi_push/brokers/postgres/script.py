@@ -1,4 +1,4 @@
-"""The SQL of the schema, for who runs it."""
+"""The SQL of the schema, for who runs it. It can be imported without psycopg."""
 
 from importlib.resources import files
 
