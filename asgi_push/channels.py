@@ -8,12 +8,12 @@ from .messages import ChannelOptions
 from .names import EVERYBODY, USER_PREFIX, plain
 from .settings import Settings
 
-# Everybody is told of nobody's coming and going: that would be as many messages as there are sessions, squared.
+# No notices in everybody's channel: they would be the square of the number of sessions.
 _EVERYBODY = ChannelOptions()
 
 
 class Namespaces:
-    """Finds the options of a channel; those of the namespace "" are for channels without one, and for unknown ones."""
+    """Finds the options of a channel by its namespace; without a known one, those of ""."""
 
     def __init__(self, settings: Settings, namespaces: Mapping[str, ChannelOptions]) -> None:
         self._options = _checked(namespaces)

@@ -1,4 +1,4 @@
-"""The connection that is behind a session, and what may happen to it next. It decides; the hub and transports act."""
+"""The record behind a session, and the Protocols of what it is connected with."""
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -27,7 +27,7 @@ class State(Enum):
 
 
 class Transport(Protocol):
-    """What carries one session's messages: a WebSocket, and how it can be reached without waiting."""
+    """What carries the messages of one session, such as a WebSocket."""
 
     @property
     def name(self) -> str:
@@ -35,11 +35,11 @@ class Transport(Protocol):
         ...
 
     def write(self, frames: bytes) -> bool:
-        """Send ready frames at once; False, and nothing done, where that cannot be now, and while it is held."""
+        """Write frames now and return True; return False, with nothing done, if that cannot be."""
         ...
 
     def hold(self, held: bool) -> None:
-        """Have ``write`` refuse, as something waits that comes first; or no more."""
+        """Have ``write`` refuse because messages wait that come first, or no longer."""
         ...
 
     async def send(self, message: WireMessage) -> None:
@@ -55,14 +55,14 @@ class Transport(Protocol):
         ...
 
     def stop(self, *, abort: bool = False) -> None:
-        """Have the receive loop end; with ``abort`` drop the connection and all that waits in it."""
+        """End the receive loop; with ``abort`` drop the connection and all that waits in it."""
         ...
 
 
 class HookCall:
-    """One call that waits; ``size`` is that of the client's message that it was made for.
+    """A hook's call that waits; ``size`` is that of the client's message, in bytes.
 
-    One that is made ``always`` is not dropped when the session is closed.
+    An ``always`` call is not dropped when the session is closed.
     """
 
     __slots__ = ("always", "args", "hook", "size")
@@ -75,23 +75,23 @@ class HookCall:
 
 
 class ProtocolSession(Protocol):
-    """The other end of a session whose protocol is more than messages: it is told what the server does to it."""
+    """What a protocol with more than messages keeps of a session; the hub calls it."""
 
     @property
     def opened_by_command(self) -> bool:
-        """Whether a command of the client opens it, and others may wait: ``on_connect`` comes before them."""
+        """Whether a client's command opens it: ``on_connect`` goes ahead of commands that wait."""
         ...
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
-        """A subscription cannot be continued."""
+        """Tell the client that a subscription cannot be continued."""
         ...
 
     async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
-        """The application subscribes it to a channel, with ``data`` for the client, and what came after ``since``."""
+        """Subscribe it for the application; it gets ``data`` and what came after ``since``."""
         ...
 
     def unsubscribe_by_server(self, channel: str) -> None:
-        """The application takes it out of a channel."""
+        """Take it out of a channel for the application."""
         ...
 
     def next_deadline(self) -> float | None:
@@ -104,7 +104,7 @@ class ProtocolSession(Protocol):
 
 
 class Owner(Protocol):
-    """The hub, as a session sees it, and as everything sees it that serves sessions: it is handed over by name."""
+    """The hub, as sessions and what serves them see it; constructors get this one object."""
 
     @property
     def running(self) -> bool:
@@ -117,7 +117,7 @@ class Owner(Protocol):
         ...
 
     def encode_info(self, info: Any) -> bytes | None:
-        """Return what the application says of a session as JSON, None for None; ValueError if it cannot be encoded."""
+        """Return info as JSON, None for None; raise ValueError if it cannot be encoded."""
         ...
 
     async def send(self, session: "Connection", data: Any) -> bool:
@@ -129,7 +129,7 @@ class Owner(Protocol):
         ...
 
     def close(self, session: "Connection", disconnect: Disconnect) -> None:
-        """Close a session: it leaves its channels now, and its peer gets what is queued and a close frame."""
+        """Close a session: it leaves its channels, and gets what is queued and a close frame."""
         ...
 
     def abort(self, session: "Connection", disconnect: Disconnect) -> None:
@@ -145,7 +145,7 @@ class Owner(Protocol):
         ...
 
     def schedule(self, item: Any, when: float) -> None:
-        """Have the timer check a session or a writer not later than at ``when``, in seconds of the clock."""
+        """Have the timer check a session or a writer at ``when``, in seconds of the clock."""
         ...
 
     def spawn(self, work: Callable[..., Any], *args: Any) -> None:
@@ -154,7 +154,7 @@ class Owner(Protocol):
 
 
 class Connection(Session):
-    """A session, with all that the inside of the package keeps of it; an application sees a ``Session`` in it."""
+    """A session as this package has it; applications see the names of ``Session`` only."""
 
     __slots__ = (
         "__weakref__",
@@ -211,7 +211,7 @@ class Connection(Session):
         self.subscriptions: dict[str, Subscription] = {}
         self.state = State.NEW
         self.disconnect: Disconnect | None = None
-        # None as long as nothing waits: an idle session holds no queue, and "is anything ahead?" is one comparison.
+        # None while nothing waits: an idle session holds no queue.
         self.queue: SendQueue[WireMessage] | None = None
         self.inbox: SendQueue[HookCall] | None = None
         self._dropped = 0
@@ -245,7 +245,7 @@ class Connection(Session):
         return self._dropped + (0 if queue is None else queue.dropped)
 
     def describe(self, channel: str) -> ClientInfo:
-        """Return who it is in a channel."""
+        """Return what the members of a channel may know of it."""
         subscription = self.subscriptions.get(channel)
         told = None if subscription is None else subscription.info
         return ClientInfo(self.user, self.id, decode_info(self._info_json), decode_info(told))
@@ -257,19 +257,19 @@ class Connection(Session):
         await self._owner.dismiss(self, disconnect.checked())
 
     def attach_queue(self, queue: SendQueue[WireMessage]) -> None:
-        """From now on what is sent waits in a queue."""
+        """Have messages wait in a queue from now on."""
         self.queue = queue
         self.io.hold(True)
 
     def detach_queue(self) -> None:
-        """Nothing waits any more."""
+        """Forget the queue, in which nothing waits any more."""
         if self.queue is not None:
             self._dropped += self.queue.dropped
             self.queue = None
         self.io.hold(self.disconnect is not None)
 
     def next_deadline(self) -> float | None:
-        """Return when this session next wants to be looked at, or None."""
+        """Return the time of its next deadline, or None."""
         own = self.client.next_deadline() if self.client is not None else None
         return min(filter(None, (self.heartbeat.deadline, self.expires_at, own)), default=None)
 

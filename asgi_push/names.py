@@ -1,8 +1,9 @@
-"""What a name, a key, a tag and any other text may be, whoever gives it: one place, the same for every broker. Pure.
+"""Checks names, keys, tags and other text that callers give, the same for every broker. Pure.
 
-Text is a ``str`` that has a form in UTF-8. A member of ``class Topic(str, Enum)`` is the text that it holds: what these
-functions return is always a plain ``str``, as other subclasses hash, compare and print in ways of their own. Nothing
-else is converted: a UUID or an int is refused, with a ValueError that begins with the argument's name.
+Text is a ``str`` that UTF-8 can encode. A member of ``class Topic(str, Enum)`` is the text that it
+holds: these functions return a plain ``str``, as subclasses hash, compare and print in other ways.
+Nothing else is converted: for a UUID or an int they raise a ValueError that begins with the
+argument's name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +19,10 @@ _MAX_OFFSET = 2**64 - 1
 
 
 def plain(value: object) -> str | None:
-    """Return text as a plain ``str``, None for what is no text.
+    """Return text as a plain ``str``; None if it is no text.
 
-    A lone surrogate is none: neither JSON nor a WebSocket can carry it, and ``json.loads`` makes one of ``"\\ud800"``.
+    A lone surrogate is none, as neither JSON nor a WebSocket can carry it; ``json.loads`` makes one
+    of ``"\\ud800"``.
     """
     if not isinstance(value, str):
         return None
@@ -33,7 +35,7 @@ def plain(value: object) -> str | None:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return text that is not empty as a plain ``str``, else raise ValueError naming the argument."""
+    """Return text as a plain ``str``; raise ValueError if it is empty or no text."""
     found = plain(value)
     if not found:
         raise ValueError(f"{name}: must be text that is not empty, not {value!r:.80}")
@@ -41,19 +43,19 @@ def check_text(name: str, value: object) -> str:
 
 
 def user_channel(user: str) -> str:
-    """Return the name of a user's own channel; ValueError without a user, as nobody has none."""
+    """Return the name of a user's own channel; raise ValueError without a user."""
     if not user:
         raise ValueError("user: must not be empty")
     return USER_PREFIX + user
 
 
 def user_of(channel: str) -> str | None:
-    """Return whose channel this is, None where it is no user's."""
+    """Return the user whose own channel this is; None for other channels."""
     return channel[len(USER_PREFIX) :] if channel.startswith(USER_PREFIX) else None
 
 
 def check_channel(channel: object, name: str = "channel") -> str:
-    """Return the name of a channel as a plain ``str``, else raise ValueError naming the argument."""
+    """Return the name of a channel as a plain ``str``; raise ValueError if it cannot be one."""
     if type(channel) is str and channel.isascii() and 0 < len(channel) <= MAX_CHANNEL_BYTES:
         return channel  # nearly all are like this, and need no encoding to be measured
     found = plain(channel)
@@ -63,7 +65,7 @@ def check_channel(channel: object, name: str = "channel") -> str:
 
 
 def check_own_channel(channel: object) -> str:
-    """Return the name of an application's own channel as a plain ``str``, else raise ValueError."""
+    """Return the name of an application's channel; raise ValueError for a user's or everybody's."""
     found = check_channel(channel)
     if found == EVERYBODY or found.startswith(USER_PREFIX):
         raise ValueError(f"channel: {found!r:.80} belongs to everybody or to one user; name a channel of your own")
@@ -71,7 +73,7 @@ def check_own_channel(channel: object) -> str:
 
 
 def check_user(user: object) -> str:
-    """Return a user's id as a plain ``str``, else raise ValueError."""
+    """Return a user's id as a plain ``str``; raise ValueError if it cannot be one."""
     if type(user) is str and user.isascii() and 0 < len(user) < MAX_CHANNEL_BYTES:
         return user
     found = plain(user)
@@ -81,21 +83,21 @@ def check_user(user: object) -> str:
 
 
 def check_user_channel(user: object) -> str:
-    """Return the name of a user's own channel, else raise ValueError as ``check_user``; each send to one goes here."""
+    """Return the name of a user's own channel; raise ValueError as ``check_user``. A hot path."""
     if type(user) is str and user.isascii() and 0 < len(user) < MAX_CHANNEL_BYTES:
         return USER_PREFIX + user
     return USER_PREFIX + check_user(user)
 
 
 def check_several(name: str, values: object) -> list[object]:
-    """Return several names as a list, else raise ValueError: one ``str`` would be as many as it has letters."""
+    """Return several names as a list; raise ValueError for one ``str``, which iterates letters."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"{name}: must be several names, not {values!r:.80}")
     return list(values)
 
 
 def check_tags(tags: object) -> dict[str, str] | None:
-    """Return tags as a dict of plain ``str``, a copy that nobody changes later; None where there are none.
+    """Return a copy of the tags as a dict of plain ``str``; None if there are none.
 
     Raises:
         ValueError: a name or a value is no text.
@@ -114,7 +116,7 @@ def check_tags(tags: object) -> dict[str, str] | None:
 
 
 def check_position(since: object) -> tuple[int, str]:
-    """Return offset and epoch of a place in a stream, else raise ValueError."""
+    """Return offset and epoch of a position in a stream; raise ValueError if it is none."""
     if isinstance(since, tuple) and len(since) == 2:
         offset, epoch = since[0], plain(since[1])
         whole = isinstance(offset, int) and not isinstance(offset, bool)

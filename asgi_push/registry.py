@@ -1,4 +1,4 @@
-"""Who is here: sessions by id and by user, and the members of each channel."""
+"""The registry: sessions by id and by user, and the members of each channel."""
 
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
@@ -20,10 +20,10 @@ _NOBODY: Mapping[object, object] = {}
 class Registry(Generic[S, V]):
     """Sessions and their channels; a channel exists as long as it has members.
 
-    Each session is one key of one dictionary per channel, so that adding, removing and finding cost the same for ten
-    sessions and for a hundred thousand. ``V`` is what is kept for one session in one channel.
+    A channel is a dictionary with a key for each session, so that joining, leaving and finding cost
+    the same for ten sessions and for a hundred thousand. ``V`` is kept for a session in a channel.
 
-    Whose a session is, is no matter of channels: those come and go as clients ask, a user stays for a session's life.
+    Users are kept apart from channels: a session has the same user for its whole life.
     """
 
     __slots__ = ("_channels", "_sessions", "_users", "derived")
@@ -32,7 +32,7 @@ class Registry(Generic[S, V]):
         self._sessions: dict[str, S] = {}
         self._users: dict[str, dict[S, None]] = {}  # in a dict, which keeps their order
         self._channels: dict[str, dict[S, V]] = {}
-        # What somebody has made of a channel's members, to be used until they change.
+        # What others derive from the members of a channel; dropped when they change.
         self.derived: dict[str, object] = {}
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Registry(Generic[S, V]):
         return list(self._sessions.values())
 
     def find(self, user: str | None, channel: str | None) -> list[S]:
-        """Return sessions, the oldest first: all, those of a user, those in a channel, or of a user in a channel."""
+        """Return all sessions, or a user's, or a channel's, or those in both; the oldest first."""
         if user is None:
             return list(self._sessions.values() if channel is None else self.members(channel))
         found = self.sessions_of(user)
@@ -96,7 +96,7 @@ class Registry(Generic[S, V]):
         return True
 
     def members(self, channel: str) -> Mapping[S, V]:
-        """Return the members of a channel in the order in which they joined; read it, do not keep it."""
+        """Return the members of a channel in the order in which they joined; do not keep it."""
         return self._channels.get(channel, _NOBODY)  # type: ignore[arg-type]
 
     @property

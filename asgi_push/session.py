@@ -20,9 +20,10 @@ class Session(ABC):
         channels: the names of its channels, ``#<user>`` and ``*`` among them.
         path_params: what the path held, converted, such as ``{"user_id": "11"}``.
         remote: (host, port) of the peer as the server saw it, None where it did not say.
-        connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything last came.
-        info: what ``authenticate`` or the token said, as JSON has it, else None. Others see what it is set to, not what
-            is changed inside it; what JSON cannot hold is a ValueError.
+        connected_at, last_seen: seconds of ``time.monotonic()``; ``last_seen`` is when anything
+            last came.
+        info: what ``authenticate`` or the token said, as JSON has it, else None. Others see what it
+            is set to, not what is changed inside it; what JSON cannot hold is a ValueError.
         dropped: messages that the slow-consumer policy threw away.
         disconnect: why it ended or is ending; None while it is open.
     """
@@ -52,7 +53,7 @@ class Session(ABC):
     @property
     @abstractmethod
     def channels(self) -> list[str]:
-        """The channels it is subscribed to, its user's (``#<user>``) and everybody's (``*``) among them."""
+        """Its channels; its user's (``#<user>``) and everybody's (``*``) are among them."""
 
     @property
     @abstractmethod
@@ -77,7 +78,7 @@ class Session(ABC):
     @property
     @abstractmethod
     def info(self) -> Any:
-        """What the application says of it, to itself and to those who may see who is in a channel."""
+        """What the application says of it to those who may see who is in a channel."""
 
     @info.setter
     @abstractmethod
@@ -105,7 +106,8 @@ class Session(ABC):
 
     @abstractmethod
     async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
-        """Close it; what was published before is sent first. Returns once it is out of all channels; twice is no error.
+        """Close it; what was published before is sent first. Returns once it is out of all
+        channels; twice is no error.
 
         Raises:
             ValueError: the code or the reason cannot be sent in a close frame.

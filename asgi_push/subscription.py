@@ -4,7 +4,7 @@ from typing import Any
 
 
 class Subscription:
-    """One session in one channel: what was published up to ``since``, in the hub's count, came before it."""
+    """One session in one channel: it gets the publications numbered over ``since`` here."""
 
     __slots__ = ("active", "announced", "since")
 
@@ -23,8 +23,8 @@ class Subscription:
 class TrackedSubscription(Subscription):
     """A subscription whose client keeps a position.
 
-    Once ``positioned`` it gets every publication after ``offset`` exactly once, in order, or is told of the gap. While
-    its first answer is made, publications are kept in ``buffer``.
+    Once ``positioned`` it gets every publication after ``offset`` exactly once, in order, or is
+    told of the gap. While its first answer is made, publications are held back in ``buffer``.
     """
 
     __slots__ = (
@@ -50,5 +50,6 @@ class TrackedSubscription(Subscription):
         self.join_leave = False
         self.server_side = True
         self.expires_at: float | None = None  # when it ends by itself, in seconds of the clock
-        self.stays = False  # the application made it after an unsubscribe that still waits, which must not end it
+        # Whether an unsubscribe that waits must not end it, as the application made it after that.
+        self.stays = False
         self.info: bytes | None = None

@@ -1,1 +1,1 @@
-"""The sessions of this process: who is here, what they are sent, and what runs for them in the background."""
+"""The sessions of one process: their lives, their channels, and what is published to them."""

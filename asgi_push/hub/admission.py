@@ -1,4 +1,4 @@
-"""Who may come in. A place is kept for each that is on its way, so that no two take the last one."""
+"""Limits the number of sessions; keeps places for those on their way, so that no two take one."""
 
 import logging
 
@@ -19,9 +19,10 @@ _QUIET = 10.0
 
 
 class Refused(Exception):
-    """There is no room for a session; ``status`` and ``disconnect`` say why, before and after the accept.
+    """There is no place for a session.
 
-    ``advice`` says what whoever runs the server can do about it, if anything.
+    ``status`` tells the client why before the accept, ``disconnect`` after it; ``advice`` tells the
+    operator what to do about it, and is empty if that is nothing.
     """
 
     def __init__(self, status: int, reason: str, disconnect: Disconnect, advice: str = "") -> None:
@@ -32,14 +33,14 @@ class Refused(Exception):
 
 
 def _too_many_of_user() -> Refused:
-    """Return a refusal after which a client comes back: the place may be that of a connection that is dead."""
+    """Return a refusal that lets the client come back: a session of its user may be dead."""
     advice = "raise max_sessions_per_user, or set when_exceeded=replace to have the oldest one go"
     disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions of this user")
     return Refused(429, disconnect.reason, disconnect, advice)
 
 
 class Admission:
-    """Counts those who are here and those who are coming; of one user over all processes, if they can be asked."""
+    """Counts the sessions that are here and on their way; those of one user over all processes."""
 
     def __init__(
         self,
@@ -57,7 +58,13 @@ class Admission:
         self._quiet = RateLimit(_QUIET)
 
     async def admit(self, session: Connection) -> None:
-        """Keep a place for a session, if there is one; see ``Hub.admit``."""
+        """Keep a place for a session; once more when its user is known.
+
+        With ``when_exceeded=replace`` each user has a place: ``enter`` names the session to close.
+
+        Raises:
+            Refused: there is no place.
+        """
         self._keep_place(session)
         limit = self._settings.max_sessions_per_user
         if not session.user or not limit or self._settings.when_exceeded == "replace":
@@ -81,11 +88,12 @@ class Admission:
             return
         if most and len(self._registry) + len(self._coming) >= most:
             disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions")
-            raise Refused(503, disconnect.reason, disconnect, "raise max_sessions, or run more processes")
+            advice = "raise max_sessions, or run more processes"
+            raise Refused(503, disconnect.reason, disconnect, advice)
         self._coming.add(session)
 
     async def _reserve(self, channel: str, session: Connection) -> bool:
-        """Ask all processes; while the broker does not answer, this one's count is all that holds."""
+        """Ask all processes for a place; if the broker does not answer, count only those here."""
         try:
             return await self._presence.reserve(channel, session)
         except BrokerError as error:
@@ -94,7 +102,7 @@ class Admission:
             return True
 
     def enter(self, session: Connection) -> list[Connection]:
-        """A session is in the registry now; return those of its user whose places it takes."""
+        """Note that a session is in the registry; return the sessions that it replaces."""
         self._forget(session)
         if session.user:
             self._presence.entered(user_channel(session.user), session)
@@ -105,17 +113,17 @@ class Admission:
         return sessions[: max(0, len(sessions) - limit)]
 
     def leave(self, session: Connection) -> None:
-        """A session that came is in the registry no more."""
+        """Note that a session has left the registry."""
         if session.user:
             self._presence.left(user_channel(session.user), session)
 
     def release(self, session: Connection) -> None:
-        """A session does not come, or has gone: its place is free again; twice is no error."""
+        """Give back the place of a session that is on its way; one without a place is no error."""
         if self._forget(session):
             self._presence.left(user_channel(session.user), session)
 
     def _forget(self, session: Connection) -> bool:
-        """A session is not on its way any more; return whether it was counted among its user's."""
+        """Forget a session that is on its way; return whether it was counted for its user."""
         self._coming.discard(session)
         coming = self._coming_of.get(session.user, set())
         counted = session in coming

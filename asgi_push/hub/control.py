@@ -1,4 +1,4 @@
-"""What one process asks of all: end a user's sessions, or put them into a channel, wherever they are."""
+"""Commands from one process to all: close, subscribe or unsubscribe sessions, wherever they are."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -22,7 +22,7 @@ def encode_command(verb: Verb, **arguments: Any) -> bytes:
 
 
 async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
-    """Close sessions, in whichever process they are, for they are more than their user may have."""
+    """Close sessions in all processes that are more than their user may have."""
     await hub.broker.command(encode_command("evict", sessions=list(session_ids)))
 
 
@@ -30,7 +30,7 @@ async def apply_control(hub: Hub, message: bytes) -> None:
     """Carry out a command on the sessions of this process."""
     command = orjson.loads(message)
     if command["verb"] in ("subscribe", "unsubscribe"):
-        # The last word counts: while one waits for the broker another must not overtake it.
+        # In their order: while one waits for the broker another must not overtake it.
         async with hub.turns.turn(command["user"]):
             await _carry_out(hub, command)
     else:
@@ -63,13 +63,14 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
 
 
 def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:
-    """Return what a client is told with its subscription, and since when it wants its publications."""
+    """Return the data of a subscribe command, and the position to recover from."""
     data, since = command.get("data"), command.get("since")
-    return None if data is None else encode(data), None if since is None else StreamPosition(**since)
+    payload = None if data is None else encode(data)
+    return payload, None if since is None else StreamPosition(**since)
 
 
 def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
-    """Return the sessions here that a command names: several by their ids, one, or all of a user's."""
+    """Return the sessions of this process that a command names, by their ids or their user."""
     user, one = command.get("user"), command.get("session")
     if one is None and user:
         found = hub.registry.sessions_of(user)

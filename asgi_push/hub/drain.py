@@ -1,4 +1,4 @@
-"""Sending sessions away before a process ends: not all at once, so that they do not come back all at once."""
+"""Drains a process before it ends: closes its sessions over some time, so that they return so."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from ..disconnect import Disconnect
 from ..logs import logger
 from .hub import Hub
 
-# How often those are closed whose time has come, in seconds.
+# Seconds between two times at which sessions are closed.
 _TICK = 0.05
 
-# How long one tick waits for the publications that came before it to be handed out, in seconds.
+# How long one of these waits for earlier publications to be handed out, in seconds.
 _SETTLE = 1.0
 
 
 def due(sessions: int, over: float, elapsed: float) -> int:
-    """Return how many of so many sessions must be closed by now, for all to be so after ``over`` seconds."""
+    """Return how many of the sessions must be closed after ``elapsed`` of ``over`` seconds."""
     return sessions if elapsed >= over else int(sessions * elapsed / over)
 
 
 async def drain(hub: Hub, over: float) -> int:
-    """Refuse new sessions from now on, and close those that there are, spread evenly over so many seconds.
+    """Refuse new sessions, and close the others evenly over ``over`` seconds; return their number.
 
-    Publications go on reaching who is still there. Return how many sessions there were, in a bounded time: ``over``,
-    and a few seconds for those that do not take their close frame. Several drains may run: each goes by age, so the
-    fastest decides. It goes on if whoever asked for it is cancelled: there is no way back.
+    Sessions that are still there get what is published. A drain takes ``over``, and a few seconds
+    more for sessions that do not take their close frame. Several drains may run: each closes the oldest
+    sessions first, so the fastest decides. A drain goes on if its caller is cancelled.
     """
     hub.accepting = False
     sessions, done = hub.registry.sessions(), anyio.Event()

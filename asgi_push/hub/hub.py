@@ -1,4 +1,4 @@
-"""The hub: the sessions of one process, and all that serves them, put together, started and stopped."""
+"""The hub: makes the objects that serve the sessions of one process, starts and stops them."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -39,7 +39,7 @@ _SHUTDOWN_TIME = 3.0
 
 
 class Hub:
-    """The face of what serves the sessions of this process; each verb is of the room that it names."""
+    """What endpoints and transports call; modules beside it, and in ``inbound``, do the work."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class Hub:
         return bool(self._closing or self._calls.running or self.membership.notices.running)
 
     def end_streams(self) -> None:
-        """Refuse new sessions and close event streams, for which the server would wait at its end."""
+        """Refuse new sessions, and close event streams: a server that ends would wait for them."""
         self.accepting = False
         for session in self.registry.sessions():
             if session.transport == "sse":

@@ -19,7 +19,7 @@ _QUIET = 10.0
 
 
 class JoinLeaveNotices:
-    """Publishes a notice when a session joins a channel, and one when it leaves; both or neither."""
+    """Publishes a notice when a session joins a channel, and another when it leaves it again."""
 
     def __init__(self, owner: Owner, broker: Broker, namespaces: Namespaces) -> None:
         self._owner = owner
@@ -39,7 +39,7 @@ class JoinLeaveNotices:
             self._publish(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
     def publish_leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
-        """Tell the members of a channel that a session has left it, if they were told of its join."""
+        """Tell the members of a channel that a session left it, if they know that it joined."""
         # A session's own channels share one subscription; in everybody's there are no notices.
         announced = subscription.announced and self._namespaces.options(channel).join_leave
         if announced and self._owner.running:
@@ -51,7 +51,7 @@ class JoinLeaveNotices:
         self._owner.spawn(self._publish_next)
 
     async def _publish_next(self) -> None:
-        # The first that waits, not the one that the task was made for: trio starts tasks in any order.
+        # The first that waits, whichever task this is: trio starts tasks in any order.
         notice, subscription = self._waiting.popleft()
         try:
             await self._broker.announce(notice)

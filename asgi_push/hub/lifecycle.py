@@ -1,4 +1,4 @@
-"""The life of a session, from its birth to its death: one table, and the verbs that go through it."""
+"""The life of a session, from birth to death: one table, and the verbs that go through it."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,8 +54,8 @@ class Action(Enum):
 _CLOSE = (Action.LOG_SLOW, Action.SEND_CLOSE)
 _ABORT = (Action.LOG_SLOW, Action.DROP)
 
-# An event that a state has no row for changes nothing: closing twice is no error, and a session that
-# was closed while it waited to be opened is not opened.
+# An event without a row changes nothing: closing twice is no error, and a session that was closed
+# while it joined its channels is not opened.
 TABLE: Mapping[State, Mapping[Event, tuple[State, tuple[Action, ...]]]] = {
     State.NEW: {
         Event.ADMIT: (State.ADMITTED, ()),
@@ -150,7 +150,7 @@ class Lifecycle:
             self._handle(session, Event.ADMIT)
 
     async def open(self, session: Connection, join: Callable[[], Awaitable[None]]) -> None:
-        """Enter an admitted session into the registry, let ``join`` put it in its channels, open it.
+        """Enter an admitted session, let ``join`` put it in its channels, and open it.
 
         A session that is closed meanwhile is not opened; whatever ``join`` raises is raised.
         """
@@ -167,7 +167,7 @@ class Lifecycle:
         self._handle(session, Event.ABORT, disconnect)
 
     def end(self, session: Connection, disconnect: Disconnect) -> None:
-        """End a session whose receive loop is over; ``disconnect`` is why, unless it was closed before."""
+        """End a session whose receive loop is over, for ``disconnect`` if it was open until now."""
         self._handle(session, Event.END, disconnect)
 
     def _handle(self, session: Connection, event: Event, disconnect: Disconnect | None = None) -> bool:

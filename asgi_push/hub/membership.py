@@ -46,7 +46,7 @@ class Membership:
     # -- joining -----------------------------------------------------------------------------------
 
     async def prepare(self, session: Connection, channels: Iterable[str]) -> None:
-        """Listen to the channels of a session before it is opened, so that it misses nothing then."""
+        """Listen to the channels of a session before it is opened, so that it misses nothing."""
         for channel in (*self.own_channels(session), *channels):
             await self._listen(channel)
             if not self._registry.members(channel):
@@ -54,7 +54,7 @@ class Membership:
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
-        own = Subscription(self._fanout.pending.number)  # one for all the channels that it never leaves
+        own = Subscription(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
         joined += [name for name in channels if self._join(session, name, Subscription(own.since))]
         for channel in joined:
@@ -117,7 +117,7 @@ class Membership:
     # -- leaving -----------------------------------------------------------------------------------
 
     def unsubscribe(self, session: Connection, channel: str) -> None:
-        """Take a session out of a channel, and tell its client if its protocol has a message for it."""
+        """Take a session out of a channel for the application; its client is told if it can be."""
         if session.client is not None:
             session.client.unsubscribe_by_server(channel)
         else:
@@ -131,7 +131,7 @@ class Membership:
             del session.subscriptions[channel]
 
     def leave_all(self, session: Connection) -> None:
-        """Take a session that closes out of its channels; it goes on naming them to the application."""
+        """Take a closing session out of its channels; ``session.channels`` still names them."""
         for channel, subscription in session.subscriptions.items():
             self._leave(session, channel, subscription)
 

@@ -1,4 +1,4 @@
-"""Publications: on their way out to the broker, and from the broker to the sessions of this process."""
+"""Publications: to the broker, and from the broker to the sessions of this process."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -38,15 +38,15 @@ class Publisher:
     def publish(
         self, publication: Publication, key: str | None = None, *, keep: bool = True
     ) -> Awaitable[PublishResult]:
-        """Give a publication to the broker as soon as the fan-out has room for it, and return what the broker says.
+        """Give a publication to the broker when the fan-out has room; return the broker's result.
 
-        With a ``key`` that its channel has seen lately nothing is published, and the first result comes back. Without
-        ``keep`` it goes into no history.
+        If its channel has seen ``key`` lately nothing is published, and the first result returned.
+        Without ``keep`` the publication goes into no history.
 
         Raises:
             BrokerError: the broker did not take it.
         """
-        # This is no coroutine function: one more coroutine for each message would be a tenth of what it costs here.
+        # No coroutine function: one more coroutine would be a tenth of what a message costs here.
         if self._pending.full:
             return self._publish_with_room(publication, key, keep=keep)
         stream = self._namespaces.stream(publication.channel) if keep else None
@@ -78,7 +78,7 @@ class Publisher:
             self._fanout.queues.open(session).put_urgent(message)
 
     def behind(self, session: Connection) -> None:
-        """Limit the time that a peer takes for what was written, as for a send: it is more than it reads."""
+        """Limit the time of a peer that does not read what was written, as that of a send."""
         if session.disconnect is None:
             self._fanout.queues.open(session)
 
@@ -96,7 +96,7 @@ class Publisher:
         return receivers
 
     def lost(self, channel: str) -> None:
-        """Tell the clients that keep a position in a channel that a publication was lost on its way here."""
+        """Tell clients with a position in a channel that a publication of it was lost."""
         for session, subscription in list(self._registry.members(channel).items()):
             if session.client is not None and isinstance(subscription, TrackedSubscription):
                 session.client.gap(channel, subscription)

@@ -1,4 +1,4 @@
-"""Subscriptions of clients that keep a position: what was missed since, nothing twice, and no gap in silence."""
+"""Subscriptions with a position: the client gets what it missed, nothing twice, no silent gap."""
 
 from ..connection import Connection
 from ..delivery.batch import Batch
@@ -9,7 +9,7 @@ from .hub import Hub
 
 
 def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
-    """Return a subscription that keeps what comes until it goes live."""
+    """Return a subscription that holds publications back until it goes live."""
     subscription = TrackedSubscription(hub.fanout.pending.number)
     subscription.buffer = []
     subscription.server_side = server_side
@@ -24,9 +24,11 @@ async def track(
     subscription: TrackedSubscription,
     since: StreamPosition | None,
 ) -> Recovery | None:
-    """Put a session in a channel; it hears nothing of it before ``go_live``.
+    """Put a session in a channel; it gets nothing from it before ``go_live``.
 
-    Return what came after ``since`` and where the stream stands, None where the channel keeps no history.
+    Returns:
+        what was published after ``since``, and the stream's position; None if the channel keeps no
+        history.
 
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
@@ -48,7 +50,7 @@ async def track(
 
 
 def go_live(hub: Hub, session: Connection, channel: str) -> None:
-    """Let publications through, those first that were held back: the client has been told where it stands."""
+    """Deliver what was held back, and then all that comes: the client knows its position now."""
     subscription = session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
         return

@@ -14,7 +14,7 @@ from ..subscription import Subscription
 
 
 class Stats:
-    """What the counters say, with what is looked up when somebody asks; ``name`` is that of the hub."""
+    """Adds to the counters what is looked up when it is asked for; ``name`` is the hub's id."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Stats:
         self._taken = 0  # how many snapshots for the others were taken
 
     def here(self) -> Counters:
-        """Return the numbers of this process as they are now."""
+        """Return the numbers of this process."""
         counters = self._counters
         counters.channels = self._registry.channel_count
         counters.queue_bytes = self._writers.queue_bytes
@@ -42,15 +42,15 @@ class Stats:
         return counters
 
     async def everywhere(self) -> Snapshot:
-        """Return the sum over all processes that share a directory; without one, the numbers of this process."""
+        """Return the sums of the processes that share a directory; without one, of this process."""
         if self._shared is None:
             return snapshot(self.here())
-        # This process's own go there first: who asks it next, by another process, gets none that are older.
+        # Written first: nobody who asks another process after this gets older numbers.
         await self._threads.run(self._shared.write, *self._take())
         return await self._threads.run(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
 
     async def share(self) -> None:
-        """Write the numbers of this process for the others, once a second, for ever; without a directory, nothing."""
+        """Write the numbers of this process once a second, if it shares a directory."""
         if self._shared is None:
             await anyio.sleep_forever()
             return
@@ -59,7 +59,7 @@ class Stats:
             await anyio.sleep(INTERVAL)
 
     def close(self) -> None:
-        """Write the last numbers: what was counted stays in the sums."""
+        """Write the last numbers, which stay in the sums."""
         self._threads.close()
         if self._shared is not None:
             self._shared.write(*self._take(), alive=False)

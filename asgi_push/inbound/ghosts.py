@@ -1,4 +1,4 @@
-"""Sessions whose peers may be gone: they have to prove that they live before they cost anybody a place."""
+"""Sessions whose peers may be gone: they are asked for a sign of life when they take up a place."""
 
 from contextlib import suppress
 from typing import Any
@@ -14,13 +14,13 @@ from ..logs import RateLimit
 from ..registry import Registry
 from ..subscription import Subscription
 
-# Seconds between two times that the other processes are asked, whoever is refused meanwhile: a client that is refused
-# again and again must not make work for all of them.
+# Seconds between two questions to the other processes: a client that is refused again and again
+# must not make work for all of them.
 _EVERY = 1.0
 
 
 class Ghosts:
-    """Asks for a sign of life where the protocol has one; whoever owes it for ``pong_timeout`` is closed as ever."""
+    """Pings the sessions of a user; the heartbeat closes those that do not answer in time."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class Ghosts:
         self._quiet = RateLimit(_EVERY)
 
     def suspect(self, user: str) -> None:
-        """A session was refused as its user has too many: ask these, in all processes."""
+        """Ping the sessions of a user who was refused one more, in all processes."""
         if user and self._quiet.allow("", clock.monotonic()) is not None:
             self._owner.spawn(self._ask_everywhere, user)
         else:
             self.ask(user)
 
     def ask(self, user: str) -> None:
-        """Ask the sessions of a user in this process."""
+        """Ping the sessions of a user in this process, if their protocol has pings."""
         now = clock.monotonic()
         for session in self._registry.sessions_of(user):
             if isinstance(session.heartbeat, ServerHeartbeat):

@@ -1,4 +1,4 @@
-"""Whether clients live: their heartbeats and deadlines, and the one timer that checks all of them."""
+"""Heartbeats and deadlines of clients, and the one timer that checks all of them."""
 
 from .. import clock
 from ..connection import Connection, Owner
@@ -10,8 +10,8 @@ from ..runtime.failures import Failures
 from ..runtime.timer import Timer
 from .intake import Intake
 
-# The longest time after which a session can be told to expire (a year), in seconds; event loops count
-# no further.
+# The longest time after which a session can be told to expire, in seconds (a year): event loops
+# count no further.
 _MAX_EXPIRY = 365 * 24 * 60 * 60.0
 
 # When to check a client again that looks dead while not all is read that it has sent, in seconds.

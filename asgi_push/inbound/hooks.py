@@ -1,4 +1,4 @@
-"""The application's hooks: called in the order of what happened to a session, never from its receive loop."""
+"""Calls the application's hooks in the order of a session's events, outside its receive loop."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Hook = Callable[..., Awaitable[Any] | Any]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the application wants to be told."""
+    """The hooks that the application gave."""
 
     on_connect: Hook | None = None
     on_disconnect: Hook | None = None
@@ -29,7 +29,7 @@ class Hooks:
 
 
 class HookFailed(Exception):
-    """A hook raised what would end more than itself, such as SystemExit; that is the ``__cause__``."""
+    """A hook raised what is no Exception, such as SystemExit; that is the ``__cause__``."""
 
 
 def is_async(hook: Any) -> bool:
@@ -38,10 +38,12 @@ def is_async(hook: Any) -> bool:
 
 
 async def call_hook(threads: Threads, hook: Hook, *args: Any) -> Any:
-    """Call an async hook here, a sync one in one of ``threads``, where it may block; a cancellation leaves it there.
+    """Call an async hook here, and a sync one in one of ``threads``; return its result.
+
+    A sync hook may block. A cancellation does not wait for it.
 
     Raises:
-        HookFailed: it raised what is no Exception, a cancellation that nobody asked for among them.
+        HookFailed: it raised what is no Exception, or a cancellation that nobody asked for.
     """
     here = current_task()
     try:
@@ -65,8 +67,8 @@ def name_of(hook: Hook) -> str:
 class HookCalls:
     """Calls the hooks of each session one after the other; a session without hooks costs nothing.
 
-    What waits is bounded like the send queue: a client that sends faster than ``on_message`` takes is not read from,
-    see ``Intake``.
+    Calls that wait are bounded as the send queue is: ``Intake`` does not read from a client that
+    sends faster than ``on_message`` returns.
     """
 
     def __init__(
@@ -93,9 +95,9 @@ class HookCalls:
         always: bool = False,
         ahead: bool = False,
     ) -> None:
-        """Have ``hook(session, *args)`` called after all that was asked for before, or ``ahead`` of it.
+        """Have ``hook(session, *args)`` called after the calls that wait, or ``ahead`` of them.
 
-        It is never refused. One that is called ``always`` is not dropped either, when the session is closed.
+        A call is never refused. An ``always`` call is not dropped when the session is closed.
         """
         if hook is None:
             return
@@ -110,12 +112,12 @@ class HookCalls:
             session.inbox.put_last(call)
 
     def drop(self, session: Connection) -> None:
-        """Forget what waits for the hooks of a session, but for what is called always."""
+        """Drop the calls of a session that wait, except for ``always`` calls."""
         if session.inbox is not None:
             session.inbox.keep(lambda call: call.always)
 
     async def _run(self, session: Connection, inbox: SendQueue[HookCall]) -> None:
-        """Call what waits; after a failure in a new task: a hook may leave one cancelled, or in a scope of its own."""
+        """Make the calls that wait; after a failure in a new task, as a hook may spoil this one."""
         try:
             while (call := inbox.take(0.0)) is not None:
                 self.intake.taken(session)
@@ -135,7 +137,7 @@ class HookCalls:
         self.intake.taken(session)
 
     async def _call_one(self, session: Connection, call: HookCall) -> bool:
-        """Call a hook; False, and its session is closed, if it failed."""
+        """Call a hook; return False, with its session closed, if it failed."""
         here = current_task()
         try:
             await call_hook(self._threads, call.hook, session, *call.args)

@@ -1,4 +1,4 @@
-"""When a client is not read from: others have their turn, or what it has sent already is still to be carried out."""
+"""Limits how fast clients are read from: no faster than the event loop and their hooks keep up."""
 
 import logging
 import math
@@ -11,8 +11,8 @@ from ..disconnect import Disconnect
 from ..logs import RateLimit
 from ..runtime.time_slice import SharedSlice
 
-# A client whose calls wait is closed when none of them was carried out for so long, in seconds: less than the 8 s that
-# an SDK client has for its pong, which is not read meanwhile.
+# A client is closed if its calls wait and none was made for so long, in seconds: less than the 8 s
+# that an SDK client has for its pong, which is not read meanwhile.
 _PATIENCE = 5.0
 
 # States in which authenticate may be waited for.
@@ -23,7 +23,7 @@ _QUIET = 10.0
 
 
 class _Wait:
-    """A client's wait for room; as long as its calls are carried out it may go on."""
+    """A client's wait until fewer of its calls wait; it goes on as long as calls are made."""
 
     __slots__ = ("_scope", "over")
 
@@ -32,20 +32,20 @@ class _Wait:
         self._scope = anyio.move_on_after(_PATIENCE)
 
     def go_on(self) -> None:
-        """One of its calls is carried out."""
+        """Extend the wait, as one of the client's calls is made."""
         self._scope.deadline = anyio.current_time() + _PATIENCE
 
     async def wait(self) -> bool:
-        """Return whether there is room; False if nothing was carried out for too long."""
+        """Return whether few enough calls wait; False if none was made for too long."""
         with self._scope:
             await self.over.wait()
         return not self._scope.cancelled_caught
 
 
 class Intake:
-    """Bounds what clients may have done in one turn of the event loop, and what may wait for one client's hooks.
+    """Bounds the work for clients in one turn of the event loop, and the calls that wait for each.
 
-    A client that sends faster than it is served is not read from; the transport then tells its peer to wait.
+    A client that sends faster than that is not read from; its connection makes it wait.
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -57,7 +57,7 @@ class Intake:
         self.once = RateLimit(math.inf)  # lets each line through once
 
     def over(self, session: Connection, size: int) -> bool:
-        """Count a piece of a client's input; return whether to ``hold`` before the next one is taken."""
+        """Count a piece of a client's input; return whether to ``hold`` before the next one."""
         return self._slice.over(size) or (session.inbox is not None and session.inbox.half_full)
 
     async def hold(self, session: Connection) -> None:
@@ -70,11 +70,11 @@ class Intake:
             self._held.discard(session)
 
     def holds(self, session: Connection) -> bool:
-        """Whether there may be something of a client that is not read yet."""
+        """Whether a client may have sent something that is not read yet."""
         return session in self._held
 
     def taken(self, session: Connection) -> None:
-        """One of a session's calls is about to be carried out, or there are none left."""
+        """Note that one of a session's calls is made, or that none is left."""
         if (wait := self._waits.get(session)) is not None:
             wait.go_on()
             if session.inbox is None or not session.inbox.half_full:
@@ -84,7 +84,7 @@ class Intake:
         while session.disconnect is None and session.inbox is not None and session.inbox.half_full:
             wait = self._waits[session] = _Wait()
             try:
-                # Who is not in yet waits for authenticate, which has a time of its own.
+                # A session that is not in yet waits for authenticate, which has a time limit.
                 if not await wait.wait() and session.state not in _NOT_YET_IN:
                     self._overloaded(session)
             finally:
@@ -92,8 +92,8 @@ class Intake:
 
     def _overloaded(self, session: Connection) -> None:
         message = (
-            "session %s was closed: it has sent more than is carried out, of which queue_messages and queue_bytes "
-            "may wait, and its hook has not returned for %d s"
+            "session %s was closed: it has sent more than is carried out, "
+            "of which queue_messages and queue_bytes may wait, and its hook has not returned for %d s"
         )
         self.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, _PATIENCE)
         self._owner.close(session, Disconnect.OVERLOADED)
