@@ -1,7 +1,7 @@
-"""All that a server has for this process, handed over one after the other, in the order in which it was put here.
+"""The queue of everything that a server has for this process, delivered one after the other.
 
-One task hands over, whoever puts. So what a session is sent has one order, and a command is carried out when all that
-came before it has been delivered, and before anything that came after it.
+One task delivers, whoever fills the queue. So a session gets everything in one order. A command is
+carried out after everything that came before it, and before anything that came after it.
 """
 
 import asyncio
@@ -15,20 +15,24 @@ from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from .contract import Receiver
 
-# What may wait here before no more is read from the server, which then keeps it: publications, and bytes of them.
-_MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024
+# How many publications may wait, and how many bytes, before no more is read. The server keeps the
+# rest.
+_MAX_WAITING = 500
+_MAX_WAITING_BYTES = 1024 * 1024
 
-# How long all others wait for their turn, and what one command may take, in seconds.
+# How long deliveries may hold the event loop, in seconds.
 _HOLD = 0.004
+
+# How long one command may take, in seconds.
 _COMMAND_TIME = 5.0
 
-# At most one line in so many seconds, of all that could not be handed over.
+# Seconds between two log lines about failed deliveries.
 _QUIET = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ControlMessage:
-    """A command, and the name by which whoever gave it learns that it was carried out."""
+    """A command, and the name under which its giver is told that it was carried out."""
 
     name: bytes
     message: bytes
@@ -36,14 +40,14 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Something in a channel is lost, here."""
+    """Something in a channel is lost to this process."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Somebody waits until all before this has been handed over."""
+    """Somebody waits until everything before this has been delivered."""
 
     reached: asyncio.Future[None]
 
@@ -52,10 +56,10 @@ Item = Publication | JoinLeave | ControlMessage | Lost | Marker
 
 
 class Deliveries:
-    """The queue; ``put`` waits for nothing, and whoever has read something waits for room after it."""
+    """The queue. ``put`` never waits; who reads from Redis waits for capacity afterwards."""
 
     def __init__(self, carried_out: Callable[[bytes], None]) -> None:
-        self._carried_out = carried_out  # told the name of a command
+        self._carried_out = carried_out  # called with the name of a command
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._work = asyncio.Event()
@@ -65,11 +69,11 @@ class Deliveries:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, receiver: Receiver) -> None:
-        """Begin to hand over."""
+        """Start to deliver."""
         self._task = asyncio.create_task(self._run(receiver))
 
     async def stop(self) -> None:
-        """End; what waits is not handed over any more."""
+        """Stop; what still waits is not delivered."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -78,15 +82,16 @@ class Deliveries:
             if isinstance(item, Marker):
                 reach(item.reached)
         self._items.clear()
-        self._bytes, self._busy = 0, False
+        self._bytes = 0
+        self._busy = False
 
     @property
     def full(self) -> bool:
-        """Whether as much waits as may."""
+        """Whether no more may be put, for now."""
         return len(self._items) >= _MAX_WAITING or self._bytes >= _MAX_WAITING_BYTES
 
     def put(self, item: Item) -> None:
-        """Have something handed over after all that was put before."""
+        """Queue something."""
         self._items.append(item)
         if isinstance(item, Publication):
             self._bytes += item.size
@@ -99,7 +104,10 @@ class Deliveries:
             await self._room.wait()
 
     def mark(self) -> asyncio.Future[None] | None:
-        """Return what is done when all that was put so far has been handed over; None where it has."""
+        """Return a future that is done when everything queued so far has been delivered.
+
+        None if it has been already.
+        """
         if not self._items and not self._busy:
             return None
         mark = Marker(asyncio.get_running_loop().create_future())
@@ -128,7 +136,7 @@ class Deliveries:
             self._room.set()
         try:
             await self._hand_over(item, receiver)
-        except Exception:  # noqa: BLE001  # one that fails must not keep the others waiting
+        except Exception:  # noqa: BLE001  # a failure must not stop the others
             self._say_failed(item)
             if isinstance(item, Publication) and item.offset:
                 receiver.lost(item.channel)
@@ -162,6 +170,6 @@ class Deliveries:
 
 
 def reach(future: asyncio.Future[None]) -> None:
-    """Let whoever waits go on."""
+    """Wake whoever waits for a future."""
     if not future.done():
         future.set_result(None)
