@@ -1,4 +1,4 @@
-"""Checks the URL of a broker. Nothing is connected, and no client library is needed."""
+"""What a broker's URL may say. Pure: nothing is connected, and no client library is needed."""
 
 import re
 from dataclasses import dataclass
@@ -14,26 +14,25 @@ _TLS = ("rediss", "valkeys", "rediss+sentinel")
 # Where a sentinel listens, if its URL does not say.
 _SENTINEL_PORT = 26379
 
-# The user of the sentinels. The part before the hosts is for the servers that they watch.
+# Who a sentinel wants to hear that it is; the part before the hosts is for the servers that they watch.
 _SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 
 # It is the name of a directory.
 _NAME = r"(?!\.+\Z)[A-Za-z0-9_.-]{0,32}"
 
-# The options that redis-py may read from a URL. The others are set by the broker, which relies on
-# them, and a URL would win over that.
+# Of what redis-py reads from a URL: the rest is set here, where it is known what is relied on, and a URL would win.
 _TLS_OPTIONS = frozenset(
     {
-        "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile",
-        "ssl_check_hostname", "ssl_ciphers", "ssl_exclude_verify_flags", "ssl_include_verify_flags",
-        "ssl_keyfile", "ssl_min_version", "ssl_password",
+        "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
+        "ssl_ciphers", "ssl_exclude_verify_flags", "ssl_include_verify_flags", "ssl_keyfile", "ssl_min_version",
+        "ssl_password",
     }
 )  # fmt: skip
 _CERT_REQS = ("none", "optional", "required")
 
 
 def check_broker_url(url: str) -> None:
-    """Raise ValueError if anything is wrong with a URL; its text says what."""
+    """Raise ValueError that says what is wrong with a URL, if anything is."""
     scheme, found, rest = url.partition("://")
     if not found or scheme not in SCHEMES:
         raise ValueError(f"must be a URL with one of the schemes {', '.join(SCHEMES)}")
@@ -73,7 +72,7 @@ def is_postgres(url: str) -> bool:
 
 
 def masked(url: str) -> str:
-    """Return a URL without its passwords, even if it is invalid because they are not escaped."""
+    """Return a URL without its passwords, also where it cannot be used as it was not escaped."""
     return re.sub("(password=)[^&]*", r"\1********", re.sub("(?s)//.*@", "//********@", url))
 
 

@@ -1,4 +1,4 @@
-"""The history of a channel: a bounded stream from which a client can continue."""
+"""The history of one channel: a bounded stream of publications that a client can go on from."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -9,30 +9,29 @@ from typing import Any
 from .errors import UnrecoverablePosition
 from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPosition
 
-# How often expired publications are looked for, in seconds, and in how many streams at a time. That
-# is 10,000 streams a second, for a thirtieth of a millisecond each time.
-_SWEEP_INTERVAL = 0.01
-_SWEEP_SIZE = 100
+# How often expired publications are looked for, in seconds, and in how many streams at a time: 10,000 streams a second,
+# for a thirtieth of a millisecond each time.
+_SWEEP_INTERVAL, _SWEEP_SIZE = 0.01, 100
 
-# One stream may have this part of all bytes (1 / 2), so that a busy channel cannot drop all others.
+# What part of all bytes one stream may have: a busy channel never takes the place of all others.
 _SHARE = 2
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Recovery:
-    """What a client that comes back has missed; ``recovered`` is False if that is not known."""
+    """What a client that comes back has missed; ``recovered`` is False when that cannot be known."""
 
     recovered: bool
     publications: list[Publication]
     position: StreamPosition
-    # The encoded publications, by codec, for all clients that get the same.
+    # The publications in one piece, by codec, for all who are told the same.
     encoded: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Stream:
-    """The last ``size`` publications of a channel, forgotten ``ttl`` seconds after the last one.
+    """The last ``size`` publications of a channel; all of them are forgotten ``ttl`` seconds after the last one.
 
-    The epoch and the top offset outlive them, so that a client which missed nothing can be told so.
+    The epoch and the top offset outlive the publications, so that a client which missed nothing is told so.
     """
 
     __slots__ = ("_channel", "_kept", "bytes", "epoch", "expires_at", "offset")
@@ -43,7 +42,7 @@ class Stream:
         self.offset = 0
         self.bytes = 0
         self.expires_at = 0.0
-        # Only what the garbage collector does not track: a server holds millions of these.
+        # Only what the garbage collector need not look at: a server holds millions of these.
         self._kept: deque[tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None]] = deque()
 
     def __len__(self) -> int:
@@ -55,7 +54,7 @@ class Stream:
         return StreamPosition(self.offset, self.epoch)
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> None:
-        """Add a publication and set its position; keep at most ``size``, for ``ttl`` seconds."""
+        """Add a publication and give it its place; at most ``size`` are kept, for ``ttl`` seconds from now."""
         if self.expires_at <= now:
             self.clear()
         self.offset += 1
@@ -70,7 +69,7 @@ class Stream:
         self.expires_at = now + ttl
 
     def trim(self, max_bytes: int) -> None:
-        """Forget the oldest publications until the rest has at most ``max_bytes``."""
+        """Forget the oldest publications until those that are kept have at most so many bytes."""
         while self.bytes > max_bytes:
             self._drop_oldest()
 
@@ -81,19 +80,17 @@ class Stream:
             self.bytes -= _size(tags)
 
     def expire(self, now: float) -> None:
-        """Forget the publications if they have expired."""
+        """Forget the publications if their time is over."""
         if self.expires_at <= now:
             self.clear()
 
     def clear(self) -> None:
-        """Forget the publications, but not the position."""
+        """Forget the publications, not the position."""
         self._kept.clear()
         self.bytes = 0
 
     def history(self, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
-        """Return up to ``limit`` publications after ``since``, or before it if reversed.
-
-        A limit of -1 means all, 0 the position only.
+        """Return up to ``limit`` publications (-1: all, 0: the position only), after or, reversed, before ``since``.
 
         Raises:
             UnrecoverablePosition: the epoch of ``since`` is not this stream's.
@@ -120,10 +117,10 @@ class Stream:
         ]
 
     def recover(self, now: float, since: StreamPosition) -> Recovery:
-        """Return everything that came after ``since``, or nothing if a part of it is missing.
+        """Return what came after ``since``, all of it or nothing: a gap is told, never passed over.
 
-        It is recovered if the epoch is empty or the stream's, and either nothing is newer, or the
-        first kept publication that is newer is the very next one.
+        Recovered means: the epoch is empty or the stream's, and either nothing is newer, or the first kept publication
+        that is newer is the very next one.
         """
         self.expire(now)
         newer = self._after(since, reverse=False)
@@ -138,11 +135,11 @@ def _size(tags: Mapping[str, str]) -> int:
 
 
 class Streams:
-    """The streams of all channels: at most ``max_streams``, with at most ``max_bytes`` together.
+    """The streams of all channels, at most ``max_streams`` with at most ``max_bytes`` of publications together.
 
-    Above either bound, the streams that were not used for longest are dropped with their epochs, so
-    that a client which comes back is told of the gap. One stream has at most half of ``max_bytes``;
-    above that its own oldest publications are dropped. ``new_epoch`` returns the name of an epoch.
+    Above either bound the streams go that were longest neither published to nor read, and with them their epochs, so
+    that a client which wants one back is told of the gap. One stream has at most half of ``max_bytes``; above that its
+    own oldest publications go. ``new_epoch`` names a stream's life.
     """
 
     __slots__ = ("_bytes", "_max_bytes", "_max_streams", "_new_epoch", "_streams", "_swept_at", "_to_sweep")
@@ -160,7 +157,7 @@ class Streams:
         return len(self._streams)
 
     def get(self, channel: str) -> Stream:
-        """Return a channel's stream, a new one if there is none."""
+        """Return a channel's stream; one that nobody asked for yet begins here."""
         stream = self._streams.get(channel)
         if stream is None:
             if len(self._streams) >= self._max_streams:
@@ -171,7 +168,7 @@ class Streams:
         return stream
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> Stream:
-        """Add a publication to its channel's stream, and return the stream."""
+        """Add a publication to its channel's stream, and return that."""
         stream = self.get(publication.channel)
         before = stream.bytes
         stream.append(publication, now, size, ttl)
@@ -198,7 +195,7 @@ class Streams:
         return stream.recover(now, since)
 
     def remove(self, channel: str) -> None:
-        """Forget a channel's publications, but not its position."""
+        """Forget a channel's publications, not its position."""
         stream = self.get(channel)
         self._bytes -= stream.bytes
         stream.clear()
@@ -209,7 +206,7 @@ class Streams:
         self._bytes += stream.bytes - before
 
     def _sweep(self, now: float) -> None:
-        """Forget what has expired in the next few streams."""
+        """Look at the next few streams, in turn, and forget what has expired."""
         if not self._to_sweep:
             self._to_sweep = list(self._streams)
         for channel in self._to_sweep[-_SWEEP_SIZE:]:

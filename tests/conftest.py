@@ -4,14 +4,19 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import servers
-from tests.brokers.postgres_server import PostgresServer, postgres_server
+
+# What only some tests need is imported where they ask for it: the smallest test needs pytest and the package alone.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.brokers.postgres_server import PostgresServer
 
 CHROMIUM_ARGS = (
     "--no-sandbox",  # CI runs as root
@@ -24,9 +29,12 @@ CHROMIUM_ARGS = (
     "--disable-site-isolation-trials",  # a process less for each page
 )
 
-# A slow machine is no failure: how long an example takes is nobody's business.
-hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
-hypothesis.settings.load_profile("patient")
+with suppress(ImportError):
+    import hypothesis
+
+    # A slow machine is no failure: how long an example takes is nobody's business.
+    hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 # A developer's own settings must not steer the tests, nor the servers that they start.
 for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
@@ -59,6 +67,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL for all who leave it as it is; what others wrote may be in it."""
+    from tests.brokers.postgres_server import postgres_server
+
     with postgres_server() as server:
         yield server
 
@@ -88,6 +98,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 @pytest.fixture(scope="session")
 def chromium(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
     """The system's Chromium, one for the whole run; for a test that needs more than one `page`."""
+    from playwright.sync_api import sync_playwright
+
     path = servers.find_program("chromium", "chromium-browser", "google-chrome")
     playwright = browser_thread.submit(sync_playwright().start).result()
     try:

@@ -1,4 +1,4 @@
-"""What carries publications between processes."""
+"""What carries publications between processes, keeps their history, and knows who is in a channel."""
 
 from .contract import (
     IDEMPOTENCY_TTL,

@@ -1,4 +1,4 @@
-"""One answer for all who ask the same question at the same time."""
+"""The same question, asked by many at once, is answered once."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
@@ -27,17 +27,17 @@ class Question:
 
 
 class Shared:
-    """Asks once for all who ask the same.
+    """Asks once for all who want to know the same.
 
-    An answer must not be older than the question. So a caller who comes while the question is being
-    asked waits for the next answer, together with all others who come meanwhile.
+    Whoever comes while it is being asked waits for the next answer, with all others who came meanwhile: an answer must
+    be no older than the question.
     """
 
     def __init__(self) -> None:
         self._questions: dict[Hashable, Question] = {}
 
     async def ask(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``ask`` returned, for this caller or for another one."""
+        """Return what ``ask`` returns, to whomever has asked it."""
         question = self._questions.setdefault(key, Question())
         wanted = question.asked + 1
         question.waiting += 1
@@ -58,13 +58,13 @@ class Shared:
 
 
 async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
-    """Ask; if this is cancelled, another caller asks again."""
+    """Ask; if this is cancelled, somebody else asks again."""
     question.asked += 1
     over = question.over = anyio.Event()
     try:
         question.answer, question.failure = await ask(), None
         question.answered = question.asked
-    except Exception as failure:  # noqa: BLE001  # all callers get it
+    except Exception as failure:  # noqa: BLE001  # it is everybody's who asked
         question.failure = failure
         question.answered = question.asked
     finally:
@@ -73,7 +73,7 @@ async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
 
 
 class Recoveries(Shared):
-    """Recoveries. Equal ones are one object as long as any client is being sent it."""
+    """Recoveries, of which those that say the same are one, for as long as anybody is being told it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,6 +84,6 @@ class Recoveries(Shared):
         found = await self.ask((channel, since), ask)
         told = self._told.get((channel, since))
         if told is not None and (told.recovered, told.position) == (found.recovered, found.position):
-            return told  # it has the encoded publications
+            return told  # with what has been encoded of it
         self._told[channel, since] = found
         return found

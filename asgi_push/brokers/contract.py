@@ -11,40 +11,39 @@ from ..registry import Registry
 from ..stream import Recovery
 from ..subscription import Subscription
 
-# How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a
-# caller.
+# How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
 IDEMPOTENCY_TTL = 300.0
 
 
-# Why a broker does not work: a word of Redis for what it refuses, or what became of a connection.
+# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a connection.
 OUTAGES = (
-    "busy", "clusterdown", "connection", "deaf", "loading", "masterdown", "misconf", "noauth",
-    "noperm", "noreplicas", "oom", "other", "readonly", "timeout", "tryagain", "wrongpass", "wrongtype",
+    "busy", "clusterdown", "connection", "deaf", "loading", "masterdown", "misconf", "noauth", "noperm", "noreplicas",
+    "oom", "other", "readonly", "timeout", "tryagain", "wrongpass", "wrongtype",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """How much history a channel keeps: ``size`` items, for ``ttl`` seconds after the last."""
+    """How long a channel's history is: ``size`` publications, for ``ttl`` seconds after the last."""
 
     size: int
     ttl: float
 
 
 class Deliver(Protocol):
-    """Hands a publication to the sessions of this process in its channel; returns their number."""
+    """Hands a publication to the sessions of this process in its channel; returns how many there are."""
 
     def __call__(self, publication: Publication | JoinLeave) -> int: ...
 
 
 class ApplyControl(Protocol):
-    """Carries out a command, from any process, on the sessions of this process."""
+    """Carries out a command of some process on the sessions of this one."""
 
     async def __call__(self, message: bytes) -> None: ...
 
 
 class Lost(Protocol):
-    """Tells the sessions of this process that they have lost something in a channel."""
+    """Tells the sessions of this process that something in a channel is lost to them."""
 
     def __call__(self, channel: str) -> None: ...
 
@@ -57,7 +56,7 @@ class WaitCapacity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What a broker may call in this process."""
+    """This process, as a broker sees it."""
 
     deliver: Deliver
     apply_control: ApplyControl
@@ -68,44 +67,41 @@ class Receiver:
 class Broker(Protocol):
     """Carries publications. History, position and delivery of one publish are one atomic step.
 
-    All processes get the publications of one channel in the order of their offsets. Every method
-    may raise BrokerError, within a bounded time.
+    All processes see one channel's publications in the order of their offsets. Every method may raise BrokerError,
+    within a bounded time.
     """
 
     @property
     def connected(self) -> bool:
-        """Whether it works now, as far as it knows. For people to look at."""
+        """Whether it can do its work now, as far as it knows; for people to look at."""
         ...
 
     @property
     def problem(self) -> str:
-        """Why it does not work now, in the server's words without its address, else empty."""
+        """Why it cannot do its work now, in the server's words and without its address; empty if it can."""
         ...
 
     @property
     def outages(self) -> Mapping[str, int]:
-        """How often it stopped working, by the reason, one of ``OUTAGES``."""
+        """How often it began not to be able to, by why, one of ``OUTAGES``."""
         ...
 
     async def start(self, receiver: Receiver) -> None:
-        """Start: from now on ``receiver`` gets each publication and each command."""
+        """Begin; from now on ``receiver`` gets each publication and each command."""
         ...
 
     async def stop(self) -> None:
-        """Stop: nothing is delivered after this."""
+        """End; nothing is delivered after this."""
         ...
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
-        """Add to the channel's stream, unless ``stream`` is None, and deliver in all processes.
-
-        If the idempotency key is known, do nothing and return the first result.
-        """
+        """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
 
     async def announce(self, notice: JoinLeave) -> None:
-        """Deliver a join or a leave in all processes. It is not kept."""
+        """Deliver a notice everywhere; it is kept nowhere."""
         ...
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
@@ -113,52 +109,47 @@ class Broker(Protocol):
         ...
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
-        """Return what came after ``since``, or that it is not known; see ``Stream.recover``."""
+        """Return all that came after ``since``, or say that it is not known; see ``Stream.recover``."""
         ...
 
     async def remove_history(self, channel: str) -> None:
-        """Forget the publications that a channel keeps, but not its position."""
+        """Forget what a channel keeps; its position goes on."""
         ...
 
     async def command(self, message: bytes) -> None:
-        """Hand a command to every process, including this one."""
+        """Hand a command to every process, this one too."""
         ...
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """Receive a channel for a session of this process.
+        """A session of this process comes into the channel: what is published after this returns will be delivered.
 
-        What is published after this returns will be delivered. ``kept`` says whether the channel
-        has a stream. After a BrokerError the channel stays wanted, and is received as soon as that
-        is possible.
+        ``kept`` says whether the channel has a stream. After a BrokerError the channel stays wanted, and is delivered
+        as soon as it can be.
         """
         ...
 
     def leave(self, channel: str) -> None:
-        """Stop receiving a channel: its last session here is gone.
+        """The channel's last session here is gone; at once, as it is told when nothing can be waited for.
 
-        This does not wait for anything. The channel may stay joined for a while, for sessions that
-        come back soon.
+        A session that comes soon after finds the channel still joined.
         """
         ...
 
 
 class Watched(Protocol):
-    """Returns whether the presence of a channel is kept, over all processes."""
+    """Whether it is to be known, over all processes, who is in a channel."""
 
     def __call__(self, channel: str) -> bool: ...
 
 
 class Evict(Protocol):
-    """Closes sessions, in any process, because their user has too many."""
+    """Closes sessions, in whichever process they are, for they are more than their user may have."""
 
     async def __call__(self, session_ids: Iterable[str]) -> None: ...
 
 
 def present(registry: Registry[Connection, Subscription], channel: str) -> list[Connection]:
-    """Return the sessions that are in a channel in this process.
-
-    In a user's channel these are all sessions of the user, whatever they are subscribed to.
-    """
+    """Return who is in a channel here: in a user's, all sessions of the user, whatever they are subscribed to."""
     user = user_of(channel)
     return list(registry.members(channel)) if user is None else registry.sessions_of(user)
 
@@ -166,40 +157,38 @@ def present(registry: Registry[Connection, Subscription], channel: str) -> list[
 class PresenceStore(Protocol):
     """Knows who is in a channel, over all processes.
 
-    In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to their
-    last. Clients may leave that channel, and others may be subscribed to it, but that does not
-    change whose sessions they are.
+    In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to their last: clients may
+    leave that channel, and others may be given it, but neither makes anybody another one's session.
 
-    The store is told of this process's sessions as they come and go. Sessions of a process that was
-    killed are gone within a few seconds. Every async method may raise BrokerError, within a bounded
-    time.
+    It is told of this process's sessions as they come and go; those of a process that was killed are gone within a few
+    seconds. Every async method may raise BrokerError, within a bounded time.
     """
 
     def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
-        """Start; the sessions of this process are in ``registry``."""
+        """Begin; the sessions of this process are in ``registry``."""
         ...
 
     async def run(self) -> None:
-        """Do the work that never ends; it is cancelled before ``stop``."""
+        """Do what is to be done all the time; it is cancelled before the stop."""
         ...
 
     async def stop(self) -> None:
-        """Stop, in a bounded time: sessions that have left are gone for all processes."""
+        """End, in a bounded time; whoever has left is gone everywhere."""
         ...
 
     async def reserve(self, channel: str, session: Connection) -> bool:
-        """Count a session among its user's before it enters; return False if there are too many.
+        """Count a session among its user's before it enters; False, and nothing counted, if they are too many.
 
-        Call ``left`` if the session does not enter after all.
+        If it does not enter after all, it has left.
         """
         ...
 
     def entered(self, channel: str, session: Connection) -> None:
-        """Note that a session of this process came into a channel."""
+        """A session of this process came into a channel."""
         ...
 
     def left(self, channel: str, session: Connection) -> None:
-        """Note that a session left a channel. This does not wait for anything."""
+        """It left the channel; at once, as it is told when nothing can be waited for."""
         ...
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:
@@ -207,5 +196,5 @@ class PresenceStore(Protocol):
         ...
 
     async def is_online(self, channel: str) -> bool:
-        """Return whether any session is in a user's channel."""
+        """Whether any session is in a user's channel."""
         ...

@@ -1,7 +1,7 @@
-"""The queue of everything that a server has for this process, delivered one after the other.
+"""All that a server has for this process, handed over one after the other, in the order in which it was put here.
 
-One task delivers, whoever fills the queue. So a session gets everything in one order. A command is
-carried out after everything that came before it, and before anything that came after it.
+One task hands over, whoever puts. So what a session is sent has one order, and a command is carried out when all that
+came before it has been delivered, and before anything that came after it.
 """
 
 import asyncio
@@ -15,24 +15,20 @@ from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from .contract import Receiver
 
-# How many publications may wait, and how many bytes, before no more is read. The server keeps the
-# rest.
-_MAX_WAITING = 500
-_MAX_WAITING_BYTES = 1024 * 1024
+# What may wait here before no more is read from the server, which then keeps it: publications, and bytes of them.
+_MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024
 
-# How long deliveries may hold the event loop, in seconds.
+# How long all others wait for their turn, and what one command may take, in seconds.
 _HOLD = 0.004
-
-# How long one command may take, in seconds.
 _COMMAND_TIME = 5.0
 
-# Seconds between two log lines about failed deliveries.
+# At most one line in so many seconds, of all that could not be handed over.
 _QUIET = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ControlMessage:
-    """A command, and the name under which its giver is told that it was carried out."""
+    """A command, and the name by which whoever gave it learns that it was carried out."""
 
     name: bytes
     message: bytes
@@ -40,14 +36,14 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Something in a channel is lost to this process."""
+    """Something in a channel is lost, here."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Somebody waits until everything before this has been delivered."""
+    """Somebody waits until all before this has been handed over."""
 
     reached: asyncio.Future[None]
 
@@ -56,10 +52,10 @@ Item = Publication | JoinLeave | ControlMessage | Lost | Marker
 
 
 class Deliveries:
-    """The queue. ``put`` never waits; who reads from Redis waits for capacity afterwards."""
+    """The queue; ``put`` waits for nothing, and whoever has read something waits for room after it."""
 
     def __init__(self, carried_out: Callable[[bytes], None]) -> None:
-        self._carried_out = carried_out  # called with the name of a command
+        self._carried_out = carried_out  # told the name of a command
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._work = asyncio.Event()
@@ -69,11 +65,11 @@ class Deliveries:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, receiver: Receiver) -> None:
-        """Start to deliver."""
+        """Begin to hand over."""
         self._task = asyncio.create_task(self._run(receiver))
 
     async def stop(self) -> None:
-        """Stop; what still waits is not delivered."""
+        """End; what waits is not handed over any more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -82,16 +78,15 @@ class Deliveries:
             if isinstance(item, Marker):
                 reach(item.reached)
         self._items.clear()
-        self._bytes = 0
-        self._busy = False
+        self._bytes, self._busy = 0, False
 
     @property
     def full(self) -> bool:
-        """Whether no more may be put, for now."""
+        """Whether as much waits as may."""
         return len(self._items) >= _MAX_WAITING or self._bytes >= _MAX_WAITING_BYTES
 
     def put(self, item: Item) -> None:
-        """Queue something."""
+        """Have something handed over after all that was put before."""
         self._items.append(item)
         if isinstance(item, Publication):
             self._bytes += item.size
@@ -104,10 +99,7 @@ class Deliveries:
             await self._room.wait()
 
     def mark(self) -> asyncio.Future[None] | None:
-        """Return a future that is done when everything queued so far has been delivered.
-
-        None if it has been already.
-        """
+        """Return what is done when all that was put so far has been handed over; None where it has."""
         if not self._items and not self._busy:
             return None
         mark = Marker(asyncio.get_running_loop().create_future())
@@ -136,7 +128,7 @@ class Deliveries:
             self._room.set()
         try:
             await self._hand_over(item, receiver)
-        except Exception:  # noqa: BLE001  # a failure must not stop the others
+        except Exception:  # noqa: BLE001  # one that fails must not keep the others waiting
             self._say_failed(item)
             if isinstance(item, Publication) and item.offset:
                 receiver.lost(item.channel)
@@ -170,6 +162,6 @@ class Deliveries:
 
 
 def reach(future: asyncio.Future[None]) -> None:
-    """Wake whoever waits for a future."""
+    """Let whoever waits go on."""
     if not future.done():
         future.set_result(None)

@@ -1,9 +1,8 @@
-"""Publications, joins and leaves as bytes. They are cheap to parse: the payload is not decoded.
+"""Publications and notices as bytes, to be parsed with little work; the payload is never looked into.
 
-A message is ``offset:epoch:body``. Outside of a stream the offset is 0, and instead of the epoch
-there is a mark by which the publisher recognises it. A body is a letter for its kind, the length of
-its metadata in decimal digits, a colon, the metadata (JSON, mostly empty), and the payload. A
-stream keeps only bodies.
+A message is ``offset:epoch:body``; in no stream the offset is 0, and for the epoch stands a mark by which whoever
+published it knows it again. A body is a letter for its kind, the length of what stands beside the payload (JSON,
+mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
 """
 
 import logging
@@ -20,18 +19,18 @@ _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"
 _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.items()}
 _JOINED, _LEFT = b"+", b"-"
 
-# Seconds between two log lines about what is no publication.
+# At most one line in so many seconds, of all that is no publication.
 _quiet = module_rate_limit(10.0)
 
-# The head of a message that is in no stream.
+# In no stream.
 _NOWHERE = b"0::"
 
-# Errors of the parser: such an item is skipped, and logged.
+# What none of these is becomes nothing: the item is left out, and said.
 _WRONG = ValueError, LookupError, TypeError, AttributeError
 
 
 def body(publication: Publication) -> bytes:
-    """Return the body of a publication."""
+    """Return what is kept of a publication."""
     beside = b""
     if publication.tags is not None or publication.info is not None:
         info = None if publication.info is None else asdict(publication.info)
@@ -45,13 +44,13 @@ def transient(publication: Publication, mark: str = "") -> bytes:
 
 
 def join_leave(told: JoinLeave) -> bytes:
-    """Return the message of a join or a leave."""
+    """Return the message of a notice."""
     beside = orjson.dumps({"info": asdict(told.info)})
     return b"%b%b%d:%b" % (_NOWHERE, _JOINED if told.joined else _LEFT, len(beside), beside)
 
 
 def parse(channel: str, message: bytes) -> Publication | JoinLeave | None:
-    """Return what a message is; log it and return None if it cannot be parsed."""
+    """Return what a message is; None, and a line in the log, if somebody else put it there."""
     try:
         offset, epoch, rest = message.split(b":", 2)
         place = int(offset), epoch.decode()
@@ -64,12 +63,12 @@ def parse(channel: str, message: bytes) -> Publication | JoinLeave | None:
 
 
 def mark_of(message: bytes) -> str:
-    """Return the mark of a message that is in no stream, else an empty text."""
+    """Return the mark of a message that is in no stream, else nothing."""
     return message.split(b":", 2)[1].decode() if message.startswith(b"0:") else ""
 
 
 def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave | None:
-    """Return what a body is, with its position; None as `parse` does."""
+    """Return what a body is, at its place; None as ``parse`` does."""
     try:
         return _parse_body(channel, kept, offset, epoch)
     except _WRONG:

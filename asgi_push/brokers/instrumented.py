@@ -1,4 +1,4 @@
-"""A broker that times and counts the requests to another broker."""
+"""A broker whose requests are timed and counted, as far as metrics or the console want that."""
 
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
@@ -22,17 +22,17 @@ class InstrumentedBroker:
 
     @property
     def connected(self) -> bool:
-        """Whether it works now."""
+        """Whether it can do its work now."""
         return self._broker.connected
 
     @property
     def problem(self) -> str:
-        """Why it does not work now."""
+        """Why it cannot do its work now."""
         return self._broker.problem
 
     @property
     def outages(self) -> Mapping[str, int]:
-        """How often it stopped working, by the reason."""
+        """How often it could not, by why."""
         return self._broker.outages
 
     async def _measure(self, operation: str, request: Awaitable[T]) -> T:
@@ -56,13 +56,13 @@ class InstrumentedBroker:
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
-        """Publish, and count it, even if the idempotency key was known."""
+        """Publish; what was published with this key before counts again."""
         result = await self._measure("publish", self._broker.publish(publication, stream, idempotency_key))
         self._counters.published += 1
         return result
 
     async def announce(self, notice: JoinLeave) -> None:
-        """Deliver a join or a leave."""
+        """Announce."""
         await self._measure("announce", self._broker.announce(notice))
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
@@ -80,13 +80,13 @@ class InstrumentedBroker:
         await self._measure("remove_history", self._broker.remove_history(channel))
 
     async def command(self, message: bytes) -> None:
-        """Hand a command to every process."""
+        """Command."""
         await self._measure("command", self._broker.command(message))
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """Receive a channel."""
+        """Join."""
         await self._measure("join", self._broker.join(channel, kept=kept))
 
     def leave(self, channel: str) -> None:
-        """Stop receiving a channel."""
+        """Leave."""
         self._broker.leave(channel)

@@ -1,4 +1,4 @@
-"""The broker and the presence store of a single process: all in memory, nothing to install."""
+"""The broker of one process, and who is in it: everything in memory, nothing to install."""
 
 import secrets
 from collections import OrderedDict
@@ -22,11 +22,10 @@ from .contract import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Re
 MAX_STREAMS = 100_000
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 
-# Idempotency keys with their results. Above this the oldest is dropped: it lives for 300 s unless
-# more than 300 come every second.
+# Keys with their results; at 100,000 the oldest goes, which is then 300 s old or one of 300 in every second.
 MAX_IDEMPOTENCY_KEYS = 100_000
 
-# This many publications are read in a tenth of a millisecond.
+# So many publications are read in a tenth of a millisecond.
 _MANY = 200
 
 
@@ -43,28 +42,25 @@ class MemoryBroker:
         self._results: OrderedDict[tuple[str, str], tuple[float, PublishResult]] = OrderedDict()
         self._reads = Recoveries()
         self._deliver: Deliver = _nobody
-        self._apply_control: ApplyControl = _nothing
+        self._obey: ApplyControl = _nothing
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
-        self._deliver = receiver.deliver
-        self._apply_control = receiver.apply_control
+        self._deliver, self._obey = receiver.deliver, receiver.apply_control
 
     async def stop(self) -> None:
         """End, and forget the histories and the idempotency keys: nobody comes back for them."""
-        self._deliver = _nobody
-        self._apply_control = _nothing
+        self._deliver, self._obey = _nobody, _nothing
         self._streams = _new_streams()
         self._results.clear()
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
-        """Append, deliver, and return the position, in one step that nothing can interrupt."""
+        """Append, deliver, and say where it went, in one step that nothing can come between."""
         if idempotency_key is None:
             return self._publish(publication, stream)
-        key = (publication.channel, idempotency_key)
-        now = self._clock()
+        key, now = (publication.channel, idempotency_key), self._clock()
         self._forget_results(now)
         if (known := self._results.get(key)) is not None:
             return known[1]
@@ -91,7 +87,7 @@ class MemoryBroker:
             del self._results[first]
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
-        """Read a stream. One that has no publications yet begins here, to have a position."""
+        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         read = partial(self._read_history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         return History([*history.publications], history.position)  # a list of the caller's own
@@ -116,7 +112,7 @@ class MemoryBroker:
 
     async def command(self, message: bytes) -> None:
         """Apply it at once: there is no other process."""
-        await self._apply_control(message)
+        await self._obey(message)
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Nothing to do: every publication is delivered here."""
@@ -126,13 +122,13 @@ class MemoryBroker:
 
 
 class MemoryPresence:
-    """Answers from the registry of this process, as there are no other processes."""
+    """There are no other processes: who is here is in the registry, and nothing is kept beside it."""
 
     def __init__(self) -> None:
         self._registry: Registry[Connection, Subscription] = Registry()
 
     def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
-        """Start to answer from a registry."""
+        """Begin to look at a registry."""
         self._registry = registry
 
     async def run(self) -> None:
@@ -143,7 +139,7 @@ class MemoryPresence:
         """Nothing to do."""
 
     async def reserve(self, channel: str, session: Connection) -> bool:
-        """Return True: the hub has counted the sessions of this process."""
+        """There is room: the hub has counted its own."""
         return True
 
     def entered(self, channel: str, session: Connection) -> None:
@@ -157,7 +153,7 @@ class MemoryPresence:
         return {session.id: session.describe(channel) for session in present(self._registry, channel)}
 
     async def is_online(self, channel: str) -> bool:
-        """Return whether any session is in a user's channel."""
+        """Whether any session is in a user's channel."""
         return bool(present(self._registry, channel))
 
 
@@ -166,7 +162,7 @@ def _new_streams() -> Streams:
 
 
 async def _rest(found: Sized) -> None:
-    """Let other tasks run after a long read. Who asks the same meanwhile shares the next answer."""
+    """Let all others have their turn after what took a while; who asks the same meanwhile shares the next answer."""
     if len(found) > _MANY:
         await checkpoint()
 

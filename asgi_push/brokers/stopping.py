@@ -1,4 +1,4 @@
-"""Lets a stop run to its end."""
+"""Ends that are gone through to the end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
-    """Complete some work even if the caller is cancelled; raise the cancellation afterwards."""
+    """Do something that takes a bounded time, even if the caller is cancelled meanwhile; it is told afterwards."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -19,7 +19,12 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SITE = ROOT / "build" / "docs"
-OUTSIDE = {ROOT / "examples" / "README.md": "examples.md", ROOT / "CHANGELOG.md": "changes.md"}
+OUTSIDE = {
+    ROOT / "examples" / "README.md": "examples.md",
+    ROOT / "CHANGELOG.md": "changes.md",
+    ROOT / "CONTRIBUTING.md": "contributing.md",
+    ROOT / "SECURITY.md": "reporting.md",
+}
 
 _FENCE = re.compile(
     r"^<!-- (?:file|add|before): ([\w./]+)(?:; .*?)? -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
@@ -40,7 +45,7 @@ def prepare(source: Path) -> None:
         path.write_text(page_text(text, page.parent, name))
     with (source / "index.md").open("a") as index:
         index.write(navigation((DOCS / "index.md").read_text()))
-        index.write(toctree("Changes", ["changes.md"]))
+        index.write(toctree("Changes", ["changes.md", "contributing.md", "reporting.md"]))
     with (source / "examples.md").open("a") as page:
         page.write(toctree("", sorted(examples.values())))
 

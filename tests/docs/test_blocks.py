@@ -164,7 +164,10 @@ def check_command(words: list[str]) -> None:
             assert all(f"\n{target}:" in makefile for target in targets if "=" not in target)
         case ["pip", "install", *requirements]:
             for requirement in requirements:
-                check_requirement(requirement)
+                if requirement != "--editable":
+                    check_requirement(requirement)
+        case ["pytest", *paths]:
+            assert all((ROOT / path).exists() for path in paths)
         case ["npm", "install", *packages]:
             assert set(packages) <= PACKAGE_JSON["devDependencies"].keys()
         case ["npx", "esbuild", *_] | ["npm", "run", "dev"] | ["npm", "create", *_] | ["cd", _]:

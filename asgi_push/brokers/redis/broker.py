@@ -1,4 +1,4 @@
-"""The broker over Redis: one atomic step for a publish, and one order for all processes."""
+"""The broker over Redis: history, position and delivery in one step there, and one order for all processes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def check_loop(scheme: str) -> None:
 
 
 class RedisBroker:
-    """Carries publications through one Redis, or one cluster, to all processes that use it."""
+    """Publications go through one Redis, or one cluster, to the sessions of all processes that use it."""
 
     def __init__(self, url: str, prefix: str) -> None:
         factory = ConnectionFactory(url)
@@ -44,25 +44,24 @@ class RedisBroker:
 
     @property
     def connected(self) -> bool:
-        """Whether Redis answers, refuses nothing, and sends everything that is published."""
+        """Whether Redis answered and refused nothing when it was last spoken to, and lets everything be heard."""
         return not self._health
 
     @property
     def problem(self) -> str:
-        """What does not work now, in the words of Redis if there are any."""
+        """What does not work now, in Redis' own words where there are any."""
         return self._health.problem
 
     @property
     def outages(self) -> Mapping[str, int]:
-        """How often something stopped working, by the reason."""
+        """How often something began not to work, by why."""
         return self._health.counts
 
     async def start(self, receiver: Receiver) -> None:
-        """Start; Redis does not have to be there yet.
+        """Begin; Redis need not be there yet.
 
         Raises:
-            BrokerError: This is not asyncio, the only event loop that redis-py knows, or Redis is
-                there and too old.
+            BrokerError: this is not asyncio, the only event loop that redis-py knows; or Redis is there, and too old.
         """
         check_loop("redis://")
         self._started = True
@@ -70,7 +69,7 @@ class RedisBroker:
         self._consumer.start(receiver)
 
     async def stop(self) -> None:
-        """Stop. A caller that is cancelled meanwhile leaves no connection and no task behind."""
+        """End; who is cancelled meanwhile leaves no connection and no task behind."""
         if self._started:
             await run_to_completion(self._stop())
 
@@ -81,15 +80,14 @@ class RedisBroker:
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
     ) -> PublishResult:
-        """Publish in one step. No process knows how many sessions that reaches.
+        """Publish in one step; how many sessions it reaches, no process knows.
 
-        A channel that is heard here has been delivered here when this returns, unless nothing
-        comes from Redis for a while.
+        What is heard here has been delivered here when this returns, unless Redis is not heard for a while.
         """
         return await self._consumer.publish(publication, stream, idempotency_key)
 
     async def announce(self, notice: JoinLeave) -> None:
-        """Publish a join or a leave."""
+        """Publish a notice."""
         await self._streams.publish_join_leave(notice)
 
     async def command(self, message: bytes) -> None:
@@ -97,7 +95,7 @@ class RedisBroker:
         await self._consumer.command(message)
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
-        """Read a stream. One that has no publications yet begins here, to have a position."""
+        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         self._consumer.learn(channel, history.position)
@@ -110,13 +108,13 @@ class RedisBroker:
         return recovery
 
     async def remove_history(self, channel: str) -> None:
-        """Forget the publications of a channel, but not its position."""
+        """Forget what a channel keeps."""
         await self._streams.remove(channel)
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """Hear a channel. Losses on the way are found if the channel is kept."""
+        """Hear a channel; what is lost on the way is found where it is kept."""
         await self._consumer.join(channel, kept=kept)
 
     def leave(self, channel: str) -> None:
-        """Stop hearing a channel, some time from now."""
+        """Hear it no more, some time from now."""
         self._consumer.leave(channel)

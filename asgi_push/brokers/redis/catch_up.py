@@ -10,32 +10,32 @@ from .control import COMMANDS
 from .cursor import Cursor
 from .streams import MORE_BYTES, Reading, Streams, parsed
 
-Put = Callable[[Cursor, Publication | JoinLeave | None], None]
-OnLost = Callable[[str], None]
+PutResult = Callable[[Cursor, Publication | JoinLeave | None], None]
+Tell = Callable[[str], None]
 
 
 class Missing:
-    """The channels in which something is missing and being read. Commands wait for it."""
+    """The channels in which something is missing that is being read; commands wait for it."""
 
     def __init__(self) -> None:
         self._channels: set[str] = set()
         self._nothing = asyncio.Event()
 
     def add(self, channel: str) -> None:
-        """Note that something is missing in a channel."""
+        """Something is missing in a channel."""
         self._channels.add(channel)
         self._nothing.clear()
 
     def discard(self, channel: str) -> None:
-        """Note that nothing is missing in a channel any more."""
+        """Nothing is missing in it any more."""
         self._channels.discard(channel)
         if not self._channels:
             self._nothing.set()
 
     async def wait(self, patience: float) -> None:
-        """Wait until nothing is missing, for at most `patience` seconds.
+        """Wait, but not for ever, until nothing is missing before a command that came.
 
-        Returns at once if commands themselves are missing: `Checks.others` makes those wait.
+        Where commands themselves are missing it waits with them, for ``Checks.others``.
         """
         if self._channels and COMMANDS not in self._channels:
             with suppress(TimeoutError):
@@ -44,19 +44,19 @@ class Missing:
 
 
 class CatchUp:
-    """Fills the holes of cursors. Only one task at a time does so for one cursor."""
+    """Fills the holes of cursors that hold what comes. One task a cursor at a time."""
 
-    def __init__(self, streams: Streams, deliveries: Deliveries, put: Put, lost: OnLost) -> None:
+    def __init__(self, streams: Streams, deliveries: Deliveries, put: PutResult, lost: Tell) -> None:
         self._streams = streams
         self._deliveries = deliveries
         self._put = put
-        self._lost = lost  # called with a channel in which something is lost
+        self._lost = lost  # told of a channel in which something does not come any more
 
     async def run(self, channel: str, cursor: Cursor, top: StreamPosition | None) -> bool:
-        """Fill the first hole and release what was held after it; return whether more is to do.
+        """Fill the first hole, and let go what was held; return whether there is more to do.
 
-        Everything up to `top` that has not come is missing for certain. None means that only what
-        is held tells where the hole ends.
+        ``top`` is a place up to which all that has not come is missing for certain, None where only what was held
+        behind the hole says so.
         """
         since = cursor.position or StreamPosition(0, "")
         asked = cursor.held
@@ -64,22 +64,21 @@ class CatchUp:
         at = StreamPosition(since.offset if reading.good else reading.before, reading.top.epoch)
         at, lost = cursor.change_epoch(at, reading.past, asked)
         told = self._put_orphans(channel, cursor, at.offset, lost=lost or not reading.good)
-        # What came later than this reading may follow a hole that only the next one shows.
+        # What came later than this reading is behind a hole that only the next one shows.
         end = max(at.offset, min(reading.top.offset, _end(cursor, since, top, reading)))
         whole = await self._fill(channel, cursor, reading, end, told=told)
         if not whole:
             return True  # another epoch began meanwhile
-        dropped = cursor.dropped
-        cursor.dropped = False
+        dropped, cursor.dropped = cursor.dropped, False
         self._put_all(channel, cursor, cursor.release())
         self._put_orphans(channel, cursor, end if cursor.catching_up else None)
         self._put(cursor, None)
         return dropped or cursor.catching_up
 
     async def _fill(self, channel: str, cursor: Cursor, reading: Reading, end: int, *, told: bool) -> bool:
-        """Deliver what Redis has up to `end`, and tell if some of it is lost.
+        """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew.
 
-        `told` is whether a loss has just been told. Returns False if another epoch began.
+        ``told`` is whether that was said just now.
         """
         at = cursor.position or StreamPosition(0, "")
         while True:
@@ -100,16 +99,13 @@ class CatchUp:
                 return False
 
     def _put_all(self, channel: str, cursor: Cursor, items: list[Publication]) -> None:
-        """Queue publications, and before each the orphans that come before it."""
+        """Deliver publications that follow one another, and before each what was lost in Redis before it."""
         for item in items:
             self._put_orphans(channel, cursor, item.offset - 1)
             self._put(cursor, item)
 
     def _put_orphans(self, channel: str, cursor: Cursor, offset: int | None, *, lost: bool = False) -> bool:
-        """Queue what was heard before Redis lost it; tell the loss then, or if `lost`.
-
-        Returns whether a loss was told.
-        """
+        """Deliver what Redis has lost and what was heard all the same; say that something is lost if so."""
         orphans = cursor.take_orphans(offset)
         for orphan in orphans:
             self._put(cursor, orphan)
@@ -119,7 +115,7 @@ class CatchUp:
 
 
 def _end(cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading) -> int:
-    """Return the last offset that is missing for certain. Later ones may be on their way."""
+    """Return up to which offset all is missing that has not come; what comes later may still be on its way."""
     epoch = reading.top.epoch
     if (end := cursor.end_of_hole(epoch)) is not None:
         return end

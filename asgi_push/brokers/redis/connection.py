@@ -17,27 +17,23 @@ Command = tuple[bytes | str | int, ...]
 # What a TCP connection, TLS and authentication may take, in seconds.
 CONNECT_TIME = 3.0
 
-# A connection that was used this many seconds ago counts as good. One that was idle for longer is
-# checked first.
+# A connection that was used so many seconds ago is taken for good; one that was idle for longer is looked at before.
 _FRESH = 0.5
 
-# How long one node of a cluster may take to connect and to answer, in seconds. The others wait for
-# it that long, until the cluster has replaced it.
+# What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
+# the cluster has not put another in its place.
 NODE_TIME = 1.0
 
-# How often the nodes of a cluster are listed while one does not answer, in seconds.
+# How often it is asked who is in a cluster while a node does not answer, in seconds.
 _LOOK_EVERY = 0.2
 
-# How often they are listed while all answer, in seconds: there may be new nodes or other primaries.
+# How often it is asked who is in a cluster while all its nodes answer, in seconds: new nodes and other primaries show.
 _LOOK_ANYWAY = 10.0
 
-# After one of these errors another node may have replaced this one.
+# After these answers of a node another may be in its place.
 NODE_GONE = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ClusterDownError,
-    exceptions.ReadOnlyError,
-)
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
+)  # fmt: skip
 
 
 class Connection(Protocol):
@@ -45,7 +41,7 @@ class Connection(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether commands can be sent without `open`."""
+        """Whether it needs no ``open``."""
         ...
 
     @property
@@ -58,20 +54,20 @@ class Connection(Protocol):
         ...
 
     async def open(self) -> None:
-        """Get ready to send; raise if the server cannot be reached. Nothing is sent."""
+        """Be ready to send; raises where the server cannot be reached, and nothing was sent."""
         ...
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answer or the error for each command; raise if the server does not answer."""
+        """Return the answer to each command, or the error that the server answered; raises if the answers stay out."""
         ...
 
     async def close(self) -> None:
-        """Close."""
+        """Let go of the connections."""
         ...
 
 
 class SingleConnection:
-    """A single server: everything goes in one round trip on one connection."""
+    """One server: everything in one round trip on one connection."""
 
     nodes = 1
 
@@ -86,11 +82,11 @@ class SingleConnection:
         return self._connection is not None and clock.monotonic() < self._used_at + _FRESH
 
     def node(self, key: str) -> str:
-        """Return an empty name: there is only one node."""
+        """There is one."""
         return ""
 
     async def open(self) -> None:
-        """Take a good connection; connect again if the server has closed it."""
+        """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
         await self._release()
         self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         self._used_at = clock.monotonic()
@@ -104,20 +100,19 @@ class SingleConnection:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
-            await connection.disconnect(nowait=True)  # answers that nobody reads may still come
+            await connection.disconnect(nowait=True)  # answers that nobody reads may still come on it
             await self._release()
             raise
         self._used_at = clock.monotonic()
         return answers
 
     async def close(self) -> None:
-        """Close."""
+        """Let go of the connection."""
         await self._release()
         await self._pool.disconnect()
 
     async def _release(self) -> None:
-        connection = self._connection
-        self._connection = None
+        connection, self._connection = self._connection, None
         if connection is not None:
             await self._pool.release(connection)
 
@@ -126,17 +121,17 @@ async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
     except exceptions.ResponseError as error:
-        if reason(error) == "readonly":  # another server is the primary now
+        if reason(error) == "readonly":  # it is the primary no more: another server is, at the same address
             raise
         return error
 
 
 class ClusterConnection:
-    """A cluster: redis-py knows the node of each command, and where that is now."""
+    """A cluster: redis-py knows which node each command belongs to, and where that is now."""
 
     def __init__(self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]) -> None:
         self._make = make
-        self._found = found  # called with the nodes
+        self._found = found  # told of the nodes
         self._cluster: RedisCluster | None = None
         self._looked_at = 0.0
 
@@ -151,7 +146,7 @@ class ClusterConnection:
         return 0 if self._cluster is None else len(self._cluster.get_primaries())
 
     def node(self, key: str) -> str:
-        """Return the name of the node that has a key, empty if none has it."""
+        """Return the name of the node that has a key, empty if none has."""
         try:
             node = None if self._cluster is None else self._cluster.get_node_from_key(key)
         except exceptions.SlotNotCoveredError:
@@ -159,19 +154,18 @@ class ClusterConnection:
         return "" if node is None else str(node.name)
 
     async def open(self) -> None:
-        """Find the nodes."""
+        """Know the nodes."""
         cluster = self._make()
         try:
             await cluster.initialize()
         except BaseException:
             await cluster.aclose()
             raise
-        self._cluster = cluster
-        self._looked_at = clock.monotonic()
+        self._cluster, self._looked_at = cluster, clock.monotonic()
         self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        """Send each command to its node."""
+        """Send to each node what is its own."""
         if self._cluster is None:
             raise ConnectionError("not open")
         cluster, by_node = self._cluster, dict[Any, list[int]]()
@@ -179,7 +173,7 @@ class ClusterConnection:
         for place, command in enumerate(commands):
             try:
                 node = cluster.get_node_from_key(_key(command))  # type: ignore[arg-type]
-            except exceptions.SlotNotCoveredError as error:  # the other commands have a node
+            except exceptions.SlotNotCoveredError as error:  # the others have a node
                 answers[place] = exceptions.ClusterDownError(str(error))
             else:
                 by_node.setdefault(node, []).append(place)
@@ -191,7 +185,7 @@ class ClusterConnection:
                 answers[place] = answer
         if any(isinstance(answer, NODE_GONE) for answer in answers):
             if clock.monotonic() > self._looked_at + _LOOK_EVERY:
-                await self.close()  # the next command lists the nodes
+                await self.close()  # to ask who is there now
         elif clock.monotonic() > self._looked_at + _LOOK_ANYWAY:
             await self._look(cluster)
         return answers
@@ -201,26 +195,25 @@ class ClusterConnection:
         try:
             async with asyncio.timeout(NODE_TIME):
                 await cluster.nodes_manager.initialize()
-        except Exception:  # noqa: BLE001, S110  # the known nodes may do; sending finds out
+        except Exception:  # noqa: BLE001, S110  # what is known will do, and who sends finds out what does not work
             pass
         self._found(cluster.get_nodes())
 
     async def close(self) -> None:
-        """Close."""
+        """Let go of the connections."""
         self._looked_at = clock.monotonic()
-        cluster = self._cluster
-        self._cluster = None
+        cluster, self._cluster = self._cluster, None
         if cluster is not None:
             await cluster.aclose()
 
 
 def _key(command: Command) -> bytes | str | int:
-    """Return the key that decides to which node a command belongs."""
+    """Return what decides to which node a command belongs."""
     return command[3] if command[0] in ("EVALSHA", "EVAL") else command[1]
 
 
 async def _pipeline(cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
-    """Return the answer of one node to each command, or why there is none."""
+    """Return the answers of one node, or why there are none, for each command; the other nodes have no part in that."""
     pipeline = cluster.pipeline()
     for command in commands:
         pipeline.execute_command(*command)

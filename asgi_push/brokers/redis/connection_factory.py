@@ -1,4 +1,4 @@
-"""Makes connections to the Redis of a URL: one server or a cluster, of a version that will do."""
+"""Makes connections to the Redis of a URL: one server or a cluster, new enough for what is done here."""
 
 import random
 import re
@@ -16,28 +16,25 @@ from ...errors import BrokerError
 from .connection import CONNECT_TIME, NODE_TIME, ClusterConnection, Connection, SingleConnection
 from .sentinel import sentinel_pool
 
-# Valkey speaks the same protocol, but redis-py does not know this name.
+# Another name for the same: what redis-py does not know.
 _VALKEY = re.compile(r"\Avalkey(?=s?://)")
 
-# Options that a URL may not set: answers are read in one form, and timeouts are set here.
+# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
 _FIXED = frozenset(
-    {
-        "decode_responses", "encoding", "encoding_errors", "health_check_interval",
-        "legacy_responses", "max_connections", "protocol", "retry_on_error", "retry_on_timeout",
-        "socket_connect_timeout", "socket_timeout", "timeout",
-    }
+    {"protocol", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses"}
+    | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
 )  # fmt: skip
 
-# The oldest version that has all commands used here. Older ones also have other ACL rules.
+# The oldest that has all that is used here; older ones say which users may publish to what in another way.
 OLDEST = (6, 2)
 
 
 class TooOldError(BrokerError):
-    """The server cannot do what is needed."""
+    """The server can never do what is needed."""
 
 
 def _check_version(info: bytes) -> None:
-    """Raise TooOldError if the version in an answer to INFO is too old; pass if it has none."""
+    """Raise TooOldError if what ``INFO`` said is of a server that is too old; one that hides its version may try."""
     found = re.search(rb"redis_version:((\d+)\.(\d+)[^\r\n]*)", info)
     if found is not None and (int(found[2]), int(found[3])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
@@ -48,17 +45,14 @@ class ConnectionFactory:
     """Makes connections to the Redis of a URL."""
 
     def __init__(self, url: str) -> None:
-        url = _stripped(url)
-        self._url = url
-        # redis-py must not retry by itself: this package knows what is safe to repeat.
+        self._url = url = _stripped(url)
+        # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
         self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
         if not url.startswith("unix:"):
             self._options["socket_keepalive"] = True
         options = self._options | {
-            "socket_timeout": None,
-            "socket_connect_timeout": CONNECT_TIME,
-            "retry": Retry(NoBackoff(), 0),
-        }
+            "socket_timeout": None, "socket_connect_timeout": CONNECT_TIME, "retry": Retry(NoBackoff(), 0)
+        }  # fmt: skip
         if "+sentinel:" in url:
             sentinels = parse_sentinel_url(url)
             pool: ConnectionPool = sentinel_pool(sentinels, **options)
@@ -67,14 +61,14 @@ class ConnectionFactory:
             pool = ConnectionPool.from_url(url, **options)
             self.name = f"Redis at {_address(pool.connection_kwargs)}"
         self._pool = pool
-        self._nodes: list[ClusterNode] = []  # known if it is a cluster
+        self._nodes: list[ClusterNode] = []  # if it is a cluster
         self._subscribed_to = ""  # the node of the last connection
-        self.database = int(self._pool.connection_kwargs.get("db") or 0)
+        self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def for_subscriptions(self) -> AbstractConnection:
-        """Return a connection that is not connected yet, to any node: all tell publications."""
+        """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
         kwargs = dict(self._pool.connection_kwargs)
-        # Not the last one, on which nothing came any more.
+        # Another than the last, of which nothing more came.
         nodes = [node for node in self._nodes if node.name != self._subscribed_to] or self._nodes
         if nodes:
             node = random.choice(nodes)  # noqa: S311  # spreads the load
@@ -83,10 +77,10 @@ class ConnectionFactory:
         return self._pool.connection_class(**kwargs)
 
     async def for_commands(self) -> Connection:
-        """Return a connection for commands: the server says whether it is a cluster.
+        """Return what commands go through, alone or a cluster: the server says which it is.
 
         Raises:
-            TooOldError: The server is too old. Also whatever redis-py raises.
+            TooOldError: it can never do what is needed; and whatever redis-py raises.
         """
         if not self._nodes:
             alone = SingleConnection(self._pool)
@@ -125,14 +119,14 @@ class ConnectionFactory:
 
 
 def _address(kwargs: dict[str, Any]) -> str:
-    """Return the path of the socket, or host and port."""
+    """Return where connections go to: the path of a socket, or host and port."""
     if "path" in kwargs:
         return str(kwargs["path"])
     return "{host}:{port}".format_map({"host": "localhost", "port": 6379, **kwargs})
 
 
 def _stripped(url: str) -> str:
-    """Return a URL as redis-py knows it, without the options that it may not set."""
+    """Return a URL as redis-py knows it, without options that would break what is done here: they would win."""
     url = _VALKEY.sub("redis", url)
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)

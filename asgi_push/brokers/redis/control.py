@@ -1,4 +1,4 @@
-"""Commands from one process to all. The call returns when all have carried it out."""
+"""The commands that this process gives: each has been carried out by every process when the call returns."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,40 +16,35 @@ from .pipeline import Pipeline
 from .scripts import ALIVE, WHO
 from .streams import Streams
 
-# Commands are published like everything else, to a channel that no application can name.
+# Commands are published like everything else, to the channel that no application can name.
 COMMANDS = ""
 
-# How long commands are kept for a process whose connection was lost. After that, its sessions have
-# found out themselves.
+# For how long a process whose connection was lost obeys what it missed: later its sessions have found out themselves.
 _COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
 
-# How long a command waits for all processes to carry it out, in seconds.
+# How long it is waited for that all processes have carried out a command, in seconds.
 _PATIENCE = 10.0
 
-# How long a process that says nothing counts as alive, in seconds. A command waits that long for
-# one that was killed.
+# For how long a process that says nothing more is taken for alive, in seconds: that long a command waits for one that
+# was killed. And how often each says that it is, and is looked for.
 _ALIVE = 5.0
-
-# How often each process says that it is alive, in seconds.
 _RENEW_EVERY = 1.5
-
-# How often a command that waits looks for the living processes, in seconds.
 _LOOK_EVERY = 0.5
 
-# How long the farewell of this process may take, in seconds.
+# What it may take to say that this process ends, in seconds.
 _FAREWELL = 0.5
 
 
 @dataclass(slots=True)
 class Given:
-    """A command on its way: who has carried it out, and why it has failed."""
+    """A command on its way: who has carried it out, and why it is waited for no more."""
 
     done: set[bytes] = field(default_factory=set)
     failure: str = ""
 
 
 class Control:
-    """Gives commands, and knows which processes must carry them out."""
+    """Gives commands, and knows which processes have to carry them out."""
 
     def __init__(self, pipeline: Pipeline, keys: Keys, streams: Streams, process_id: str) -> None:
         self._pipeline = pipeline
@@ -64,30 +59,30 @@ class Control:
         self._telling: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:
-        """Make commands wait for this process: it hears them now."""
+        """Be waited for: this process hears commands now."""
         if not self._registered:
             await self._say_alive()
             self._registered = True
 
     async def run(self) -> None:
-        """Say for ever that this process is alive."""
+        """Be waited for on and on."""
         while True:
             await asyncio.sleep(_RENEW_EVERY)
             if self._registered:
-                with suppress(BrokerError):  # who gives a command gets the error
+                with suppress(BrokerError):  # whoever gives a command now learns that by itself
                     await self._say_alive()
 
     async def _say_alive(self) -> None:
         await self._pipeline.run(ALIVE, [self._registry], self._id, round(_ALIVE * 1000))
 
     async def stop(self) -> None:
-        """Make no command wait for this process any more."""
+        """Be waited for no more."""
         self.fail("the broker was stopped")
         for task in self._telling:
             task.cancel()
         if self._registered:
             self._registered = False
-            with suppress(BrokerError, TimeoutError):  # the others find out in a few seconds
+            with suppress(BrokerError, TimeoutError):  # in a few seconds that is found without a word
                 async with asyncio.timeout(_FAREWELL):
                     await self._pipeline.call("ZREM", self._registry, self._id)
 
@@ -95,13 +90,13 @@ class Control:
         """Publish a command, and return when all processes have carried it out.
 
         Raises:
-            BrokerError: It was not published, or some process has not carried it out in time.
+            BrokerError: it was not published, or one of them has not in time.
         """
         name = f"{self._id}.{next(self._numbers)}".encode()
         publication = Publication(COMMANDS, Payload("binary", name + b"\n" + message))
         given = self._given[name] = Given()
         try:
-            # A process that comes later has no session yet that this could be meant for.
+            # Who comes later has no session yet that this could be meant for.
             alive, _ = await asyncio.gather(self._who(), self._streams.publish(publication, _COMMANDS_KEPT))
             await self._all_done(given, {*alive, self._id.encode()})
         finally:
@@ -113,8 +108,7 @@ class Control:
             if given.failure:
                 raise BrokerError(f"Redis: {given.failure}")
             if clock.monotonic() > until:
-                behind = f"{len(missing)} of {len(wanted)} processes"
-                raise BrokerError(f"Redis: {behind} have not carried out a command")
+                raise BrokerError(f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command")
             self._progress.clear()
             try:
                 async with asyncio.timeout(_LOOK_EVERY):
@@ -127,7 +121,7 @@ class Control:
         return alive
 
     def carried_out(self, name: bytes) -> None:
-        """Tell the giver of a command that this process has carried it out."""
+        """This process has carried out a command: tell whoever gave it."""
         giver = name.partition(b".")[0].decode()
         if giver == self._id:
             self.done(name, self._id.encode())
@@ -143,18 +137,18 @@ class Control:
             logger.debug("a command's giver could not be told: %s", error)
 
     def done(self, name: bytes, process_id: bytes) -> None:
-        """Note that a process has carried out a command."""
+        """A process has carried out a command."""
         if (given := self._given.get(name)) is not None:
             given.done.add(process_id)
             self._progress.set()
 
     def fail(self, why: str) -> None:
-        """Fail the commands that are on their way."""
+        """Wait no more for the commands that are on their way."""
         for given in self._given.values():
             given.failure = why
         self._progress.set()
 
     def lost(self) -> None:
-        """Fail the commands on their way: some, perhaps of this process, were lost."""
+        """Commands of some process, of this one perhaps, do not come any more."""
         logger.warning("commands of processes were lost, as Redis lost them or was away for too long")
         self.fail("commands were lost")

@@ -1,84 +1,69 @@
-"""Where this process is in one channel's stream, so that no publication is lost or comes twice.
+"""Where one channel's publications stand in this process, so that none is lost or comes twice on the way from Redis.
 
-Nothing here waits. Whoever moves a cursor also queues what became ready, in the same step. So the
-order of the queue is the order of the stream, whoever fills it.
+Nothing here waits. Whoever moves a cursor puts what it says is ready into the queue of deliveries in the same step, so
+that the order of the queue is the order of the stream, whoever puts.
 """
 
 from asyncio import Future
 
 from ...messages import Publication, StreamPosition
 
-# How many publications are held while something before them is read, and how many bytes. Beyond
-# that they are dropped, and read later.
-_MAX_HELD = 10_000
-_MAX_HELD_BYTES = 16 * 1024 * 1024
+# What waits while something that is missing before it is read; beyond that it is dropped, and read, too.
+_MAX_HELD, _MAX_HELD_BYTES = 10_000, 16 * 1024 * 1024
 
-# How many past epochs are remembered. A publication of an older one cannot be placed, and is told
-# as lost.
+# Epochs before that are remembered. What is of an older one cannot be placed, and is told as lost.
 _MAX_ENDED = 16
 
 
 class Cursor:
-    """The position in one channel.
-
-    Everything up to `position` is queued or delivered, was lost, or came before the channel was
-    joined. What comes after a hole is held until the hole is filled.
+    """One channel's place: all up to ``position`` is in the queue or delivered, was lost, or came before the channel
+    was joined.
     """
 
     __slots__ = ("_bytes", "_ended", "_held", "_orphans", "dropped", "position", "waiting")
 
     def __init__(self) -> None:
-        self.position: StreamPosition | None = None  # None: not known yet
-        self.dropped = False  # whether more came than is held
-        self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # who waits for a position
+        self.position: StreamPosition | None = None  # not known yet
+        self.dropped = False  # more came than is held
+        self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
         self._held: list[Publication] | None = None
         self._bytes = 0
-        self._ended: dict[str, int] = {}  # past epochs, and the last offset of each that is done
-        self._orphans: list[tuple[int, Publication]] = []  # each with the offset it comes after
+        self._ended: dict[str, int] = {}  # epochs before, and up to where nothing of each is delivered any more
+        self._orphans: list[tuple[int, Publication]] = []  # behind which offset each is to be delivered
 
     @property
     def catching_up(self) -> bool:
-        """Whether publications are held because something before them is missing."""
+        """Whether what comes waits for something that is missing before it."""
         return self._held is not None
 
     @property
     def held(self) -> int:
-        """How many publications are held."""
+        """How many publications wait."""
         return len(self._held or ())
 
     def begin(self, top: StreamPosition) -> None:
-        """Start at `top`, where the stream was when the channel was joined, or later.
-
-        Does nothing if a publication has come before.
-        """
+        """The stream stood at ``top`` when the channel was joined, or later; no matter if something has come before."""
         if self.position is None:
             self.position = top
 
     def behind(self, top: StreamPosition) -> bool:
-        """Return whether anything up to `top` is missing here."""
+        """Whether anything up to ``top`` is missing here."""
         position = self.position
         if position is None:
             return False
         return position.epoch not in ("", top.epoch) or position.offset < top.offset
 
     def reached(self, place: StreamPosition) -> bool:
-        """Return whether a position of the present epoch has been reached."""
+        """Whether a place in the life that this is in has been passed."""
         position = self.position
-        if position is None or position.epoch != place.epoch:
-            return False
-        return position.offset >= place.offset
+        return position is not None and position.epoch == place.epoch and position.offset >= place.offset
 
     def take(self, publication: Publication) -> bool:
-        """Take a publication that came; return whether it is the next one.
-
-        If not, it is known already, or it is held because something before it is missing.
-        """
+        """Return whether a publication that came is next; if not it is known, or waits for what is before it."""
         if self._held is not None:
             self._hold(publication)
             return False
-        position = self.position
-        offset = publication.offset
-        epoch = publication.epoch
+        position, offset, epoch = self.position, publication.offset, publication.epoch
         if position is not None:
             same = position.epoch in ("", epoch)  # a stream that has not begun has no epoch yet
             if same and offset <= position.offset:
@@ -93,43 +78,30 @@ class Cursor:
         return True
 
     def hold(self) -> None:
-        """Hold what comes from now on: something before it is missing."""
+        """From now on what comes waits: something before it is missing."""
         if self._held is None:
-            self._held = []
-            self._bytes = 0
-            self.dropped = False
+            self._held, self._bytes, self.dropped = [], 0, False
 
     def _hold(self, publication: Publication) -> None:
         held = self._held
-        full = self._bytes > _MAX_HELD_BYTES
-        if held is None or self.dropped or full or len(held) >= _MAX_HELD:
-            self.dropped = True  # and all that follows, so that what is held has no new hole
+        if held is None or self.dropped or len(held) >= _MAX_HELD or self._bytes > _MAX_HELD_BYTES:
+            self.dropped = True  # with it all that follows, so that what is held has no hole at its end
             return
         held.append(publication)
         self._bytes += publication.size
 
     def change_epoch(self, at: StreamPosition, past: dict[str, int], asked: int) -> tuple[StreamPosition, bool]:
-        """Go to `at`, in the epoch that Redis has now.
+        """Go to ``at``, the same place in the epoch that Redis told, or the place from which that can be read.
 
-        Held publications of a past epoch belong to the present one if it contains them: there they
-        have the same offset, so that they stay held. The others were lost in Redis. They become
-        orphans, which `take_orphans` returns, as far as they were not delivered before.
+        ``past`` has the epochs before and up to which offset each is a part of this one; ``asked`` publications
+        waited when Redis was asked, and are of no later epoch. A publication of an epoch before that is a part of this
+        one is that of the same offset here. One that is not was lost in Redis: it waits for ``take_orphans``.
 
-        Args:
-            at: The same place as before, in the present epoch, or the first that can be read.
-            past: The past epochs, and up to which offset the present one contains each.
-            asked: How many publications were held when Redis was asked. They are of no later epoch.
-
-        Returns:
-            The position now, and whether something held was dropped because nobody knows whether
-            it has been delivered.
+        Return where it stands now, and whether something that waited is gone, as nobody knows whether it was delivered.
         """
-        left = self.position
-        lost = False
-        if at.epoch in self._ended:
-            # Redis went back to this epoch. What it had after `at` may have been delivered.
-            at = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch)
-            lost = True
+        left, lost = self.position, False
+        if at.epoch in self._ended:  # Redis went back to it; what it had after this place may have been delivered
+            at, lost = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch), True
         if past or (left is not None and left.epoch not in ("", at.epoch)):
             self._remember(left, past, at.epoch)
         held = self._held or []
@@ -153,7 +125,7 @@ class Cursor:
         return at, lost
 
     def _remember(self, left: StreamPosition | None, past: dict[str, int], epoch: str) -> None:
-        """Note up to which offset nothing of a past epoch is delivered any more."""
+        """Note up to which offset nothing of an epoch before is to be delivered any more."""
         ended = {name: past[name] for name in reversed(past)}
         if left is not None and left.epoch:
             ended[left.epoch] = max(left.offset, ended.get(left.epoch, 0))
@@ -164,35 +136,29 @@ class Cursor:
             del self._ended[next(iter(self._ended))]
 
     def take_orphans(self, offset: int | None = None) -> list[Publication]:
-        """Return the publications lost in Redis that come before `offset + 1`; all if None."""
+        """Return what is in no epoch any more and comes before what follows ``offset``; None for all of it."""
         if not self._orphans:
             return []
         taken = [item for after, item in self._orphans if offset is None or after <= offset]
-        self._orphans = [] if offset is None else [one for one in self._orphans if one[0] > offset]
+        self._orphans = [] if offset is None else [orphan for orphan in self._orphans if orphan[0] > offset]
         return taken
 
     def end_of_hole(self, epoch: str) -> int | None:
-        """Return the offset before the first held publication that is new; None if there is none.
-
-        Only publications of this epoch count.
-        """
+        """Return the offset before the first publication of this epoch that waits and is not known, None if none."""
         at = self.position or StreamPosition(0, "")
         known = at.offset if at.epoch == epoch else 0
-        offsets = (item.offset for item in self._held or () if item.epoch == epoch)
-        first = next((offset for offset in offsets if offset > known), None)
-        return None if first is None else first - 1
+        first = next((item for item in self._held or () if item.epoch == epoch and item.offset > known), None)
+        return None if first is None else first.offset - 1
 
     def move(self, position: StreamPosition) -> None:
-        """Go to `position`: everything up to it is queued, or lost."""
-        before = self.position
-        self.position = position
+        """All up to ``position`` has been read and is in the queue, or is lost."""
+        before, self.position = self.position, position
         if before is not None and before.epoch not in ("", position.epoch):
-            for place, came in self.waiting:  # a position of a past epoch is never reached
+            for place, came in self.waiting:  # which that life has not reached, and never will
                 if place.epoch != position.epoch and not came.done():
                     came.set_result(None)
 
     def release(self) -> list[Publication]:
-        """Return the held publications that are next; behind another hole, the rest stays held."""
-        held = self._held or []
-        self._held = None
+        """Return what waits no more; behind another hole the rest waits on."""
+        held, self._held = self._held or [], None
         return [publication for publication in held if self.take(publication)]

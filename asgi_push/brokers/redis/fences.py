@@ -1,4 +1,4 @@
-"""Tells what is lost from what is on its way: something published later has come."""
+"""Whether what has not come is still on its way: it is not, once something has come that was published later."""
 
 import asyncio
 from itertools import count
@@ -7,30 +7,28 @@ from ...messages import StreamPosition
 from ..deliveries import reach
 from .streams import Streams
 
-# The first word of a message to this process that is a fence.
+# What a message to this process begins with that is a fence.
 FENCE = b"fence"
 
 
 class Fences:
-    """Messages of this process to itself, sent after what was published in a channel before."""
+    """Messages that this process has Redis send to itself, behind all that was published in a channel before."""
 
     def __init__(self, streams: Streams, own: bytes, patience: float) -> None:
         self._streams = streams
-        self._own = own  # the name to which others publish for this process alone
+        self._own = own  # where this process is told what is for it alone
         self._patience = patience
         self._numbers = count()
         self._waiting: dict[bytes, asyncio.Future[None]] = {}  # by number
-        self._checked: dict[str, asyncio.Future[None]] = {}  # by channel
+        self._checked: dict[str, asyncio.Future[None]] = {}  # by the channel that is looked at
 
     async def look(self, channel: str, known: StreamPosition | None) -> StreamPosition | None:
-        """Return the end of a stream, once everything before it should have been heard.
+        """Return where a stream stood, when all has been heard that was published in it before that.
 
-        None if the connection or the fence was lost, or if something is known to be missing.
+        None where that cannot be said: the connection or the fence was lost, or something is missing for certain.
         """
         number = str(next(self._numbers)).encode()
-        fence: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = fence
-        self._checked[channel] = fence
+        fence = self._waiting[number] = self._checked[channel] = asyncio.get_running_loop().create_future()
         try:
             top = await self._streams.look(channel, known, self._own, FENCE + b":" + number)
             await asyncio.wait([fence], timeout=self._patience)
@@ -39,17 +37,17 @@ class Fences:
         return top if fence.done() and not fence.cancelled() else None
 
     def on_fence(self, number: bytes) -> None:
-        """Note that a fence has come."""
+        """A fence has come."""
         if (fence := self._waiting.get(number)) is not None:
             reach(fence)
 
     def cancel(self, channel: str) -> None:
-        """Stop waiting for a channel's fence: it is known that something is missing."""
+        """That something is missing in a channel is known without a fence."""
         if (fence := self._checked.get(channel)) is not None:
             fence.cancel()
 
     def cancel_all(self) -> list[str]:
-        """Stop waiting for all fences; return their channels, which must be looked at again."""
+        """None that is on its way comes any more; return the channels that are to be looked at again."""
         for fence in self._waiting.values():
             fence.cancel()
         return list(self._checked)

@@ -1,4 +1,4 @@
-"""What does not work now, and the log lines about it: fewer than one for each short outage."""
+"""Tells of an outage when it begins, when its reason changes, and when it is over; of many short ones not of each."""
 
 import random
 import re
@@ -10,20 +10,16 @@ from ... import clock
 from ...logs import RateLimit, logger
 from ..contract import OUTAGES
 
-# The first and the longest wait between two attempts to connect, in seconds.
-_FIRST_BACKOFF = 0.05
-_MAX_BACKOFF = 3.0
+# Waits between two attempts to connect, in seconds; nobody waits for more than the last for a server that is back.
+_FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
 
-# An outage longer than this is not a short one, in seconds.
+# After so many seconds an outage is none that is over at once.
 _SHORT = 1.0
 
-# Seconds between two log lines about one outage.
-_QUIET = 10.0
+# Seconds between two log lines of one outage, and how much of Redis' words is shown.
+_QUIET, _MAX_WORDS = 10.0, 300
 
-# How many characters of a message from Redis are shown.
-_MAX_WORDS = 300
-
-# While one of these is down nothing works. If a node of a cluster is down, only its channels stop.
+# While one of these is down nothing comes and nothing goes; of a cluster's node only its own channels stand still.
 _CONNECTIONS = frozenset({"commands", "subscriptions"})
 
 
@@ -32,11 +28,11 @@ _OF_A_SCRIPT = re.compile(r"Error running script \(call to \w+\): (@user_script:
 
 
 class Deaf(ConnectionError):
-    """A connection answers, but what is published does not come on it."""
+    """A connection answers, and what is published does not come on it."""
 
 
 def words(error: BaseException) -> str:
-    """Return what Redis said, with the code that redis-py removes, or that it did not answer."""
+    """Return what Redis said, with the code that redis-py takes away; of a silence, that there was no answer."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
     text, code = _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__, getattr(error, "status_code", None)
@@ -44,7 +40,7 @@ def words(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the word for an error in metrics: the code of Redis, or what the connection did."""
+    """Return what metrics call an error: the code of Redis in lower case, or what became of the connection."""
     if isinstance(error, Deaf):
         return "deaf"
     code = words(error).partition(" ")[0]
@@ -58,7 +54,7 @@ def reason(error: BaseException) -> str:
 
 
 class ConnectionHealth:
-    """What does not work now: a kind of connection, or the commands that Redis refuses."""
+    """What of one server does not work now, by what is concerned: a kind of connections, or what Redis refuses."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -73,24 +69,21 @@ class ConnectionHealth:
 
     @property
     def lasting(self) -> bool:
-        """Whether connections have been down for longer than a reconnect takes."""
+        """Whether connections are down, and it has been for longer than it takes to connect again."""
         return not _CONNECTIONS.isdisjoint(self._down) and clock.monotonic() > self._since + _SHORT
 
     @property
     def problem(self) -> str:
-        """What does not work now, in the words of Redis if any, without its address.
-
-        Empty if everything works.
-        """
+        """What does not work now, in Redis' words where there are any; without its address, empty if all works."""
         return "; ".join(dict.fromkeys(_public(what, error) for what, error in self._down.items()))
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How often something stopped working, by the reason."""
+        """How often something began not to work, by why."""
         return self._counts
 
     def began(self, what: str, error: BaseException) -> None:
-        """Note that something does not work, perhaps for another reason than before."""
+        """Something does not work, for the first time or still; the reason may be another than before."""
         if not self._down:
             self._since = clock.monotonic()
         known = self._down.get(what)
@@ -103,7 +96,7 @@ class ConnectionHealth:
             logger.error("%s %s; trying again", self._server, told)
 
     def ended(self, what: str) -> None:
-        """Note that something works again."""
+        """It works again."""
         if what in self._down:
             del self._down[what]
             if not self._down and self._told:
@@ -127,7 +120,7 @@ def _public(what: str, error: BaseException) -> str:
 
 
 def backoffs() -> Iterator[float]:
-    """Yield how long to wait before each attempt, with jitter so that processes spread out."""
+    """Yield how long to wait before each attempt, with jitter, so that processes do not come all at once."""
     backoff = _FIRST_BACKOFF
     while True:
         yield backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret

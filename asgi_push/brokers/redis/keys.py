@@ -1,12 +1,12 @@
-"""The names of everything in Redis."""
+"""The names of everything that is kept in Redis."""
 
 import hashlib
 
 
 class Keys:
-    """Names with a prefix. In a cluster all names of one channel are on one node, by a hash tag.
+    """Names below a prefix. Those of one channel share a hash tag, so that a cluster keeps them on one node.
 
-    ``database`` is part of the names for publishing: Redis has them in common for all databases.
+    ``database`` is part of the names that are published to: Redis has one space of those for all its databases.
     """
 
     def __init__(self, prefix: str, database: int) -> None:
@@ -15,23 +15,23 @@ class Keys:
         self._process = f"{prefix}:{database}:process:"
 
     def key(self, kind: str, channel: str) -> str:
-        """Return the key of one thing that is kept for a channel."""
-        # The dot is for channels that begin with a brace: an empty hash tag does not count.
+        """Return the name of one thing that is kept of a channel."""
+        # The dot is for names that begin with a brace: an empty tag is none.
         return f"{self._prefix}:{kind}:{{.{channel}}}"
 
     def result(self, channel: str, idempotency_key: str) -> str:
-        """Return the key of the result of a publication. All have an end of the same length."""
+        """Return the name of what came of a publication; all ends are of one length, so that no two are the same."""
         digest = hashlib.blake2b(idempotency_key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
         return f"{self.key('result', channel)}:{digest}"
 
     def published(self, channel: str) -> bytes:
-        """Return the name that a channel is published to: one node of a cluster does it."""
+        """Return where a channel's publications are published to; one node of a cluster does it, in one order."""
         return f"{self._published}{channel}}}".encode()
 
     def process(self, process_id: str) -> bytes:
-        """Return the name that is published to for one process alone."""
+        """Return where to publish what is for one process."""
         return f"{self._process}{process_id}".encode()
 
     def channel(self, published: bytes) -> str:
-        """Return the channel of a name that `published` returned."""
+        """Return the channel of such a name."""
         return published.decode()[len(self._published) : -1]

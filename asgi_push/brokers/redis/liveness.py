@@ -1,6 +1,4 @@
-"""Which processes live: each says so in Redis every few seconds.
-
-What a dead process has left in Redis does not count."""
+"""Which processes live: each says so in Redis every few seconds, and what a dead one has left there does not count."""
 
 import asyncio
 import secrets
@@ -12,51 +10,48 @@ from ...errors import BrokerError
 from .keys import Keys
 from .pipeline import Pipeline
 
-# How long a process counts as alive after it said so, in seconds.
-_EXPIRY = 6.0
-
-# How often it says so, in seconds: two may be late or lost.
-_EVERY = 2.0
+# For how long a process is taken to live after it said so, and how often it does, in seconds: two may be late or lost.
+_EXPIRY, _EVERY = 6.0, 2.0
 
 
 class Liveness:
-    """Says that this process lives, once it has something in Redis that others may see."""
+    """This process among the others. It says nothing before it has anything in Redis that others may see."""
 
     def __init__(self, pipeline: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
         self.id = secrets.token_urlsafe(9)
         self._pipeline = pipeline
         self._keys = keys
-        self._lost = lost  # called if others may have considered this process dead
+        self._lost = lost  # called when others may have taken this process for dead
         self._said_at: float | None = None
         self._saying = asyncio.Lock()
 
     @property
     def known(self) -> bool:
-        """Whether this process has said that it lives."""
+        """Whether it ever said that it lives."""
         return self._said_at is not None
 
     async def ensure(self) -> None:
-        """Return when the others know that this process lives: what it writes then counts."""
+        """Return when the others know that this process lives; what it writes afterwards counts."""
         async with self._saying:
             if self._said_at is None or clock.monotonic() >= self._said_at + _EVERY:
                 await self._say()
 
     async def run(self) -> None:
-        """Say it again for ever, once it has been said."""
+        """Say it for ever, once it was said."""
         while True:
             await asyncio.sleep(_EVERY / 2)
             if self._said_at is not None:
-                with suppress(BrokerError):  # who waits for an answer gets the error
+                with suppress(BrokerError):  # told by those who wait for an answer
                     await self.ensure()
 
     async def stop(self) -> None:
-        """Stop to live: what this process leaves in Redis does not count any more."""
+        """Live no more: whatever is left in Redis does not count."""
         if self._said_at is not None:
             self._said_at = None
             await self._pipeline.call("DEL", self._key(self.id))
 
     async def living(self, processes: Iterable[str]) -> list[str]:
-        """Return those of the processes that live."""
+        """Return those that live."""
         asked = list(processes)
         others = [process for process in asked if process != self.id]
         answers = await asyncio.gather(*[self._pipeline.call("EXISTS", self._key(other)) for other in others])

@@ -1,4 +1,4 @@
-"""Signs that this process publishes to itself: they find a connection on which nothing comes."""
+"""A sign of life that goes the way of all publications: it finds a connection on which nothing comes any more."""
 
 import asyncio
 import secrets
@@ -12,33 +12,28 @@ from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import SIGN
 
-# How often a sign is published, in seconds.
-_EVERY = 2.0
+# How often a sign is published, and how long it may take to come, in seconds.
+_EVERY, _LATE = 2.0, 3.0
 
-# How long a sign may take to come, in seconds.
-_LATE = 3.0
-
-# How many signs in a row of one cluster node may be late while others come: they may wait behind
-# many publications.
+# Signs in a row of one node of a cluster that may stay out while others come: they may wait behind much else.
 _MISSED = 3
 
-# How long the event loop may be held by something else, in seconds. If it was held for longer, what
-# came may not be read yet.
+# What the event loop may be held by something else, in seconds; if it was for longer, what came is not read yet.
 _HELD = 0.5
 
 
 class Loopback:
-    """Publishes signs on each node that takes commands, and checks that they come back.
+    """Publishes signs on each node that takes commands, and looks whether they come on the one connection.
 
-    A connection may answer and still be useless: its server has left the cluster, a proxy drops
-    what is published, or its subscriptions are gone.
+    A connection may answer, and be of no use: its server has left the cluster, something between swallows what is
+    published, its subscriptions are gone.
     """
 
     def __init__(self, pipeline: Pipeline, keys: Keys, health: ConnectionHealth) -> None:
-        self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # the name that signs are published to
-        self.reading = False  # whether the connection waits for more now
-        self.came = 0  # how many other messages have come
-        self.missed: Callable[[], None] = _nothing  # called if a sign is late: more may be lost
+        self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
+        self.reading = False  # whether the connection is read from now, and all that came was taken
+        self.came = 0  # how much has come
+        self.missed: Callable[[], None] = _nothing  # called when a sign is late, as other things may be lost
         self._pipeline = pipeline
         self._keys = keys
         self._health = health
@@ -47,25 +42,23 @@ class Loopback:
         self._news = asyncio.Event()
 
     def on_sign(self, sign: bytes) -> None:
-        """Note that a sign came."""
+        """A sign came."""
         number, _, node = sign.decode().partition(" ")
         self._heard[node] = max(int(number), self._heard.get(node, 0))
         self._news.set()
 
     async def watch(self) -> None:
-        """Publish signs for ever, while the connection is subscribed to ``name``.
+        """Publish signs for ever.
 
         Raises:
-            Deaf: They do not come.
+            Deaf: they do not come; who waits for that is subscribed to ``name``.
         """
         while True:
             await asyncio.sleep(_EVERY)
-            number = next(self._numbers)
-            came = self.came
-            sent_at = clock.monotonic()
+            number, came, sent_at = next(self._numbers), self.came, clock.monotonic()
             try:
                 nodes = await self._send(number)
-            except BrokerError:  # the pipeline reports that nothing can be sent
+            except BrokerError:  # nothing can be said now, and that nothing can be sent is told by who sends
                 continue
             missing = await self._wait(number, nodes)
             if not missing:
@@ -88,7 +81,7 @@ class Loopback:
         return sent
 
     async def _wait(self, number: int, nodes: list[str]) -> list[str]:
-        """Return the nodes whose sign has not come in time."""
+        """Return the nodes whose sign did not come in time."""
         try:
             async with asyncio.timeout(_LATE):
                 while missing := [node for node in nodes if self._heard[node] < number]:
@@ -108,4 +101,4 @@ class Loopback:
 
 
 def _nothing() -> None:
-    """Do nothing."""
+    """Nobody wants to know."""

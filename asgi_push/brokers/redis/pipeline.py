@@ -1,4 +1,4 @@
-"""Sends commands to Redis. Commands that come during a round trip go together in the next."""
+"""Commands to Redis. Those that come while a round trip is under way go together in the next."""
 
 import asyncio
 from collections import deque
@@ -21,23 +21,21 @@ from .scripts import Script
 # What a round trip may take, in seconds; Redis answers in less than a millisecond.
 _ROUND_TRIP = 3.0
 
-# Commands in one round trip, so that none waits for too many others.
+# Commands in one round trip, so that none of them waits for too many others, and commands that may wait.
 _MAX_TOGETHER = 500
-
-# Commands that may wait.
 _MAX_WAITING = 20_000
 
-# How long commands wait after an outage began, in seconds. A failover is over by then. Later
-# commands fail at once.
+# For so long after its beginning an outage is waited for, in seconds: a failover is over by then, and who asks later is
+# told at once.
 _PATIENCE = 2.0
 
-# How often refused commands are tried again, in seconds.
+# How often it is tried whether what was refused is taken again, in seconds.
 _PROBE_AGAIN = 1.0
 
-# After how many seconds without a command the server is checked.
+# When nothing was asked for so long it is looked whether the server still answers, in seconds.
 _IDLE = 5.0
 
-# The names of the scripts, for people.
+# What people call the scripts.
 _NAMES = {
     known: name.lower()
     for name, script in vars(scripts).items()
@@ -47,7 +45,7 @@ _NAMES = {
 
 
 class Pipeline:
-    """Sends commands to one Redis server, or one cluster. No command waits longer than seconds."""
+    """The way to one Redis server, or one cluster. Nothing that is asked waits for longer than a few seconds."""
 
     def __init__(self, factory: ConnectionFactory, health: ConnectionHealth, keys: Keys) -> None:
         self._factory = factory
@@ -59,22 +57,21 @@ class Pipeline:
         self._task: asyncio.Task[None] | None = None
         self._down_since: float | None = None
         self._cause: BaseException | None = None
-        self._refused: set[str] = set()  # what does not work, by its name in the health
-        self._lacking = ""  # the commands that this Redis user must not use
-        self._probe_at = 0.0
-        self._named_at = 0.0
-        self._stale = False  # the known nodes may be wrong
+        self._refused: set[str] = set()  # what, as the outage was told
+        self._lacking = ""  # commands that this user of Redis may not use
+        self._probe_at = self._named_at = 0.0
+        self._stale = False  # there may be other nodes than it knows
 
     @property
     def up(self) -> bool:
-        """Whether the last command reached the server."""
+        """Whether the last attempt to speak to the server succeeded."""
         return self._down_since is None
 
     async def start(self) -> None:
-        """Start; the server does not have to be there yet.
+        """Begin; the server need not be there yet.
 
         Raises:
-            TooOldError: The server is there, and too old.
+            TooOldError: it is there, and too old.
         """
         try:
             await self._begin()
@@ -88,7 +85,7 @@ class Pipeline:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop; commands that wait fail."""
+        """End; whoever still waits is told."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -98,19 +95,19 @@ class Pipeline:
         await self._disconnect()
 
     def rediscover(self) -> None:
-        """Find the server, or the nodes of the cluster, again before anything else is sent."""
+        """Find out anew where the server is, or the nodes of the cluster, before anything else is sent."""
         self._stale = True
 
     def channel_by_node(self) -> dict[str, str]:
-        """Return a channel on each node that takes commands, by the name of the node, if known."""
+        """Return a channel on each node that takes commands, by the node, as far as the nodes are known."""
         return {} if self._connection is None else channel_by_node(self._connection, self._keys)
 
     async def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its answer.
 
         Raises:
-            BrokerError: It could not be sent, or was answered with an error or not at all. If not
-                at all, it may have been carried out.
+            BrokerError: it could not be sent, or was answered with an error or not at all; in the last case it may
+                have been done.
         """
         return self._checked(await self._ask(command))
 
@@ -143,11 +140,11 @@ class Pipeline:
             while self._waiting or clock.monotonic() >= self._probe_at:
                 try:
                     await self._round_trip()
-                except Exception as error:  # noqa: BLE001  # whatever redis-py raises
+                except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the server is not there
                     await self._reconnect(error)
 
     async def _wait_for_work(self) -> None:
-        """Return when there is something to send, or when it is time to probe."""
+        """Return when something is to be sent, or when it is time to look whether all is well."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._probe_at - clock.monotonic()):
                 await self._work.wait()
@@ -171,7 +168,7 @@ class Pipeline:
                 await self._probe(connection)  # Redis does not name what it refuses to a script
                 self._named_at = clock.monotonic()
         except BaseException as error:
-            self._fail(together, error)  # some may have been carried out, so none is sent again
+            self._fail(together, error)  # some may have been done, so none is sent again
             raise
         for command, refusal in failed:
             self._note(command, refusal)
@@ -182,7 +179,7 @@ class Pipeline:
                 future.set_result(answer)
 
     def _note(self, command: Command, error: Exception) -> None:
-        """Report what was refused, and probe it from now on."""
+        """Tell of what was refused; from now on it is tried whether that is over."""
         what = "a node" if isinstance(error, NODE_GONE) else _name(command)
         self._health.began(what, error)
         self._refused.add(what)
@@ -191,7 +188,7 @@ class Pipeline:
     async def _probe(
         self, connection: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = probes
     ) -> None:
-        """Try what is needed, and report what is refused; raise if there is no answer."""
+        """Try what is needed, and tell what is refused; raises if there is no answer."""
         commands = what_is_tried(connection, self._keys)
         async with asyncio.timeout(_ROUND_TRIP):
             answers = await connection.execute(commands)
@@ -205,11 +202,11 @@ class Pipeline:
         self._probe_at = clock.monotonic() + (_PROBE_AGAIN if refused else _IDLE)
 
     async def _begin(self) -> None:
-        """Connect and probe: a server may accept connections and do nothing else."""
+        """Connect, and have something answered: a server that takes connections may be able to do nothing else."""
         await self._probe(await self._connect())
 
     async def _reconnect(self, cause: BaseException) -> None:
-        """Connect again until the server answers."""
+        """Return when the server answers again."""
         if self._down_since is None:
             self._down_since = clock.monotonic()
         for backoff in backoffs():
@@ -243,7 +240,7 @@ class Pipeline:
             try:
                 async with asyncio.timeout(CONNECT_TIME):
                     await connection.close()
-            except Exception:  # noqa: BLE001, S110  # it is not used any more
+            except Exception:  # noqa: BLE001, S110  # it is given up
                 pass
 
     def _checked(self, answer: Any) -> Any:

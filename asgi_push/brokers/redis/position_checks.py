@@ -1,4 +1,4 @@
-"""Checks channels: each by one task at a time, and not too many together."""
+"""What is looked at again: one task a channel at a time, and not too many together."""
 
 import asyncio
 import logging
@@ -8,21 +8,21 @@ from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit
 
-# How many checks go on together.
+# How many are under way together.
 _MAX_TOGETHER = 200
 
-# Seconds between two log lines about failures.
+# At most one line in so many seconds, of all failures.
 _quiet = RateLimit(10.0)
 
 Check = Callable[[str], Awaitable[None]]
 
 
 class Checks:
-    """Checks channels. One that is wanted during its check is checked again."""
+    """Has channels checked; one that is wanted while it is under way is checked again."""
 
     def __init__(self, check: Check, again: float) -> None:
         self._check = check
-        self._again = again  # seconds until a failed check is repeated
+        self._again = again  # after how many seconds one that failed is checked again
         self._wanted: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._work = asyncio.Event()
@@ -30,16 +30,16 @@ class Checks:
 
     @property
     def busy(self) -> bool:
-        """Whether any check is wanted or going on."""
+        """Whether any is wanted or under way."""
         return bool(self._wanted or self._running)
 
     def want(self, channel: str) -> None:
-        """Check a channel soon."""
+        """Have a channel checked."""
         self._wanted.add(channel)
         self._work.set()
 
     async def run(self) -> None:
-        """Make the wanted checks, for ever."""
+        """Check what is wanted, for ever."""
         try:
             while True:
                 await self._work.wait()
@@ -57,7 +57,7 @@ class Checks:
             await self._check(channel)
         except BrokerError:
             await self._later(channel)
-        except Exception:  # noqa: BLE001  # a failure must not stop the other checks
+        except Exception:  # noqa: BLE001  # one channel's failure must not keep the others from being checked
             message = "the position of a channel could not be checked"
             _quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
             await self._later(channel)
@@ -72,7 +72,7 @@ class Checks:
         self._wanted.add(channel)
 
     async def others(self, channel: str, patience: float) -> None:
-        """Wait until no other channel is being checked, for at most `patience` seconds."""
+        """Wait until no other channel is being checked, or wants to be, but not for ever."""
         until = clock.monotonic() + patience
         while (tasks := [*self._others(channel)]) and (left := until - clock.monotonic()) > 0:
             await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What a Redis must allow. It is tried with names that nobody uses, before it is needed."""
+"""What a Redis must allow, and be: tried with names that nobody uses, before it is needed."""
 
 import secrets
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from .connection import Command, Connection
 from .health import reason
 from .keys import Keys
 
-# How many names are tried to find one on each node of a cluster.
+# Names that are looked at to find one on each node of a cluster.
 _MOST_NAMES = 10_000
 
-# How long the keys of an unfinished probe are kept, in milliseconds.
+# How long what a probe writes is kept if its end is not reached, in milliseconds.
 _KEPT = 5000
 
 
 def channel_by_node(connection: Connection, keys: Keys) -> dict[str, str]:
-    """Return a channel on each node that takes commands, by the name of the node."""
+    """Return a channel on each node that takes commands, by the node."""
     channels: dict[str, str] = {}
     for _ in range(_MOST_NAMES):
-        channel = secrets.token_hex(6)  # two processes must not use the same names
+        channel = secrets.token_hex(6)  # two processes that try at once must not meet
         channels.setdefault(connection.node(keys.key("position", channel)), channel)
         if len(channels) >= connection.nodes:
             break
@@ -27,14 +27,14 @@ def channel_by_node(connection: Connection, keys: Keys) -> dict[str, str]:
 
 
 def pings(connection: Connection, keys: Keys) -> list[Command]:
-    """Return one command for each node, which shows that it answers."""
+    """Return one command for each node, by which it is seen that it answers."""
     return [("EXISTS", keys.key("position", channel)) for channel in channel_by_node(connection, keys).values()]
 
 
 def probes(connection: Connection, keys: Keys) -> list[Command]:
-    """Return, for each node, every command that is used, in a harmless form.
+    """Return each command that is used, for each node, with what does no harm.
 
-    If Redis refuses a command of a script it does not say which. So they are sent one by one.
+    Redis does not say which command of a script it refuses; of one that is sent by itself it does.
     """
     return [command for channel in channel_by_node(connection, keys).values() for command in _probes(keys, channel)]
 
@@ -75,7 +75,7 @@ def _probes(keys: Keys, channel: str) -> list[Command]:
 
 
 def refusals(commands: Sequence[Command], answers: Sequence[Any]) -> dict[str, Exception]:
-    """Return the errors, by the names of the commands that were refused for that reason."""
+    """Return why something was refused, by what was refused for the same reason."""
     found: dict[str, tuple[Exception, dict[str, None]]] = {}
     for (name, *_), answer in zip(commands, answers, strict=True):
         if isinstance(answer, Exception):

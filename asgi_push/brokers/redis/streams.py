@@ -1,4 +1,4 @@
-"""Publishes to Redis, and reads what it keeps."""
+"""What is published to Redis, and kept there."""
 
 import asyncio
 import secrets
@@ -13,16 +13,13 @@ from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
-# How long a position outlives the publications and the last session of the channel, in seconds. A
-# client that comes back after a week and missed nothing is told so. It costs about 150 bytes.
+# How long a position outlives the publications and the last session that was in the channel, in seconds: a client that
+# comes back after a week and missed nothing is told so. It costs about 150 bytes a channel.
 _POSITION_TTL = 7 * 24 * 60 * 60.0
 
-# Bytes of the first reading: small, as thousands may go together in one round trip.
-_FIRST_BYTES = 32 * 1024
-
-# Bytes of the readings that follow, and how many of them may go on at a time. One takes a few
-# milliseconds to parse.
-MORE_BYTES = 256 * 1024
+# Bytes of one reading: the first is small, as thousands may go together in one round trip; what a channel has beyond
+# that comes in larger ones, of so many channels at a time. A reading takes a few milliseconds to parse.
+_FIRST_BYTES, MORE_BYTES = 32 * 1024, 256 * 1024
 _LARGE_READINGS = 8
 
 _ANYWHERE = StreamPosition(-1, "")
@@ -32,13 +29,10 @@ _ANYWHERE = StreamPosition(-1, "")
 class Reading:
     """A part of a stream.
 
-    Attributes:
-        top: Where the stream ends.
-        good: Whether the position that was asked for is known in this epoch.
-        before: The offset before the first of `bodies`.
-        bodies: The publications after `before`; in a reversed reading the last one comes first.
-        past: The past epochs, the latest first, and up to which offset this epoch contains each.
-            Up to there the publications of both have the same offsets. Later ones were lost.
+    ``past`` has the epochs before, the newest first, and the offset up to which each is a part of this one: up to
+    there its publications have the same offsets here. What had a larger one was lost. ``good`` is whether the position
+    that was asked after is a position in this epoch, too. ``bodies`` follow the offset ``before``, or, in a reversed
+    reading, are those down to it.
     """
 
     top: StreamPosition
@@ -49,7 +43,7 @@ class Reading:
 
     @property
     def last(self) -> int:
-        """The largest offset in it, or `before` if it is empty."""
+        """The largest offset in it, or ``before``."""
         return self.before + len(self.bodies)
 
 
@@ -67,7 +61,7 @@ class Streams:
         stream: StreamOptions,
         idempotency_key: str | None = None,
     ) -> tuple[PublishResult, bool]:
-        """Publish in one step; return the result, and False if the key was known."""
+        """Publish in one step; return the result, and whether it was published now and not before with this key."""
         channel = publication.channel
         keys = self._kept(channel)
         if idempotency_key is not None:
@@ -82,7 +76,7 @@ class Streams:
     async def publish_transient(
         self, publication: Publication, mark: str, idempotency_key: str | None
     ) -> tuple[PublishResult, bool]:
-        """Publish without keeping it, in a message with this mark; see `publish`."""
+        """Publish what is kept nowhere; its message bears ``mark``. See ``publish``."""
         name = self._keys.published(publication.channel)
         message = envelope.transient(publication, mark)
         if idempotency_key is None:
@@ -92,19 +86,19 @@ class Streams:
         known = await self._pipeline.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
         return _result(known)
 
-    async def publish_join_leave(self, join_leave: JoinLeave) -> None:
-        """Publish a join or a leave."""
-        await self._pipeline.call("PUBLISH", self._keys.published(join_leave.channel), envelope.join_leave(join_leave))
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
+        """Publish a notice."""
+        await self._pipeline.call("PUBLISH", self._keys.published(notice.channel), envelope.join_leave(notice))
 
     async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
-        """Read a stream. One that has no publications yet begins here, to have a position."""
+        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         good, history = await self._read_all(channel, limit, since or _ANYWHERE, reverse=reverse)
         if not good and since is not None:
             raise UnrecoverablePosition(f"the stream's epoch is {history.position.epoch}, not {since.epoch}")
         return history
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
-        """Return everything that came after `since`, or that this is not known."""
+        """Return all that came after ``since``, or say that it is not known."""
         good, history = await self._read_all(channel, -1, since, reverse=False)
         position = history.position
         if good and len(history.publications) == position.offset - since.offset:
@@ -114,7 +108,7 @@ class Streams:
     async def _read_all(
         self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
     ) -> tuple[bool, History]:
-        """Return whether `since` is known, and what follows it up to the end of the stream."""
+        """Return whether ``since`` is good, and what follows it up to where the stream stands now."""
         first = page = await self.read(channel, since, limit, reverse=reverse)
         top = first.top
         found: list[Publication] = []
@@ -128,7 +122,7 @@ class Streams:
             after = StreamPosition(page.before + 1 if reverse else page.last, top.epoch)
             async with self._large:
                 page = await self.read(channel, after, limit, reverse=reverse, most=MORE_BYTES)
-            if page.top.epoch != top.epoch:  # another epoch began meanwhile
+            if page.top.epoch != top.epoch:  # another life began meanwhile
                 return await self._read_all(channel, limit, since, reverse=reverse)
 
     async def read(
@@ -141,23 +135,21 @@ class Streams:
         most: int = _FIRST_BYTES,
         anyway: bool = False,
     ) -> Reading:
-        """Read about `most` bytes after a position, or before it if reversed.
+        """Read ``most`` bytes, or some publications more, after a position; ``limit`` -1 is no limit, 0 reads none.
 
-        A limit of -1 means no limit, 0 reads nothing. If the position is lost nothing is read
-        either, or with `anyway` the present epoch from its beginning.
+        Where the position is lost nothing is read, or ``anyway`` the life of the stream from its beginning.
         """
         epoch, top, good, before, bodies, past = await self._pipeline.run(
-            READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch,
-            since.offset, limit, int(reverse), most, int(anyway),
+            READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
+            int(reverse), most, int(anyway),
         )  # fmt: skip
         return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
     async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
-        """Return the end of a stream, and keep its position alive.
+        """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
 
-        The epoch of a stream that has not begun is empty. A stream that ends before `known` in the
-        same epoch begins another epoch. `fence` is a name and a message to publish there. It is
-        heard after everything that was published in the channel before.
+        A stream that stands below ``known`` in the same epoch begins another life. ``fence`` is a name to publish to,
+        and what: all that was published in the channel before is heard before that.
         """
         known = known or StreamPosition(0, "")
         epoch, offset = await self._pipeline.run(
@@ -174,7 +166,7 @@ class Streams:
 
 
 def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False) -> list[Publication]:
-    """Return the publications of a reading, without what others may have put there."""
+    """Return the publications of a reading; what is none, as somebody else put it there, is left out."""
     offsets = range(reading.last, reading.before, -1) if reverse else range(reading.before + 1, reading.last + 1)
     items = [
         envelope.parse_body(channel, body, offset, epoch) for offset, body in zip(offsets, reading.bodies, strict=True)
@@ -183,11 +175,11 @@ def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False)
 
 
 def _past(kept: bytes) -> dict[str, int]:
-    """Return the past epochs and how far each goes: never beyond one that came after it."""
+    """Return the epochs before and how far each goes; none goes farther than one that came after it."""
     past: dict[str, int] = {}
     reach = MAX_WHOLE
     for epoch, _, last in (item.partition(":") for item in kept.decode().split(",")):
-        if not last.isdigit():  # it is empty, or was cut
+        if not last.isdigit():  # nothing, or the rest of one that was cut
             break
         reach = min(reach, int(last))
         past.setdefault(epoch, reach)
@@ -195,9 +187,9 @@ def _past(kept: bytes) -> dict[str, int]:
 
 
 def _result(place: bytes) -> tuple[PublishResult, bool]:
-    """Return the result in the answer of a script, and whether it is a new one."""
+    """Return the result that a script answered, and whether it is a new one."""
     known, place = place.startswith(b"="), place.removeprefix(b"=")
-    if not place:  # it is not in a stream
+    if not place:  # it is in no stream
         return PublishResult(), not known
     offset, _, epoch = place.decode().partition(":")
     return PublishResult(StreamPosition(int(offset), epoch)), not known

@@ -1,4 +1,4 @@
-"""The one connection on which this process hears what is published in Redis."""
+"""What is published in Redis, as this process hears it: one connection, for all that it wants to hear."""
 
 import asyncio
 import logging
@@ -15,21 +15,19 @@ from .connection_factory import ConnectionFactory
 from .health import ConnectionHealth, Deaf, backoffs
 from .loopback import Loopback
 
-# After this many seconds without a message the connection is pinged, and dropped after as many
-# more.
+# A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
 _SILENCE = 4.0
 
 # How long to wait for a subscription, in seconds.
 _PATIENCE = 3.0
 
-# How long a name stays subscribed after nobody wants it, in seconds. A page that is reloaded wants
-# the same names again.
+# Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded wants its own again.
 _LINGER = 5.0
 
-# Names in one command, so that it does not hold up Redis.
+# Names in one command, so that Redis is not held by it.
 _MAX_TOGETHER = 1000
 
-# Seconds between two log lines about messages that could not be taken.
+# At most one line in so many seconds, of all that could not be taken.
 _QUIET = 10.0
 
 OnMessage = Callable[[bytes, bytes], Awaitable[None]]
@@ -37,7 +35,7 @@ OnName = Callable[[bytes], None]
 
 
 class Subscriber:
-    """Keeps one connection subscribed to the wanted names. A lost one is replaced."""
+    """Keeps one connection subscribed to the names that are wanted; a lost one is made anew, with all of them."""
 
     def __init__(
         self,
@@ -54,10 +52,10 @@ class Subscriber:
         self._health = health
         self._loopback = loopback
         self._on_message = on_message
-        self._on_subscribed = on_subscribed  # a name is heard now, for the first time or again
-        self._on_unsubscribed = on_unsubscribed  # a name is not heard any more
-        self._on_disconnected = on_disconnected  # nothing is heard, for a while
-        self._on_failure = on_failure  # a message of a name could not be taken
+        self._on_subscribed = on_subscribed  # told of a name that is heard now, for the first time or again
+        self._on_unsubscribed = on_unsubscribed  # told of one that will not be heard any more
+        self._on_disconnected = on_disconnected  # told that nothing is heard any more, for a while
+        self._on_failure = on_failure  # told of a name of which something came that could not be taken
         self._quiet = RateLimit(_QUIET)
         self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
         self._asked: list[bytes] = []  # names to subscribe to
@@ -66,17 +64,17 @@ class Subscriber:
         self._task: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
-        """Stop."""
+        """End."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
 
     async def add(self, *names: bytes) -> None:
-        """Subscribe to names; return when everything published from then on will be heard.
+        """Hear these names, and return when all that is published from then on will be heard.
 
         Raises:
-            BrokerError: That did not happen in time. The names stay wanted.
+            BrokerError: that could not be had in time; it stays wanted.
         """
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -98,11 +96,11 @@ class Subscriber:
             raise BrokerError("Redis: could not subscribe in time") from error
 
     def hears(self, name: bytes) -> bool:
-        """Return whether everything published to a name now will be heard."""
+        """Whether all that is published to a name now will come."""
         return self._wanted.get(name, self) is None
 
     def discard(self, name: bytes) -> None:
-        """Unsubscribe from a name, some time from now."""
+        """Hear a name no more, some time from now."""
         if name in self._wanted:
             self._unwanted[name] = clock.monotonic()
 
@@ -117,7 +115,7 @@ class Subscriber:
                 await self._serve(connection)
             except Deaf as error:
                 self._health.began("what is published", error)
-            except Exception as error:  # noqa: BLE001  # whatever redis-py raises
+            except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
                 self._health.began("subscriptions", error)
             finally:
                 self._hear_nothing()
@@ -125,7 +123,7 @@ class Subscriber:
             await asyncio.sleep(next(waits))
 
     def _hear_nothing(self) -> None:
-        """Note that the connection is lost: who joins from now on waits for the next one."""
+        """The connection is lost: whoever joins from now on waits until it is heard again."""
         for name, done in self._wanted.items():
             if done is None:
                 self._wanted[name] = asyncio.get_running_loop().create_future()
@@ -134,10 +132,7 @@ class Subscriber:
     async def _serve(self, connection: AbstractConnection) -> None:
         self._asked = [self._loopback.name, *self._wanted]
         self._work.set()
-        helpers = [
-            asyncio.create_task(self._write(connection)),
-            asyncio.create_task(self._watch(connection)),
-        ]
+        helpers = [asyncio.create_task(self._write(connection)), asyncio.create_task(self._watch(connection))]
         try:
             await self._read(connection, helpers)
         except Exception as error:  # noqa: BLE001  # as in _run
@@ -151,7 +146,7 @@ class Subscriber:
         try:
             await self._loopback.watch()
         except Deaf:
-            await connection.disconnect(nowait=True)  # this ends `_read`, after what was read is delivered
+            await connection.disconnect(nowait=True)  # ends the reading, once what was read is delivered
             raise
 
     async def _write(self, connection: AbstractConnection) -> None:
@@ -162,8 +157,7 @@ class Subscriber:
             except TimeoutError:
                 pass
             self._work.clear()
-            asked = self._asked
-            self._asked = []
+            asked, self._asked = self._asked, []
             await self._tell(connection, "SUBSCRIBE", asked)
             await self._tell(connection, "UNSUBSCRIBE", self._forget())
 
@@ -173,7 +167,7 @@ class Subscriber:
             await connection.send_packed_command(command, check_health=False)
 
     def _forget(self) -> list[bytes]:
-        """Forget the names that nobody has wanted for a while, and return them."""
+        """Return the names that nobody has wanted for long."""
         before = clock.monotonic() - _LINGER
         names = [name for name, since in self._unwanted.items() if since <= before]
         for name in names:
@@ -206,7 +200,7 @@ class Subscriber:
                 self._loopback.came += 1
                 try:
                     await self._on_message(name, message)
-                except Exception:  # noqa: BLE001  # one bad message must not break the connection
+                except Exception:  # noqa: BLE001  # one item must not cost the others, or the connection
                     self._say_failed()
                     self._on_failure(name)
             case [b"subscribe", name, _] if name in self._wanted:
@@ -224,5 +218,5 @@ class Subscriber:
 
 
 def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
-    """Return why the first task that has ended did so."""
+    """Return why the first of them ended that has."""
     return next((task.exception() for task in tasks if task.done() and not task.cancelled()), None)
