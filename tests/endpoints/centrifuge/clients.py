@@ -109,7 +109,7 @@ class PageDriver:
         self._seen = 0
 
     def write(self, order: Event) -> None:
-        self._thread.submit(self._page.evaluate, "order => void window.apply_control(order)", order).result()
+        self._thread.submit(self._page.evaluate, "order => void window.obey(order)", order).result()
 
     def read(self, within: float) -> list[Event]:
         came: list[Event] = self._thread.submit(self._read, within).result()

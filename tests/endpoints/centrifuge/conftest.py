@@ -51,7 +51,7 @@ def _desk_of(request: pytest.FixtureRequest, server: Server) -> Iterator[Callabl
             page = thread.submit(browser.new_page).result()
             # The browser, which came after this fixture, closes it before this one ends.
             thread.submit(page.goto, f"{server.http}/page").result()
-            thread.submit(page.wait_for_function, "() => Boolean(window.apply_control)").result()
+            thread.submit(page.wait_for_function, "() => Boolean(window.obey)").result()
             return PageDriver(page, thread)
 
         def get(kind: str) -> Desk:
