@@ -13,13 +13,21 @@ from .channels import Namespaces
 from .connection import Connection
 from .disconnect import Disconnect
 from .encoding import Encoder
-from .hub.control import Verb, encode_command
-from .hub.drain import drain
 from .hub.hub import Hub
 from .inbound.hooks import Hooks
-from .messages import ClientInfo, Credentials, History, PresenceStats, Publication, PublishResult, StreamPosition
+from .messages import (
+    ClientInfo,
+    Credentials,
+    History,
+    PresenceStats,
+    Publication,
+    PublishResult,
+    StreamPosition,
+)
 from .metrics.counters import Counters
 from .names import check_channel, check_position, check_text, check_user, user_channel
+from .runner.control import Verb, encode_command
+from .runner.drain import drain
 from .runner.hub_runner import HubRunner
 from .session import Session
 from .settings import Settings
@@ -88,7 +96,11 @@ class Core:
     # -- sending --------------------------------------------------------------------------------
 
     def send(
-        self, channel: str, data: Any, tags: Mapping[str, str] | None = None, idempotency_key: str | None = None
+        self,
+        channel: str,
+        data: Any,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Awaitable[PublishResult]:
         """Publish to a channel, a user's and everybody's too. The arguments have been checked."""
         # No coroutine function: a coroutine for each message would be a tenth of what this costs.
@@ -124,7 +136,11 @@ class Core:
         return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
 
     async def history(
-        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+        self,
+        channel: str,
+        limit: int = 0,
+        since: StreamPosition | None = None,
+        reverse: bool = False,
     ) -> History:
         """See ``Push.history``."""
         name = check_channel(channel)
@@ -164,7 +180,10 @@ class Core:
         return await self.hub.presence.members(channel)
 
     async def disconnect(
-        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+        self,
+        user: str | None = None,
+        session: str | None = None,
+        disconnect: Disconnect = Disconnect.FORCE,
     ) -> None:
         """See ``Push.disconnect``."""
         if user is None and session is None:

@@ -66,8 +66,8 @@ class Hub:
         self.threads = HookThreads()
         self.turns = KeyedLock()
         self.pieces = Pieces()
-        self._tasks = TaskRoot(self.failures)
-        self.spawn = self._tasks.spawn
+        self.tasks = TaskRoot(self.failures)
+        self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()
         self._make_rooms(encoder)
         self._bind_verbs()
@@ -133,16 +133,16 @@ class Hub:
     @property
     def running(self) -> bool:
         """Whether it was started and its event loop still runs."""
-        return self._tasks.running
+        return self.tasks.running
 
     @property
     def ending(self) -> bool:
         """Whether all background tasks are about to end: it was stopped, or its event loop ends."""
-        return self._tasks.ending
+        return self.tasks.ending
 
     async def start(self) -> None:
         """Start the background tasks on the event loop that runs now."""
-        await self._tasks.start()
+        await self.tasks.start()
         self._supervise("the fan-out", self.fanout.run)
         self._supervise("the timer", self._timer.run)
         self._supervise("presence", self.presence.run)
@@ -165,7 +165,7 @@ class Hub:
             self.close(session, Disconnect.SHUTDOWN)
         await self.see_off()
         await self._wait_until_idle()
-        await self._tasks.stop()
+        await self.tasks.stop()
         self.threads.close()
         if self.settings.metrics:
             self.stats.close()

@@ -1,1 +1,1 @@
-"""Where a hub runs: on the caller's event loop, or on one in a thread of its own."""
+"""Runs a hub: where it lives, when it drains, and what other processes ask of it."""

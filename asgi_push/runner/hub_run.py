@@ -14,10 +14,10 @@ from anyio.lowlevel import current_token
 
 from ..brokers import Receiver
 from ..errors import NotRunningError
-from ..hub.control import apply_control, evict
 from ..hub.hub import Hub
 from ..runtime.event_loop import current_task, ends_task, on_trio
 from ..runtime.tasks import run_detached
+from .control import apply_control, evict
 
 # How often a waiter on another event loop looks whether something has happened, in seconds.
 _POLL = 0.005
@@ -40,7 +40,7 @@ class HubRun:
         self._loop = None if on_trio() else asyncio.get_running_loop()
         self._starting = anyio.CancelScope()
         self._begun = anyio.Event()
-        self._has_begun = False  # read for each publication, where asking the event would be two calls
+        self.has_begun = False  # read for each publication, where asking the event would be two calls
         self._stop_asked = anyio.Event()
         self._ended = anyio.Event()
         self._task = run_detached(self._run)
@@ -53,12 +53,12 @@ class HubRun:
     @property
     def running(self) -> bool:
         """Whether it has begun and its hub runs."""
-        return self._has_begun and self.hub.running
+        return self.has_begun and self.hub.running
 
     async def _run(self) -> None:
         try:
             if await self._begin():
-                self._has_begun = True
+                self.has_begun = True
                 self._begun.set()
                 await self._stop_asked.wait()
             self.stopping = True
@@ -75,7 +75,12 @@ class HubRun:
             try:
                 hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
                 await hub.broker.start(
-                    Receiver(hub.deliver, partial(apply_control, hub), hub.lost, hub.fanout.pending.wait_capacity)
+                    Receiver(
+                        hub.deliver,
+                        partial(apply_control, hub),
+                        hub.lost,
+                        hub.fanout.pending.wait_capacity,
+                    )
                 )
                 await hub.start()
             except Exception as error:  # noqa: BLE001  # begun() raises it
@@ -89,7 +94,11 @@ class HubRun:
         """Stop all parts, also if one of them fails; the hub first, as its hooks may publish."""
         hub = self.hub
         here = current_task()
-        for name, stop in (("hub", hub.stop), ("presence", hub.presence.stop), ("broker", hub.broker.stop)):
+        for name, stop in (
+            ("hub", hub.stop),
+            ("presence", hub.presence.stop),
+            ("broker", hub.broker.stop),
+        ):
             try:
                 await stop()
             except BaseException as error:

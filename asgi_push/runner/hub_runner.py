@@ -70,7 +70,8 @@ class HubRunner:
         run = self._run
         if run is None or self._thread != threading.get_ident():
             return None
-        return run.hub if run.running else None
+        # Not ``run.running``, which is two calls more: this is asked for every message.
+        return run.hub if run.has_begun and run.hub.tasks.running else None
 
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""

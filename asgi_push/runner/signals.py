@@ -1,9 +1,9 @@
 """What a running hub does at SIGTERM and at SIGINT."""
 
-from ..hub.drain import drain
 from ..hub.hub import Hub
 from ..runtime import fork
 from ..runtime.signals import Sigint, Sigterm
+from .drain import drain
 
 
 class HubSignals:

@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from ..core import Core
 from ..errors import NotRunningError
-from ..hub.drain import drain
 from ..hub.hub import Hub
+from ..runner.drain import drain
 from .wrapped import behind
 
 _STREAMS = "hypercorn.protocol.ws_stream", "hypercorn.protocol.http_stream"

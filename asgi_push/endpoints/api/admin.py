@@ -12,10 +12,10 @@ from ... import clock
 from ...connection import Connection
 from ...core import Core, check_over
 from ...disconnect import Disconnect
-from ...hub.control import Verb, encode_command
 from ...hub.hub import Hub
 from ...names import check_channel, check_own_channel, check_user
 from ...protocols.exact import inexact
+from ...runner.control import Verb, encode_command
 from ..package_version import package_version
 from ..session_summary import summarize
 from .fields import (

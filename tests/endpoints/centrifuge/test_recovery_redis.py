@@ -24,11 +24,11 @@ from asgi_push import BrokerError, ChannelOptions, Credentials, Push, PushMiddle
 from asgi_push.brokers import Broker, PresenceStore, envelope
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
-from asgi_push.hub.control import encode_command
 from asgi_push.hub.hub import Hub
 from asgi_push.messages import Publication
 from asgi_push.metrics.counters import Counters
 from asgi_push.push import core_of
+from asgi_push.runner.control import encode_command
 from asgi_push.stream import Recovery
 from tests import asgi
 from tests.brokers.contract import publication

@@ -7,8 +7,8 @@ import anyio
 from .. import clock
 from ..connection import Connection
 from ..disconnect import Disconnect
+from ..hub.hub import Hub
 from ..logs import logger
-from .hub import Hub
 
 # Seconds between two times at which sessions are closed.
 _TICK = 0.05

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from asgi_push import Disconnect, NotRunningError, Push, Session
 from asgi_push.hub import hub
-from asgi_push.hub.drain import due
 from asgi_push.push import core_of
+from asgi_push.runner.drain import due
 from tests.asgi import Refused, pushing, until
 
 OVER = 0.5

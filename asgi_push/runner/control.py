@@ -9,9 +9,9 @@ from .. import clock
 from ..connection import Connection
 from ..disconnect import Disconnect
 from ..encoding import encode
+from ..hub.hub import Hub
 from ..logs import logger
 from ..messages import Payload, StreamPosition
-from .hub import Hub
 
 Verb = Literal["disconnect", "evict", "expire", "probe", "subscribe", "unsubscribe"]
 
