@@ -1,5 +1,6 @@
 """Encodes the application's data to bytes, once for all receivers."""
 
+import sys
 from typing import Any
 
 import orjson
@@ -7,7 +8,11 @@ import orjson
 from .jsonable import Default, after, jsonable
 from .messages import Payload
 
-_BYTES = (bytes, bytearray, memoryview)  # a tuple: bytes | bytearray would be made for each publication
+_BYTES = (
+    bytes,
+    bytearray,
+    memoryview,
+)  # a tuple: bytes | bytearray would be made for each publication
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
@@ -17,30 +22,8 @@ _REST = _NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def encode(data: Any, default: Default | None = None) -> Payload:
-    """Encode a str or bytes unchanged, anything else as JSON.
-
-    A value that orjson does not know goes to ``default``, as in ``orjson.dumps``, and then to
-    ``jsonable``.
-
-    Raises:
-        ValueError: the data cannot be encoded; the message says why.
-    """
-    if type(data) is str:
-        try:
-            return Payload("text", data.encode())
-        except UnicodeEncodeError as error:  # a lone surrogate, which no WebSocket text frame may carry
-            raise ValueError(f"data: not valid Unicode text: {error.reason}") from error
-    if isinstance(data, _BYTES):
-        return Payload("binary", bytes(data))
-    if isinstance(data, str):  # for a str Enum this is its value
-        return encode(str.__str__(data))
-    try:
-        encoded = orjson.dumps(data, None, _NUMPY)
-    except orjson.JSONEncodeError:
-        encoded = _dumps("data", data, default)
-    # A copy: orjson writes into a kilobyte and frees the rest of it, in pieces that fit nothing. A
-    # history of small messages took five times its size, and the time to get that memory.
-    return Payload("json", memoryview(encoded).tobytes())
+    """Encode data of any size; see ``Encoder.encode``."""
+    return Encoder(default, sys.maxsize).encode(data)
 
 
 class Encoder:
@@ -59,8 +42,31 @@ class Encoder:
         self._max_bytes = max_bytes
 
     def encode(self, data: Any) -> Payload:
-        """Encode data to be sent; raise ValueError if it cannot be encoded or is too large."""
-        payload = encode(data, self._default)
+        """Encode a str or bytes unchanged, anything else as JSON.
+
+        A value that orjson does not know goes to the default, and then to ``jsonable``.
+
+        Raises:
+            ValueError: the data cannot be encoded, or is too large; the message says why.
+        """
+        if type(data) is str:
+            try:
+                payload = Payload("text", data.encode())
+            except UnicodeEncodeError as error:  # a lone surrogate, which no text frame may carry
+                raise ValueError(f"data: not valid Unicode text: {error.reason}") from error
+        elif isinstance(data, _BYTES):
+            payload = Payload("binary", bytes(data))
+        elif isinstance(data, str):  # for a str Enum this is its value
+            return self.encode(str.__str__(data))
+        else:
+            try:
+                encoded = orjson.dumps(data, None, _NUMPY)
+            except orjson.JSONEncodeError:
+                encoded = _dumps("data", data, self._default)
+            # A copy: orjson writes into a kilobyte and frees the rest of it, in pieces that fit
+            # nothing. A history of small messages took five times its size, and the time to get
+            # that memory.
+            payload = Payload("json", memoryview(encoded).tobytes())
         if len(payload.data) > self._max_bytes:
             raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self._max_bytes})")
         return payload
