@@ -13,6 +13,7 @@ import psutil
 import pytest
 from redis import Redis as Client
 
+from asgi_push.brokers import backoff
 from asgi_push.brokers.redis import (
     connection,
     connection_factory,
@@ -103,7 +104,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "_PROBE_AGAIN", 0.1)
     monkeypatch.setattr(loopback, "_EVERY", 0.1)
     monkeypatch.setattr(loopback, "_LATE", 0.5)
-    monkeypatch.setattr(health, "_MAX_BACKOFF", 0.2)
+    monkeypatch.setattr(backoff, "_MAX_BACKOFF", 0.2)
     monkeypatch.setattr(health, "_SHORT", 0.3)
     monkeypatch.setattr(consumer, "_CHECK_AGAIN", 0.05)
     for name, seconds in (("_PATIENCE", 2.0), ("_ALIVE", 1.0), ("_RENEW_EVERY", 0.3), ("_LOOK_EVERY", 0.1)):

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers import StreamOptions
+from asgi_push.brokers import StreamOptions, backoff
 from asgi_push.brokers.postgres import broker, consumer, health, listener, liveness, pipeline, presence
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.brokers.contract import Process, publication
@@ -27,7 +27,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         (pipeline, "_IDLE", 0.5),
         (listener, "_EVERY", 0.2),
         (listener, "_LATE", 1.0),
-        (health, "_MAX_BACKOFF", 0.1),
+        (backoff, "_MAX_BACKOFF", 0.1),
         (health, "_SHORT", 0.3),
         (broker, "_PATIENCE", 1.0),
         (broker, "_ECHO_TIME", 2.0),

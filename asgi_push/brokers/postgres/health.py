@@ -1,16 +1,12 @@
 """Tells of an outage when it begins, when its reason changes, and when it is over."""
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import psycopg
 
 from ... import clock
 from ...logs import RateLimit, logger
 from ..contract import OUTAGES
-
-# Waits between two attempts to connect, in seconds; nobody waits longer for a server that is back.
-_FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
 
 # After so many seconds an outage is none that is over at once.
 _SHORT = 1.0
@@ -146,11 +142,3 @@ def _public(error: BaseException) -> str:
     if reason(error) in ("connection", "timeout"):
         return "PostgreSQL does not answer"
     return f"PostgreSQL: {ascii(words(error)[:_MAX_WORDS])[1:-1]}"
-
-
-def backoffs() -> Iterator[float]:
-    """Yield how long to wait before each attempt, with jitter: processes must not come at once."""
-    backoff = _FIRST_BACKOFF
-    while True:
-        yield backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
-        backoff = min(backoff * 2, _MAX_BACKOFF)

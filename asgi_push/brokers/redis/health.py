@@ -1,17 +1,13 @@
 """Tells of an outage when it begins, when its reason changes, and when it is over; of many short ones not of each."""
 
-import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from redis import exceptions
 
 from ... import clock
 from ...logs import RateLimit, logger
 from ..contract import OUTAGES
-
-# Waits between two attempts to connect, in seconds; nobody waits for more than the last for a server that is back.
-_FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
 
 # After so many seconds an outage is none that is over at once.
 _SHORT = 1.0
@@ -117,11 +113,3 @@ def _public(what: str, error: BaseException) -> str:
     if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError) or reason(error) == "loading":
         return f"Redis: {ascii(words(error)[:_MAX_WORDS])[1:-1]}"
     return "Redis tells nothing of what is published" if isinstance(error, Deaf) else "Redis does not answer"
-
-
-def backoffs() -> Iterator[float]:
-    """Yield how long to wait before each attempt, with jitter, so that processes do not come all at once."""
-    backoff = _FIRST_BACKOFF
-    while True:
-        yield backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
-        backoff = min(backoff * 2, _MAX_BACKOFF)
