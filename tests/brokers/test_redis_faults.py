@@ -381,7 +381,7 @@ async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.Monke
         await publish(here, 0)
         redis.pause()
         results = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
-        await until(lambda: len(here.broker.pipeline._waiting) == 5)
+        await until(lambda: len(here.broker.pipeline._waiting) >= 5)  # and perhaps a sign of life
     with anyio.fail_after(5):
         assert all(isinstance(result, BrokerError) for result in await results)
     redis.resume()
