@@ -96,7 +96,8 @@ def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") 
             The message never holds the token.
     """
     claims = _claims(token, secret, audience, issuer)
-    if claims.get("channel") not in (None, ""):  # who may read one channel may not read all of its user's
+    # Who may read one channel may not read all of its user's.
+    if claims.get("channel") not in (None, ""):
         raise AuthenticationError("token: it is meant for a subscription, as it names a channel")
     channels = claims.get("channels") or []
     subs = claims.get("subs") or {}
@@ -105,7 +106,9 @@ def verify_token(token: str, secret: str, audience: str = "", issuer: str = "") 
     if not isinstance(subs, dict):
         raise AuthenticationError("token: subs must be an object")
     try:
-        return Credentials(claims.get("sub", ""), claims.get("info"), (*channels, *subs), _expiry(claims))
+        return Credentials(
+            claims.get("sub", ""), claims.get("info"), (*channels, *subs), _expiry(claims)
+        )
     except ValueError as error:
         raise AuthenticationError(f"token: {error}") from None
 
@@ -120,7 +123,9 @@ class SubscriptionToken:
     expires_at: float | None
 
 
-def verify_subscription_token(token: str, secret: str, audience: str = "", issuer: str = "") -> SubscriptionToken:
+def verify_subscription_token(
+    token: str, secret: str, audience: str = "", issuer: str = ""
+) -> SubscriptionToken:
     """Return what a subscription token allows.
 
     Its claims are ``sub``, ``channel``, ``info``, ``exp`` and ``expire_at``. A token for a
@@ -161,12 +166,20 @@ def _decode(token: str, secret: str, audience: str, issuer: str, leeway: float) 
     # Without an audience setting, it does not matter for whom else the token is.
     options: Any = {"verify_aud": bool(audience)}
     return jwt.decode(
-        token, secret, ["HS256"], options, audience=audience or None, issuer=issuer or None, leeway=leeway
+        token,
+        secret,
+        ["HS256"],
+        options,
+        audience=audience or None,
+        issuer=issuer or None,
+        leeway=leeway,
     )
 
 
 def _expiry(claims: Mapping[str, Any]) -> float | None:
     expires_at = claims.get("expire_at", claims.get("exp"))
-    if expires_at is not None and not (isinstance(expires_at, int | float) and isfinite(expires_at)):
+    if expires_at is not None and not (
+        isinstance(expires_at, int | float) and isfinite(expires_at)
+    ):
         raise AuthenticationError("token: expire_at must be a finite number")
     return float(expires_at) if expires_at else None

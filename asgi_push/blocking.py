@@ -22,7 +22,9 @@ class Blocking:
             this is the thread of that event loop, which must not wait.
     """
 
-    def __init__(self, run: Callable[..., Any], thread: LoopThread, transactional: Transactional) -> None:
+    def __init__(
+        self, run: Callable[..., Any], thread: LoopThread, transactional: Transactional
+    ) -> None:
         self._run = run  # runs the verb of a name on the event loop
         self._thread = thread
         self._transactional = transactional  # publishes on a database connection, here and now
@@ -75,7 +77,9 @@ class Blocking:
         """See ``Push.publish``; a connection is used on this thread, also where nothing was started."""
         if using is not None:
             return self._transactional.publish_blocking(using, channel, data, tags, idempotency_key)
-        result: PublishResult = self._run("publish", channel, data, tags=tags, idempotency_key=idempotency_key)
+        result: PublishResult = self._run(
+            "publish", channel, data, tags=tags, idempotency_key=idempotency_key
+        )
         return result
 
     def subscribe(self, user: str, channel: str) -> None:
@@ -87,7 +91,10 @@ class Blocking:
         self._run("unsubscribe", user, channel)
 
     def disconnect(
-        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+        self,
+        user: str | None = None,
+        session: str | None = None,
+        disconnect: Disconnect = Disconnect.FORCE,
     ) -> None:
         """See ``Push.disconnect``."""
         self._run("disconnect", user, session, disconnect)
@@ -113,7 +120,11 @@ class Blocking:
         return result
 
     def history(
-        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+        self,
+        channel: str,
+        limit: int = 0,
+        since: StreamPosition | None = None,
+        reverse: bool = False,
     ) -> History:
         """See ``Push.history``."""
         result: History = self._run("history", channel, limit, since, reverse)

@@ -44,7 +44,9 @@ def check_broker_url(url: str) -> None:
         return
     if scheme == "local":
         if not re.fullmatch(_NAME, rest):
-            raise ValueError("must be local:// or local://name, with a name of 1 to 32 letters, digits, _, . and -")
+            raise ValueError(
+                "must be local:// or local://name, with a name of 1 to 32 letters, digits, _, . and -"
+            )
         return
     if scheme in POSTGRES_SCHEMES:
         return  # libpq reads it, and says what is wrong
@@ -80,7 +82,9 @@ def _check_server(parts: SplitResult) -> None:
     try:
         parts.port  # noqa: B018  # it is read when it is asked for
     except ValueError:
-        raise ValueError("must have a number as its port, and /, ? and # in a password as %2F, %3F and %23") from None
+        raise ValueError(
+            "must have a number as its port, and /, ? and # in a password as %2F, %3F and %23"
+        ) from None
     if parts.fragment or "," in (parts.hostname or ""):
         raise ValueError("must name one server, and have no # that is not written as %23")
     if not re.fullmatch(r"/?|/[0-9]+/?", unquote(parts.path), re.ASCII):
@@ -107,11 +111,15 @@ def parse_sentinel_url(url: str) -> SentinelUrl:
     parts = urlsplit(url)
     user, _, hosts = parts.netloc.rpartition("@")
     if not re.fullmatch(r"/[^/]+(/[0-9]*)?", parts.path, re.ASCII) or parts.fragment:
-        raise ValueError("must end with the name of a service, and a database if it is not 0, as in /mymaster/0")
+        raise ValueError(
+            "must end with the name of a service, and a database if it is not 0, as in /mymaster/0"
+        )
     _, service, *database = parts.path.split("/")
     query = parse_qsl(parts.query, keep_blank_values=True)
     options = dict(query)
-    others = "&".join(part for part in parts.query.split("&") if part.partition("=")[0] not in _SENTINEL_OPTIONS)
+    others = "&".join(
+        part for part in parts.query.split("&") if part.partition("=")[0] not in _SENTINEL_OPTIONS
+    )
     return SentinelUrl(
         [_sentinel(host) for host in hosts.split(",")],
         unquote(service),
@@ -125,13 +133,17 @@ def _sentinel(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", text, re.ASCII)
     port = int(found[2] or _SENTINEL_PORT) if found else 0
     if found is None or not 0 < port < 65_536:
-        raise ValueError("must name its sentinels as host:26379, separated by commas, and /, ?, # and @ as %2F, ...")
+        raise ValueError(
+            "must name its sentinels as host:26379, separated by commas, and /, ?, # and @ as %2F, ..."
+        )
     return found[1].strip("[]"), port
 
 
 def _check_socket(parts: SplitResult) -> None:
     if parts.hostname or parts.fragment or not parts.path.strip("/"):
-        raise ValueError("must have the absolute path of a socket, as in unix:///run/redis/redis.sock")
+        raise ValueError(
+            "must have the absolute path of a socket, as in unix:///run/redis/redis.sock"
+        )
 
 
 def _check_options(scheme: str, parts: SplitResult) -> None:
@@ -145,7 +157,9 @@ def _check_options(scheme: str, parts: SplitResult) -> None:
         if name in _SENTINEL_OPTIONS and scheme in SENTINEL_SCHEMES:
             continue
         if name not in _TLS_OPTIONS and name != "db":
-            raise ValueError(f"must not have the option {name!r:.40}: a URL may have db, and with rediss:// ssl_...")
+            raise ValueError(
+                f"must not have the option {name!r:.40}: a URL may have db, and with rediss:// ssl_..."
+            )
         if not _usable(name, value):
             raise ValueError(f"must not have {value!r:.40} as {name}")
     if "db" in names and scheme in SENTINEL_SCHEMES:

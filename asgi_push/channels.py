@@ -18,7 +18,9 @@ class Namespaces:
     def __init__(self, settings: Settings, namespaces: Mapping[str, ChannelOptions]) -> None:
         self._options = _checked(namespaces)
         self._default = self._options.setdefault("", ChannelOptions())
-        self.streams = {name: _stream(settings, name, options) for name, options in self._options.items()}
+        self.streams = {
+            name: _stream(settings, name, options) for name, options in self._options.items()
+        }
         self._several = len(self._options) > 1
         self.join_leave = any(options.join_leave for options in self._options.values())
 
@@ -48,7 +50,9 @@ def _checked(namespaces: Mapping[str, ChannelOptions]) -> dict[str, ChannelOptio
                 'the name "" is for all channels without a namespace'
             )
         if not isinstance(value, ChannelOptions):
-            raise SettingsError(f"namespaces: {name!r:.80} must be ChannelOptions, not {value!r:.80}")
+            raise SettingsError(
+                f"namespaces: {name!r:.80} must be ChannelOptions, not {value!r:.80}"
+            )
         options[name] = value
     return options
 
@@ -57,7 +61,11 @@ def _stream(settings: Settings, name: str, options: ChannelOptions) -> StreamOpt
     size = settings.history_size if options.history_size is None else options.history_size
     ttl = settings.history_ttl if options.history_ttl is None else options.history_ttl
     if not size and options.history_ttl and options.history_size is None:
-        raise SettingsError(f"namespaces: {name!r:.80} has a history_ttl, and the setting history_size is 0: name both")
+        raise SettingsError(
+            f"namespaces: {name!r:.80} has a history_ttl, and the setting history_size is 0: name both"
+        )
     if not ttl and options.history_size:
-        raise SettingsError(f"namespaces: {name!r:.80} has a history_size, and the setting history_ttl is 0: name both")
+        raise SettingsError(
+            f"namespaces: {name!r:.80} has a history_size, and the setting history_ttl is 0: name both"
+        )
     return StreamOptions(size, ttl) if size and ttl else None

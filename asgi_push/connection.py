@@ -67,7 +67,9 @@ class HookCall:
 
     __slots__ = ("always", "args", "hook", "size")
 
-    def __init__(self, hook: Callable[..., Any], args: tuple[Any, ...], size: int, *, always: bool) -> None:
+    def __init__(
+        self, hook: Callable[..., Any], args: tuple[Any, ...], size: int, *, always: bool
+    ) -> None:
         self.hook = hook
         self.args = args
         self.size = size
@@ -86,7 +88,9 @@ class ProtocolSession(Protocol):
         """Tell the client that a subscription cannot be continued."""
         ...
 
-    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+    async def subscribe_by_server(
+        self, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
         """Subscribe it for the application; it gets ``data`` and what came after ``since``."""
         ...
 

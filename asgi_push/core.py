@@ -33,7 +33,9 @@ from .session import Session
 from .settings import Settings
 from .transactional import Transactional
 
-Authenticate = Callable[[HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None]
+Authenticate = Callable[
+    [HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None
+]
 Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
 
 
@@ -77,7 +79,9 @@ class Core:
         # event loop ended without a stop, and a connection belongs to one event loop.
         counters = Counters()
         broker, presence = self.make_broker(counters)
-        return Hub(self.settings, self._hooks, broker, presence, self._namespaces, counters, self._encoder)
+        return Hub(
+            self.settings, self._hooks, broker, presence, self._namespaces, counters, self._encoder
+        )
 
     @property
     def hub(self) -> Hub:
@@ -129,7 +133,9 @@ class Core:
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """See ``Push.send_to_session``."""
-        return await self.runner.call(self._send_to_session, check_text("session_id", session_id), data)
+        return await self.runner.call(
+            self._send_to_session, check_text("session_id", session_id), data
+        )
 
     async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
         session = self.hub.registry.get(session_id)
@@ -144,12 +150,15 @@ class Core:
     ) -> History:
         """See ``Push.history``."""
         name = check_channel(channel)
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]  # callers are not all type-checked
+        # Callers are not all type-checked.
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]
             raise ValueError(f"limit: must be a whole number of at least 0, not {limit!r:.80}")
         position = None if since is None else StreamPosition(*check_position(since))
         return await self.runner.call(self._history, name, limit or -1, position, reverse)
 
-    async def _history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def _history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         return await self.hub.broker.history(channel, limit, since, reverse)
 
     # -- sessions -------------------------------------------------------------------------------
@@ -168,7 +177,9 @@ class Core:
         return await self.runner.call(self._is_online, check_user(user))
 
     async def _is_online(self, user: str) -> bool:
-        return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(user_channel(user))
+        return bool(self.hub.registry.sessions_of(user)) or await self.hub.presence.is_online(
+            user_channel(user)
+        )
 
     async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """See ``Push.presence``."""
@@ -193,7 +204,9 @@ class Core:
         if session is not None:
             session = check_text("session", session)
         disconnect = disconnect.checked()
-        await self.command("disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason)
+        await self.command(
+            "disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason
+        )
 
     async def command(self, verb: Verb, **arguments: Any) -> None:
         """Ask all processes to apply a command, which has been checked, to their sessions."""
@@ -221,6 +234,10 @@ def check_over(seconds: Any) -> float:
     Raises:
         ValueError: it is no finite number of at least 0.
     """
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+    if (
+        isinstance(seconds, int | float)
+        and not isinstance(seconds, bool)
+        and 0 <= seconds < math.inf
+    ):
         return float(seconds)
     raise ValueError(f"over: must be a number of seconds of at least 0, not {seconds!r:.80}")

@@ -81,14 +81,23 @@ class Disconnect:
         Raises:
             ValueError: a close frame cannot carry it; the message says why.
         """
-        if not isinstance(self.code, int) or isinstance(self.code, bool):  # type: ignore[redundant-expr]  # callers are not all type-checked
+        # Callers are not all type-checked.
+        if not isinstance(self.code, int) or isinstance(self.code, bool):  # type: ignore[redundant-expr]
             raise ValueError(f"disconnect: the code must be a whole number, not {self.code!r:.80}")
         if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
-            raise ValueError(f"disconnect: code {self.code} cannot be sent; use 4000-4999 for your own")
+            raise ValueError(
+                f"disconnect: code {self.code} cannot be sent; use 4000-4999 for your own"
+            )
         reason = plain(self.reason)
         if not reason or len(reason.encode()) > MAX_REASON_BYTES:
-            raise ValueError(f"disconnect: the reason must be 1 to {MAX_REASON_BYTES} bytes of UTF-8")
-        return self if (type(self.code), type(self.reason)) == (int, str) else Disconnect(int(self.code), reason)
+            raise ValueError(
+                f"disconnect: the reason must be 1 to {MAX_REASON_BYTES} bytes of UTF-8"
+            )
+        return (
+            self
+            if (type(self.code), type(self.reason)) == (int, str)
+            else Disconnect(int(self.code), reason)
+        )
 
 
 Disconnect.SHUTDOWN = Disconnect(3001, "shutdown")

@@ -68,7 +68,9 @@ class Encoder:
             # that memory.
             payload = Payload("json", memoryview(encoded).tobytes())
         if len(payload.data) > self._max_bytes:
-            raise ValueError(f"data: {len(payload.data)} bytes is more than queue_bytes ({self._max_bytes})")
+            raise ValueError(
+                f"data: {len(payload.data)} bytes is more than queue_bytes ({self._max_bytes})"
+            )
         return payload
 
     def encode_info(self, info: Any) -> bytes | None:

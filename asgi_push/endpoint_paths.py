@@ -34,7 +34,10 @@ class EndpointPath:
         if match is None:
             return None
         try:
-            return {name: self._convertors[name].convert(value) for name, value in match.groupdict().items()}
+            return {
+                name: self._convertors[name].convert(value)
+                for name, value in match.groupdict().items()
+            }
         except ValueError:  # such as an int of more digits than Python reads
             return None
 

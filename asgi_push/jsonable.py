@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import singledispatch
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from pathlib import PurePath
 from re import Pattern
 from types import GeneratorType
@@ -37,7 +44,8 @@ def jsonable(value: Any) -> Any:
     if kind.__module__.partition(".")[0] in _SAY_THEMSELVES:
         return str(value)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):  # of a kind that orjson lacks
+    # Of a kind that orjson lacks.
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         return value.tolist()
     raise TypeError(f"Type is not JSON serializable: {kind.__name__}")
 
@@ -67,7 +75,8 @@ def _(value: bytes | bytearray | memoryview) -> str:
 
 
 @jsonable.register
-def _(value: Mapping) -> dict[Any, Any]:  # type: ignore[type-arg]  # singledispatch looks up a class
+# The singledispatch looks up a class.
+def _(value: Mapping) -> dict[Any, Any]:  # type: ignore[type-arg]
     return dict(value)
 
 

@@ -76,7 +76,9 @@ class LifespanRun:
         try:
             await self._push.start()
         except Exception as error:
-            await self._send_for_app({"type": "lifespan.startup.failed", "message": f"push did not start: {error}"})
+            await self._send_for_app(
+                {"type": "lifespan.startup.failed", "message": f"push did not start: {error}"}
+            )
             raise
         self._running = True
 

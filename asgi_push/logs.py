@@ -58,7 +58,8 @@ class RateLimit:
         held_back = self.allow(message if key is None else key, now)
         if held_back is not None:
             more = f" (and {held_back} more since the last such line)" if held_back else ""
-            logger.log(level, message + more, *args, exc_info=exc_info)  # noqa: G003  # no words of clients
+            # No words of clients.
+            logger.log(level, message + more, *args, exc_info=exc_info)  # noqa: G003
 
 
 _of_modules: list[RateLimit] = []

@@ -205,9 +205,13 @@ class ChannelOptions:
         size = self.history_size
         ttl = self.history_ttl
         if size is not None and not (_is_number(size, int) and 0 <= size <= MAX_WHOLE):
-            raise ValueError(f"history_size: must be a whole number of at least 0, not {size!r:.80}")
+            raise ValueError(
+                f"history_size: must be a whole number of at least 0, not {size!r:.80}"
+            )
         if ttl is not None and not (_is_number(ttl, int | float) and 0 <= ttl <= MAX_SECONDS):
-            raise ValueError(f"history_ttl: must be a number of seconds of at least 0, not {ttl!r:.80}")
+            raise ValueError(
+                f"history_ttl: must be a number of seconds of at least 0, not {ttl!r:.80}"
+            )
         for name in ("presence", "join_leave"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}: must be True or False, not {getattr(self, name)!r:.80}")
@@ -252,4 +256,6 @@ class Credentials:
 
 def _check_time(expires_at: float) -> None:
     if not _is_number(expires_at, int | float) or not -_YEAR_10000 < expires_at < _YEAR_10000:
-        raise ValueError(f"expires_at: must be a Unix time in seconds, as time.time() is, not {expires_at!r:.80}")
+        raise ValueError(
+            f"expires_at: must be a Unix time in seconds, as time.time() is, not {expires_at!r:.80}"
+        )

@@ -24,7 +24,9 @@ _NEARLY_USER_ID = frozenset({"userid", "uid", "user", "username"})
 
 # Each framework has its own types for scopes and messages; with Starlette's types, type checkers
 # would refuse the applications of the others.
-AnyApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+AnyApp = Callable[
+    [Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
+]
 
 
 class PushMiddleware:
@@ -57,7 +59,9 @@ class PushMiddleware:
     ) -> None: ...
 
     @overload
-    def __init__(self, *, app: AnyApp, push: Push | None = None, path: str | None = None, **options: Any) -> None: ...
+    def __init__(
+        self, *, app: AnyApp, push: Push | None = None, path: str | None = None, **options: Any
+    ) -> None: ...
 
     def __init__(  # type: ignore[misc]  # the options of the first overload might hold an ``app``
         self, app: AnyApp, push: Push | None = None, *, path: str | None = None, **options: Any
@@ -94,7 +98,11 @@ class PushMiddleware:
         names = path_parameters(plain_path)
         for name in names:
             if name != "user_id" and name.replace("_", "").lower() in _NEARLY_USER_ID:
-                logger.warning("{%s} in %s names nobody: the user is taken from {user_id} alone", name, plain_path)
+                logger.warning(
+                    "{%s} in %s names nobody: the user is taken from {user_id} alone",
+                    name,
+                    plain_path,
+                )
         if "user_id" in names:
             logger.warning(
                 "the user of %s is taken from the path and is not verified, unless a middleware "
@@ -165,9 +173,13 @@ def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> 
     if push is None:
         return Push(**options) if path is None else Push(path=path, **options)
     if not isinstance(push, Push):
-        raise SettingsError(f"push: must be a Push, not {push!r:.80}; its settings are given by name")
+        raise SettingsError(
+            f"push: must be a Push, not {push!r:.80}; its settings are given by name"
+        )
     if options:
-        raise SettingsError(f"{', '.join(sorted(options))}: an option of Push, and this push is made already")
+        raise SettingsError(
+            f"{', '.join(sorted(options))}: an option of Push, and this push is made already"
+        )
     return push
 
 

@@ -60,7 +60,9 @@ def check_channel(channel: object, name: str = "channel") -> str:
         return channel  # nearly all are like this, and need no encoding to be measured
     found = plain(channel)
     if not found or len(found.encode()) > MAX_CHANNEL_BYTES:
-        raise ValueError(f"{name}: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}")
+        raise ValueError(
+            f"{name}: must be text of 1 to {MAX_CHANNEL_BYTES} bytes, not {channel!r:.80}"
+        )
     return found
 
 
@@ -68,7 +70,9 @@ def check_own_channel(channel: object) -> str:
     """Return the name of an application's channel; raise ValueError for a user's or everybody's."""
     found = check_channel(channel)
     if found == EVERYBODY or found.startswith(USER_PREFIX):
-        raise ValueError(f"channel: {found!r:.80} belongs to everybody or to one user; name a channel of your own")
+        raise ValueError(
+            f"channel: {found!r:.80} belongs to everybody or to one user; name a channel of your own"
+        )
     return found
 
 
@@ -78,7 +82,9 @@ def check_user(user: object) -> str:
         return user
     found = plain(user)
     if not found or len(found.encode()) >= MAX_CHANNEL_BYTES:
-        raise ValueError(f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}")
+        raise ValueError(
+            f"user: must be text of 1 to {MAX_CHANNEL_BYTES - 1} bytes, not {user!r:.80}"
+        )
     return found
 
 
@@ -122,4 +128,6 @@ def check_position(since: object) -> tuple[int, str]:
         whole = isinstance(offset, int) and not isinstance(offset, bool)
         if whole and 0 <= offset <= _MAX_OFFSET and epoch is not None:
             return int(offset), epoch
-    raise ValueError(f"since: must be a StreamPosition of an offset of at least 0 and an epoch, not {since!r:.80}")
+    raise ValueError(
+        f"since: must be a StreamPosition of an offset of at least 0 and an epoch, not {since!r:.80}"
+    )

@@ -28,7 +28,9 @@ def settings_in_force(settings: Settings | None, given: dict[str, Any]) -> Setti
         SettingsError: a setting cannot be used, is unknown, or needs a library that is missing.
     """
     if settings is not None and not isinstance(settings, Settings):
-        raise SettingsError(f"settings: must be Settings, not {settings!r:.80}; single ones are given by name")
+        raise SettingsError(
+            f"settings: must be Settings, not {settings!r:.80}; single ones are given by name"
+        )
     check_names(given, others=[*ARGUMENTS, "namespaces", "settings"])
     found = Settings.load(**given) if settings is None else settings.replaced(**given)
     if found.token_secret:
@@ -55,8 +57,12 @@ def _check_hook(name: str, hook: Any) -> None:
     if not callable(hook):
         raise SettingsError(f"{name}: must be a function, not {hook!r:.80}; {wanted}")
     if isinstance(hook, type) and name != "default":  # for that one a class is fine, such as str
-        raise SettingsError(f"{name}: must be a function, not the class {hook.__name__}; give an instance of it")
-    if any(looks_like(hook) for looks_like in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
+        raise SettingsError(
+            f"{name}: must be a function, not the class {hook.__name__}; give an instance of it"
+        )
+    if any(
+        looks_like(hook) for looks_like in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    ):
         raise SettingsError(f"{name}: must return, and {hook.__name__} yields")
     try:
         signature = inspect.signature(hook)
@@ -65,7 +71,9 @@ def _check_hook(name: str, hook: Any) -> None:
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        raise SettingsError(f"{name}: {wanted}, and {_name(hook)}{signature} cannot be: {error}") from None
+        raise SettingsError(
+            f"{name}: {wanted}, and {_name(hook)}{signature} cannot be: {error}"
+        ) from None
 
 
 def _name(hook: Any) -> str:
@@ -75,6 +83,8 @@ def _name(hook: Any) -> str:
 def _warn(settings: Settings) -> None:
     """Log which settings have no effect because another setting is off."""
     if settings.when_exceeded == "replace" and not settings.max_sessions_per_user:
-        logger.warning("when_exceeded=replace does nothing while max_sessions_per_user is 0, which is no limit")
+        logger.warning(
+            "when_exceeded=replace does nothing while max_sessions_per_user is 0, which is no limit"
+        )
     if settings.token_query and not settings.token_secret:
         logger.warning("token_query does nothing without token_secret: no token is read")

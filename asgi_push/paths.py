@@ -46,7 +46,9 @@ class NamedPath:
     def example(self) -> str:
         """A path that it matches."""
         _, template, convertors = compile_path(self.path)
-        values = {name: _EXAMPLES.get(_kind(convertor), "x") for name, convertor in convertors.items()}
+        values = {
+            name: _EXAMPLES.get(_kind(convertor), "x") for name, convertor in convertors.items()
+        }
         return template.format_map(values)
 
     def matches(self, path: str) -> bool:

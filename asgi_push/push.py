@@ -104,7 +104,9 @@ class Push:
             authenticate=authenticate,
             authorize=authorize,
         )
-        self._blocking = Blocking(self._run_from_thread, LoopThread(self._core.runner), self._core.transactional)
+        self._blocking = Blocking(
+            self._run_from_thread, LoopThread(self._core.runner), self._core.transactional
+        )
 
     def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._core.runner.run_from_thread(getattr(self, verb), *args, **kwargs)
@@ -149,7 +151,10 @@ class Push:
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -158,7 +163,10 @@ class Push:
         return self
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.blocking.stop()
 
@@ -232,7 +240,9 @@ class Push:
             BrokerError: the broker did not take it.
         """
         if using is not None:
-            return await self._core.transactional.publish(using, channel, data, tags, idempotency_key)
+            return await self._core.transactional.publish(
+                using, channel, data, tags, idempotency_key
+            )
         name = check_channel(channel)
         if tags is not None:
             tags = check_tags(tags)
@@ -241,7 +251,11 @@ class Push:
         return await self._core.send(name, data, tags, idempotency_key)
 
     async def history(
-        self, channel: str, limit: int = 0, since: StreamPosition | None = None, reverse: bool = False
+        self,
+        channel: str,
+        limit: int = 0,
+        since: StreamPosition | None = None,
+        reverse: bool = False,
     ) -> History:
         """Read the publications that a channel keeps, and its position.
 
@@ -305,14 +319,21 @@ class Push:
                 everybody's (``*``).
             BrokerError: the broker did not take it, or a process did not do it in time.
         """
-        await self._core.command("subscribe", user=check_user(user), channel=check_own_channel(channel))
+        await self._core.command(
+            "subscribe", user=check_user(user), channel=check_own_channel(channel)
+        )
 
     async def unsubscribe(self, user: str, channel: str) -> None:
         """Unsubscribe all sessions of a user from a channel. See ``subscribe``."""
-        await self._core.command("unsubscribe", user=check_user(user), channel=check_own_channel(channel))
+        await self._core.command(
+            "unsubscribe", user=check_user(user), channel=check_own_channel(channel)
+        )
 
     async def disconnect(
-        self, user: str | None = None, session: str | None = None, disconnect: Disconnect = Disconnect.FORCE
+        self,
+        user: str | None = None,
+        session: str | None = None,
+        disconnect: Disconnect = Disconnect.FORCE,
     ) -> None:
         """Close all sessions of a user, or one session by its id.
 

@@ -28,7 +28,11 @@ def hidden_routes(app: Any, kind: str, own: Iterable[str]) -> list[str]:
     of a single-page application, does not count: it is meant to leave some to others.
     """
     routes = _routes(app)
-    return [path for path in own if any(_is_hidden(route, kind, NamedPath("", path)) for route in routes)]
+    return [
+        path
+        for path in own
+        if any(_is_hidden(route, kind, NamedPath("", path)) for route in routes)
+    ]
 
 
 def _unwrapped(app: Any) -> Iterator[Any]:
@@ -54,7 +58,11 @@ def _is_hidden(route: BaseRoute, kind: str, own: NamedPath) -> bool:
 def _has_path(route: BaseRoute, kind: str, own: NamedPath) -> bool:
     """Return whether the path of a single route is one that ``own`` matches."""
     path = getattr(route, "path", None)
-    if not isinstance(path, str) or hasattr(route, "routes") or hasattr(route, "methods") != (kind == "http"):
+    if (
+        not isinstance(path, str)
+        or hasattr(route, "routes")
+        or hasattr(route, "methods") != (kind == "http")
+    ):
         return False
     try:
         check_path(path)
@@ -74,7 +82,10 @@ def _takes(route: BaseRoute, scope: dict[str, Any], own: NamedPath) -> bool:
     if match is Match.NONE:
         return False
     below = getattr(route, "routes", None)
-    if below is not None:  # a mounted application; of one without routes, such as files, nothing is known
+    # A mounted application; of one without routes, such as files, nothing is known.
+    if below is not None:
         return any(_takes(item, {**whole, **child}, own) for item in below)
     values = child.get("path_params") or {}
-    return len(values) <= own.path.count("{") and not any("/" in str(value) for value in values.values())
+    return len(values) <= own.path.count("{") and not any(
+        "/" in str(value) for value in values.values()
+    )

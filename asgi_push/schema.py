@@ -131,7 +131,11 @@ def maker(record: type[Any]) -> Callable[[dict[str, Any]], Any]:
     """
     if "__slots__" in vars(record) or hasattr(record, "__post_init__"):
         return lambda values: record(**values)
-    factories = {item.name: item.default_factory for item in fields(record) if item.default_factory is not MISSING}
+    factories = {
+        item.name: item.default_factory
+        for item in fields(record)
+        if item.default_factory is not MISSING
+    }
 
     def make(values: dict[str, Any]) -> Any:
         for name, factory in factories.items():

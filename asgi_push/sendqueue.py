@@ -98,7 +98,9 @@ class SendQueue(Generic[M]):
 
     def _fits(self, message: M) -> bool:
         held = len(self)
-        return not held or (held < self._max_messages and self.bytes + message.size <= self._max_bytes)
+        return not held or (
+            held < self._max_messages and self.bytes + message.size <= self._max_bytes
+        )
 
     def put_last(self, message: M) -> None:
         """Add the last message, even if the queue is full."""

@@ -44,7 +44,16 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 
 def flag(value: Any) -> bool:
     """Take true or false, also as a word."""
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    known = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
     if isinstance(value, bool):
         return value
     try:
@@ -123,7 +132,9 @@ def origins(value: Any) -> str:
         try:
             value = ",".join(value)
         except TypeError:
-            raise ValueError("must be same-host, * or comma-separated origins such as https://example.org") from None
+            raise ValueError(
+                "must be same-host, * or comma-separated origins such as https://example.org"
+            ) from None
     parse_origins(value)
     return text(value)
 
@@ -158,7 +169,9 @@ def cookie(value: Any) -> str:
 def query(value: Any) -> str:
     """Take the name of a query parameter, or nothing."""
     if text(value) in _QUERY:
-        raise ValueError("must be none of the parameters that mean something else: " + ", ".join(sorted(_QUERY)))
+        raise ValueError(
+            "must be none of the parameters that mean something else: " + ", ".join(sorted(_QUERY))
+        )
     return str(value)
 
 
@@ -175,8 +188,11 @@ def token_secret(value: Any) -> str | None:
     """Take the secret that HS256 signs tokens with, or nothing."""
     if value is None or value == "":
         return None
-    if text(value).lstrip().startswith(("-----BEGIN ", "ssh-")):  # PyJWT would refuse it at each token
-        raise ValueError("must be a secret that both sides have, and not the key of another algorithm than HS256")
+    # PyJWT would refuse it at each token.
+    if text(value).lstrip().startswith(("-----BEGIN ", "ssh-")):
+        raise ValueError(
+            "must be a secret that both sides have, and not the key of another algorithm than HS256"
+        )
     return str(value)
 
 
@@ -185,5 +201,7 @@ def api_key(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if text(value) != value.strip() or any(letter < " " or letter == "\x7f" for letter in value):
-        raise ValueError("must be what a header can carry: nothing but a space inside, and no line break at its end")
+        raise ValueError(
+            "must be what a header can carry: nothing but a space inside, and no line break at its end"
+        )
     return str(value)

@@ -48,9 +48,13 @@ class Settings:
             is allowed.
     """
 
-    path: str = _setting("/ws", values.path, "WebSocket path of the plain protocol; may hold {user_id}")
+    path: str = _setting(
+        "/ws", values.path, "WebSocket path of the plain protocol; may hold {user_id}"
+    )
     centrifuge_path: str = _setting(
-        "/connection/websocket", values.optional_path, "WebSocket path of the SDK protocol; empty = off"
+        "/connection/websocket",
+        values.optional_path,
+        "WebSocket path of the SDK protocol; empty = off",
     )
     http_path: str = _setting("/push", values.base_path, "base of the HTTP endpoints below it")
     broker: str = _setting(
@@ -65,16 +69,28 @@ class Settings:
     redis_prefix: str = _setting(
         "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"
     )
-    allowed_origins: str = _setting("same-host", values.origins, "same-host, comma-separated origins, or *")
-    token_secret: str | None = _setting(None, values.token_secret, "HS256 secret of JSON Web Tokens, 32 bytes or more")
-    token_audience: str = _setting("", values.text, "what the claim aud of a token must name; empty = anything")
-    token_issuer: str = _setting("", values.text, "what the claim iss of a token must be; empty = anything")
-    token_cookie: str = _setting("token", values.cookie, "cookie that may carry the token; empty = none")
+    allowed_origins: str = _setting(
+        "same-host", values.origins, "same-host, comma-separated origins, or *"
+    )
+    token_secret: str | None = _setting(
+        None, values.token_secret, "HS256 secret of JSON Web Tokens, 32 bytes or more"
+    )
+    token_audience: str = _setting(
+        "", values.text, "what the claim aud of a token must name; empty = anything"
+    )
+    token_issuer: str = _setting(
+        "", values.text, "what the claim iss of a token must be; empty = anything"
+    )
+    token_cookie: str = _setting(
+        "token", values.cookie, "cookie that may carry the token; empty = none"
+    )
     api_key: str | None = _setting(
         None, values.api_key, "turns on the HTTP API, POST {http_path}/api/{method}, for who has it"
     )
     token_query: str = _setting(
-        "", values.query, "query parameter that may carry the token; empty = none, as URLs are logged"
+        "",
+        values.query,
+        "query parameter that may carry the token; empty = none, as URLs are logged",
     )
     emulated_headers: str = _setting(
         "Authorization",
@@ -89,13 +105,19 @@ class Settings:
     ping_interval: float = _setting(
         25.0, values.seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more"
     )
-    pong_timeout: float = _setting(8.0, values.seconds(), "SDK: how long a client may take to answer a ping")
+    pong_timeout: float = _setting(
+        8.0, values.seconds(), "SDK: how long a client may take to answer a ping"
+    )
     # Above 60 s, because browsers slow down the timers of background tabs to one a minute.
     idle_timeout: float = _setting(
         75.0, values.seconds(), "plain: a client that ever sent a heartbeat is dead after this"
     )
-    pong: str = _setting("pong", values.one_of("pong", "echo"), "plain: the answer to the text ping; echo mirrors it")
-    send_timeout: float = _setting(10.0, values.seconds(), "one send that takes longer ends the session")
+    pong: str = _setting(
+        "pong", values.one_of("pong", "echo"), "plain: the answer to the text ping; echo mirrors it"
+    )
+    send_timeout: float = _setting(
+        10.0, values.seconds(), "one send that takes longer ends the session"
+    )
     max_message_bytes: int = _setting(
         65_536, values.whole(1), "largest message from a client; a larger one closes 1009"
     )
@@ -105,31 +127,45 @@ class Settings:
         "disconnect", values.one_of(*get_args(SlowConsumer)), "what a full queue leads to"
     )
     max_sessions: int = _setting(0, values.whole(0), "sessions of this process; 0 = no limit")
-    max_sessions_per_user: int = _setting(0, values.whole(0), "sessions of one user, in all processes; 0 = no limit")
+    max_sessions_per_user: int = _setting(
+        0, values.whole(0), "sessions of one user, in all processes; 0 = no limit"
+    )
     when_exceeded: str = _setting(
         "refuse", values.one_of("refuse", "replace"), "replace closes the user's oldest session"
     )
     everybody: bool = _setting(
-        True, values.flag, "whether each session is in the channel * from the start, for send_to_all"
+        True,
+        values.flag,
+        "whether each session is in the channel * from the start, for send_to_all",
     )
     max_channels: int = _setting(
         128, values.whole(1), "channels of one session, its user's and everybody's not counted"
     )
-    history_size: int = _setting(100, values.whole(0), "publications that a channel keeps; 0 = no history")
+    history_size: int = _setting(
+        100, values.whole(0), "publications that a channel keeps; 0 = no history"
+    )
     history_ttl: float = _setting(
         300.0, values.seconds(zero=True), "how long they are kept after the last; 0 = no history"
     )
     drain_timeout: float = _setting(
         0.0, values.seconds(zero=True), "how long a SIGTERM sends sessions away first; 0 = off"
     )
-    direct_writes: bool = _setting(True, values.flag, "write to uvicorn's transport where nothing waits")
+    direct_writes: bool = _setting(
+        True, values.flag, "write to uvicorn's transport where nothing waits"
+    )
     sse: bool = _setting(
-        False, values.flag, "server-sent events: GET {http_path}/events, for clients without WebSocket"
+        False,
+        values.flag,
+        "server-sent events: GET {http_path}/events, for clients without WebSocket",
     )
     metrics: bool = _setting(
-        False, values.flag, "GET {http_path}/metrics for Prometheus; with an api_key, for who has it"
+        False,
+        values.flag,
+        "GET {http_path}/metrics for Prometheus; with an api_key, for who has it",
     )
-    console: bool = _setting(False, values.flag, "live console at {http_path}/console, for who has the api_key")
+    console: bool = _setting(
+        False, values.flag, "live console at {http_path}/console, for who has the api_key"
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -149,9 +185,14 @@ class Settings:
         for variable in env:
             if variable.startswith(PREFIX) and variable not in known:
                 hint = _did_you_mean(variable, known)
-                raise SettingsError(f"{variable} is no setting; see python -m asgi_push config{hint}")
+                raise SettingsError(
+                    f"{variable} is no setting; see python -m asgi_push config{hint}"
+                )
         config = Config(environ=env, env_prefix=PREFIX)
-        return cls(**{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)} | given)
+        return cls(
+            **{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)}
+            | given
+        )
 
     @classmethod
     def describe(cls, env: Mapping[str, str] = environ) -> list[SettingSource]:
@@ -208,7 +249,9 @@ def _parsed(name: str, value: Any) -> Any:
 
 
 def _error(name: str, value: Any, what: str) -> SettingsError:
-    return SettingsError(f"{PREFIX}{name.upper()} ({name}) is {_masked(name, value, repr(value))}: it {what}")
+    return SettingsError(
+        f"{PREFIX}{name.upper()} ({name}) is {_masked(name, value, repr(value))}: it {what}"
+    )
 
 
 def _check_together(settings: Settings) -> None:
@@ -220,11 +263,15 @@ def _check_together(settings: Settings) -> None:
         paths.append(NamedPath("http_path", settings.http_path.rstrip("/") + "/console/live"))
     if (found := hidden(paths)) is not None:
         (name, path), (other, other_path) = [(item.name, item.path) for item in found]
-        raise _error(name, getattr(settings, name), f"must leave {path} and {other_path} ({other}) apart")
+        raise _error(
+            name, getattr(settings, name), f"must leave {path} and {other_path} ({other}) apart"
+        )
     default = Settings.__dataclass_fields__["history_size"].default
     if not settings.history_ttl and settings.history_size not in (0, default):
         raise _error(
-            "history_ttl", settings.history_ttl, f"must be above 0 for a history_size of {settings.history_size}"
+            "history_ttl",
+            settings.history_ttl,
+            f"must be above 0 for a history_size of {settings.history_size}",
         )
 
 

@@ -89,7 +89,9 @@ class Stream:
         self._kept.clear()
         self.bytes = 0
 
-    def history(self, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    def history(
+        self, now: float, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Return up to ``limit`` publications (-1: all, 0: the position only), after or, reversed, before ``since``.
 
         Raises:
@@ -142,13 +144,22 @@ class Streams:
     own oldest publications go. ``new_epoch`` names a stream's life.
     """
 
-    __slots__ = ("_bytes", "_max_bytes", "_max_streams", "_new_epoch", "_streams", "_swept_at", "_to_sweep")
+    __slots__ = (
+        "_bytes",
+        "_max_bytes",
+        "_max_streams",
+        "_new_epoch",
+        "_streams",
+        "_swept_at",
+        "_to_sweep",
+    )
 
     def __init__(self, new_epoch: Callable[[], str], max_streams: int, max_bytes: int) -> None:
         self._new_epoch = new_epoch
         self._max_streams = max_streams
         self._max_bytes = max_bytes
-        self._streams: OrderedDict[str, Stream] = OrderedDict()  # the one that was used last comes last
+        # The one that was used last comes last.
+        self._streams: OrderedDict[str, Stream] = OrderedDict()
         self._bytes = 0
         self._swept_at = 0.0
         self._to_sweep: list[str] = []
@@ -178,11 +189,14 @@ class Streams:
         if now >= self._swept_at + _SWEEP_INTERVAL:
             self._swept_at = now
             self._sweep(now)
-        while self._bytes > self._max_bytes:  # never the one of this publication, which is used last, and fits
+        # Never the one of this publication, which is used last, and fits.
+        while self._bytes > self._max_bytes:
             self._drop_unused()
         return stream
 
-    def history(self, channel: str, now: float, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    def history(
+        self, channel: str, now: float, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a channel's stream; see ``Stream.history``."""
         stream = self.get(channel)
         self._forget(stream, now)

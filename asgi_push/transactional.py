@@ -50,7 +50,9 @@ class Transactional:
     ) -> tuple[Publication, StreamOptions | None, str | None]:
         """Return what is published, checked; ValueError where the broker has no transactions."""
         if not is_postgres(self._settings.broker):
-            raise ValueError(f"using: needs the broker postgres://, not {masked(self._settings.broker)}")
+            raise ValueError(
+                f"using: needs the broker postgres://, not {masked(self._settings.broker)}"
+            )
         name = check_channel(channel)
         if tags is not None:
             tags = check_tags(tags)

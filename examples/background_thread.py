@@ -28,7 +28,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     thread.start()
     yield
     stop.set()
-    await to_thread.run_sync(thread.join)  # join() right here would hang: the thread may be waiting for this loop
+    # A join() right here would hang: the thread may be waiting for this loop.
+    await to_thread.run_sync(thread.join)
 
 
 app = PushMiddleware(Starlette(lifespan=lifespan), push)

@@ -20,14 +20,18 @@ settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["localhost", "127.0.0.1
 @csrf_exempt  # so that curl can try it
 @require_POST
 async def ship(request: HttpRequest, order: int) -> JsonResponse:
-    result = await get_push(request).send_to_user(CUSTOMERS[order], {"order": order, "status": "shipped"})
+    result = await get_push(request).send_to_user(
+        CUSTOMERS[order], {"order": order, "status": "shipped"}
+    )
     return JsonResponse({"receivers": result.receivers})
 
 
 @csrf_exempt
 @require_POST
 def cancel(request: HttpRequest, order: int) -> JsonResponse:
-    result = get_push(request).blocking.send_to_user(CUSTOMERS[order], {"order": order, "status": "cancelled"})
+    result = get_push(request).blocking.send_to_user(
+        CUSTOMERS[order], {"order": order, "status": "cancelled"}
+    )
     return JsonResponse({"receivers": result.receivers})
 
 

@@ -15,7 +15,9 @@ CUSTOMERS = {7: "11", 8: "12"}  # who ordered what
 
 async def ship(request: Request) -> JSONResponse:
     order = request.path_params["order"]
-    result = await request.app.state.push.send_to_user(CUSTOMERS[order], {"order": order, "status": "shipped"})
+    result = await request.app.state.push.send_to_user(
+        CUSTOMERS[order], {"order": order, "status": "shipped"}
+    )
     return JSONResponse({"receivers": result.receivers})
 
 

@@ -77,13 +77,20 @@ class Recoveries(Shared):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: WeakValueDictionary[tuple[str, StreamPosition], Recovery] = WeakValueDictionary()
+        self._told: WeakValueDictionary[tuple[str, StreamPosition], Recovery] = (
+            WeakValueDictionary()
+        )
 
-    async def recover(self, channel: str, since: StreamPosition, ask: Callable[[], Awaitable[Recovery]]) -> Recovery:
+    async def recover(
+        self, channel: str, since: StreamPosition, ask: Callable[[], Awaitable[Recovery]]
+    ) -> Recovery:
         """Return what ``ask`` returns."""
         found = await self.ask((channel, since), ask)
         told = self._told.get((channel, since))
-        if told is not None and (told.recovered, told.position) == (found.recovered, found.position):
+        if told is not None and (told.recovered, told.position) == (
+            found.recovered,
+            found.position,
+        ):
             return told  # with what has been encoded of it
         self._told[channel, since] = found
         return found

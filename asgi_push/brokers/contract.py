@@ -95,7 +95,10 @@ class Broker(Protocol):
         ...
 
     async def publish(
-        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
     ) -> PublishResult:
         """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
@@ -104,7 +107,9 @@ class Broker(Protocol):
         """Deliver a notice everywhere; it is kept nowhere."""
         ...
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; see ``Stream.history``."""
         ...
 
@@ -164,7 +169,9 @@ class PresenceStore(Protocol):
     seconds. Every async method may raise BrokerError, within a bounded time.
     """
 
-    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(
+        self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict
+    ) -> None:
         """Begin; the sessions of this process are in ``registry``."""
         ...
 

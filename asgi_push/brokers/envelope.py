@@ -35,7 +35,12 @@ def body(publication: Publication) -> bytes:
     if publication.tags is not None or publication.info is not None:
         info = None if publication.info is None else asdict(publication.info)
         beside = orjson.dumps({"tags": publication.tags, "info": info})
-    return b"%b%d:%b%b" % (_LETTERS[publication.payload.kind], len(beside), beside, publication.payload.data)
+    return b"%b%d:%b%b" % (
+        _LETTERS[publication.payload.kind],
+        len(beside),
+        beside,
+        publication.payload.data,
+    )
 
 
 def transient(publication: Publication, mark: str = "") -> bytes:
@@ -67,7 +72,9 @@ def mark_of(message: bytes) -> str:
     return message.split(b":", 2)[1].decode() if message.startswith(b"0:") else ""
 
 
-def parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave | None:
+def parse_body(
+    channel: str, kept: bytes, offset: int, epoch: str
+) -> Publication | JoinLeave | None:
     """Return what a body is, at its place; None as ``parse`` does."""
     try:
         return _parse_body(channel, kept, offset, epoch)

@@ -36,7 +36,9 @@ def make_broker(
         from .redis.presence import RedisPresence  # noqa: PLC0415  # optional: imported on use
     except ImportError:
         if scheme == "local":
-            raise SettingsError(f"broker local:// needs redis-py and an engine: {_REDIS} && {_ENGINE}") from None
+            raise SettingsError(
+                f"broker local:// needs redis-py and an engine: {_REDIS} && {_ENGINE}"
+            ) from None
         raise SettingsError(f"broker needs redis-py: {_REDIS}") from None
     broker = _make_local(rest, settings) if scheme == "local" else _make_redis(settings)
     return broker, RedisPresence(broker.pipeline, broker.keys, settings)
@@ -59,7 +61,9 @@ def _make_local(name: str, settings: Settings) -> "RedisBroker":
     return LocalBroker(name, settings.redis_prefix)
 
 
-def _make_postgres(settings: Settings, streams: Mapping[str, StreamOptions | None]) -> tuple[Broker, PresenceStore]:
+def _make_postgres(
+    settings: Settings, streams: Mapping[str, StreamOptions | None]
+) -> tuple[Broker, PresenceStore]:
     try:
         from .postgres.broker import PostgresBroker  # noqa: PLC0415  # optional: imported on use
         from .postgres.presence import PostgresPresence  # noqa: PLC0415

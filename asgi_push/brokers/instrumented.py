@@ -54,10 +54,15 @@ class InstrumentedBroker:
         await self._broker.stop()
 
     async def publish(
-        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
     ) -> PublishResult:
         """Publish; what was published with this key before counts again."""
-        result = await self._measure("publish", self._broker.publish(publication, stream, idempotency_key))
+        result = await self._measure(
+            "publish", self._broker.publish(publication, stream, idempotency_key)
+        )
         self._counters.published += 1
         return result
 
@@ -65,7 +70,9 @@ class InstrumentedBroker:
         """Announce."""
         await self._measure("announce", self._broker.announce(notice))
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream."""
         return await self._measure("history", self._broker.history(channel, limit, since, reverse))
 

@@ -11,12 +11,30 @@ from anyio.lowlevel import checkpoint
 
 from .. import clock
 from ..connection import Connection
-from ..messages import ClientInfo, History, JoinLeave, Publication, PublishResult, StreamPosition, published
+from ..messages import (
+    ClientInfo,
+    History,
+    JoinLeave,
+    Publication,
+    PublishResult,
+    StreamPosition,
+    published,
+)
 from ..registry import Registry
 from ..stream import Recovery, Streams
 from ..subscription import Subscription
 from .coalescing import Recoveries
-from .contract import IDEMPOTENCY_TTL, OUTAGES, ApplyControl, Deliver, Evict, Receiver, StreamOptions, Watched, present
+from .contract import (
+    IDEMPOTENCY_TTL,
+    OUTAGES,
+    ApplyControl,
+    Deliver,
+    Evict,
+    Receiver,
+    StreamOptions,
+    Watched,
+    present,
+)
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -55,7 +73,10 @@ class MemoryBroker:
         self._results.clear()
 
     async def publish(
-        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
     ) -> PublishResult:
         """Append, deliver, and say where it went, in one step that nothing can come between."""
         if idempotency_key is None:
@@ -86,13 +107,17 @@ class MemoryBroker:
                 return
             del self._results[first]
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         read = partial(self._read_history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         return History([*history.publications], history.position)  # a list of the caller's own
 
-    async def _read_history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def _read_history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         history = self._streams.history(channel, self._clock(), limit, since, reverse)
         await _rest(history.publications)
         return history
@@ -127,7 +152,9 @@ class MemoryPresence:
     def __init__(self) -> None:
         self._registry: Registry[Connection, Subscription] = Registry()
 
-    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(
+        self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict
+    ) -> None:
         """Begin to look at a registry."""
         self._registry = registry
 
@@ -150,7 +177,9 @@ class MemoryPresence:
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is in a channel, by session id."""
-        return {session.id: session.describe(channel) for session in present(self._registry, channel)}
+        return {
+            session.id: session.describe(channel) for session in present(self._registry, channel)
+        }
 
     async def is_online(self, channel: str) -> bool:
         """Whether any session is in a user's channel."""

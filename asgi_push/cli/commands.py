@@ -31,7 +31,9 @@ def config(arguments: argparse.Namespace) -> None:
     """Print the settings in force."""
     lines = Settings.describe()
     if arguments.json:
-        _print_json([{"name": line.name, "value": line.value, "source": line.source} for line in lines])
+        _print_json(
+            [{"name": line.name, "value": line.value, "source": line.source} for line in lines]
+        )
         return
     for line in lines:
         print(f"{line.variable:<32} {line.value:<14} {line.source:<12} {line.about}")
@@ -53,7 +55,9 @@ def publish(arguments: argparse.Namespace) -> None:
     _print_position(arguments, f"published in {arguments.channel}", position)
 
 
-def _print_position(arguments: argparse.Namespace, done: str, position: StreamPosition | None) -> None:
+def _print_position(
+    arguments: argparse.Namespace, done: str, position: StreamPosition | None
+) -> None:
     if arguments.json:
         _print_json({} if position is None else position._asdict())
     else:
@@ -63,11 +67,23 @@ def _print_position(arguments: argparse.Namespace, done: str, position: StreamPo
 def sessions(arguments: argparse.Namespace) -> None:
     """List the sessions of a process."""
     server = Server(arguments.url, Settings.load())
-    found = server.call("sessions", user=arguments.user, channel=arguments.channel, limit=arguments.limit)
+    found = server.call(
+        "sessions", user=arguments.user, channel=arguments.channel, limit=arguments.limit
+    )
     if arguments.json:
         _print_json(found)
         return
-    columns = ["client", "user", "protocol", "transport", "remote", "connected", "seen", "queued", "dropped"]
+    columns = [
+        "client",
+        "user",
+        "protocol",
+        "transport",
+        "remote",
+        "connected",
+        "seen",
+        "queued",
+        "dropped",
+    ]
     rows = [[_plain(_cell(session[column])) for column in columns] for session in found["sessions"]]
     _print_table([[column.upper() for column in columns], *rows])
     if len(rows) < found["num_clients"]:
@@ -83,7 +99,9 @@ def _cell(value: Any) -> str:
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def watch(arguments: argparse.Namespace) -> None:
@@ -118,7 +136,9 @@ def _watch(arguments: argparse.Namespace, target: Target) -> None:
         position = read.position
 
 
-def _print_publications(arguments: argparse.Namespace, publications: Iterable[Mapping[str, Any]]) -> None:
+def _print_publications(
+    arguments: argparse.Namespace, publications: Iterable[Mapping[str, Any]]
+) -> None:
     for publication in publications:
         if arguments.json:
             _print_json({"channel": arguments.channel, **publication})
@@ -130,7 +150,9 @@ def _print_publications(arguments: argparse.Namespace, publications: Iterable[Ma
 def drain(arguments: argparse.Namespace) -> None:
     """Send the sessions of a process away."""
     server = Server(arguments.url, Settings.load())
-    found = server.call("drain", patience=None, **({} if arguments.over is None else {"over": arguments.over}))
+    found = server.call(
+        "drain", patience=None, **({} if arguments.over is None else {"over": arguments.over})
+    )
     if arguments.json:
         _print_json(found)
     else:
@@ -147,4 +169,6 @@ def _note(text: str) -> None:
 
 def _plain(text: str) -> str:
     """Return text without characters that control a terminal, as it may be a client's."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

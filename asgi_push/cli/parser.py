@@ -86,8 +86,12 @@ application makes it by itself if it may; this is for one that may not, and
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser. The arguments that it returns have ``run``, which is called with them."""
-    parser = _Parser(prog="asgi-push", description="Real-time push for any ASGI application.", epilog=_EPILOG)
-    commands: _Commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    parser = _Parser(
+        prog="asgi-push", description="Real-time push for any ASGI application.", epilog=_EPILOG
+    )
+    commands: _Commands = parser.add_subparsers(
+        required=True, metavar="command", parser_class=_Parser
+    )
     _add_local_commands(commands)
     _add_publishing_commands(commands)
     _add_operating_commands(commands)
@@ -95,9 +99,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_local_commands(commands: "_Commands") -> None:
-    command = _add_command(commands, demo, "serve a page on which to try it", _DEMO, ["asgi-push demo --port 8080"])
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    command.add_argument("--port", default=8000, type=int, help="port to listen on (default: %(default)s)")
+    command = _add_command(
+        commands, demo, "serve a page on which to try it", _DEMO, ["asgi-push demo --port 8080"]
+    )
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    command.add_argument(
+        "--port", default=8000, type=int, help="port to listen on (default: %(default)s)"
+    )
 
     examples = ["asgi-push config", "ASGI_PUSH_PONG=echo asgi-push config"]
     command = _add_command(commands, config, "print the settings in force", _CONFIG, examples)
@@ -125,38 +135,61 @@ def _add_publishing_commands(commands: "_Commands") -> None:
 
 
 def _add_operating_commands(commands: "_Commands") -> None:
-    examples = ["asgi-push sessions --user 11", "asgi-push sessions --channel news --limit 1000 --json"]
-    command = _add_command(commands, sessions, "list the sessions of a server's process", _SESSIONS, examples)
+    examples = [
+        "asgi-push sessions --user 11",
+        "asgi-push sessions --channel news --limit 1000 --json",
+    ]
+    command = _add_command(
+        commands, sessions, "list the sessions of a server's process", _SESSIONS, examples
+    )
     command.add_argument("--user", default="", help="only those of this user")
     command.add_argument("--channel", default="", help="only those in this channel")
-    command.add_argument("--limit", default=100, type=int, help="how many at most, to 10000 (default: %(default)s)")
+    command.add_argument(
+        "--limit", default=100, type=int, help="how many at most, to 10000 (default: %(default)s)"
+    )
     _add_common(command)
 
     examples = ["asgi-push watch news", "asgi-push watch '#11' --json"]
-    command = _add_command(commands, watch, "print what is published in a channel", _WATCH, examples)
-    command.add_argument("channel", metavar="CHANNEL", help="its name; #USER is a user's, * is everybody's")
+    command = _add_command(
+        commands, watch, "print what is published in a channel", _WATCH, examples
+    )
+    command.add_argument(
+        "channel", metavar="CHANNEL", help="its name; #USER is a user's, * is everybody's"
+    )
     _add_common(command)
 
     examples = ["asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"]
-    command = _add_command(commands, drain, "send the sessions of a server's process away", _DRAIN, examples)
-    command.add_argument("--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10")
+    command = _add_command(
+        commands, drain, "send the sessions of a server's process away", _DRAIN, examples
+    )
+    command.add_argument(
+        "--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10"
+    )
     _add_common(command)
 
     examples = [
         "asgi-push postgres print",
         "asgi-push postgres apply postgres://owner@localhost/shop --role shop",
     ]
-    command = _add_command(commands, postgres, "make the schema of the broker postgres://", _POSTGRES, examples)
+    command = _add_command(
+        commands, postgres, "make the schema of the broker postgres://", _POSTGRES, examples
+    )
     command.add_argument("action", choices=["print", "apply"], help="print the SQL, or run it")
     command.add_argument("url", metavar="URL", nargs="?", help="of the database, for apply")
     command.add_argument("--role", help="a role that the application connects as")
 
 
 def _add_command(
-    commands: "_Commands", run: Callable[[argparse.Namespace], None], short: str, about: str, examples: list[str]
+    commands: "_Commands",
+    run: Callable[[argparse.Namespace], None],
+    short: str,
+    about: str,
+    examples: list[str],
 ) -> "_Parser":
     lines = "".join(f"  {example}\n" for example in examples)
-    command = commands.add_parser(run.__name__, help=short, description=about, epilog=f"examples:\n{lines}")
+    command = commands.add_parser(
+        run.__name__, help=short, description=about, epilog=f"examples:\n{lines}"
+    )
     command.set_defaults(run=run)
     return command
 
@@ -174,7 +207,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="JSON", type=_json, help="what to send; a text has quotes of its own: '\"hi\"'")
+    parser.add_argument(
+        "data",
+        metavar="JSON",
+        type=_json,
+        help="what to send; a text has quotes of its own: '\"hi\"'",
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser, *, url: bool = True) -> None:
@@ -187,4 +225,6 @@ def _json(text: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{error}; a text has quotes of its own: '\"hi\"'") from None
+        raise argparse.ArgumentTypeError(
+            f"{error}; a text has quotes of its own: '\"hi\"'"
+        ) from None

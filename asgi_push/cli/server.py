@@ -36,18 +36,27 @@ class Server:
             self._place = parts.hostname, parts.port
         except ValueError as error:  # a port that is no number
             raise Failed(f"--url {self.url}: {error}") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+        ):
             raise Failed(f"--url {self.url}: must be like {DEFAULT_URL}")
         self._make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._path = parts.path
         if settings.api_key is None:
-            raise Failed(f"ASGI_PUSH_API_KEY is not set: it must be the api_key of the server at {self.url}")
+            raise Failed(
+                f"ASGI_PUSH_API_KEY is not set: it must be the api_key of the server at {self.url}"
+            )
         self._headers: dict[str, str | bytes] = {
             "X-API-Key": settings.api_key.encode(),
             "Content-Type": "application/json",
         }
 
-    def call(self, method: str, *, patience: float | None = _PATIENCE, **fields: Any) -> Mapping[str, Any]:
+    def call(
+        self, method: str, *, patience: float | None = _PATIENCE, **fields: Any
+    ) -> Mapping[str, Any]:
         """Call a method of the API and return its result.
 
         Raises:
@@ -57,7 +66,9 @@ class Server:
         """
         status, body = self._post(method, orjson.dumps(fields), patience)
         if status == 503:
-            raise Unreachable(f"{self.url} is starting or stopping: {body[:200].decode(errors='replace')}")
+            raise Unreachable(
+                f"{self.url} is starting or stopping: {body[:200].decode(errors='replace')}"
+            )
         if status == 401:
             raise Failed(f"{self.url} does not take the key in ASGI_PUSH_API_KEY")
         try:
@@ -80,5 +91,11 @@ class Server:
                 response = connection.getresponse()
                 return response.status, response.read()
         except (OSError, HTTPException) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
-            raise Unreachable(f"cannot reach {self.url}: {reason}; --url names another server") from None
+            reason = (
+                error.strerror
+                if isinstance(error, OSError) and error.strerror
+                else str(error) or repr(error)
+            )
+            raise Unreachable(
+                f"cannot reach {self.url}: {reason}; --url names another server"
+            ) from None

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
-from asgi_push import BrokerError, Publication, Push, Settings, StreamPosition, UnrecoverablePosition
+from asgi_push import (
+    BrokerError,
+    Publication,
+    Push,
+    Settings,
+    StreamPosition,
+    UnrecoverablePosition,
+)
 
 from .failures import Failed, Unreachable
 from .server import ApiError, Server
@@ -62,7 +69,11 @@ class OverHttp:
                 raise
             result = self._server.call("history", channel=channel, limit=-1)
             continued = False
-        return Read(result.get("publications", []), StreamPosition(result.get("offset", 0), result["epoch"]), continued)
+        return Read(
+            result.get("publications", []),
+            StreamPosition(result.get("offset", 0), result["epoch"]),
+            continued,
+        )
 
 
 class OverRedis:
@@ -88,12 +99,17 @@ class OverRedis:
                 continued = False
         except BrokerError as error:
             raise Unreachable(str(error)) from error
-        return Read([_shown(publication) for publication in found.publications], found.position, continued)
+        return Read(
+            [_shown(publication) for publication in found.publications], found.position, continued
+        )
 
 
 def _shown(publication: Publication) -> Mapping[str, Any]:
     data = publication.data
-    shown = {"offset": publication.offset, "data": base64.b64encode(data).decode() if isinstance(data, bytes) else data}
+    shown = {
+        "offset": publication.offset,
+        "data": base64.b64encode(data).decode() if isinstance(data, bytes) else data,
+    }
     return shown | {"tags": publication.tags} if publication.tags else shown
 
 

@@ -38,7 +38,15 @@ class Item:
 class Batch:
     """Publications for the same sessions, in the order of their numbers."""
 
-    __slots__ = ("_frames", "_frames_codec", "_merged", "_messages", "_messages_codec", "_offset_range", "items")
+    __slots__ = (
+        "_frames",
+        "_frames_codec",
+        "_merged",
+        "_messages",
+        "_messages_codec",
+        "_offset_range",
+        "items",
+    )
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
@@ -80,7 +88,9 @@ class Batch:
     def messages(self, codec: Codec) -> list[WireMessage]:
         """Return the protocol's messages for it; those of the last protocol are kept."""
         if self._messages_codec is not codec:
-            messages = [message for item in self.items if (message := item.message(codec)) is not None]
+            messages = [
+                message for item in self.items if (message := item.message(codec)) is not None
+            ]
             self._messages = messages if len(messages) < 2 else codec.join(messages)
             self._messages_codec = codec
         return self._messages
@@ -169,7 +179,9 @@ def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None
                 items.append(item)
         elif not publication.offset:  # it is in no stream, so nothing can be missing before it
             items.append(item)
-        elif publication.epoch != subscription.epoch or publication.offset > subscription.offset + 1:
+        elif (
+            publication.epoch != subscription.epoch or publication.offset > subscription.offset + 1
+        ):
             raise Gap
         elif publication.offset == subscription.offset + 1:
             subscription.offset = publication.offset

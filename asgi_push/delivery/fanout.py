@@ -84,7 +84,9 @@ class Fanout:
         self.pending.notify_capacity()
         self._settle(math.inf)
 
-    def deliver_at_once(self, session: Connection, subscription: Subscription, publication: Publication) -> bool:
+    def deliver_at_once(
+        self, session: Connection, subscription: Subscription, publication: Publication
+    ) -> bool:
         """Write a publication to its only receiver now; return False if it has to wait for a run.
 
         It has to if anything published before it still waits. The first publication between two
@@ -161,7 +163,9 @@ class Fanout:
             await self._hand_out_many(pending, time_slice)
         self._counters.fanout.observe(time_slice.end() - began)
 
-    async def _hand_out_many(self, pending: Mapping[Target, list[Item]], time_slice: TimeSlice) -> None:
+    async def _hand_out_many(
+        self, pending: Mapping[Target, list[Item]], time_slice: TimeSlice
+    ) -> None:
         """Hand several targets' batches out, all that one session gets in one write."""
         found: dict[Connection, list[tuple[Subscription | None, Batch]]] = {}
         for target, items in pending.items():
@@ -198,7 +202,9 @@ class Fanout:
                 await self._write_to_each(recipients, sendable, frames, time_slice)
         await self._serve_each(recipients.others, recipients.other_subscriptions, batch, time_slice)
 
-    async def _write_to_each(self, recipients: Recipients, batch: Batch, frames: bytes, time_slice: TimeSlice) -> None:
+    async def _write_to_each(
+        self, recipients: Recipients, batch: Batch, frames: bytes, time_slice: TimeSlice
+    ) -> None:
         """Write to the sessions that need no more than a write.
 
         This is what a server does most, so every attribute that is read counts. A session that

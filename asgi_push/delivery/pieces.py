@@ -33,7 +33,9 @@ class Pieces:
         # Whoever waits for it goes on in a turn of the loop of its own: what it does next is no burst with the others'.
         self._one = anyio.Lock(fast_acquire=True)
 
-    async def encoded(self, codec: PieceCodec, publications: list[Publication], known: dict[object, Any]) -> Any:
+    async def encoded(
+        self, codec: PieceCodec, publications: list[Publication], known: dict[object, Any]
+    ) -> Any:
         """Return publications in one piece, as ``known`` has it or from now on; as they are if one cannot be encoded.
 
         ``known`` belongs to the publications, and is shared by all who are sent the same.

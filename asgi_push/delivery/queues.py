@@ -14,7 +14,9 @@ class Queues:
 
     __slots__ = ("_counters", "_owner", "_settings", "_writers")
 
-    def __init__(self, settings: Settings, writers: Writers, owner: Owner, counters: Counters) -> None:
+    def __init__(
+        self, settings: Settings, writers: Writers, owner: Owner, counters: Counters
+    ) -> None:
         self._settings = settings
         self._writers = writers
         self._owner = owner
@@ -28,7 +30,9 @@ class Queues:
         if queue.half_full:
             self._writers.apply_backpressure(session)
 
-    def _put_each(self, session: Connection, queue: SendQueue[WireMessage], messages: list[WireMessage]) -> bool:
+    def _put_each(
+        self, session: Connection, queue: SendQueue[WireMessage], messages: list[WireMessage]
+    ) -> bool:
         """Put what the policy lets in; return False if the session was closed instead."""
         dropped = queue.dropped
         for message in messages:
@@ -46,7 +50,9 @@ class Queues:
         settings = self._settings
         # A client that keeps positions must not lose a message without being told.
         policy = settings.slow_consumer if session.client is None else "disconnect"
-        queue: SendQueue[WireMessage] = SendQueue(settings.queue_messages, settings.queue_bytes, policy)
+        queue: SendQueue[WireMessage] = SendQueue(
+            settings.queue_messages, settings.queue_bytes, policy
+        )
         session.attach_queue(queue)
         self._writers.ready(session)
         return queue

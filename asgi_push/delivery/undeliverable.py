@@ -98,7 +98,11 @@ def gaps(session: Connection, lost: list[Item]) -> Gaps:
     for item in lost:
         publication: Publication | JoinLeave = item.publication
         subscription = session.subscriptions.get(publication.channel)
-        if publication.offset and isinstance(subscription, TrackedSubscription) and subscription.positioned:
+        if (
+            publication.offset
+            and isinstance(subscription, TrackedSubscription)
+            and subscription.positioned
+        ):
             found.setdefault(publication.channel, (item.number, subscription))
     return found
 

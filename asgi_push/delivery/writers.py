@@ -224,7 +224,10 @@ class Writers:
         queue = session.queue
         if queue is None or queue.slow or session in self._pressed:
             return
-        if queue.sending_since is not None and clock.monotonic() - queue.sending_since > _SLOW_AFTER:
+        if (
+            queue.sending_since is not None
+            and clock.monotonic() - queue.sending_since > _SLOW_AFTER
+        ):
             queue.slow = True
         else:
             self._pressed[session] = None

@@ -44,7 +44,9 @@ def _server() -> "Server":
         app = create_app()
     except SettingsError as error:  # from a variable of the environment
         _fail(str(error))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, ws_max_size=_MAX_MESSAGE)
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=GRACE, ws_max_size=_MAX_MESSAGE
+    )
     config.load()
     if config.ws_protocol_class is None:
         _fail(INSTALL)
@@ -56,7 +58,9 @@ def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= MAX_PORT:
         _fail(f"cannot listen on port {port}: a port is a number from 0 to {MAX_PORT}")
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         return socket.create_server((str(address[0]), port), family=family)
     except socket.gaierror as error:
         _fail(f"cannot listen on {host}: {error.strerror}")
@@ -67,7 +71,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    if ip_address(host.partition("%")[0]).is_unspecified:  # all addresses of this machine: print one that opens
+    # All addresses of this machine: print one that opens.
+    if ip_address(host.partition("%")[0]).is_unspecified:
         host = "localhost"
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 

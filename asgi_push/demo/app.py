@@ -103,7 +103,8 @@ async def push_message(request: Request) -> JSONResponse:
 
 async def deliver(push: Push, wanted: PushRequest) -> int:
     """Push, and return how many sessions that reached, except for the pages' monitors."""
-    data = {"message": wanted.message}  # an object: a page cannot take it for a pong or for the list
+    # An object: a page cannot take it for a pong or for the list.
+    data = {"message": wanted.message}
     if wanted.to == "all":
         watching = len(push.sessions(user=MONITOR))
         return max(0, count(await push.send_to_all(data)) - watching)

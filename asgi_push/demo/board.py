@@ -37,7 +37,9 @@ class Board:
 
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     # They begin with the time of day, so that after a restart they are above those a page has seen.
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1_000_000))
+    numbers: Iterator[int] = field(
+        default_factory=lambda: itertools.count(time.time_ns() // 1_000_000)
+    )
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def connected(self, session: Session) -> None:
@@ -82,8 +84,13 @@ class Board:
 
         Ages are in seconds, because the server's monotonic clock means nothing to a page.
         """
-        visible = sorted((s for s in push.sessions() if s.user != MONITOR), key=lambda s: s.connected_at)
-        events = [{"number": e.number, "ago": now - e.at, "kind": e.kind, "text": e.text} for e in self.events]
+        visible = sorted(
+            (s for s in push.sessions() if s.user != MONITOR), key=lambda s: s.connected_at
+        )
+        events = [
+            {"number": e.number, "ago": now - e.at, "kind": e.kind, "text": e.text}
+            for e in self.events
+        ]
         return {"sessions": [describe(session, now) for session in visible], "events": events}
 
 

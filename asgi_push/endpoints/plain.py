@@ -29,7 +29,9 @@ async def serve_websocket(
     transport = WebSocketTransport(scope, send, plain.CODEC)
     heartbeat = ClientHeartbeat(core.settings.idle_timeout)
     try:
-        hub, session, channels = await admit(core, scope, path_params, transport, plain.CODEC, heartbeat)
+        hub, session, channels = await admit(
+            core, scope, path_params, transport, plain.CODEC, heartbeat
+        )
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return
@@ -70,7 +72,10 @@ def _take(hub: Hub, session: Connection, data: str | bytes) -> Iterable[int]:
     limit = hub.settings.max_message_bytes
     if too_large(data, limit):
         close_too_large(hub, session, len(data), limit, "max_message_bytes")
-    elif isinstance(data, str) and (answer := plain.heartbeat_answer(data, hub.settings.pong)) is not None:
+    elif (
+        isinstance(data, str)
+        and (answer := plain.heartbeat_answer(data, hub.settings.pong)) is not None
+    ):
         hub.heartbeat(session, answer)
     else:
         hub.message(session, data)

@@ -79,12 +79,16 @@ class Hub:
         self._writers = Writers(self, settings.send_timeout)
         self.fanout = Fanout(settings, registry, self._writers, self, counters, failures)
         self.stats = Stats(counters, registry, self._writers, broker, self.id)
-        self.publisher = Publisher(broker, self.namespaces, registry, self.fanout, counters, encoder)
+        self.publisher = Publisher(
+            broker, self.namespaces, registry, self.fanout, counters, encoder
+        )
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
         self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
         self._timer = self._heartbeats.timer
-        self.membership = Membership(self, settings, registry, broker, self.presence, self.namespaces, self.fanout)
+        self.membership = Membership(
+            self, settings, registry, broker, self.presence, self.namespaces, self.fanout
+        )
         self.ghosts = Ghosts(registry, broker, self)
         self._admission = Admission(settings, registry, self.presence, self.ghosts)
         self._lifecycle = Lifecycle(

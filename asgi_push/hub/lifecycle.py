@@ -170,7 +170,9 @@ class Lifecycle:
         """End a session whose receive loop is over, for ``disconnect`` if it was open until now."""
         self._handle(session, Event.END, disconnect)
 
-    def _handle(self, session: Connection, event: Event, disconnect: Disconnect | None = None) -> bool:
+    def _handle(
+        self, session: Connection, event: Event, disconnect: Disconnect | None = None
+    ) -> bool:
         """Take a session through the table; return whether it has a row for the event."""
         found = TABLE[session.state].get(event)
         if found is None:
@@ -216,7 +218,9 @@ class Lifecycle:
         if disconnect is not None and disconnect.code == Disconnect.SLOW.code:
             message = "session %s of user %s was closed: %s"
             args = session.id, printable(session.user), disconnect.reason
-            self._quiet.log(logging.WARNING, clock.monotonic(), message, *args, key=disconnect.reason)
+            self._quiet.log(
+                logging.WARNING, clock.monotonic(), message, *args, key=disconnect.reason
+            )
 
     def _send_close(self, session: Connection) -> None:
         self._begin_closing(session)

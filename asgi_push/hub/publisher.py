@@ -52,7 +52,9 @@ class Publisher:
         stream = self._namespaces.stream(publication.channel) if keep else None
         return self._broker.publish(publication, stream, key)
 
-    async def _publish_with_room(self, publication: Publication, key: str | None, *, keep: bool) -> PublishResult:
+    async def _publish_with_room(
+        self, publication: Publication, key: str | None, *, keep: bool
+    ) -> PublishResult:
         await self._pending.wait_capacity()
         stream = self._namespaces.stream(publication.channel) if keep else None
         return await self._broker.publish(publication, stream, key)

@@ -40,7 +40,9 @@ async def track(
         if since is not None:
             recovery = await hub.broker.recover(channel, since)
         else:
-            recovery = Recovery(False, [], (await hub.broker.history(channel, 0, None, False)).position)
+            recovery = Recovery(
+                False, [], (await hub.broker.history(channel, 0, None, False)).position
+            )
     except BaseException:
         hub.leave(session, channel)
         raise

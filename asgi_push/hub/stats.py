@@ -47,7 +47,8 @@ class Stats:
             return snapshot(self.here())
         # Written first: nobody who asks another process after this gets older numbers.
         await self._threads.run(self._shared.write, *self._take())
-        return await self._threads.run(self._shared.read)  # type: ignore[no-any-return]  # it returns what the function does
+        # It returns what the function does.
+        return await self._threads.run(self._shared.read)  # type: ignore[no-any-return]
 
     async def share(self) -> None:
         """Write the numbers of this process once a second, if it shares a directory."""

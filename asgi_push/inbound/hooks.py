@@ -34,7 +34,9 @@ class HookFailed(Exception):
 
 def is_async(hook: Any) -> bool:
     """Whether calling ``hook`` gives something to await."""
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004
+    if inspect.iscoroutinefunction(hook):
+        return True
+    return inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004  # an object
 
 
 async def call_hook(threads: Threads, hook: Hook, *args: Any) -> Any:
@@ -102,7 +104,9 @@ class HookCalls:
         if hook is None:
             return
         if session.inbox is None:
-            session.inbox = SendQueue(self._settings.queue_messages, self._settings.queue_bytes, "disconnect")
+            session.inbox = SendQueue(
+                self._settings.queue_messages, self._settings.queue_bytes, "disconnect"
+            )
             self._owner.spawn(self._run, session, session.inbox)
             self.running += 1
         call = HookCall(hook, args, size, always=always)

@@ -34,7 +34,9 @@ def loads(text: str) -> Any:
     if _SUSPECT.search(text) is None:
         return orjson.loads(text)
     try:
-        value = json.loads(text, parse_float=orjson.Fragment, parse_int=_whole, parse_constant=_no_number)
+        value = json.loads(
+            text, parse_float=orjson.Fragment, parse_int=_whole, parse_constant=_no_number
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if _SURROGATE.search(text) is not None:

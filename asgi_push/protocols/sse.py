@@ -89,14 +89,20 @@ class EventIds:
 
 
 def _digest(channel: str) -> bytes:
-    return base64.urlsafe_b64encode(hashlib.blake2b(channel.encode(), digest_size=_DIGEST_BYTES).digest())
+    return base64.urlsafe_b64encode(
+        hashlib.blake2b(channel.encode(), digest_size=_DIGEST_BYTES).digest()
+    )
 
 
 def position_token(channel: str, position: StreamPosition | None) -> bytes:
     """Return the position token of a channel; without a position the channel keeps no history."""
     if position is None:
         return _digest(channel)
-    return b"%b.%d.%b" % (_digest(channel), position.offset, quote(position.epoch, safe="").encode())
+    return b"%b.%d.%b" % (
+        _digest(channel),
+        position.offset,
+        quote(position.epoch, safe="").encode(),
+    )
 
 
 class LastEventId:
@@ -113,7 +119,9 @@ class LastEventId:
     def __init__(self, text: str, max_channels: int = 128) -> None:
         self._positions: dict[bytes, StreamPosition | None] = {}
         longest = (max_channels + _OWN_CHANNELS) * _MAX_TOKEN
-        self._broken = len(text) > longest or not all(map(self._read, filter(None, text.split(","))))
+        self._broken = len(text) > longest or not all(
+            map(self._read, filter(None, text.split(",")))
+        )
 
     def _read(self, text: str) -> bool:
         found = _TOKEN.fullmatch(text)
@@ -160,7 +168,9 @@ class SseCodec:
 
     def encode_part(self, publications: Sequence[Publication]) -> list[WireMessage]:
         """Return the events of some publications."""
-        return [event for publication in publications if (event := self.encode(publication)) is not None]
+        return [
+            event for publication in publications if (event := self.encode(publication)) is not None
+        ]
 
     def join_parts(self, parts: Sequence[list[WireMessage]]) -> list[WireMessage]:
         """Return the events of all parts."""
@@ -174,7 +184,9 @@ class SseCodec:
         """Return the messages as one."""
         return [_joined(_with_tokens(messages, ()))]
 
-    def start(self, retry: int, tokens: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]) -> Event:
+    def start(
+        self, retry: int, tokens: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]
+    ) -> Event:
         """Return the first events of a stream, or of a channel that a stream is subscribed to.
 
         Args:

@@ -49,7 +49,9 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
                 hub.close(session, Disconnect.CONNECTION_LIMIT)
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
-            case "subscribe" if command["channel"] in session.subscriptions or hub.has_room_for_channel(session):
+            case "subscribe" if command[
+                "channel"
+            ] in session.subscriptions or hub.has_room_for_channel(session):
                 await hub.subscribe(session, command["channel"], *_greeting(command))
             case "subscribe":
                 logger.warning(

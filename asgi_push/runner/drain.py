@@ -37,7 +37,9 @@ async def drain(hub: Hub, over: float) -> int:
     return len(sessions)
 
 
-async def _send_away(hub: Hub, sessions: Sequence[Connection], over: float, done: anyio.Event) -> None:
+async def _send_away(
+    hub: Hub, sessions: Sequence[Connection], over: float, done: anyio.Event
+) -> None:
     try:
         await _close_all(hub, sessions, over)
     finally:

@@ -40,7 +40,8 @@ class HubRun:
         self._loop = None if on_trio() else asyncio.get_running_loop()
         self._starting = anyio.CancelScope()
         self._begun = anyio.Event()
-        self.has_begun = False  # read for each publication, where asking the event would be two calls
+        # Read for each publication, where asking the event would be two calls.
+        self.has_begun = False
         self._stop_asked = anyio.Event()
         self._ended = anyio.Event()
         self._task = run_detached(self._run)
@@ -126,5 +127,6 @@ class HubRun:
         if self.token == current_token():
             await event.wait()
             return
-        while self.alive and not event.is_set():  # noqa: ASYNC110  # the event belongs to another event loop
+        # The event belongs to another event loop.
+        while self.alive and not event.is_set():  # noqa: ASYNC110
             await anyio.sleep(_POLL)

@@ -76,7 +76,9 @@ class HubRunner:
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""
         if not self.running:
-            raise NotRunningError("Push is not running: wrap an application with PushMiddleware, or use (async) with")
+            raise NotRunningError(
+                "Push is not running: wrap an application with PushMiddleware, or use (async) with"
+            )
 
     async def start(self) -> None:
         """Start a hub on the event loop that runs now. If there is one already, only count.
@@ -124,7 +126,9 @@ class HubRunner:
             if run.thread == threading.get_ident():
                 run.end()
             elif run.alive:
-                await anyio.to_thread.run_sync(partial(anyio.from_thread.run_sync, run.end, token=run.token))
+                await anyio.to_thread.run_sync(
+                    partial(anyio.from_thread.run_sync, run.end, token=run.token)
+                )
             await run.ended()
 
     def _gone(self, run: HubRun) -> None:
@@ -161,7 +165,9 @@ class HubRunner:
         if hub is not None:
             self._signals.end_streams_at_sigint(hub)
 
-    def run_from_thread(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+    def run_from_thread(
+        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
+    ) -> T:
         """Run an async function on the hub's event loop, from another thread; return its result.
 
         Raises:
@@ -170,7 +176,9 @@ class HubRunner:
         run = self._run
         self.require_running()
         if run is None or self._thread == threading.get_ident():
-            raise NotRunningError("push.blocking would block the event loop: await the verb of push itself")
+            raise NotRunningError(
+                "push.blocking would block the event loop: await the verb of push itself"
+            )
         try:
             return anyio.from_thread.run(partial(function, *args, **kwargs), token=run.token)
         except (Cancelled, asyncio.CancelledError, RuntimeError) as error:
@@ -178,11 +186,15 @@ class HubRunner:
                 raise
             raise NotRunningError("Push has stopped meanwhile") from error
 
-    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
+    async def call(
+        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
+    ) -> T:
         """Run an async function on the hub's event loop and return its result.
 
         Under a test client the caller's event loop may be another one.
         """
         if self._thread in (_NO_THREAD, threading.get_ident()):
             return await function(*args, **kwargs)
-        return await anyio.to_thread.run_sync(partial(self.run_from_thread, function, *args, **kwargs))
+        return await anyio.to_thread.run_sync(
+            partial(self.run_from_thread, function, *args, **kwargs)
+        )

@@ -49,7 +49,9 @@ class LoopThread:
                 started: Future[Stop] = Future()
                 # A daemon thread, so that a process which forgets to stop it can end. Nothing is
                 # lost by that: every verb of ``Blocking`` returns when its work is done.
-                self._thread = threading.Thread(target=self._run, args=[started], name="asgi_push", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, args=[started], name="asgi_push", daemon=True
+                )
                 self._thread.start()
                 self._stop = started.result()
             self._starts += 1

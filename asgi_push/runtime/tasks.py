@@ -192,7 +192,9 @@ def run_detached(work: Callable[[], Coroutine[Any, Any, None]]) -> "asyncio.Task
     return asyncio.get_running_loop().create_task(work(), context=contextvars.Context())
 
 
-async def supervise(name: str, task: Callable[[], Awaitable[None]], count: Callable[[], object] = lambda: None) -> None:
+async def supervise(
+    name: str, task: Callable[[], Awaitable[None]], count: Callable[[], object] = lambda: None
+) -> None:
     """Run a task that never ends by itself, and start it again whenever it fails.
 
     Each failure is logged with its cause. The wait before the next start doubles each time.

@@ -35,7 +35,16 @@ class EventStreamTransport:
     channels.
     """
 
-    __slots__ = ("_direct", "_event_ids", "_headers", "_held", "_send", "_session", "hub", "interrupt")
+    __slots__ = (
+        "_direct",
+        "_event_ids",
+        "_headers",
+        "_held",
+        "_send",
+        "_session",
+        "hub",
+        "interrupt",
+    )
 
     name = "sse"
 
@@ -57,7 +66,9 @@ class EventStreamTransport:
     async def _start(self) -> None:
         if self._headers is None:
             return
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in self._headers.items()]
+        headers = [
+            (name.encode(), value.encode("latin-1")) for name, value in self._headers.items()
+        ]
         self._headers = None
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         if self.hub is not None and self.hub.settings.direct_writes:

@@ -47,7 +47,9 @@ async def admit(
         raise not_running(error) from None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(core, connection)
-    session = Connection(secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic())
+    session = Connection(
+        secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic()
+    )
     session.path_params = path_params
     session.remote = peer_address(scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.

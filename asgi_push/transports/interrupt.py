@@ -18,7 +18,10 @@ class Interrupt(Protocol):
     def __enter__(self) -> object: ...
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> bool | None: ...
 
     def cancel(self) -> None:
@@ -48,14 +51,21 @@ class _AsyncioInterrupt:
             self._task.cancel()
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> bool | None:
         task = self._task
         self._task = None
         if not self._fired or task is None:
             return None
         # If the task was cancelled by others as well, that cancellation must go on.
-        return task.uncancel() == 0 and exc_type is not None and issubclass(exc_type, asyncio.CancelledError)
+        return (
+            task.uncancel() == 0
+            and exc_type is not None
+            and issubclass(exc_type, asyncio.CancelledError)
+        )
 
 
 def make_interrupt() -> Interrupt:

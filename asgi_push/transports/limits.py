@@ -57,7 +57,9 @@ def check_server(hub: Hub, send: Any) -> None:
     Where the limit is not known, nothing is logged.
     """
     config = getattr(getattr(send, "__self__", None), "config", None)
-    limits = [limit for name in _SERVERS_NAMES if isinstance(limit := getattr(config, name, None), int)]
+    limits = [
+        limit for name in _SERVERS_NAMES if isinstance(limit := getattr(config, name, None), int)
+    ]
     if not limits:
         return
     settings = hub.settings

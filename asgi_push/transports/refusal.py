@@ -22,7 +22,9 @@ _refusals = module_rate_limit(_QUIET)
 _PARTING_TIME = 3.0
 
 # What the log advises about a client with the wrong credentials.
-OTHER_CREDENTIALS = "it needs other credentials: see authenticate and token_secret, and what the client sends"
+OTHER_CREDENTIALS = (
+    "it needs other credentials: see authenticate and token_secret, and what the client sends"
+)
 
 _SANSIO = "uvicorn.protocols.websockets.websockets_sansio_impl"
 

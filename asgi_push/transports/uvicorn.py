@@ -191,7 +191,9 @@ def _recognise(send: Any) -> DirectWriter | None:
 def _only_deflate(conn: Any) -> bool:
     """Return whether a plain frame means what it says, with the extensions that are in use."""
     extensions = getattr(conn, "extensions", None)
-    return extensions is not None and all(type(item).__name__ == "PerMessageDeflate" for item in extensions)
+    return extensions is not None and all(
+        type(item).__name__ == "PerMessageDeflate" for item in extensions
+    )
 
 
 def recognise_stream(send: Any) -> StreamWriter | None:

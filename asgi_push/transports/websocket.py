@@ -29,7 +29,17 @@ _QUIET_TIME = 1.0
 class WebSocketTransport:
     """One WebSocket as a transport."""
 
-    __slots__ = ("_closed", "_codec", "_direct", "_over", "_quiet", "_reasons", "_send", "interrupt", "write")
+    __slots__ = (
+        "_closed",
+        "_codec",
+        "_direct",
+        "_over",
+        "_quiet",
+        "_reasons",
+        "_send",
+        "interrupt",
+        "write",
+    )
 
     name = "websocket"
 
@@ -53,7 +63,9 @@ class WebSocketTransport:
 
     async def send(self, message: WireMessage) -> None:
         """Send one message by ASGI."""
-        await self._send({"type": "websocket.send", "text" if message.text else "bytes": message.content})
+        await self._send(
+            {"type": "websocket.send", "text" if message.text else "bytes": message.content}
+        )
 
     def attach(self, hub: Hub, session: Connection) -> None:
         """Tell the hub when more is written to the session than its peer takes."""

@@ -27,7 +27,8 @@ OUTSIDE = {
 }
 
 _FENCE = re.compile(
-    r"^<!-- (?:file|add|before): ([\w./]+)(?:; .*?)? -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- (?:file|add|before): ([\w./]+)(?:; .*?)? -->\n```(\w+)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -73,13 +74,20 @@ def page_of(target: Path) -> str:
 def example_pages() -> dict[Path, str]:
     """A page for each example: a file, or a folder with what belongs together."""
     examples = ROOT / "examples"
-    found = [path for path in examples.iterdir() if path.suffix == ".py" or (path.is_dir() and path.name[0].isalpha())]
+    found = [
+        path
+        for path in examples.iterdir()
+        if path.suffix == ".py" or (path.is_dir() and path.name[0].isalpha())
+    ]
     return {path: f"examples/{path.name.removesuffix('.py')}.md" for path in found}
 
 
 def sources(example: Path) -> str:
     files = [example] if example.is_file() else sorted(written_files(example))
-    blocks = [f"```{{code-block}} {file.suffix[1:]}\n:caption: {file.name}\n\n{file.read_text()}```" for file in files]
+    blocks = [
+        f"```{{code-block}} {file.suffix[1:]}\n:caption: {file.name}\n\n{file.read_text()}```"
+        for file in files
+    ]
     return "\n\n".join([f"# {example.name}", *blocks, ""])
 
 
@@ -89,17 +97,21 @@ def written_files(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.rglob("*")
-        if path.suffix in kinds and not {"node_modules", "dist"} & set(path.relative_to(folder).parts)
+        if path.suffix in kinds
+        and not {"node_modules", "dist"} & set(path.relative_to(folder).parts)
     ]
 
 
 def navigation(index: str) -> str:
     """What index.md lists under its headings, as Sphinx wants it told."""
     sections = [
-        (title, re.findall(r"^- \[.+?\]\((.+?\.md)\)", text, re.MULTILINE)) for title, text in _SECTION.findall(index)
+        (title, re.findall(r"^- \[.+?\]\((.+?\.md)\)", text, re.MULTILINE))
+        for title, text in _SECTION.findall(index)
     ]
     return "".join(
-        toctree(title, [page_of((DOCS / page).resolve()) for page in pages]) for title, pages in sections if pages
+        toctree(title, [page_of((DOCS / page).resolve()) for page in pages])
+        for title, pages in sections
+        if pages
     )
 
 
@@ -115,7 +127,9 @@ def build(site: Path) -> int:
         source, trees = Path(folder) / "source", Path(folder) / "trees"
         prepare(source)
         options = ["-c", source / "site", "-d", trees, "--fail-on-warning", "--nitpicky", "--quiet"]
-        return subprocess.run([sys.executable, "-m", "sphinx", *options, source, site], check=False).returncode
+        return subprocess.run(
+            [sys.executable, "-m", "sphinx", *options, source, site], check=False
+        ).returncode
 
 
 def main() -> int:

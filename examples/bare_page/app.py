@@ -36,12 +36,16 @@ async def page(request: Request) -> FileResponse:
 
 
 async def send_one_message(request: Request) -> JSONResponse:
-    result = await push.send_to_user(request.path_params["user_id"], (await request.body()).decode())
+    result = await push.send_to_user(
+        request.path_params["user_id"], (await request.body()).decode()
+    )
     return JSONResponse(result.receivers)
 
 
 async def send_more_message(request: Request) -> JSONResponse:
-    results = await push.send_to_users(request.query_params["users"].split(","), (await request.body()).decode())
+    results = await push.send_to_users(
+        request.query_params["users"].split(","), (await request.body()).decode()
+    )
     return JSONResponse([result.receivers for result in results])
 
 

@@ -37,5 +37,9 @@ async def sdk(request: Request) -> FileResponse:
     return FileResponse(HERE / "node_modules/centrifuge/dist/centrifuge.js")
 
 
-routes = [Route("/", page), Route("/centrifuge.js", sdk), Route("/users/{user}/notify", notify, methods=["POST"])]
+routes = [
+    Route("/", page),
+    Route("/centrifuge.js", sdk),
+    Route("/users/{user}/notify", notify, methods=["POST"]),
+]
 app = PushMiddleware(Starlette(routes=routes), push)

@@ -21,7 +21,8 @@ def who(connection: HTTPConnection) -> str | None:
 
 
 def may(session: Session, channel: str, action: str) -> bool:
-    return channel.startswith("room:")  # anybody may come in, speak, see who is there, and read what was said
+    # Anybody may come in, speak, see who is there, and read what was said.
+    return channel.startswith("room:")
 
 
 async def page(request: Request) -> FileResponse:
@@ -38,6 +39,8 @@ app = PushMiddleware(
     authorize=may,
     namespaces={
         # The last 50 messages, for a day; who is here; and word of who comes and goes.
-        "room": ChannelOptions(history_size=50, history_ttl=24 * 60 * 60, presence=True, join_leave=True),
+        "room": ChannelOptions(
+            history_size=50, history_ttl=24 * 60 * 60, presence=True, join_leave=True
+        ),
     },
 )

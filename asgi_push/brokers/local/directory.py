@@ -139,4 +139,6 @@ def _make_private(path: Path) -> None:
     found = path.lstat()
     private = found.st_uid == os.geteuid() and not found.st_mode & 0o077
     if not stat.S_ISDIR(found.st_mode) or not private:
-        raise BrokerError(f"broker local://: {path} must be a directory that only this user may enter")
+        raise BrokerError(
+            f"broker local://: {path} must be a directory that only this user may enter"
+        )

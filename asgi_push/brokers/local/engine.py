@@ -127,21 +127,31 @@ class LocalEngine:
             try:
                 self._look()
             except (OSError, BrokerError) as error:
-                self._quiet.log(logging.ERROR, clock.monotonic(), "the engine of local:// cannot be seen to: %s", error)
+                self._quiet.log(
+                    logging.ERROR,
+                    clock.monotonic(),
+                    "the engine of local:// cannot be seen to: %s",
+                    error,
+                )
 
     def _look(self) -> None:
         reap()
         if not self._directory.held:
             self._begin()
-        start_keeper(self._directory)  # first: it waits for the engine, and an engine does not for it
-        if clock.monotonic() >= self._start_at and start_engine(self._directory, self._server, self._prepare):
+        # First: it waits for the engine, and an engine does not for it.
+        start_keeper(self._directory)
+        if clock.monotonic() >= self._start_at and start_engine(
+            self._directory, self._server, self._prepare
+        ):
             self._started()
         self._find_frozen()
 
     def _begin(self) -> None:
         """Use the directory, also anew where somebody removed it with all that was in it."""
         if self._pid is not None:
-            logger.error("the directory of local:// was removed, %s: all begins anew", self._directory.path)
+            logger.error(
+                "the directory of local:// was removed, %s: all begins anew", self._directory.path
+            )
             # Who comes now cannot find it; ended otherwise it would take the next one's socket away.
             end(self._directory, self._pid, signal.SIGKILL)
         self._pid = None
@@ -181,7 +191,9 @@ class LocalEngine:
             return
         self._silent = 0
         if runs(self._directory, "engine.lock"):
-            logger.error("the engine of local:// does not answer, and is killed to be started again")
+            logger.error(
+                "the engine of local:// does not answer, and is killed to be started again"
+            )
             end(self._directory, pid, signal.SIGKILL)
 
     async def _ping(self) -> None:

@@ -67,7 +67,9 @@ def _in_child() -> None:
     _children.clear()
 
 
-os.register_at_fork(before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_in_child)
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_in_child
+)
 
 
 def reap() -> None:
@@ -121,12 +123,26 @@ def start_keeper(directory: Directory) -> None:
             return
         try:
             with (directory.path / "users").open("rb", buffering=0) as users:
-                _run(_KEEPER, [str(directory.path)], directory, users.fileno(), lock, subprocess.DEVNULL)
+                _run(
+                    _KEEPER,
+                    [str(directory.path)],
+                    directory,
+                    users.fileno(),
+                    lock,
+                    subprocess.DEVNULL,
+                )
         finally:
             os.close(lock)
 
 
-def _run(script: str, arguments: Sequence[str], directory: Directory, stdin: int, stdout: int, stderr: int) -> None:
+def _run(
+    script: str,
+    arguments: Sequence[str],
+    directory: Directory,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+) -> None:
     """Run a script in a session of its own, which no Ctrl+C reaches."""
     _children.append(
         _Child(

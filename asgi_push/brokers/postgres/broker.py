@@ -45,7 +45,10 @@ class PostgresBroker:
     """
 
     def __init__(
-        self, url: str, listen_url: str = "", streams: Mapping[str, StreamOptions | None] | None = None
+        self,
+        url: str,
+        listen_url: str = "",
+        streams: Mapping[str, StreamOptions | None] | None = None,
     ) -> None:
         server = ConnectionFactory(url)
         self._histories = streams or {}
@@ -94,7 +97,9 @@ class PostgresBroker:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            raise BrokerError("broker: postgres:// needs asyncio, and this event loop is another") from None
+            raise BrokerError(
+                "broker: postgres:// needs asyncio, and this event loop is another"
+            ) from None
         self._started = True
         try:
             await self.writing.start()
@@ -174,7 +179,9 @@ class PostgresBroker:
         await self.join(COMMANDS, kept=True)
         await self._control.give(message)
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; one that nobody published to yet begins here."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)

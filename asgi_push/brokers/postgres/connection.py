@@ -47,12 +47,18 @@ class ConnectionFactory:
             psycopg.Error: it could not be had.
         """
         with suppress(TimeoutError):  # whose traceback would keep half a connection open
-            async with asyncio.timeout(CONNECT_TIME + 1):  # of names, libpq's own timeout knows nothing
-                return await AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+            # Of names, libpq's own timeout knows nothing.
+            async with asyncio.timeout(CONNECT_TIME + 1):
+                return await AsyncConnection.connect(
+                    self._conninfo, autocommit=True, prepare_threshold=None
+                )
         raise TimeoutError
 
 
 def hang_up(connection: Connection) -> None:
     """End a connection at once, whatever the server does; who waits for an answer is told."""
-    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as sock:
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as sock,
+    ):
         sock.shutdown(socket.SHUT_RDWR)

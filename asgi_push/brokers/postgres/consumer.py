@@ -36,7 +36,9 @@ class Consumer:
     transactions it saw.
     """
 
-    def __init__(self, pipeline: Pipeline, deliveries: Deliveries, commands_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, deliveries: Deliveries, commands_lost: Callable[[], None]
+    ) -> None:
         self.cursors: dict[str, Cursor] = {}
         self._pipeline = pipeline
         self._deliveries = deliveries
@@ -126,7 +128,9 @@ class Consumer:
 
     async def _read_all(self, names: set[str], held: Held) -> None:
         """Read all that is in channels, and deliver what nothing holds."""
-        left = {name: cursor for name in names if (cursor := self.cursors.get(name)) and cursor.begun}
+        left = {
+            name: cursor for name in names if (cursor := self.cursors.get(name)) and cursor.begun
+        }
         while left:
             together = dict(islice(left.items(), _CHANNELS))
             places = [held.place(name) or cursor.seq for name, cursor in together.items()]
@@ -149,7 +153,9 @@ class Consumer:
 
     async def _resume(self, channel: str, cursor: Cursor) -> None:
         """Go on in the life that a channel has now."""
-        ((epoch, seq, top, whole),) = await self._pipeline.call(RESUME, channel, cursor.epoch, cursor.seq)
+        ((epoch, seq, top, whole),) = await self._pipeline.call(
+            RESUME, channel, cursor.epoch, cursor.seq
+        )
         cursor.move(epoch, seq, cursor.offset if top is None else top)
         for came in cursor.let_go():
             reach(came)

@@ -50,7 +50,12 @@ class Listener:
     """Keeps one connection listening; a lost one is made anew."""
 
     def __init__(
-        self, factory: ConnectionFactory, process_id: str, health: ConnectionHealth, pipeline: Pipeline, ears: Ears
+        self,
+        factory: ConnectionFactory,
+        process_id: str,
+        health: ConnectionHealth,
+        pipeline: Pipeline,
+        ears: Ears,
     ) -> None:
         self._id = process_id
         self._factory = factory

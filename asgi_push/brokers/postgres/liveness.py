@@ -19,7 +19,9 @@ class Liveness:
     ``lost`` is called when others may have taken it for dead.
     """
 
-    def __init__(self, pipeline: Pipeline, name: str, *, obeys: bool, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, name: str, *, obeys: bool, lost: Callable[[], None]
+    ) -> None:
         self.id = name
         self._pipeline = pipeline
         self._obeys = obeys

@@ -161,14 +161,21 @@ class Pipeline:
         function, arguments, _ = calls[0]
         most = 1 if function.together == "alone" else _MAX_TOGETHER
         size = _size(arguments)
-        while self._waiting and self._waiting[0][0] is function and len(calls) < most and size < _MAX_BYTES:
+        while (
+            self._waiting
+            and self._waiting[0][0] is function
+            and len(calls) < most
+            and size < _MAX_BYTES
+        ):
             size += _size(self._waiting[0][1])
             calls.append(self._waiting.popleft())
         if function.together == "each":
             calls.sort(key=lambda call: str(call[1][0]))  # all who lock do so in one order
         return calls
 
-    async def _execute(self, connection: Connection, function: Function, calls: list[tuple[Any, ...]]) -> Rows:
+    async def _execute(
+        self, connection: Connection, function: Function, calls: list[tuple[Any, ...]]
+    ) -> Rows:
         attempt = 1
         while True:
             try:
@@ -260,7 +267,11 @@ def broker_error(cause: BaseException | None) -> BrokerError:
     """Return what callers are told of an error."""
     if isinstance(cause, BrokerError):
         return BrokerError(str(cause))
-    said = "no answer in time" if cause is None or isinstance(cause, asyncio.CancelledError) else words(cause)
+    said = (
+        "no answer in time"
+        if cause is None or isinstance(cause, asyncio.CancelledError)
+        else words(cause)
+    )
     error = BrokerError(f"PostgreSQL: {said}")
     error.__cause__ = cause
     return error

@@ -61,7 +61,9 @@ class PostgresPresence:
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
         self._replaced: list[str] = []
 
-    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(
+        self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict
+    ) -> None:
         """Begin to note what happens."""
         self._registry, self._watched, self._evict = registry, watched, evict
 
@@ -231,7 +233,12 @@ class PostgresPresence:
         return stored(channel), self._life.id, session.id, since, entry
 
     def _tell(self, error: Exception) -> None:
-        self._quiet.log(logging.WARNING, clock.monotonic(), "other processes do not see all who are here: %s", error)
+        self._quiet.log(
+            logging.WARNING,
+            clock.monotonic(),
+            "other processes do not see all who are here: %s",
+            error,
+        )
 
 
 async def _together(calls: list[Awaitable[Any]]) -> None:

@@ -76,7 +76,9 @@ async def apply(connection: Connection, role: str | None = None) -> bool:
     """Make the schema if there is none, and give a role its rights; return whether it is new."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        (exists,) = await _one(connection, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'asgi_push')")
+        (exists,) = await _one(
+            connection, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'asgi_push')"
+        )
         if not exists:
             await _run(connection, script())
         if role is not None:

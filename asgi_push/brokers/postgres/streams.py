@@ -49,7 +49,9 @@ class Streams:
         body = envelope.join_leave(notice).removeprefix(b"0::")
         await self._writing.call(PUT, stored(notice.channel), body, None, None, None)
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; one that nobody published to yet begins here."""
         good, history = await self._read(channel, limit, since or _ANYWHERE, reverse=reverse)
         if not good and since is not None:
@@ -65,7 +67,9 @@ class Streams:
             return Recovery(True, history.publications, position)
         return Recovery(False, [], position)
 
-    async def _read(self, channel: str, limit: int, since: StreamPosition, *, reverse: bool) -> tuple[bool, History]:
+    async def _read(
+        self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
+    ) -> tuple[bool, History]:
         """Return whether ``since`` is good, and what follows it up to where the stream stands."""
         found: list[Publication] = []
         top: StreamPosition | None = None

@@ -101,7 +101,9 @@ def _check_dialect(kind: str, connection: Any) -> None:
         raise ValueError(f"using: must be a connection to the PostgreSQL of the broker, not {name}")
 
 
-def _arguments(publication: Publication, stream: StreamOptions | None, idempotency_key: str | None) -> Arguments:
+def _arguments(
+    publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
+) -> Arguments:
     size, ttl = (None, None) if stream is None else (stream.size, stream.ttl)
     channel, body = stored(publication.channel), envelope.body(publication)
     return Arguments(channel, body, size, ttl, stored_key(idempotency_key))

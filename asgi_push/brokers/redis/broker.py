@@ -24,7 +24,9 @@ def check_loop(scheme: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        raise BrokerError(f"broker: {scheme} needs asyncio, and this event loop is another") from None
+        raise BrokerError(
+            f"broker: {scheme} needs asyncio, and this event loop is another"
+        ) from None
 
 
 class RedisBroker:
@@ -39,8 +41,11 @@ class RedisBroker:
         self._streams = Streams(self.pipeline, self.keys)
         self._reads = Recoveries()
         loopback = Loopback(self.pipeline, self.keys, self._health)
-        self._consumer = Consumer(factory, self._health, self.keys, self.pipeline, self._streams, loopback)
-        loopback.missed = self._consumer.check_all  # whatever else was published may not have come either
+        self._consumer = Consumer(
+            factory, self._health, self.keys, self.pipeline, self._streams, loopback
+        )
+        # Whatever else was published may not have come either.
+        loopback.missed = self._consumer.check_all
 
     @property
     def connected(self) -> bool:
@@ -78,7 +83,10 @@ class RedisBroker:
         await self.pipeline.stop()
 
     async def publish(
-        self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None = None
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
     ) -> PublishResult:
         """Publish in one step; how many sessions it reaches, no process knows.
 
@@ -94,7 +102,9 @@ class RedisBroker:
         """Publish a command; return when all processes have carried it out."""
         await self._consumer.command(message)
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
@@ -103,7 +113,9 @@ class RedisBroker:
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
-        recovery = await self._reads.recover(channel, since, partial(self._streams.recover, channel, since))
+        recovery = await self._reads.recover(
+            channel, since, partial(self._streams.recover, channel, since)
+        )
         self._consumer.learn(channel, recovery.position)
         return recovery
 

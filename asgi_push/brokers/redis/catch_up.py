@@ -46,7 +46,9 @@ class Missing:
 class CatchUp:
     """Fills the holes of cursors that hold what comes. One task a cursor at a time."""
 
-    def __init__(self, streams: Streams, deliveries: Deliveries, put: PutResult, lost: Tell) -> None:
+    def __init__(
+        self, streams: Streams, deliveries: Deliveries, put: PutResult, lost: Tell
+    ) -> None:
         self._streams = streams
         self._deliveries = deliveries
         self._put = put
@@ -75,7 +77,9 @@ class CatchUp:
         self._put(cursor, None)
         return dropped or cursor.catching_up
 
-    async def _fill(self, channel: str, cursor: Cursor, reading: Reading, end: int, *, told: bool) -> bool:
+    async def _fill(
+        self, channel: str, cursor: Cursor, reading: Reading, end: int, *, told: bool
+    ) -> bool:
         """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew.
 
         ``told`` is whether that was said just now.
@@ -104,7 +108,9 @@ class CatchUp:
             self._put_orphans(channel, cursor, item.offset - 1)
             self._put(cursor, item)
 
-    def _put_orphans(self, channel: str, cursor: Cursor, offset: int | None, *, lost: bool = False) -> bool:
+    def _put_orphans(
+        self, channel: str, cursor: Cursor, offset: int | None, *, lost: bool = False
+    ) -> bool:
         """Deliver what Redis has lost and what was heard all the same; say that something is lost if so."""
         orphans = cursor.take_orphans(offset)
         for orphan in orphans:
@@ -114,7 +120,9 @@ class CatchUp:
         return lost or bool(orphans)
 
 
-def _end(cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading) -> int:
+def _end(
+    cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading
+) -> int:
     """Return up to which offset all is missing that has not come; what comes later may still be on its way."""
     epoch = reading.top.epoch
     if (end := cursor.end_of_hole(epoch)) is not None:

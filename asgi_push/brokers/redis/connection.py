@@ -97,10 +97,13 @@ class SingleConnection:
         if connection is None:
             raise ConnectionError("not open")
         try:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            await connection.send_packed_command(
+                connection.pack_commands(commands), check_health=False
+            )
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
-            await connection.disconnect(nowait=True)  # answers that nobody reads may still come on it
+            # Answers that nobody reads may still come on it.
+            await connection.disconnect(nowait=True)
             await self._release()
             raise
         self._used_at = clock.monotonic()
@@ -121,7 +124,8 @@ async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
     except exceptions.ResponseError as error:
-        if reason(error) == "readonly":  # it is the primary no more: another server is, at the same address
+        # It is the primary no more: another server is, at the same address.
+        if reason(error) == "readonly":
             raise
         return error
 
@@ -129,7 +133,9 @@ async def _answer(connection: AbstractConnection) -> Any:
 class ClusterConnection:
     """A cluster: redis-py knows which node each command belongs to, and where that is now."""
 
-    def __init__(self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]) -> None:
+    def __init__(
+        self, make: Callable[[], RedisCluster], found: Callable[[list[ClusterNode]], None]
+    ) -> None:
         self._make = make
         self._found = found  # told of the nodes
         self._cluster: RedisCluster | None = None
@@ -178,7 +184,10 @@ class ClusterConnection:
             else:
                 by_node.setdefault(node, []).append(place)
         found = await asyncio.gather(
-            *[_pipeline(cluster, [commands[place] for place in places]) for places in by_node.values()]
+            *[
+                _pipeline(cluster, [commands[place] for place in places])
+                for places in by_node.values()
+            ]
         )
         for places, of_one in zip(by_node.values(), found, strict=True):
             for place, answer in zip(places, of_one, strict=True):
@@ -195,7 +204,8 @@ class ClusterConnection:
         try:
             async with asyncio.timeout(NODE_TIME):
                 await cluster.nodes_manager.initialize()
-        except Exception:  # noqa: BLE001, S110  # what is known will do, and who sends finds out what does not work
+        # What is known will do, and who sends finds out what does not work.
+        except Exception:  # noqa: BLE001, S110
             pass
         self._found(cluster.get_nodes())
 

@@ -38,7 +38,9 @@ def _check_version(info: bytes) -> None:
     found = re.search(rb"redis_version:((\d+)\.(\d+)[^\r\n]*)", info)
     if found is not None and (int(found[2]), int(found[3])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        raise TooOldError(f"Redis: its version is {found[1].decode()}, and {needed} or newer is needed")
+        raise TooOldError(
+            f"Redis: its version is {found[1].decode()}, and {needed} or newer is needed"
+        )
 
 
 class ConnectionFactory:

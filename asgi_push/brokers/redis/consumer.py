@@ -47,7 +47,8 @@ class Consumer:
         self._keys = keys
         self._streams = streams
         self._id = secrets.token_urlsafe(6)
-        self._own = keys.process(self._id)  # the name to which others publish for this process alone
+        # The name to which others publish for this process alone.
+        self._own = keys.process(self._id)
         self._control = Control(pipeline, keys, streams, self._id)
         self._deliveries = Deliveries(self._control.carried_out)
         self._echoes = Echoes(self._id, self._deliveries)
@@ -142,7 +143,9 @@ class Consumer:
             await self._echoes.wait_delivered(self._cursors[channel], result.position, heard=heard)
         return result
 
-    async def _publish_transient(self, publication: Publication, idempotency_key: str | None) -> PublishResult:
+    async def _publish_transient(
+        self, publication: Publication, idempotency_key: str | None
+    ) -> PublishResult:
         name = self._keys.published(publication.channel)
         with self._echoes.expect(publication.channel) as (mark, came):
             if not self._subscriber.hears(name):  # and what is heard only now may begin after this

@@ -82,7 +82,8 @@ class Control:
             task.cancel()
         if self._registered:
             self._registered = False
-            with suppress(BrokerError, TimeoutError):  # in a few seconds that is found without a word
+            # In a few seconds that is found without a word.
+            with suppress(BrokerError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL):
                     await self._pipeline.call("ZREM", self._registry, self._id)
 
@@ -97,7 +98,9 @@ class Control:
         given = self._given[name] = Given()
         try:
             # Who comes later has no session yet that this could be meant for.
-            alive, _ = await asyncio.gather(self._who(), self._streams.publish(publication, _COMMANDS_KEPT))
+            alive, _ = await asyncio.gather(
+                self._who(), self._streams.publish(publication, _COMMANDS_KEPT)
+            )
             await self._all_done(given, {*alive, self._id.encode()})
         finally:
             del self._given[name]
@@ -108,7 +111,9 @@ class Control:
             if given.failure:
                 raise BrokerError(f"Redis: {given.failure}")
             if clock.monotonic() > until:
-                raise BrokerError(f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command")
+                raise BrokerError(
+                    f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command"
+                )
             self._progress.clear()
             try:
                 async with asyncio.timeout(_LOOK_EVERY):
@@ -150,5 +155,7 @@ class Control:
 
     def lost(self) -> None:
         """Commands of some process, of this one perhaps, do not come any more."""
-        logger.warning("commands of processes were lost, as Redis lost them or was away for too long")
+        logger.warning(
+            "commands of processes were lost, as Redis lost them or was away for too long"
+        )
         self.fail("commands were lost")

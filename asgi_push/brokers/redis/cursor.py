@@ -28,8 +28,10 @@ class Cursor:
         self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
         self._held: list[Publication] | None = None
         self._bytes = 0
-        self._ended: dict[str, int] = {}  # epochs before, and up to where nothing of each is delivered any more
-        self._orphans: list[tuple[int, Publication]] = []  # behind which offset each is to be delivered
+        # Epochs before, and up to where nothing of each is delivered any more.
+        self._ended: dict[str, int] = {}
+        # Each with the offset behind which it is to be delivered.
+        self._orphans: list[tuple[int, Publication]] = []
 
     @property
     def catching_up(self) -> bool:
@@ -56,7 +58,11 @@ class Cursor:
     def reached(self, place: StreamPosition) -> bool:
         """Whether a place in the life that this is in has been passed."""
         position = self.position
-        return position is not None and position.epoch == place.epoch and position.offset >= place.offset
+        return (
+            position is not None
+            and position.epoch == place.epoch
+            and position.offset >= place.offset
+        )
 
     def take(self, publication: Publication) -> bool:
         """Return whether a publication that came is next; if not it is known, or waits for what is before it."""
@@ -85,12 +91,15 @@ class Cursor:
     def _hold(self, publication: Publication) -> None:
         held = self._held
         if held is None or self.dropped or len(held) >= _MAX_HELD or self._bytes > _MAX_HELD_BYTES:
-            self.dropped = True  # with it all that follows, so that what is held has no hole at its end
+            # With it all that follows, so that what is held has no hole at its end.
+            self.dropped = True
             return
         held.append(publication)
         self._bytes += publication.size
 
-    def change_epoch(self, at: StreamPosition, past: dict[str, int], asked: int) -> tuple[StreamPosition, bool]:
+    def change_epoch(
+        self, at: StreamPosition, past: dict[str, int], asked: int
+    ) -> tuple[StreamPosition, bool]:
         """Go to ``at``, the same place in the epoch that Redis told, or the place from which that can be read.
 
         ``past`` has the epochs before and up to which offset each is a part of this one; ``asked`` publications
@@ -100,7 +109,8 @@ class Cursor:
         Return where it stands now, and whether something that waited is gone, as nobody knows whether it was delivered.
         """
         left, lost = self.position, False
-        if at.epoch in self._ended:  # Redis went back to it; what it had after this place may have been delivered
+        # Redis went back to it; what it had after this place may have been delivered.
+        if at.epoch in self._ended:
             at, lost = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch), True
         if past or (left is not None and left.epoch not in ("", at.epoch)):
             self._remember(left, past, at.epoch)
@@ -140,14 +150,18 @@ class Cursor:
         if not self._orphans:
             return []
         taken = [item for after, item in self._orphans if offset is None or after <= offset]
-        self._orphans = [] if offset is None else [orphan for orphan in self._orphans if orphan[0] > offset]
+        self._orphans = (
+            [] if offset is None else [orphan for orphan in self._orphans if orphan[0] > offset]
+        )
         return taken
 
     def end_of_hole(self, epoch: str) -> int | None:
         """Return the offset before the first publication of this epoch that waits and is not known, None if none."""
         at = self.position or StreamPosition(0, "")
         known = at.offset if at.epoch == epoch else 0
-        first = next((item for item in self._held or () if item.epoch == epoch and item.offset > known), None)
+        first = next(
+            (item for item in self._held or () if item.epoch == epoch and item.offset > known), None
+        )
         return None if first is None else first.offset - 1
 
     def move(self, position: StreamPosition) -> None:

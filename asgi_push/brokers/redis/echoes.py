@@ -45,7 +45,9 @@ class Echoes:
         if self._marks and (known := self._marks.get(mark_of(message))) is not None:
             self._deliveries.put(Marker(known[1]))
 
-    async def wait_delivered(self, cursor: Cursor, position: StreamPosition, *, heard: bool) -> None:
+    async def wait_delivered(
+        self, cursor: Cursor, position: StreamPosition, *, heard: bool
+    ) -> None:
         """Return when the publication at a position has been delivered here, or does not come.
 
         `heard` is whether the channel is subscribed to now.

@@ -28,7 +28,9 @@ class Fences:
         None where that cannot be said: the connection or the fence was lost, or something is missing for certain.
         """
         number = str(next(self._numbers)).encode()
-        fence = self._waiting[number] = self._checked[channel] = asyncio.get_running_loop().create_future()
+        fence = self._waiting[number] = self._checked[channel] = (
+            asyncio.get_running_loop().create_future()
+        )
         try:
             top = await self._streams.look(channel, known, self._own, FENCE + b":" + number)
             await asyncio.wait([fence], timeout=self._patience)

@@ -31,7 +31,10 @@ def words(error: BaseException) -> str:
     """Return what Redis said, with the code that redis-py takes away; of a silence, that there was no answer."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
-    text, code = _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__, getattr(error, "status_code", None)
+    text, code = (
+        _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__,
+        getattr(error, "status_code", None),
+    )
     return text if code in (None, "", "ERR") or text.startswith(code) else f"{code} {text}"
 
 
@@ -97,7 +100,9 @@ class ConnectionHealth:
             del self._down[what]
             if not self._down and self._told:
                 self._told = ""
-                logger.warning("%s answers again, after %.1f s", self._server, clock.monotonic() - self._since)
+                logger.warning(
+                    "%s answers again, after %.1f s", self._server, clock.monotonic() - self._since
+                )
 
 
 def _line(what: str, error: BaseException) -> str:
@@ -110,6 +115,13 @@ def _line(what: str, error: BaseException) -> str:
 
 
 def _public(what: str, error: BaseException) -> str:
-    if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError) or reason(error) == "loading":
+    if (
+        isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError)
+        or reason(error) == "loading"
+    ):
         return f"Redis: {ascii(words(error)[:_MAX_WORDS])[1:-1]}"
-    return "Redis tells nothing of what is published" if isinstance(error, Deaf) else "Redis does not answer"
+    return (
+        "Redis tells nothing of what is published"
+        if isinstance(error, Deaf)
+        else "Redis does not answer"
+    )

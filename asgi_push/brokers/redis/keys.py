@@ -21,7 +21,9 @@ class Keys:
 
     def result(self, channel: str, idempotency_key: str) -> str:
         """Return the name of what came of a publication; all ends are of one length, so that no two are the same."""
-        digest = hashlib.blake2b(idempotency_key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(
+            idempotency_key.encode(errors="surrogatepass"), digest_size=16
+        ).hexdigest()
         return f"{self.key('result', channel)}:{digest}"
 
     def published(self, channel: str) -> bytes:

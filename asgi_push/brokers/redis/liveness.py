@@ -54,7 +54,9 @@ class Liveness:
         """Return those that live."""
         asked = list(processes)
         others = [process for process in asked if process != self.id]
-        answers = await asyncio.gather(*[self._pipeline.call("EXISTS", self._key(other)) for other in others])
+        answers = await asyncio.gather(
+            *[self._pipeline.call("EXISTS", self._key(other)) for other in others]
+        )
         alive = {self.id} | {other for other, answer in zip(others, answers, strict=True) if answer}
         return [process for process in asked if process in alive]
 

@@ -33,7 +33,8 @@ class Loopback:
         self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
         self.reading = False  # whether the connection is read from now, and all that came was taken
         self.came = 0  # how much has come
-        self.missed: Callable[[], None] = _nothing  # called when a sign is late, as other things may be lost
+        # Called when a sign is late, as other things may be lost.
+        self.missed: Callable[[], None] = _nothing
         self._pipeline = pipeline
         self._keys = keys
         self._health = health
@@ -58,7 +59,8 @@ class Loopback:
             number, came, sent_at = next(self._numbers), self.came, clock.monotonic()
             try:
                 nodes = await self._send(number)
-            except BrokerError:  # nothing can be said now, and that nothing can be sent is told by who sends
+            # Nothing can be said now, and that nothing can be sent is told by who sends.
+            except BrokerError:
                 continue
             missing = await self._wait(number, nodes)
             if not missing:
@@ -71,9 +73,16 @@ class Loopback:
     async def _send(self, number: int) -> list[str]:
         channels = self._pipeline.channel_by_node()
         keys = {node: self._keys.key("sign", channel) for node, channel in channels.items()}
-        signs = [self._pipeline.run(SIGN, [key], self.name, f"{number} {node}") for node, key in keys.items()]
+        signs = [
+            self._pipeline.run(SIGN, [key], self.name, f"{number} {node}")
+            for node, key in keys.items()
+        ]
         answers = await asyncio.gather(*signs, return_exceptions=True)
-        sent = [node for node, answer in zip(keys, answers, strict=True) if not isinstance(answer, Exception)]
+        sent = [
+            node
+            for node, answer in zip(keys, answers, strict=True)
+            if not isinstance(answer, Exception)
+        ]
         if not sent:
             raise BrokerError("no sign could be sent")
         for node in sent:

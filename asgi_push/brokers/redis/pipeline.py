@@ -141,7 +141,8 @@ class Pipeline:
             while self._waiting or clock.monotonic() >= self._probe_at:
                 try:
                     await self._round_trip()
-                except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the server is not there
+                # Whatever redis-py raises: the server is not there.
+                except Exception as error:  # noqa: BLE001
                     await self._reconnect(error)
 
     async def _wait_for_work(self) -> None:
@@ -162,7 +163,11 @@ class Pipeline:
         try:
             async with asyncio.timeout(_ROUND_TRIP):
                 answers = await connection.execute([command for command, _ in together])
-            failed = [(command, answer) for (command, _), answer in zip(together, answers, strict=True) if _bad(answer)]
+            failed = [
+                (command, answer)
+                for (command, _), answer in zip(together, answers, strict=True)
+                if _bad(answer)
+            ]
             if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
                 reason(refusal) == "noperm" for _, refusal in failed
             ):
@@ -187,14 +192,18 @@ class Pipeline:
         self._probe_at = min(self._probe_at, clock.monotonic() + _PROBE_AGAIN)
 
     async def _probe(
-        self, connection: Connection, what_is_tried: Callable[[Connection, Keys], list[Command]] = probes
+        self,
+        connection: Connection,
+        what_is_tried: Callable[[Connection, Keys], list[Command]] = probes,
     ) -> None:
         """Try what is needed, and tell what is refused; raises if there is no answer."""
         commands = what_is_tried(connection, self._keys)
         async with asyncio.timeout(_ROUND_TRIP):
             answers = await connection.execute(commands)
         refused = refusals(commands, answers)
-        self._lacking = next((names for names, error in refused.items() if reason(error) == "noperm"), "")
+        self._lacking = next(
+            (names for names, error in refused.items() if reason(error) == "noperm"), ""
+        )
         for what, error in refused.items():
             self._health.began(what, error)
         for what in self._refused - set(refused):
@@ -249,7 +258,11 @@ class Pipeline:
             return answer
         raise _broker_error(answer, self._lacking if reason(answer) == "noperm" else "")
 
-    def _fail(self, asked: Sequence[tuple[Command, asyncio.Future[Any]]] | deque[Any], error: BaseException) -> None:
+    def _fail(
+        self,
+        asked: Sequence[tuple[Command, asyncio.Future[Any]]] | deque[Any],
+        error: BaseException,
+    ) -> None:
         for _, future in asked:
             if not future.done():
                 future.set_exception(_broker_error(error))
@@ -267,7 +280,13 @@ def _name(command: Command) -> str:
 def _broker_error(cause: BaseException | None, lacking: str = "") -> BrokerError:
     if isinstance(cause, BrokerError):
         return BrokerError(str(cause))
-    said = "no answer in time" if isinstance(cause, asyncio.CancelledError) or cause is None else words(cause)
-    error = BrokerError(f"Redis: {said}" + (f" (this user may not use {lacking})" if lacking else ""))
+    said = (
+        "no answer in time"
+        if isinstance(cause, asyncio.CancelledError) or cause is None
+        else words(cause)
+    )
+    error = BrokerError(
+        f"Redis: {said}" + (f" (this user may not use {lacking})" if lacking else "")
+    )
     error.__cause__ = cause
     return error

@@ -57,7 +57,8 @@ class Checks:
             await self._check(channel)
         except BrokerError:
             await self._later(channel)
-        except Exception:  # noqa: BLE001  # one channel's failure must not keep the others from being checked
+        # One channel's failure must not keep the others from being checked.
+        except Exception:  # noqa: BLE001
             message = "the position of a channel could not be checked"
             _quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
             await self._later(channel)

@@ -68,7 +68,9 @@ class RedisPresence:
         self._replaced: list[str] = []
         self._renew_at = clock.monotonic() + _RENEW_EVERY
 
-    def start(self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict) -> None:
+    def start(
+        self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict
+    ) -> None:
         """Begin to note what happens."""
         self._registry = registry
         self._watched = watched
@@ -181,7 +183,9 @@ class RedisPresence:
                 came = []
             yield from self._updates(channel, came, left)
 
-    def _updates(self, channel: str, came: Sequence[Connection], left: Sequence[str]) -> Iterator[Awaitable[Any]]:
+    def _updates(
+        self, channel: str, came: Sequence[Connection], left: Sequence[str]
+    ) -> Iterator[Awaitable[Any]]:
         for start in range(0, max(len(came), len(left)), _SESSIONS):
             end = start + _SESSIONS
             yield self._table.update(channel, came[start:end], left[start:end])
@@ -193,7 +197,9 @@ class RedisPresence:
         async with self._writing:
             channels = [name for name in self._registry.channels() if user_of(name) is None]
             channels += map(user_channel, self._registry.users())
-            return await self._call_all(self._renew_one(channel) for channel in channels if self._watched(channel))
+            return await self._call_all(
+                self._renew_one(channel) for channel in channels if self._watched(channel)
+            )
 
     async def _renew_one(self, channel: str) -> None:
         here, processes = await self._table.update(channel, [], [])

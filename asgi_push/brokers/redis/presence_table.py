@@ -35,7 +35,9 @@ class PresenceTable:
         self._keys = keys
         self._life = life
 
-    async def update(self, channel: str, came: Sequence[Connection], left: Sequence[str]) -> tuple[int, list[str]]:
+    async def update(
+        self, channel: str, came: Sequence[Connection], left: Sequence[str]
+    ) -> tuple[int, list[str]]:
         """Write sessions that came and ids that left, and renew the rest.
 
         Returns:
@@ -49,7 +51,9 @@ class PresenceTable:
         )
         return here, [name.decode() for name in processes]
 
-    async def admit(self, channel: str, session: Connection, limit: int, *, replace: bool) -> tuple[bool, list[str]]:
+    async def admit(
+        self, channel: str, session: Connection, limit: int, *, replace: bool
+    ) -> tuple[bool, list[str]]:
         """Count a session among its user's, in one step.
 
         Returns:
@@ -100,9 +104,13 @@ class PresenceTable:
         processes = await self._pipeline.call("HKEYS", self._keys.key("processes", channel))
         living = await self._life.living(map(bytes.decode, processes))
         others = [process for process in living if process != self._life.id]
-        return await asyncio.gather(*[self._pipeline.call(command, self._sessions(channel, other)) for other in others])
+        return await asyncio.gather(
+            *[self._pipeline.call(command, self._sessions(channel, other)) for other in others]
+        )
 
-    async def _run(self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()) -> Any:
+    async def _run(
+        self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()
+    ) -> Any:
         keys = self._hashes(channel, self._life.id)
         keys += [self._sessions(channel, other) for other in others]
         return await self._pipeline.run(script, keys, *arguments)

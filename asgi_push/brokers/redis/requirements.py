@@ -28,7 +28,10 @@ def channel_by_node(connection: Connection, keys: Keys) -> dict[str, str]:
 
 def pings(connection: Connection, keys: Keys) -> list[Command]:
     """Return one command for each node, by which it is seen that it answers."""
-    return [("EXISTS", keys.key("position", channel)) for channel in channel_by_node(connection, keys).values()]
+    return [
+        ("EXISTS", keys.key("position", channel))
+        for channel in channel_by_node(connection, keys).values()
+    ]
 
 
 def probes(connection: Connection, keys: Keys) -> list[Command]:
@@ -36,11 +39,17 @@ def probes(connection: Connection, keys: Keys) -> list[Command]:
 
     Redis does not say which command of a script it refuses; of one that is sent by itself it does.
     """
-    return [command for channel in channel_by_node(connection, keys).values() for command in _probes(keys, channel)]
+    return [
+        command
+        for channel in channel_by_node(connection, keys).values()
+        for command in _probes(keys, channel)
+    ]
 
 
 def _probes(keys: Keys, channel: str) -> list[Command]:
-    stream, position, mark, order = (keys.key(kind, channel) for kind in ("stream", "position", "result", "order"))
+    stream, position, mark, order = (
+        keys.key(kind, channel) for kind in ("stream", "position", "result", "order")
+    )
     return [
         ("EVAL", "return 1", 1, mark),
         ("SET", mark, "", "NX", "PX", _KEPT),

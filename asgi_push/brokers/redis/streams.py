@@ -83,18 +83,26 @@ class Streams:
             await self._pipeline.call("PUBLISH", name, message)
             return PublishResult(), True
         key = self._keys.result(publication.channel, idempotency_key)
-        known = await self._pipeline.run(PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL))
+        known = await self._pipeline.run(
+            PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL)
+        )
         return _result(known)
 
     async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
-        await self._pipeline.call("PUBLISH", self._keys.published(notice.channel), envelope.join_leave(notice))
+        await self._pipeline.call(
+            "PUBLISH", self._keys.published(notice.channel), envelope.join_leave(notice)
+        )
 
-    async def history(self, channel: str, limit: int, since: StreamPosition | None, reverse: bool) -> History:
+    async def history(
+        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
+    ) -> History:
         """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
         good, history = await self._read_all(channel, limit, since or _ANYWHERE, reverse=reverse)
         if not good and since is not None:
-            raise UnrecoverablePosition(f"the stream's epoch is {history.position.epoch}, not {since.epoch}")
+            raise UnrecoverablePosition(
+                f"the stream's epoch is {history.position.epoch}, not {since.epoch}"
+            )
         return history
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
@@ -145,7 +153,9 @@ class Streams:
         )  # fmt: skip
         return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
-    async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
+    async def look(
+        self, channel: str, known: StreamPosition | None, *fence: bytes
+    ) -> StreamPosition:
         """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
 
         A stream that stands below ``known`` in the same epoch begins another life. ``fence`` is a name to publish to,
@@ -153,7 +163,13 @@ class Streams:
         """
         known = known or StreamPosition(0, "")
         epoch, offset = await self._pipeline.run(
-            LOOK, self._kept(channel)[:1], _milliseconds(_POSITION_TTL), _new_epoch(), known.epoch, known.offset, *fence
+            LOOK,
+            self._kept(channel)[:1],
+            _milliseconds(_POSITION_TTL),
+            _new_epoch(),
+            known.epoch,
+            known.offset,
+            *fence,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode())
 
@@ -165,11 +181,18 @@ class Streams:
         return [self._keys.key("position", channel), self._keys.key("stream", channel)]
 
 
-def parsed(channel: str, reading: Reading, epoch: str, *, reverse: bool = False) -> list[Publication]:
+def parsed(
+    channel: str, reading: Reading, epoch: str, *, reverse: bool = False
+) -> list[Publication]:
     """Return the publications of a reading; what is none, as somebody else put it there, is left out."""
-    offsets = range(reading.last, reading.before, -1) if reverse else range(reading.before + 1, reading.last + 1)
+    offsets = (
+        range(reading.last, reading.before, -1)
+        if reverse
+        else range(reading.before + 1, reading.last + 1)
+    )
     items = [
-        envelope.parse_body(channel, body, offset, epoch) for offset, body in zip(offsets, reading.bodies, strict=True)
+        envelope.parse_body(channel, body, offset, epoch)
+        for offset, body in zip(offsets, reading.bodies, strict=True)
     ]
     return [item for item in items if isinstance(item, Publication)]
 

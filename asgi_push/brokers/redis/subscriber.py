@@ -53,10 +53,12 @@ class Subscriber:
         self._health = health
         self._loopback = loopback
         self._on_message = on_message
-        self._on_subscribed = on_subscribed  # told of a name that is heard now, for the first time or again
+        # Told of a name that is heard now, for the first time or again.
+        self._on_subscribed = on_subscribed
         self._on_unsubscribed = on_unsubscribed  # told of one that will not be heard any more
         self._on_disconnected = on_disconnected  # told that nothing is heard any more, for a while
-        self._on_failure = on_failure  # told of a name of which something came that could not be taken
+        # Told of a name of which something came that could not be taken.
+        self._on_failure = on_failure
         self._quiet = RateLimit(_QUIET)
         self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
         self._asked: list[bytes] = []  # names to subscribe to
@@ -116,7 +118,8 @@ class Subscriber:
                 await self._serve(connection)
             except Deaf as error:
                 self._health.began("what is published", error)
-            except Exception as error:  # noqa: BLE001  # whatever redis-py raises: the connection is lost
+            # Whatever redis-py raises: the connection is lost.
+            except Exception as error:  # noqa: BLE001
                 self._health.began("subscriptions", error)
             finally:
                 self._hear_nothing()
@@ -133,7 +136,10 @@ class Subscriber:
     async def _serve(self, connection: AbstractConnection) -> None:
         self._asked = [self._loopback.name, *self._wanted]
         self._work.set()
-        helpers = [asyncio.create_task(self._write(connection)), asyncio.create_task(self._watch(connection))]
+        helpers = [
+            asyncio.create_task(self._write(connection)),
+            asyncio.create_task(self._watch(connection)),
+        ]
         try:
             await self._read(connection, helpers)
         except Exception as error:  # noqa: BLE001  # as in _run
@@ -147,7 +153,8 @@ class Subscriber:
         try:
             await self._loopback.watch()
         except Deaf:
-            await connection.disconnect(nowait=True)  # ends the reading, once what was read is delivered
+            # Ends the reading, once what was read is delivered.
+            await connection.disconnect(nowait=True)
             raise
 
     async def _write(self, connection: AbstractConnection) -> None:
@@ -176,7 +183,9 @@ class Subscriber:
             self._on_unsubscribed(name)
         return names
 
-    async def _read(self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]) -> None:
+    async def _read(
+        self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]
+    ) -> None:
         silent = False
         while not any(task.done() for task in helpers):
             self._loopback.reading = True
@@ -186,7 +195,9 @@ class Subscriber:
                 if silent:
                     raise TimeoutError("no sign of life")
                 silent = True
-                await connection.send_packed_command(connection.pack_command("PING"), check_health=False)
+                await connection.send_packed_command(
+                    connection.pack_command("PING"), check_health=False
+                )
                 continue
             silent = False
             self._health.ended("subscriptions")
@@ -201,7 +212,8 @@ class Subscriber:
                 self._loopback.came += 1
                 try:
                     await self._on_message(name, message)
-                except Exception:  # noqa: BLE001  # one item must not cost the others, or the connection
+                # One item must not cost the others, or the connection.
+                except Exception:  # noqa: BLE001
                     self._say_failed()
                     self._on_failure(name)
             case [b"subscribe", name, _] if name in self._wanted:

@@ -38,7 +38,9 @@ async def history(context: Context, command: Command[History]) -> Mapping[str, A
     await context.authorize(channel, "history")
     request = command.request
     since = None if request.since is None else request.since.stream_position
-    return await read_history(context.hub, context.codec, channel, request.limit, since, request.reverse)
+    return await read_history(
+        context.hub, context.codec, channel, request.limit, since, request.reverse
+    )
 
 
 async def presence(context: Context, command: Command[Presence]) -> Mapping[str, Any]:
@@ -65,7 +67,11 @@ async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
         raise CommandError(ErrorCode.NOT_AVAILABLE)
     try:
         answer = await call_hook(
-            context.hub.threads.others, hook, context.session, command.request.method, decoded(command.request.data)
+            context.hub.threads.others,
+            hook,
+            context.session,
+            command.request.method,
+            decoded(command.request.data),
         )
     except RpcError as error:
         raise CommandError((error.code, error.message, error.temporary)) from None

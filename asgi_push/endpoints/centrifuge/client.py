@@ -121,7 +121,9 @@ class SdkClient:
         except BrokerError:
             self._reply_error(command, ErrorCode.INTERNAL)
         except Exception as error:  # noqa: BLE001  # code of the application
-            self._context.hub.failures.report("hook", error, command.method, f" for session {session.id}")
+            self._context.hub.failures.report(
+                "hook", error, command.method, f" for session {session.id}"
+            )
             self._reply_error(command, ErrorCode.INTERNAL)
 
     def _close(self, ended: Ended) -> None:
@@ -153,7 +155,9 @@ class SdkClient:
         if self._context.connected:  # else the reply to connect leaves it out
             self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
 
-    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+    async def subscribe_by_server(
+        self, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
         """Subscribe the session for the application.
 
         When this returns, the session gets all that is published from then on. A client that has
@@ -172,11 +176,21 @@ class SdkClient:
     async def _subscribe_later(
         self, session: Connection, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
-        if self._context.connected and channel not in session.subscriptions and session.disconnect is None:
-            await self._subscribe(channel, new_subscription(self._context.hub, channel, server_side=True), data, since)
+        if (
+            self._context.connected
+            and channel not in session.subscriptions
+            and session.disconnect is None
+        ):
+            await self._subscribe(
+                channel, new_subscription(self._context.hub, channel, server_side=True), data, since
+            )
 
     async def _subscribe(
-        self, channel: str, subscription: TrackedSubscription, data: Payload | None, since: StreamPosition | None
+        self,
+        channel: str,
+        subscription: TrackedSubscription,
+        data: Payload | None,
+        since: StreamPosition | None,
     ) -> None:
         context = self._context
         try:
@@ -218,5 +232,8 @@ class SdkClient:
     def _expiring(self) -> Iterator[tuple[str, float]]:
         """Yield the channels of the subscriptions that expire, and when they do."""
         for channel, subscription in self._context.session.subscriptions.items():
-            if isinstance(subscription, TrackedSubscription) and subscription.expires_at is not None:
+            if (
+                isinstance(subscription, TrackedSubscription)
+                and subscription.expires_at is not None
+            ):
                 yield channel, subscription.expires_at

@@ -67,7 +67,9 @@ async def connect(context: Context, command: Command[Connect]) -> None:
     await hub.open(session, partial(_join, context, command, credentials, ttl))
 
 
-async def _join(context: Context, command: Command[Connect], credentials: Credentials, ttl: int | None) -> None:
+async def _join(
+    context: Context, command: Command[Connect], credentials: Credentials, ttl: int | None
+) -> None:
     """Subscribe the session to its channels, and reply to the command."""
     session = context.session
     hub = context.hub
@@ -95,14 +97,21 @@ def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[
     session_id = context.session.id
     known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
     ping = max(1, round(context.core.settings.ping_interval))  # the protocol has whole seconds
-    return {"client": session_id, "version": _VERSION, "ping": ping, "pong": True, "session": session_id} | known
+    return {
+        "client": session_id,
+        "version": _VERSION,
+        "ping": ping,
+        "pong": True,
+        "session": session_id,
+    } | known
 
 
 def _start_heartbeat(context: Context) -> None:
     session = context.session
     settings = context.core.settings
     now = clock.monotonic()
-    first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311  # spreads many clients
+    # Spreads many clients.
+    first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
     context.hub.look_after(session)
 
@@ -119,7 +128,11 @@ async def _server_subscriptions(
         since = None if request is None else request.since
         subs[channel] = await start_subscription(context, channel, subscription, since)
     # The application may have unsubscribed some of them meanwhile.
-    return {channel: result for channel, result in subs.items() if channel in context.session.subscriptions}
+    return {
+        channel: result
+        for channel, result in subs.items()
+        if channel in context.session.subscriptions
+    }
 
 
 async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, Any]:
@@ -135,7 +148,9 @@ async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, A
         raise Ended(Disconnect.INVALID_TOKEN)
     ttl = seconds_to_live(credentials.expires_at)
     context.expire_connection(ttl)
-    return {"client": context.session.id, "version": _VERSION} | sparse(expires=ttl is not None, ttl=ttl)
+    return {"client": context.session.id, "version": _VERSION} | sparse(
+        expires=ttl is not None, ttl=ttl
+    )
 
 
 async def _credentials(context: Context, token: str) -> Credentials:
@@ -149,7 +164,9 @@ async def _credentials(context: Context, token: str) -> Credentials:
     if token and core.settings.token_secret is not None:
         credentials = _credentials_of_token(core, token)
     else:
-        credentials = await _authenticated(core, _with_headers(context.connection, token, context.headers))
+        credentials = await _authenticated(
+            core, _with_headers(context.connection, token, context.headers)
+        )
     if not credentials.user and not anonymous_allowed(core):
         nothing_said = core.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
@@ -187,7 +204,11 @@ def _emulated_headers(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, 
         Violation: a header has an invalid value, whatever its name.
     """
     encoded = {name: _header_value(value) for name, value in headers.items()}
-    known = {name.lower().encode(): value for name, value in encoded.items() if core.settings.emulates(name)}
+    known = {
+        name.lower().encode(): value
+        for name, value in encoded.items()
+        if core.settings.emulates(name)
+    }
     if len(known) < len(headers):
         message = "left out headers of an SDK client that emulated_headers does not name: %s"
         _quiet.log(logging.INFO, clock.monotonic(), message, printable(", ".join(headers)))
@@ -201,7 +222,9 @@ def _header_value(value: str) -> bytes:
     raise Violation("a header has a value that no header can have")
 
 
-def _with_headers(connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]) -> HTTPConnection:
+def _with_headers(
+    connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]
+) -> HTTPConnection:
     """Return the connection with the headers that browsers cannot set on a WebSocket.
 
     Raises:

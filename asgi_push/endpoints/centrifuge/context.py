@@ -74,7 +74,9 @@ class Context:
             rest = encodable(self.codec, result, self.hub.fanout.undeliverable)
             return self.codec.reply(command.id, command.method, rest)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
-            self.hub.failures.report("delivery", error, f"the answer to {command.method}", f" for {self.session.id}")
+            self.hub.failures.report(
+                "delivery", error, f"the answer to {command.method}", f" for {self.session.id}"
+            )
             raise CommandError(ErrorCode.INTERNAL) from None
 
     async def authorize(self, channel: str, action: str) -> None:
@@ -85,7 +87,9 @@ class Context:
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
         authorize = self.core.authorize
         threads = self.hub.threads.authorize
-        if authorize is None or not await call_hook(threads, authorize, self.session, channel, action):
+        if authorize is None or not await call_hook(
+            threads, authorize, self.session, channel, action
+        ):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
 
     async def notify(self, hook: Hook, *args: Any) -> None:
@@ -97,7 +101,9 @@ class Context:
         try:
             await call_hook(self.hub.threads.others, hook, self.session, *args)
         except Exception as error:  # noqa: BLE001  # code of the application
-            self.hub.failures.report("hook", error, name_of(hook), f" for session {self.session.id}")
+            self.hub.failures.report(
+                "hook", error, name_of(hook), f" for session {self.session.id}"
+            )
             raise Ended(Disconnect.SERVER_ERROR) from None
 
     def expire_connection(self, ttl: int | None) -> None:
@@ -108,7 +114,9 @@ class Context:
         """End a subscription after ``ttl`` seconds and a grace, unless it is refreshed."""
         subscription = self.session.subscriptions.get(channel)
         if isinstance(subscription, TrackedSubscription):
-            subscription.expires_at = None if ttl is None else clock.monotonic() + ttl + EXPIRY_GRACE
+            subscription.expires_at = (
+                None if ttl is None else clock.monotonic() + ttl + EXPIRY_GRACE
+            )
             self.hub.look_after(self.session)
 
     def leave(self, channel: str) -> None:

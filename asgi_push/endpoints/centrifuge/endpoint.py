@@ -31,7 +31,9 @@ _JSON = "centrifuge-json"
 _PROTOBUF = "centrifuge-protobuf"
 
 
-async def serve_sdk(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_sdk(
+    core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
+) -> None:
     """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
 
     A client that is not admitted is told so after the accept, because the SDKs repeat a failed
@@ -62,7 +64,11 @@ async def serve_sdk(core: Core, scope: Scope, receive: Receive, send: Send, path
 
 
 def _make_session(
-    core: Core, scope: Scope, transport: WebSocketTransport, codec: SdkCodec, path_params: Mapping[str, Any]
+    core: Core,
+    scope: Scope,
+    transport: WebSocketTransport,
+    codec: SdkCodec,
+    path_params: Mapping[str, Any],
 ) -> tuple[Hub, Connection]:
     try:
         hub = core.hub
@@ -70,7 +76,13 @@ def _make_session(
         raise not_running(error) from None
     now = clock.monotonic()
     session = Connection(
-        secrets.token_urlsafe(12), "", transport, codec, hub, FirstCommand(_FIRST_COMMAND_TIME, now), now
+        secrets.token_urlsafe(12),
+        "",
+        transport,
+        codec,
+        hub,
+        FirstCommand(_FIRST_COMMAND_TIME, now),
+        now,
     )
     session.path_params = path_params
     session.remote = peer_address(scope)

@@ -38,7 +38,9 @@ async def subscribe(context: Context, command: Command[Subscribe]) -> None:
     ttl = seconds_to_live(verified.expires_at) if verified is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if verified is None else _encoded_info(context, verified)
-    result = await start_subscription(context, channel, subscription, request.since, strict=request.fails_unrecoverable)
+    result = await start_subscription(
+        context, channel, subscription, request.since, strict=request.fails_unrecoverable
+    )
     if not subscription.active:  # more was published meanwhile than the buffer holds
         raise CommandError(ErrorCode.INTERNAL)
     try:
@@ -133,7 +135,9 @@ async def start_subscription(
     top = recovery.position
     publications = recovery.publications
     if encoded:
-        publications = await context.hub.pieces.encoded(context.codec, publications, recovery.encoded)
+        publications = await context.hub.pieces.encoded(
+            context.codec, publications, recovery.encoded
+        )
     return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
         # The client counts from its own offset when it takes the publications.
         offset=since.offset if since is not None and recovery.recovered else top.offset,
@@ -147,7 +151,9 @@ def push_subscription(context: Context, channel: str, result: Mapping[str, Any])
     """Tell a client of a server-side subscription, and send what it missed after that."""
     content = {name: result[name] for name in _PUSH_FIELDS if name in result}
     context.send(context.codec.push(channel, "subscribe", content))
-    for publication in context.hub.fanout.undeliverable.carried(context.codec, result.get("publications", ())):
+    for publication in context.hub.fanout.undeliverable.carried(
+        context.codec, result.get("publications", ())
+    ):
         if (message := context.codec.encode(publication)) is not None:
             context.send(message)
 
@@ -163,7 +169,9 @@ def _check_token(context: Context, token: str, channel: str) -> SubscriptionToke
     if settings.token_secret is None:
         raise CommandError(ErrorCode.PERMISSION_DENIED)
     try:
-        found = verify_subscription_token(token, settings.token_secret, settings.token_audience, settings.token_issuer)
+        found = verify_subscription_token(
+            token, settings.token_secret, settings.token_audience, settings.token_issuer
+        )
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:

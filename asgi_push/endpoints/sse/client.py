@@ -62,7 +62,12 @@ class EventClient:
             go_live(self._hub, session, channel)
 
     async def _send(
-        self, session: Connection, retry: int, tokens: list[bytes], gaps: list[str], missed: list[WireMessage]
+        self,
+        session: Connection,
+        retry: int,
+        tokens: list[bytes],
+        gaps: list[str],
+        missed: list[WireMessage],
     ) -> None:
         """Send the first events of a stream, or of a new channel, a part at a time.
 
@@ -97,14 +102,18 @@ class EventClient:
         """Close the session: the browser comes back with the position that it has."""
         self._hub.close(self._session, Disconnect.INSUFFICIENT_STATE)
 
-    async def subscribe_by_server(self, channel: str, data: Payload | None, since: StreamPosition | None) -> None:
+    async def subscribe_by_server(
+        self, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
         """Subscribe the session for the application; pages are not told ``data``."""
         if self._connected:
             await self._subscribe(self._session, channel, since)
         else:
             self._hub.call(self._session, self._subscribe, channel, since)
 
-    async def _subscribe(self, session: Connection, channel: str, since: StreamPosition | None) -> None:
+    async def _subscribe(
+        self, session: Connection, channel: str, since: StreamPosition | None
+    ) -> None:
         if not self._connected or channel in session.subscriptions:
             return
         try:
@@ -115,7 +124,13 @@ class EventClient:
         if channel in session.subscriptions:  # the application may have unsubscribed it meanwhile
             missed, whole = await self._missed_events(recovery)
             gaps = [channel] if since is not None and not whole else []
-            await self._send(session, 0, [_start_token(channel, since if whole else None, recovery)], gaps, missed)
+            await self._send(
+                session,
+                0,
+                [_start_token(channel, since if whole else None, recovery)],
+                gaps,
+                missed,
+            )
             go_live(self._hub, session, channel)
 
     def unsubscribe_by_server(self, channel: str) -> None:
@@ -145,4 +160,6 @@ def _start_token(channel: str, since: StreamPosition | None, recovery: Recovery 
     """Return the position token of a channel before the missed events."""
     if recovery is None:
         return position_token(channel, None)
-    return position_token(channel, since if since is not None and recovery.recovered else recovery.position)
+    return position_token(
+        channel, since if since is not None and recovery.recovered else recovery.position
+    )

@@ -35,10 +35,19 @@ def cors_headers(allowed_origins: str, connection: HTTPConnection) -> dict[str, 
     scheme = connection.scope.get("scheme", "http")
     if origin is None or not origin_allowed(allowed_origins, scheme, connection.headers):
         return {"vary": "Origin"}
-    return {"access-control-allow-origin": origin, "access-control-allow-credentials": "true", "vary": "Origin"}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-allow-credentials": "true",
+        "vary": "Origin",
+    }
 
 
 def preflight(cors: Mapping[str, str]) -> Response:
     """Return the response to a preflight; without ``cors`` the page may not send its request."""
-    allowed = {"access-control-allow-methods": "GET", "access-control-allow-headers": _ALLOWED_HEADERS}
-    return Response(status_code=204, headers={**allowed, "access-control-max-age": _MAX_AGE, **cors})
+    allowed = {
+        "access-control-allow-methods": "GET",
+        "access-control-allow-headers": _ALLOWED_HEADERS,
+    }
+    return Response(
+        status_code=204, headers={**allowed, "access-control-max-age": _MAX_AGE, **cors}
+    )

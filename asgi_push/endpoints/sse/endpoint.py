@@ -35,7 +35,9 @@ _HEADERS = {
 _LAST_ID_PARAMETER = "lastEventId"
 
 
-async def serve_events(core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]) -> None:
+async def serve_events(
+    core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
+) -> None:
     """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
     connection = HTTPConnection(scope)
     last_id = _last_event_id(connection)
@@ -52,7 +54,9 @@ async def serve_events(core: Core, scope: Scope, receive: Receive, send: Send, p
         await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
         return
     core.runner.end_streams_at_sigint()
-    await _run(hub, session, transport, receive, channels, LastEventId(last_id, core.settings.max_channels))
+    await _run(
+        hub, session, transport, receive, channels, LastEventId(last_id, core.settings.max_channels)
+    )
 
 
 def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -66,10 +70,14 @@ def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> R
 
 def _last_event_id(connection: HTTPConnection) -> str:
     """Return the id of the last event that the client received, empty for a new client."""
-    return connection.headers.get("last-event-id") or connection.query_params.get(_LAST_ID_PARAMETER, "")
+    return connection.headers.get("last-event-id") or connection.query_params.get(
+        _LAST_ID_PARAMETER, ""
+    )
 
 
-async def _admit(core: Core, scope: Scope, transport: EventStreamTransport) -> tuple[Hub, Connection, list[str]]:
+async def _admit(
+    core: Core, scope: Scope, transport: EventStreamTransport
+) -> tuple[Hub, Connection, list[str]]:
     """Admit a session for a request, and return it with its channels.
 
     Raises:
@@ -88,7 +96,9 @@ async def _admit(core: Core, scope: Scope, transport: EventStreamTransport) -> t
     return hub, session, list(dict.fromkeys([*hub.own_channels(session), *channels]))
 
 
-def _refusal_response(refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, str]) -> Response:
+def _refusal_response(
+    refusal: Refusal, connection: HTTPConnection, cors: Mapping[str, str]
+) -> Response:
     """Return the response that tells a refusal.
 
     A browser's EventSource gives up for ever at any status but 200 (HTML, section 9.2.3). So where

@@ -77,8 +77,15 @@ class SdkCodec:
     def error(self, command_id: int, error: tuple[int, str, bool]) -> WireMessage:
         """Return the reply to a command that failed; see ``ErrorCode``."""
         code, text, temporary = error
-        return self._message({"id": command_id, "error": {"code": code, "message": text} | sparse(temporary=temporary)})
+        return self._message(
+            {
+                "id": command_id,
+                "error": {"code": code, "message": text} | sparse(temporary=temporary),
+            }
+        )
 
     def push(self, channel: str, kind: str, body: Mapping[str, Any] | Publication) -> WireMessage:
         """Return a message that no command asked for."""
-        return self._message({"push": {"channel": channel, kind: body} if channel else {kind: body}})
+        return self._message(
+            {"push": {"channel": channel, kind: body} if channel else {kind: body}}
+        )

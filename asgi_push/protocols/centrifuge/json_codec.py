@@ -51,7 +51,12 @@ def _default(value: Any) -> Any:
     if isinstance(value, Publication):
         return _publication(value)
     if isinstance(value, ClientInfo):
-        return sparse(user=value.user, client=value.client, conn_info=value.conn_info, chan_info=value.chan_info)
+        return sparse(
+            user=value.user,
+            client=value.client,
+            conn_info=value.conn_info,
+            chan_info=value.chan_info,
+        )
     raise TypeError(type(value).__name__)
 
 
@@ -60,7 +65,9 @@ def _fragment(payload: Payload) -> Any:
         # A newline in JSON is only white space, but here it would end the message.
         data = payload.data
         return orjson.Fragment(data.replace(b"\n", b"") if b"\n" in data else data)
-    return payload.data.decode() if payload.kind == "text" else base64.b64encode(payload.data).decode()
+    return (
+        payload.data.decode() if payload.kind == "text" else base64.b64encode(payload.data).decode()
+    )
 
 
 def _publication(publication: Publication) -> dict[str, Any]:
@@ -113,7 +120,8 @@ def _payload(name: str, value: Any) -> Payload:
 
 # What decodes the request of each method.
 _DECODERS: dict[str, Callable[[Any], Any]] = {
-    method: Decoder(request, method, {Payload: _payload}).decode for method, request in REQUESTS.items()
+    method: Decoder(request, method, {Payload: _payload}).decode
+    for method, request in REQUESTS.items()
 }
 
 CODEC = SdkCodec(JsonEncoding())

@@ -138,7 +138,9 @@ def _inner_reader(descriptor: Any) -> Callable[[Any, str], Any]:
         if item is None:
             return lambda message, name: dict(getattr(message, name))
         read_item = _Reader(_INNER[item.name], item).read
-        return lambda message, name: {key: read_item(value) for key, value in getattr(message, name).items()}
+        return lambda message, name: {
+            key: read_item(value) for key, value in getattr(message, name).items()
+        }
     record = _INNER.get(descriptor.name)
     if record is None:
         return lambda message, name: message.HasField(name) or None
@@ -155,7 +157,9 @@ def _payload(name: str, data: bytes) -> Payload:
 
 
 _FIELDS = pb.Command.DESCRIPTOR.fields_by_name
-_READERS = {method: _Reader(record, _FIELDS[method].message_type) for method, record in REQUESTS.items()}
+_READERS = {
+    method: _Reader(record, _FIELDS[method].message_type) for method, record in REQUESTS.items()
+}
 
 
 def _fill(message: Any, content: Mapping[str, Any]) -> Any:
