@@ -101,11 +101,11 @@ def idle(case: Case) -> Figures:
     """
     few = case.connections // 10
     with running(replace(case, connections=few)) as run:
-        run.crowd.on_pong(few, _BEATS)
+        run.crowd.beat(few, _BEATS)
         before = run.server.memory()
         run.crowd.grow(case.connections)
-        run.crowd.on_pong(case.connections, 4 * _BEATS)
+        run.crowd.beat(case.connections, 4 * _BEATS)
         memory = (run.server.memory() - before) / (case.connections - few)
         count, cpu = int(_BEATS * case.seconds), run.server.cpu()
-        run.crowd.on_pong(count, _BEATS)
+        run.crowd.beat(count, _BEATS)
         return {"cpu_us": (run.server.cpu() - cpu) / count * 1e6, "memory_kb": memory / 1024}
