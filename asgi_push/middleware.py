@@ -14,6 +14,7 @@ from .push import Push, core_of
 from .routes import hidden_routes, root_path
 from .runtime.event_loop import in_event_loop
 from .transports.hypercorn import drain_at_the_end_of_hypercorn
+from .upgrades import HttpOnWebSocketPaths
 
 # An api_key with fewer characters was made up by somebody. The right key is served however many
 # wrong ones came before it, so it must be too long to guess.
@@ -71,6 +72,7 @@ class PushMiddleware:
         self._root_path = root_path(app)
         self._warned_of_another_push = False
         self._checked_routes = False
+        self._http_on_websocket_paths = HttpOnWebSocketPaths()
         try:
             self.push = _make_push(push, path, options)
             settings = self.push.settings
@@ -147,7 +149,16 @@ class PushMiddleware:
                     # memory for each idle session.
                     await own.serve(self._core, scope, receive, send, path_params)
                     return
+            if scope["type"] == "http" and self._is_of_websockets(path):
+                await self._http_on_websocket_paths.serve(
+                    self.app, self._with_push(scope), receive, send
+                )
+                return
         await self.app(self._with_push(scope), receive, send)
+
+    def _is_of_websockets(self, path: str) -> bool:
+        paths = self._paths["websocket"]
+        return any(own.match(path) is not None for own in paths if ":path}" not in own.path)
 
     async def _fail(self, scope: Scope, receive: Receive, send: Send, error: SettingsError) -> None:
         if scope["type"] == "lifespan":

@@ -39,7 +39,7 @@ FLOORS = [
     {"push"},  # what applications call
     {"transports"},  # what carries a session
     {"endpoints"},  # what serves a path
-    {"lifespan", "location", "routes", "endpoint_paths"},
+    {"lifespan", "location", "routes", "endpoint_paths", "upgrades"},
     {"middleware"},
     {"__init__"},
     {"demo"},  # this and all above use the public names, as any application does

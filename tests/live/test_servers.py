@@ -170,6 +170,14 @@ def test_other_scopes_pass_through(server: Server) -> None:
     assert refused.value.response.status_code == 403
 
 
+def test_a_websocket_is_no_page(server: Server) -> None:
+    """HTTP on its path is told so, by a status that every server sends with its headers."""
+    answer = httpx.get(server.http + "/websocket/11")
+    assert answer.status_code == 426
+    assert answer.headers["upgrade"] == "websocket"
+    assert "new WebSocket" in answer.text
+
+
 def test_garbage_is_no_error_of_the_application(server: Server) -> None:
     """Whatever comes, the log says nothing of ours, and holds no client's line as it came."""
     before = len(server.log())
