@@ -103,8 +103,8 @@ class Broker(Protocol):
         """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
         ...
 
-    async def announce(self, notice: JoinLeave) -> None:
-        """Deliver a notice everywhere; it is kept nowhere."""
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
+        """Tell the members of a channel in all processes that a session joined or left it."""
         ...
 
     async def history(
@@ -184,18 +184,18 @@ class PresenceStore(Protocol):
         ...
 
     async def reserve(self, channel: str, session: Connection) -> bool:
-        """Count a session among its user's before it enters; False, and nothing counted, if they are too many.
+        """Count a session among its user's before it is added; return whether there is room.
 
-        If it does not enter after all, it has left.
+        Nothing is counted if there is none. ``remove`` takes back what is not added after all.
         """
         ...
 
-    def entered(self, channel: str, session: Connection) -> None:
-        """A session of this process came into a channel."""
+    def add(self, channel: str, session: Connection) -> None:
+        """Count a session of this process in a channel."""
         ...
 
-    def left(self, channel: str, session: Connection) -> None:
-        """It left the channel; at once, as it is told when nothing can be waited for."""
+    def remove(self, channel: str, session: Connection) -> None:
+        """Count a session in a channel no more; at once, as nothing can be waited for then."""
         ...
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:

@@ -66,9 +66,9 @@ class InstrumentedBroker:
         self._counters.published += 1
         return result
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Announce."""
-        await self._measure("announce", self._broker.announce(notice))
+        await self._measure("announce", self._broker.publish_join_leave(notice))
 
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool

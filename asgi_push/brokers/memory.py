@@ -95,7 +95,7 @@ class MemoryBroker:
         self._streams.append(publication, self._clock(), options.size, options.ttl)
         return published(publication.offset, publication.epoch, self._deliver(publication))
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Deliver at once."""
         self._deliver(notice)
 
@@ -169,10 +169,10 @@ class MemoryPresence:
         """There is room: the hub has counted its own."""
         return True
 
-    def entered(self, channel: str, session: Connection) -> None:
+    def add(self, channel: str, session: Connection) -> None:
         """Nothing to do: the registry knows."""
 
-    def left(self, channel: str, session: Connection) -> None:
+    def remove(self, channel: str, session: Connection) -> None:
         """Nothing to do."""
 
     async def members(self, channel: str) -> dict[str, ClientInfo]:

@@ -33,7 +33,7 @@ async def read_history(
         found = await hub.broker.history(channel, limit, since, reverse)
     except UnrecoverablePosition:
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION) from None
-    publications = await hub.pieces.encoded(codec, found.publications, {})
+    publications = await hub.history_encoder.encode(codec, found.publications, {})
     position = found.position
     return {"publications": publications, "offset": position.offset, "epoch": position.epoch}
 

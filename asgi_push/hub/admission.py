@@ -7,7 +7,7 @@ from ..brokers import PresenceStore
 from ..connection import Connection
 from ..disconnect import Disconnect
 from ..errors import BrokerError
-from ..inbound.ghosts import Ghosts
+from ..inbound.probing import Prober
 from ..logs import RateLimit
 from ..names import user_channel
 from ..registry import Registry
@@ -47,12 +47,12 @@ class Admission:
         settings: Settings,
         registry: Registry[Connection, Subscription],
         presence: PresenceStore,
-        ghosts: Ghosts,
+        prober: Prober,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._presence = presence
-        self._ghosts = ghosts
+        self._prober = prober
         self._coming: set[Connection] = set()
         self._coming_of: dict[str, set[Connection]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
@@ -79,7 +79,7 @@ class Admission:
         except BaseException as error:
             self.release(session)
             if isinstance(error, Refused):
-                self._ghosts.suspect(session.user)
+                self._prober.probe_everywhere(session.user)
             raise
 
     def _keep_place(self, session: Connection) -> None:
@@ -105,7 +105,7 @@ class Admission:
         """Note that a session is in the registry; return the sessions that it replaces."""
         self._forget(session)
         if session.user:
-            self._presence.entered(user_channel(session.user), session)
+            self._presence.add(user_channel(session.user), session)
         limit = self._settings.max_sessions_per_user
         if not limit or self._settings.when_exceeded != "replace":
             return []
@@ -115,12 +115,12 @@ class Admission:
     def leave(self, session: Connection) -> None:
         """Note that a session has left the registry."""
         if session.user:
-            self._presence.left(user_channel(session.user), session)
+            self._presence.remove(user_channel(session.user), session)
 
     def release(self, session: Connection) -> None:
         """Give back the place of a session that is on its way; one without a place is no error."""
         if self._forget(session):
-            self._presence.left(user_channel(session.user), session)
+            self._presence.remove(user_channel(session.user), session)
 
     def _forget(self, session: Connection) -> bool:
         """Forget a session that is on its way; return whether it was counted for its user."""

@@ -11,13 +11,13 @@ from ..brokers import Broker, PresenceStore
 from ..channels import Namespaces
 from ..connection import Connection
 from ..delivery.fanout import Fanout
-from ..delivery.pieces import Pieces
+from ..delivery.history_encoder import HistoryEncoder
 from ..delivery.writers import Writers
 from ..disconnect import Disconnect
 from ..encoding import Encoder
-from ..inbound.ghosts import Ghosts
 from ..inbound.heartbeats import Heartbeats
 from ..inbound.hooks import HookCalls, Hooks
+from ..inbound.probing import Prober
 from ..metrics.counters import Counters
 from ..registry import Registry
 from ..runtime.failures import Failures
@@ -65,7 +65,7 @@ class Hub:
         self.failures = Failures(counters)
         self.threads = HookThreads()
         self.turns = KeyedLock()
-        self.pieces = Pieces()
+        self.history_encoder = HistoryEncoder()
         self.tasks = TaskRoot(self.failures)
         self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()
@@ -89,8 +89,8 @@ class Hub:
         self.membership = Membership(
             self, settings, registry, broker, self.presence, self.namespaces, self.fanout
         )
-        self.ghosts = Ghosts(registry, broker, self)
-        self._admission = Admission(settings, registry, self.presence, self.ghosts)
+        self.prober = Prober(registry, broker, self)
+        self._admission = Admission(settings, registry, self.presence, self.prober)
         self._lifecycle = Lifecycle(
             self,
             settings,

@@ -54,7 +54,7 @@ class JoinLeaveNotices:
         # The first that waits, whichever task this is: trio starts tasks in any order.
         notice, subscription = self._waiting.popleft()
         try:
-            await self._broker.announce(notice)
+            await self._broker.publish_join_leave(notice)
         except BrokerError as error:
             subscription.announced = False
             self._quiet.log(logging.WARNING, clock.monotonic(), _FAILED, error)

@@ -100,7 +100,7 @@ class Membership:
         session.subscriptions[channel] = subscription
         self._registry.join(session, channel, subscription)
         if user_of(channel) is None:  # the presence of users follows the lives of their sessions
-            self._presence.entered(channel, session)
+            self._presence.add(channel, session)
         return True
 
     async def _listen(self, channel: str) -> None:
@@ -138,7 +138,7 @@ class Membership:
     def _leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
         subscription.active = False
         if user_of(channel) is None:
-            self._presence.left(channel, session)
+            self._presence.remove(channel, session)
         if self._registry.leave(session, channel):
             self._broker.leave(channel)
         self.notices.publish_leave(session, channel, subscription)

@@ -7,7 +7,7 @@ unasked.
 
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Payload, Publication
-from . import exact
+from . import lossless_json
 from .wire import WireMessage, frame, sent_code
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
@@ -45,10 +45,10 @@ def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
 
 def _json_answer(text: str) -> WireMessage | None:
     try:
-        message = exact.loads(text)
+        message = lossless_json.loads(text)
         if message.get("type") != "ping":
             return None
-        return WireMessage(exact.dumps(message | {"type": "pong"}), text=True)
+        return WireMessage(lossless_json.dumps(message | {"type": "pong"}), text=True)
     except ValueError:
         return None
 

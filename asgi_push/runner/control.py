@@ -39,7 +39,7 @@ async def apply_control(hub: Hub, message: bytes) -> None:
 
 async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
     if command["verb"] == "probe":
-        hub.ghosts.ask(command["user"])
+        hub.prober.probe(command["user"])
         return
     if command["verb"] != "subscribe":
         await hub.fanout.settled()  # what was published before is for those who were there
@@ -49,9 +49,7 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
                 hub.close(session, Disconnect.CONNECTION_LIMIT)
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
-            case "subscribe" if command[
-                "channel"
-            ] in session.subscriptions or hub.has_room_for_channel(session):
+            case "subscribe" if _may_subscribe(hub, session, command["channel"]):
                 await hub.subscribe(session, command["channel"], *_greeting(command))
             case "subscribe":
                 logger.warning(
@@ -62,6 +60,11 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
                 hub.unsubscribe(session, command["channel"])
             case "expire":
                 hub.expire(session, None if command["at"] is None else command["at"] - clock.now())
+
+
+def _may_subscribe(hub: Hub, session: Connection, channel: str) -> bool:
+    """Return whether a session is in a channel already, or may be in one more."""
+    return channel in session.subscriptions or hub.has_room_for_channel(session)
 
 
 def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:

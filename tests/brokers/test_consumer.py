@@ -60,11 +60,11 @@ class World:
         else:
             self.lost.add(number)
 
-    async def look(self, channel: str, known: StreamPosition | None, *fence: bytes) -> StreamPosition:
+    async def look(self, channel: str, known: StreamPosition | None, *barrier: bytes) -> StreamPosition:
         await turns(2)
         top = self.top
-        if fence:
-            self.incoming.put_nowait((fence[0], fence[1]))
+        if barrier:
+            self.incoming.put_nowait((barrier[0], barrier[1]))
         await turns(3)
         return top
 

@@ -263,7 +263,7 @@ async def test_a_long_history_is_read_whole(broker: Broker) -> None:
 async def test_a_notice_is_delivered_and_kept_nowhere(broker: Broker, process: Process) -> None:
     """Who comes and goes has no place in the stream."""
     info = ClientInfo("alice", "id", {"a": 1}, [2])
-    await broker.announce(JoinLeave("news", info, joined=True))
+    await broker.publish_join_leave(JoinLeave("news", info, joined=True))
     await broker.publish(publication("news", 1), KEPT)
     notice = await process.next()
     assert (notice.channel, notice.info, notice.joined) == ("news", info, True)

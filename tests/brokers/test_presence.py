@@ -52,7 +52,7 @@ class Process:
         session = Connection(name, user, None, None, owner, None, time.monotonic() - ago)  # type: ignore[arg-type]
         session.info = info
         self.registry.add(session)
-        self.store.entered(f"#{user}", session)
+        self.store.add(f"#{user}", session)
         if channel:
             self.join(session, channel)
         return session
@@ -60,13 +60,13 @@ class Process:
     def join(self, session: Connection, channel: str) -> None:
         session.subscriptions[channel] = Subscription(0)
         self.registry.join(session, channel, session.subscriptions[channel])
-        self.store.entered(channel, session)
+        self.store.add(channel, session)
 
     def leave(self, session: Connection) -> None:
         self.registry.remove(session)
-        self.store.left(f"#{session.user}", session)
+        self.store.remove(f"#{session.user}", session)
         for channel in session.subscriptions:
-            self.store.left(channel, session)
+            self.store.remove(channel, session)
             self.registry.leave(session, channel)
 
     async def members(self, channel: str) -> set[str]:
@@ -278,7 +278,7 @@ async def test_a_killed_process_leaves_no_place_behind(start: Start, redis: Serv
     coming = Connection("2", "alice", None, None, Encoder(None, 0), None, time.monotonic())  # type: ignore[arg-type]
     await until_answer(lambda: other.store.reserve("#alice", coming), True)
     assert await other.members("#alice") == set()
-    other.store.left("#alice", coming)
+    other.store.remove("#alice", coming)
     await other.store.is_online("#alice")
     async with linked(redis) as pipeline:
         assert not [key for key in await pipeline.call("KEYS", "*") if b"#alice" in key]
@@ -397,8 +397,8 @@ async def test_no_more_than_a_user_may_have(start_any: Start) -> None:
         for number in range(20):
             tasks.start_soon(come, (one, other)[number % 2], number)
     assert len(admitted) == 2
-    one.store.left("#alice", admitted[0])
-    other.store.left("#alice", admitted[0])
+    one.store.remove("#alice", admitted[0])
+    other.store.remove("#alice", admitted[0])
     await until_answer(lambda: watching.members("#alice"), {admitted[1].id})
     await come(other, 20)
     await come(other, 21)

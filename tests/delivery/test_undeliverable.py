@@ -75,7 +75,7 @@ async def test_where_no_position_is_kept_it_is_left_out() -> None:
         assert "join" in (await peer.hear())["push"]
         await put(push, 1)
         await put(push, 2, tags=TAGS)
-        await core_of(push).hub.broker.announce(JoinLeave("news", INFO, joined=True))
+        await core_of(push).hub.broker.publish_join_leave(JoinLeave("news", INFO, joined=True))
         await put(push, 3)
         assert [(await peer.hear())["push"]["pub"]["data"] for _ in range(2)] == [1, 3]
 

@@ -35,7 +35,7 @@ class Others:
             self.reserved.remove(session.id)
         return self.room
 
-    def left(self, channel: str, session: Session) -> None:
+    def remove(self, channel: str, session: Session) -> None:
         if session.id in self.reserved:
             self.reserved.remove(session.id)
 
@@ -44,7 +44,7 @@ class Others:
 def others(monkeypatch: pytest.MonkeyPatch) -> Others:
     others = Others()
     monkeypatch.setattr(MemoryPresence, "reserve", lambda self, *args: others.reserve(*args))
-    monkeypatch.setattr(MemoryPresence, "left", lambda self, *args: others.left(*args))
+    monkeypatch.setattr(MemoryPresence, "remove", lambda self, *args: others.remove(*args))
     return others
 
 

@@ -54,13 +54,13 @@ class Pairs:
 async def pairs() -> AsyncIterator[tuple[Pairs, Server]]:
     found = Pairs()
     async with serve(PushMiddleware(nothing, found.push)) as server:
-        announce = core_of(found.push).hub.broker.announce
+        publish = core_of(found.push).hub.broker.publish_join_leave
 
         async def note(notice: JoinLeave) -> None:
             found.told.append((notice.info.client, notice.channel, notice.joined))
-            await announce(notice)
+            await publish(notice)
 
-        core_of(found.push).hub.broker.announce = note  # type: ignore[method-assign]
+        core_of(found.push).hub.broker.publish_join_leave = note  # type: ignore[method-assign]
         yield found, server
         await server.hang_up()
         hub = core_of(found.push).hub
@@ -203,15 +203,15 @@ async def test_a_handshake_that_ends_at_the_accept_is_nobodys(kind: str, accept:
 async def test_who_was_not_announced_as_the_broker_was_away_does_not_leave() -> None:
     """A join that did not reach the others is followed by no leave, and by no traceback."""
     async with pairs() as (found, server):
-        note = core_of(found.push).hub.broker.announce
+        note = core_of(found.push).hub.broker.publish_join_leave
 
         async def fail(notice: JoinLeave) -> None:
             raise BrokerError("no answer in time")
 
-        core_of(found.push).hub.broker.announce = fail  # type: ignore[method-assign]
+        core_of(found.push).hub.broker.publish_join_leave = fail  # type: ignore[method-assign]
         client = await server.connect(PATHS["plain"])
         await until(lambda: found.calls and not core_of(found.push).hub.membership.notices.running)
-        core_of(found.push).hub.broker.announce = note  # type: ignore[method-assign]
+        core_of(found.push).hub.broker.publish_join_leave = note  # type: ignore[method-assign]
         client.close()
         await client.ended()
         await until(lambda: not core_of(found.push).hub.membership.notices.running)

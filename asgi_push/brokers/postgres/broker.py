@@ -170,9 +170,9 @@ class PostgresBroker:
             finally:
                 over.cancel()
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
-        await self._streams.announce(notice)
+        await self._streams.publish_join_leave(notice)
 
     async def command(self, message: bytes) -> None:
         """Publish a command; return when all processes have carried it out."""

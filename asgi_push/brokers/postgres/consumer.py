@@ -12,8 +12,8 @@ from .. import envelope
 from ..deliveries import ControlMessage, Deliveries, Lost, Marker, reach
 from .cursor import Cursor, Row
 from .functions import LOOK, READ, RESUME
-from .held import Held
 from .pipeline import Pipeline
+from .reorder_buffer import ReorderBuffer
 
 # Commands are published like everything else, to the channel that no application can name.
 COMMANDS = ""
@@ -100,13 +100,13 @@ class Consumer:
         commands = list[Row]()
         if COMMANDS in names:
             commands = await self._read_commands(commands_up_to)
-        held = Held(commands)
-        await self._read_all(names - {COMMANDS}, held)
+        buffer = ReorderBuffer(commands)
+        await self._read_all(names - {COMMANDS}, buffer)
         for command in commands:
-            self._deliver_all(held.release(command))
+            self._deliver_all(buffer.release(command))
             if self._take(self.cursors[COMMANDS], command):
                 self._deliveries.put(ControlMessage(*bytes(command.body or b"").split(b"\n", 1)))
-        self._deliver_all(held.release(None))
+        self._deliver_all(buffer.release(None))
 
     async def _read_commands(self, up_to: int | None) -> list[Row]:
         found = list[Row]()
@@ -126,19 +126,19 @@ class Consumer:
                 return found
             seq = taken[-1].seq or seq
 
-    async def _read_all(self, names: set[str], held: Held) -> None:
+    async def _read_all(self, names: set[str], buffer: ReorderBuffer) -> None:
         """Read all that is in channels, and deliver what nothing holds."""
         left = {
             name: cursor for name in names if (cursor := self.cursors.get(name)) and cursor.begun
         }
         while left:
             together = dict(islice(left.items(), _CHANNELS))
-            places = [held.place(name) or cursor.seq for name, cursor in together.items()]
+            places = [buffer.last(name) or cursor.seq for name, cursor in together.items()]
             rows = await self._read(list(together), places)
             changed = {row.channel for row in rows if not together[row.channel].continues(row)}
             for row in rows:
                 cursor = together[row.channel]
-                if row.channel not in changed and not held.holds(cursor, row):
+                if row.channel not in changed and not buffer.hold(cursor, row):
                     self._deliver(cursor, row)
             for name in changed:
                 await self._resume(name, together[name])

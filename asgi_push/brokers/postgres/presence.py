@@ -76,11 +76,11 @@ class PostgresPresence:
                 await self._write()
                 await self._life.stop()
 
-    def entered(self, channel: str, session: Connection) -> None:
+    def add(self, channel: str, session: Connection) -> None:
         """Note that a session came."""
         self._note(channel, session, here=True)
 
-    def left(self, channel: str, session: Connection) -> None:
+    def remove(self, channel: str, session: Connection) -> None:
         """Note that a session left."""
         self._note(channel, session, here=False)
 

@@ -44,7 +44,7 @@ class Streams:
             return PublishResult(), seq
         return PublishResult(StreamPosition(offset, epoch)), seq
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
         body = envelope.join_leave(notice).removeprefix(b"0::")
         await self._writing.call(PUT, stored(notice.channel), body, None, None, None)

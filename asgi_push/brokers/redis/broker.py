@@ -94,7 +94,7 @@ class RedisBroker:
         """
         return await self._consumer.publish(publication, stream, idempotency_key)
 
-    async def announce(self, notice: JoinLeave) -> None:
+    async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
         await self._streams.publish_join_leave(notice)
 

@@ -7,12 +7,12 @@ from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from .. import envelope
 from ..contract import Receiver, StreamOptions
 from ..deliveries import ControlMessage, Deliveries, Lost
+from .barriers import BARRIER, Barriers
 from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
 from .control import COMMANDS, Control
 from .cursor import Cursor
 from .echoes import Echoes, let_go, wait_in_time
-from .fences import FENCE, Fences
 from .health import ConnectionHealth
 from .keys import Keys
 from .loopback import Loopback
@@ -64,7 +64,7 @@ class Consumer:
         )
         self._cursors: dict[str, Cursor] = {}
         self._missing = Missing()
-        self._fences = Fences(streams, self._own, _CHECK_INTERVAL)
+        self._barriers = Barriers(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,7 +176,7 @@ class Consumer:
         elif cursor.catching_up:
             self._missing.add(channel)
             self._checks.want(channel)
-            self._fences.cancel(channel)
+            self._barriers.cancel(channel)
         if self._deliveries.full:
             await self._deliveries.wait_capacity()
 
@@ -196,14 +196,15 @@ class Consumer:
             self._deliveries.put(Lost(channel))
 
     def _on_process_message(self, what: bytes, *arguments: bytes) -> None:
-        if what == FENCE:
-            self._fences.on_fence(*arguments)
+        if what == BARRIER:
+            self._barriers.on_barrier(*arguments)
         elif what == b"done":
             self._control.done(*arguments)
 
     def _on_subscribed(self, name: bytes) -> None:
         if name == self._own:
-            for channel in self._fences.cancel_all():  # messages from before are not heard any more
+            # Messages from before are not heard any more.
+            for channel in self._barriers.cancel_all():
                 self._checks.want(channel)
         elif (channel := self._keys.channel(name)) in self._cursors:
             self._checks.want(channel)
@@ -225,7 +226,7 @@ class Consumer:
         for cursor in self._cursors.values():
             let_go(cursor)
         self._echoes.give_up()
-        self._fences.cancel_all()
+        self._barriers.cancel_all()
 
     # -- what was lost on the way -----------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Consumer:
             cursor.begin(top)
             if not cursor.behind(top):
                 return
-            top = await self._fences.look(channel, cursor.position)
+            top = await self._barriers.wait(channel, cursor.position)
             if top is None or not cursor.behind(top):
                 return
         if channel == COMMANDS:  # it comes after what was published before

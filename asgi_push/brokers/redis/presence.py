@@ -85,12 +85,12 @@ class RedisPresence:
                 await self._write()
                 await self._life.stop()
 
-    def entered(self, channel: str, session: Connection) -> None:
+    def add(self, channel: str, session: Connection) -> None:
         """Note that a session came."""
         if self._watched(channel):
             self._note(channel, session, here=True)
 
-    def left(self, channel: str, session: Connection) -> None:
+    def remove(self, channel: str, session: Connection) -> None:
         """Note that a session left."""
         if self._watched(channel):
             self._note(channel, session, here=False)

@@ -154,12 +154,13 @@ class Streams:
         return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
     async def look(
-        self, channel: str, known: StreamPosition | None, *fence: bytes
+        self, channel: str, known: StreamPosition | None, *barrier: bytes
     ) -> StreamPosition:
-        """Return where a stream stands, and keep its position alive; the epoch of one that has not begun is empty.
+        """Return where a stream stands, and keep its position alive.
 
-        A stream that stands below ``known`` in the same epoch begins another life. ``fence`` is a name to publish to,
-        and what: all that was published in the channel before is heard before that.
+        The epoch of a stream that has not begun is empty. A stream that stands below ``known`` in
+        the same epoch begins a new one. ``barrier`` is a name to publish to, and a message: it
+        arrives behind all that was published in the channel before.
         """
         known = known or StreamPosition(0, "")
         epoch, offset = await self._pipeline.run(
@@ -169,7 +170,7 @@ class Streams:
             _new_epoch(),
             known.epoch,
             known.offset,
-            *fence,
+            *barrier,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode())
 

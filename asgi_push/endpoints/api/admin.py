@@ -14,7 +14,7 @@ from ...core import Core, check_over
 from ...disconnect import Disconnect
 from ...hub.hub import Hub
 from ...names import check_channel, check_own_channel, check_user
-from ...protocols.exact import inexact
+from ...protocols.lossless_json import as_float
 from ...runner.control import Verb, encode_command
 from ..package_version import package_version
 from ..session_summary import summarize
@@ -146,7 +146,7 @@ async def drain(core: Core, fields: DrainFields) -> Result:
 
     The drain goes on if the client that asked for it leaves.
     """
-    over = inexact(fields.over)
+    over = as_float(fields.over)
     if over is None:
         over = core.settings.drain_timeout or _DEFAULT_OVER
     seconds = check_over(over)

@@ -8,7 +8,7 @@ import anyio
 import orjson
 
 from ...core import Core
-from ...protocols import exact
+from ...protocols import lossless_json
 from ...protocols.centrifuge import ErrorCode
 from ...schema import Invalid
 from . import admin, channels
@@ -46,7 +46,7 @@ async def carry_out(core: Core, method: str, body: bytes) -> bytes:
         Invalid: the body is not what the method takes, and nothing was done.
     """
     try:
-        content = exact.loads(body.decode())
+        content = lossless_json.loads(body.decode())
     except ValueError as wrong:
         raise Invalid("the body", f"must be JSON: {wrong}") from None
     if method != "batch":

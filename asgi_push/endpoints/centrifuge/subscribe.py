@@ -135,7 +135,7 @@ async def start_subscription(
     top = recovery.position
     publications = recovery.publications
     if encoded:
-        publications = await context.hub.pieces.encoded(
+        publications = await context.hub.history_encoder.encode(
             context.codec, publications, recovery.encoded
         )
     return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(

@@ -90,7 +90,7 @@ class EventClient:
         if recovery is None or not recovery.recovered:
             return [], False
         publications = recovery.publications
-        events: Any = await self._hub.pieces.encoded(CODEC, publications, recovery.encoded)
+        events: Any = await self._hub.history_encoder.encode(CODEC, publications, recovery.encoded)
         if events is not publications or not events:
             return events, True
         # One bad publication must not cost the others. They come without tokens, or the browser

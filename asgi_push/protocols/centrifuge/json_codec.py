@@ -8,7 +8,7 @@ import orjson
 
 from ...messages import ClientInfo, Payload, Publication
 from ...schema import Decoder, Invalid
-from .. import exact
+from .. import lossless_json
 from ..wire import WireMessage
 from .codec import SdkCodec
 from .commands import MAX_ID, PONG, REQUESTS, Command, sparse
@@ -84,7 +84,7 @@ def _text(frame: bytes) -> str:
 
 def _command(line: str) -> Command[Any]:
     try:
-        content = exact.loads(line)
+        content = lossless_json.loads(line)
     except ValueError:
         raise Violation("not valid JSON") from None
     if not isinstance(content, dict):
@@ -113,7 +113,7 @@ def _payload(name: str, value: Any) -> Payload:
     if isinstance(value, str):
         return Payload("text", value.encode())
     try:
-        return Payload("json", exact.dumps(value))
+        return Payload("json", lossless_json.dumps(value))
     except ValueError:  # orjson reads what is nested deeper than it writes
         raise Invalid(name, "is nested too deeply") from None
 

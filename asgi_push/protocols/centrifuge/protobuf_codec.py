@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from ...messages import ClientInfo, Payload, Publication
 from ...schema import maker
-from ..exact import is_json
+from ..lossless_json import is_json
 from ..wire import WireMessage
 from . import messages_pb2
 from .codec import SdkCodec

@@ -1,4 +1,4 @@
-"""A connection that is dead, and not yet known to be, costs nobody a place for long."""
+"""A session whose peer has silently gone costs nobody a place for long."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ async def connect(server: Server) -> Client:
     return client
 
 
-async def test_a_ghost_gives_its_place_to_who_comes_back() -> None:
+async def test_a_session_without_a_peer_gives_its_place_to_who_comes_back() -> None:
     """It is pinged when one more is refused, and closed as it does not answer; the refused one is let in then."""
     async with pushing(authenticate=lambda connection: "11", **SETTINGS) as (push, server):
-        ghost = await connect(server)
-        assert "connect" in json.loads(await ghost.receive())
+        gone = await connect(server)
+        assert "connect" in json.loads(await gone.receive())
         refused = await connect(server)
         assert (await refused.receive_close()).code == 3013
-        assert await ghost.receive() == "{}"
-        assert (await ghost.receive_close()).code == 3012
-        ghost.close()
+        assert await gone.receive() == "{}"
+        assert (await gone.receive_close()).code == 3012
+        gone.close()
         await until(lambda: not push.sessions())
         client = await connect(server)
         assert "connect" in json.loads(await client.receive())

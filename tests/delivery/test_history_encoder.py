@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from asgi_push import Publication
-from asgi_push.delivery import pieces
-from asgi_push.delivery.pieces import Pieces
+from asgi_push.delivery import history_encoder
+from asgi_push.delivery.history_encoder import HistoryEncoder
 from asgi_push.protocols.centrifuge import json_codec
 from tests.brokers.contract import publication
 
@@ -32,17 +32,17 @@ class Codec:
 
 async def test_it_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For all who are sent it, and others come in between."""
-    monkeypatch.setattr(pieces, "_HOLD", 0.0)
+    monkeypatch.setattr(history_encoder, "_HOLD", 0.0)
     found, known, codec, made = (
         [publication("news", n, offset=n) for n in range(500)],
         dict[object, Any](),
         Codec(),
-        Pieces(),
+        HistoryEncoder(),
     )
     results = list[Any]()
 
     async def get() -> None:
-        results.append(await made.encoded(codec, found, known))
+        results.append(await made.encode(codec, found, known))
 
     async def other() -> None:
         while len(results) < 20:
@@ -66,13 +66,13 @@ async def test_one_that_cannot_be_encoded_leaves_all_as_they_are() -> None:
             raise ValueError
 
     found = [publication("news", 1, offset=1)]
-    assert await Pieces().encoded(Failing(), found, {}) is found
+    assert await HistoryEncoder().encode(Failing(), found, {}) is found
 
 
 async def test_the_json_of_a_piece_is_that_of_its_publications() -> None:
     """Whatever they are."""
     found = [publication("news", data, offset=n) for n, data in enumerate(["text", {"a": 1}, b"\x00", "\u00e9"], 1)]
-    piece = await Pieces().encoded(json_codec.CODEC, found, {})
+    piece = await HistoryEncoder().encode(json_codec.CODEC, found, {})
     assert json.loads(json_codec.dumps({"publications": piece})) == json.loads(
         json_codec.dumps({"publications": found})
     )

@@ -1,4 +1,4 @@
-"""Sessions whose peers may be gone: they are asked for a sign of life when they take up a place."""
+"""Probing of a user's sessions: those whose peer has silently gone give their place to a new one."""
 
 from contextlib import suppress
 from typing import Any
@@ -14,12 +14,12 @@ from ..logs import RateLimit
 from ..registry import Registry
 from ..subscription import Subscription
 
-# Seconds between two questions to the other processes: a client that is refused again and again
-# must not make work for all of them.
-_EVERY = 1.0
+# Seconds between two probes in the other processes: a client that is refused again and again must
+# not make work for all of them.
+_INTERVAL = 1.0
 
 
-class Ghosts:
+class Prober:
     """Pings the sessions of a user; the heartbeat closes those that do not answer in time."""
 
     def __init__(
@@ -31,25 +31,29 @@ class Ghosts:
         self._registry = registry
         self._broker = broker
         self._owner = owner
-        self._quiet = RateLimit(_EVERY)
+        self._rate = RateLimit(_INTERVAL)
 
-    def suspect(self, user: str) -> None:
-        """Ping the sessions of a user who was refused one more, in all processes."""
-        if user and self._quiet.allow("", clock.monotonic()) is not None:
-            self._owner.spawn(self._ask_everywhere, user)
+    def probe_everywhere(self, user: str) -> None:
+        """Ping the sessions that a user has in any process.
+
+        The other processes are asked at most once a second. In between, and for anonymous
+        sessions, only those of this process are pinged.
+        """
+        if user and self._rate.allow("", clock.monotonic()) is not None:
+            self._owner.spawn(self._probe_everywhere, user)
         else:
-            self.ask(user)
+            self.probe(user)
 
-    def ask(self, user: str) -> None:
-        """Ping the sessions of a user in this process, if their protocol has pings."""
+    def probe(self, user: str) -> None:
+        """Ping the sessions that a user has in this process, if their protocol has pings."""
         now = clock.monotonic()
         for session in self._registry.sessions_of(user):
             if isinstance(session.heartbeat, ServerHeartbeat):
                 session.heartbeat.hurry(now)
                 self._owner.look_after(session)
 
-    async def _ask_everywhere(self, user: str) -> None:
+    async def _probe_everywhere(self, user: str) -> None:
         command: dict[str, Any] = {"verb": "probe", "user": user}
-        self.ask(user)
-        with suppress(BrokerError):  # the next who is refused asks again
+        self.probe(user)
+        with suppress(BrokerError):  # the next session that is refused probes again
             await self._broker.command(orjson.dumps(command))

@@ -82,6 +82,6 @@ def is_json(data: bytes) -> bool:
     return True
 
 
-def inexact(value: Any) -> Any:
+def as_float(value: Any) -> Any:
     """Return a number as a float of Python, anything else as it is."""
     return float(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value

@@ -1,4 +1,4 @@
-"""What many clients are sent in one piece when they come back together: encoded once, and one after the other."""
+"""Encodes histories that many clients are sent, as when they come back together: each only once."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,12 +9,14 @@ from anyio.lowlevel import checkpoint
 from .. import clock
 from ..messages import Publication
 
-# Publications that are encoded between two looks at the clock, and how long all others wait for their turn, in seconds.
+# Publications that are encoded between two looks at the clock.
 _TOGETHER = 50
+
+# How long all others wait for their turn, in seconds.
 _HOLD = 0.004
 
 
-class PieceCodec(Protocol):
+class HistoryCodec(Protocol):
     """How a protocol writes several publications in one piece."""
 
     def encode_part(self, publications: Sequence[Publication]) -> Any:
@@ -26,19 +28,20 @@ class PieceCodec(Protocol):
         ...
 
 
-class Pieces:
-    """Encodes histories and recoveries, so that neither one that is long nor many at once hold the event loop."""
+class HistoryEncoder:
+    """Encodes histories one at a time, and yields to the event loop within long ones."""
 
     def __init__(self) -> None:
-        # Whoever waits for it goes on in a turn of the loop of its own: what it does next is no burst with the others'.
+        # Those who wait for it go on one by one, each in its own turn of the event loop.
         self._one = anyio.Lock(fast_acquire=True)
 
-    async def encoded(
-        self, codec: PieceCodec, publications: list[Publication], known: dict[object, Any]
+    async def encode(
+        self, codec: HistoryCodec, publications: list[Publication], known: dict[object, Any]
     ) -> Any:
-        """Return publications in one piece, as ``known`` has it or from now on; as they are if one cannot be encoded.
+        """Return publications in one piece, or as they are if one of them cannot be encoded.
 
-        ``known`` belongs to the publications, and is shared by all who are sent the same.
+        ``known`` holds the results by codec. It belongs to these publications, and is shared by
+        all who are sent them.
         """
         if not publications:
             return publications
@@ -48,8 +51,9 @@ class Pieces:
             return known[codec]
 
 
-async def _encode(codec: PieceCodec, publications: list[Publication]) -> Any:
-    parts, until = [], clock.monotonic() + _HOLD
+async def _encode(codec: HistoryCodec, publications: list[Publication]) -> Any:
+    parts = []
+    until = clock.monotonic() + _HOLD
     try:
         for start in range(0, len(publications), _TOGETHER):
             parts.append(codec.encode_part(publications[start : start + _TOGETHER]))
