@@ -183,7 +183,7 @@ def check_command(words: list[str]) -> None:
             make_parser().parse_args(arguments)
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:
             pass
-        case ["python", _]:
+        case ["python", _] | ["python", "job.py", _] | ["nginx", *_]:
             pass  # a file of the project, run by its scenario
         case ["curl", *_]:
             pass  # run behind its step, by test_step

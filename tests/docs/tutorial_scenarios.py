@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +13,10 @@ from functools import partial
 from playwright.sync_api import Page
 
 from tests import servers
-from tests.docs.nginx import SITE, changed, run_nginx
+from tests.docs.nginx import changed
 from tests.docs.scenarios import Stage, install_modules
 from tests.docs.sdk_scenarios import Line
+from tests.engines import temporary_home
 
 
 def build(stage: Stage) -> None:
@@ -77,19 +77,20 @@ def tutorial_recovery(stage: Stage) -> None:
 
 
 @contextmanager
-def redis_and_servers(stage: Stage, ports: Sequence[int], *args: str) -> Iterator[tuple[str, list[Start]]]:
-    """A Redis; and for each port what starts a server of the project on it."""
+def together(stage: Stage, ports: Sequence[int], *args: str) -> Iterator[list[Start]]:
+    """For each port what starts a server of the project on it. They share an engine, with the job, too."""
+    broker = "local://tutorial"  # by its name: tests start servers in another working directory than the job
+    job = stage.folder / "job.py"
+    job.write_text(changed(job.read_text(), {"local://": broker}))
+    env = {
+        "PYTHONPATH": os.pathsep.join([str(servers.ROOT), str(stage.folder)]),
+        "ASGI_PUSH_BROKER": broker,
+        "ASGI_PUSH_DRAIN_TIMEOUT": "0.5",
+    }
     log_dir = stage.folder / "logs"
     log_dir.mkdir()
-    with servers.run_redis(log_dir) as redis:
-        url = f"redis://{servers.HOST}:{redis.port}"
-        env = {
-            "PYTHONPATH": os.pathsep.join([str(servers.ROOT), str(stage.folder)]),
-            "ASGI_PUSH_BROKER": url,
-            "ASGI_PUSH_DRAIN_TIMEOUT": "0.5",
-        }
-        options = {"env": env, "args": args, "log_dir": log_dir}
-        yield url, [partial(servers.serve, "app:app", port=port, **options) for port in ports]  # type: ignore[arg-type]
+    with temporary_home():
+        yield [partial(servers.serve, "app:app", port=port, env=env, args=args, log_dir=log_dir) for port in ports]
 
 
 Start = Callable[[], AbstractContextManager[servers.Server]]
@@ -102,35 +103,35 @@ def requests_of(stage: Stage) -> list[str]:
     return asked
 
 
-def run_job(stage: Stage, url: str, place: str) -> None:
-    """The job of the tutorial, which publishes without the database: who shows it cannot have fetched it."""
-    text = (stage.folder / "job.py").read_text()
-    (stage.folder / "this_job.py").write_text(text.replace("redis://localhost:6379", url).replace("Milan", place))
+def run_job(stage: Stage, place: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(servers.ROOT)}
-    subprocess.run([sys.executable, "this_job.py"], cwd=stage.folder, env=env, check=True, timeout=60)
+    subprocess.run([sys.executable, "job.py", place], cwd=stage.folder, env=env, check=True, timeout=60)
 
 
 def tutorial_workers(stage: Stage) -> None:
     build(stage)
     port = servers.free_port()
-    with redis_and_servers(stage, [port], "--workers", "2") as (url, (start,)):
+    with together(stage, [port], "--workers", "2") as (start,):
         stage = replace(stage, server=replace(stage.server, port=port))
         with start():
             opened(stage, "?parcel=7")
-            stage.until(lambda: run_job(stage, url, "Milan") or lines(stage))
+            stage.until(lambda: run_job(stage, "Milan") or lines(stage))  # once it is subscribed
+            seen = lines(stage)
+            run_job(stage, "Genoa")
+            wait_for_lines(stage, [*seen, "Genoa"])
         asked = requests_of(stage)
-        run_job(stage, url, "Oslo")
+        run_job(stage, "Oslo")
         with start():
-            stage.until(lambda: lines(stage) == ["Oslo"])
+            wait_for_lines(stage, [*seen, "Genoa", "Oslo"])
             assert asked == [], "it fetched the state"
 
 
 def tutorial_proxy(stage: Stage) -> None:
     build(stage)
     port, *ports = (servers.free_port() for _ in range(3))
-    with redis_and_servers(stage, ports) as (_, (start_one, start_other)):
+    with together(stage, ports) as (start_one, start_other):
         one, other = ExitStack(), ExitStack()
-        with one, other, run_nginx(site(stage, port, ports), port=port, folder=stage.folder):
+        with one, other, nginx(stage, port, ports):
             stage = replace(stage, server=replace(stage.server, port=port))
             one.enter_context(start_one())
             other.enter_context(start_other())
@@ -138,24 +139,19 @@ def tutorial_proxy(stage: Stage) -> None:
             asked = requests_of(stage)
             for server, start, place in ((one, start_one, "Lyon"), (other, start_other, "Turin")):
                 server.close()
-                stage.post(f"/parcels/7/move?place={place}")
+                run_job(stage, place)
                 server.enter_context(start())
-            stage.until(lambda: lines(stage) == ["Lyon", "Turin"])
+            wait_for_lines(stage, ["Lyon", "Turin"])
             assert asked == [], "it fetched the state"
 
 
-def site(stage: Stage, port: int, ports: Sequence[int]) -> str:
-    """The documented configuration with the tutorial's upstream, without TLS."""
-    upstream = (stage.folder / "upstream.conf").read_text()
-    text = re.sub(r"^upstream .*?^}\n", upstream, SITE, flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"^ *ssl_certificate.*\n", "", text, flags=re.MULTILINE)
-    changes = {
-        "8000": str(ports[0]),
-        "8001": str(ports[1]),
-        "listen 80": f"listen {servers.HOST}:{servers.free_port()}",
-        "listen 443 ssl": f"listen {servers.HOST}:{port}",
-    }
-    return changed(text, changes)
+def nginx(stage: Stage, port: int, ports: Sequence[int]) -> AbstractContextManager[servers.Server]:
+    """The page's nginx as it starts it, with nothing changed but the ports."""
+    path = stage.folder / "nginx.conf"
+    path.write_text(changed(path.read_text(), {"8080": f"{port}", "8000": f"{ports[0]}", "8001": f"{ports[1]}"}))
+    program = servers.find_program("nginx", "/usr/sbin/nginx")
+    command = [program, "-p", str(stage.folder), "-c", "nginx.conf", "-e", "stderr"]
+    return servers.run_server("nginx", command, port=port, log_path=stage.folder / "nginx.log")
 
 
 # -- A Vue page -------------------------------------------------------------------------------------------------------
