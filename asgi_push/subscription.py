@@ -29,6 +29,7 @@ class TrackedSubscription(Subscription):
 
     __slots__ = (
         "buffer",
+        "confirmed",
         "epoch",
         "expires_at",
         "info",
@@ -36,6 +37,7 @@ class TrackedSubscription(Subscription):
         "offset",
         "positioned",
         "server_side",
+        "start",
         "stays",
     )
 
@@ -45,6 +47,8 @@ class TrackedSubscription(Subscription):
         super().__init__(since)
         self.positioned = False
         self.offset = 0
+        self.start = 0  # the session is sent what comes after this offset, and nothing before
+        self.confirmed = 0  # the client said that it has everything up to this offset
         self.epoch = ""
         self.buffer: list[Any] | None = None
         self.join_leave = False

@@ -31,6 +31,7 @@ from .admission import Admission, Refused
 from .lifecycle import Lifecycle
 from .membership import Membership
 from .publisher import Publisher
+from .receipts import Receipts
 from .stats import Stats
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
@@ -82,6 +83,7 @@ class Hub:
         self.publisher = Publisher(
             broker, self.namespaces, registry, self.fanout, counters, encoder
         )
+        self.receipts = Receipts(counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
         self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
@@ -108,6 +110,7 @@ class Hub:
 
     def _bind_verbs(self) -> None:
         """Give the hub the verbs of its rooms, without a call in between."""
+        self.acknowledge = self.receipts.acknowledge
         self.publish = self.publisher.publish
         self.deliver = self.publisher.deliver
         self.lost = self.publisher.lost

@@ -48,6 +48,8 @@ async def track(
         raise
     top = recovery.position
     subscription.positioned, subscription.offset, subscription.epoch = True, top.offset, top.epoch
+    recovered = since is not None and recovery.recovered
+    subscription.start = since.offset if since is not None and recovered else top.offset
     return recovery
 
 

@@ -18,6 +18,9 @@ BOUNDS = (
 # Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
 OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")
 
+# What becomes of the acknowledgements of clients (see ``hub.receipts``).
+ACKNOWLEDGEMENTS = ("taken", "not_subscribed", "no_position", "other_epoch", "not_sent")
+
 # Where something can fail without ending anything else (see ``runtime.failures``).
 FAILURES = ("delivery", "hook", "publication", "task", "timer")
 
@@ -58,6 +61,7 @@ class Counters:
     """
 
     __slots__ = (
+        "acknowledgements",
         "broker",
         "broker_errors",
         "broker_outages",
@@ -92,6 +96,7 @@ class Counters:
         self.drops = {"drop_oldest": 0, "drop_newest": 0}
         self.recoveries = {"recovered": 0, "unrecoverable": 0}
         self.gaps = 0
+        self.acknowledgements = dict.fromkeys(ACKNOWLEDGEMENTS, 0)
         self.failures = dict.fromkeys(FAILURES, 0)
         self.fanout = Histogram()
         self.fanout_hold = Histogram()

@@ -59,6 +59,12 @@ FAMILIES = (
         "open subscriptions that could not go on because a publication was missing",
     ),
     Family(
+        "acknowledgements",
+        "counter",
+        "times a client said what it has, by what became of that",
+        ("outcome",),
+    ),
+    Family(
         "failures",
         "counter",
         "what raised an exception and cost no more than itself",

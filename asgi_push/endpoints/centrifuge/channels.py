@@ -12,6 +12,7 @@ from ...protocols.centrifuge import Command, CommandError, ErrorCode
 from ...protocols.centrifuge.commands import History, Presence, Publish, Rpc, Send
 from ..results import read_history, read_presence
 from .context import Context, Ended, checked_channel, decoded
+from .own_methods import OWN_METHODS
 
 
 async def publish(context: Context, command: Command[Publish]) -> Mapping[str, Any]:
@@ -61,7 +62,12 @@ async def _presence(context: Context, command: Command[Presence]) -> Mapping[str
 
 
 async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
-    """Call ``on_rpc`` and return its answer; an RpcError of it is an error to the client."""
+    """Call ``on_rpc`` and return its answer; an RpcError of it is an error to the client.
+
+    Methods whose names begin with ``push.`` are this package's own.
+    """
+    if (own := OWN_METHODS.get(command.request.method)) is not None:
+        return own(context, command.request.data)
     hook = context.hub.hooks.on_rpc
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)

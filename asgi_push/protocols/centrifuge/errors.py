@@ -21,6 +21,7 @@ class ErrorCode:
     """The errors that answer a command: code, message, and whether trying again may help."""
 
     INTERNAL = (100, "internal server error", True)
+    UNKNOWN_CHANNEL = (102, "unknown channel", False)
     PERMISSION_DENIED = (103, "permission denied", False)
     METHOD_NOT_FOUND = (104, "method not found", False)
     ALREADY_SUBSCRIBED = (105, "already subscribed", False)

@@ -1,0 +1,70 @@
+"""What clients confirm: that they have everything in a channel, up to a position in its stream."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from ..connection import Connection
+from ..messages import StreamPosition
+from ..metrics.counters import Counters
+from ..subscription import TrackedSubscription
+
+
+class Acknowledged(StrEnum):
+    """What became of an acknowledgement; the values are those of the metric's label."""
+
+    TAKEN = "taken"
+    NOT_SUBSCRIBED = "not_subscribed"
+    NO_POSITION = "no_position"
+    OTHER_EPOCH = "other_epoch"
+    NOT_SENT = "not_sent"
+
+
+class OnAcknowledged(Protocol):
+    """Is told that a session has everything in a channel up to a position."""
+
+    def __call__(self, session: Connection, channel: str, position: StreamPosition) -> None: ...
+
+
+class Receipts:
+    """Takes the acknowledgements of the sessions of this process.
+
+    Attributes:
+        listeners: called with each acknowledgement that says more than those before it. They must
+            not raise, and wait for nothing.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self.listeners: list[OnAcknowledged] = []
+
+    def acknowledge(
+        self, session: Connection, channel: str, position: StreamPosition
+    ) -> Acknowledged:
+        """Note that a session has everything in a channel up to a position; return what came of it.
+
+        An acknowledgement is cumulative, and one that says less than another before it is no error.
+        An empty epoch stands for that of the session's subscription. A client can confirm for
+        itself alone, and only what it was sent: all else changes nothing, and is counted.
+        """
+        outcome = self._acknowledge(session, channel, position)
+        self._counters.acknowledgements[outcome] += 1
+        return outcome
+
+    def _acknowledge(
+        self, session: Connection, channel: str, position: StreamPosition
+    ) -> Acknowledged:
+        subscription = session.subscriptions.get(channel)
+        if session.disconnect is not None or subscription is None:
+            return Acknowledged.NOT_SUBSCRIBED
+        if not isinstance(subscription, TrackedSubscription) or not subscription.positioned:
+            return Acknowledged.NO_POSITION
+        if position.epoch not in ("", subscription.epoch):
+            return Acknowledged.OTHER_EPOCH
+        if not 0 <= position.offset <= subscription.offset:
+            return Acknowledged.NOT_SENT
+        if position.offset > subscription.confirmed:
+            subscription.confirmed = position.offset
+            known = StreamPosition(position.offset, subscription.epoch)
+            for listener in self.listeners:
+                listener(session, channel, known)
+        return Acknowledged.TAKEN
