@@ -1,4 +1,4 @@
-"""What carries publications between processes, keeps their history, and knows who is in a channel."""
+"""Brokers carry publications between processes, and keep the histories and members of channels."""
 
 from .contract import (
     IDEMPOTENCY_TTL,

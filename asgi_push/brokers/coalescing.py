@@ -29,8 +29,8 @@ class Question:
 class Shared:
     """Asks once for all who want to know the same.
 
-    Whoever comes while it is being asked waits for the next answer, with all others who came meanwhile: an answer must
-    be no older than the question.
+    Whoever comes while it is being asked waits for the next answer, with all others who came
+    meanwhile: an answer must be no older than the question.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
 
 
 class Recoveries(Shared):
-    """Recoveries, of which those that say the same are one, for as long as anybody is being told it."""
+    """Shares the recoveries that say the same, for as long as anybody is being told one."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,27 +11,44 @@ from ..registry import Registry
 from ..stream import Recovery
 from ..subscription import Subscription
 
-# How long a result is kept for its idempotency key, in seconds: longer than any sane retry of a caller.
+# How long a result is kept for its idempotency key, in seconds. That is longer than any sane
+# retry of a caller.
 IDEMPOTENCY_TTL = 300.0
 
 
-# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a connection.
+# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a
+# connection.
 OUTAGES = (
-    "busy", "clusterdown", "connection", "deaf", "loading", "masterdown", "misconf", "noauth", "noperm", "noreplicas",
-    "oom", "other", "readonly", "timeout", "tryagain", "wrongpass", "wrongtype",
-)  # fmt: skip
+    "busy",
+    "clusterdown",
+    "connection",
+    "deaf",
+    "loading",
+    "masterdown",
+    "misconf",
+    "noauth",
+    "noperm",
+    "noreplicas",
+    "oom",
+    "other",
+    "readonly",
+    "timeout",
+    "tryagain",
+    "wrongpass",
+    "wrongtype",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """How long a channel's history is: ``size`` publications, for ``ttl`` seconds after the last."""
+    """How long a channel's history is: ``size`` publications, ``ttl`` seconds after the last."""
 
     size: int
     ttl: float
 
 
 class Deliver(Protocol):
-    """Hands a publication to the sessions of this process in its channel; returns how many there are."""
+    """Hands a publication to its channel's sessions in this process; returns their number."""
 
     def __call__(self, publication: Publication | JoinLeave) -> int: ...
 
@@ -67,8 +84,8 @@ class Receiver:
 class Broker(Protocol):
     """Carries publications. History, position and delivery of one publish are one atomic step.
 
-    All processes see one channel's publications in the order of their offsets. Every method may raise BrokerError,
-    within a bounded time.
+    All processes see one channel's publications in the order of their offsets. Every method may
+    raise BrokerError, within a bounded time.
     """
 
     @property
@@ -78,7 +95,7 @@ class Broker(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why it cannot do its work now, in the server's words and without its address; empty if it can."""
+        """Why it cannot do its work now, in the server's words without its address, or empty."""
         ...
 
     @property
@@ -100,7 +117,10 @@ class Broker(Protocol):
         stream: StreamOptions | None,
         idempotency_key: str | None = None,
     ) -> PublishResult:
-        """Add to the channel's stream, unless that is None, and deliver everywhere; a known key changes nothing."""
+        """Deliver everywhere, and add to the channel's stream unless ``stream`` is None.
+
+        An idempotency key that is known changes nothing: the first result is returned.
+        """
         ...
 
     async def publish_join_leave(self, notice: JoinLeave) -> None:
@@ -114,7 +134,7 @@ class Broker(Protocol):
         ...
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
-        """Return all that came after ``since``, or say that it is not known; see ``Stream.recover``."""
+        """Return all that came after ``since``, or that it is not known: ``Stream.recover``."""
         ...
 
     async def remove_history(self, channel: str) -> None:
@@ -126,15 +146,15 @@ class Broker(Protocol):
         ...
 
     async def join(self, channel: str, *, kept: bool) -> None:
-        """A session of this process comes into the channel: what is published after this returns will be delivered.
+        """Hear a channel: what is published after this returns is delivered in this process.
 
-        ``kept`` says whether the channel has a stream. After a BrokerError the channel stays wanted, and is delivered
-        as soon as it can be.
+        ``kept`` says whether the channel has a stream. After a BrokerError the channel stays
+        wanted, and is delivered as soon as it can be.
         """
         ...
 
     def leave(self, channel: str) -> None:
-        """The channel's last session here is gone; at once, as it is told when nothing can be waited for.
+        """Stop hearing a channel, as its last session here is gone; at once, without waiting.
 
         A session that comes soon after finds the channel still joined.
         """
@@ -148,13 +168,16 @@ class Watched(Protocol):
 
 
 class Evict(Protocol):
-    """Closes sessions, in whichever process they are, for they are more than their user may have."""
+    """Closes sessions, in whichever process they are, as their user may not have so many."""
 
     async def __call__(self, session_ids: Iterable[str]) -> None: ...
 
 
 def present(registry: Registry[Connection, Subscription], channel: str) -> list[Connection]:
-    """Return who is in a channel here: in a user's, all sessions of the user, whatever they are subscribed to."""
+    """Return the sessions of this process in a channel.
+
+    In a user's channel are all sessions of the user, whatever they are subscribed to.
+    """
     user = user_of(channel)
     return list(registry.members(channel)) if user is None else registry.sessions_of(user)
 
@@ -162,11 +185,12 @@ def present(registry: Registry[Connection, Subscription], channel: str) -> list[
 class PresenceStore(Protocol):
     """Knows who is in a channel, over all processes.
 
-    In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to their last: clients may
-    leave that channel, and others may be given it, but neither makes anybody another one's session.
+    In a user's channel, ``#<user>``, are the sessions of the user, from their first moment to
+    their last. Clients may leave that channel, and others may be given it, but neither makes
+    anybody another one's session.
 
-    It is told of this process's sessions as they come and go; those of a process that was killed are gone within a few
-    seconds. Every async method may raise BrokerError, within a bounded time.
+    It is told of this process's sessions as they come and go. Those of a process that was killed
+    are gone within a few seconds. Every async method may raise BrokerError, within a bounded time.
     """
 
     def start(

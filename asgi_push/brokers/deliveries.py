@@ -1,7 +1,7 @@
-"""All that a server has for this process, handed over one after the other, in the order in which it was put here.
+"""The queue of what a server has for this process. It is handed over in the order it came in.
 
-One task hands over, whoever puts. So what a session is sent has one order, and a command is carried out when all that
-came before it has been delivered, and before anything that came after it.
+One task hands over, whoever puts. So what a session is sent has one order. A command is carried out
+when all that came before it has been delivered, and before anything that came after it.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from .contract import Receiver
 
-# What may wait here before no more is read from the server, which then keeps it: publications, and bytes of them.
-_MAX_WAITING, _MAX_WAITING_BYTES = 500, 1024 * 1024
+# What may wait here before no more is read from the server, which then keeps it: publications, and
+# bytes of them.
+_MAX_WAITING = 500
+_MAX_WAITING_BYTES = 1024 * 1024
 
 # How long all others wait for their turn, and what one command may take, in seconds.
 _HOLD = 0.004
@@ -52,7 +54,7 @@ Item = Publication | JoinLeave | ControlMessage | Lost | Marker
 
 
 class Deliveries:
-    """The queue; ``put`` waits for nothing, and whoever has read something waits for room after it."""
+    """The queue. ``put`` never waits: whoever has read something waits for room after it."""
 
     def __init__(self, carried_out: Callable[[bytes], None]) -> None:
         self._carried_out = carried_out  # told the name of a command
@@ -99,7 +101,10 @@ class Deliveries:
             await self._room.wait()
 
     def mark(self) -> asyncio.Future[None] | None:
-        """Return what is done when all that was put so far has been handed over; None where it has."""
+        """Return a future that is done when all that was put so far is handed over.
+
+        None if it is already.
+        """
         if not self._items and not self._busy:
             return None
         mark = Marker(asyncio.get_running_loop().create_future())

@@ -1,8 +1,9 @@
-"""Publications and notices as bytes, to be parsed with little work; the payload is never looked into.
+"""Publications and notices as bytes, which are parsed with little work. Payloads stay unread.
 
-A message is ``offset:epoch:body``; in no stream the offset is 0, and for the epoch stands a mark by which whoever
-published it knows it again. A body is a letter for its kind, the length of what stands beside the payload (JSON,
-mostly nothing) in decimal digits, a colon, that, and the payload. In a stream only bodies are kept.
+A message is ``offset:epoch:body``. In no stream the offset is 0, and in place of the epoch stands a
+mark by which whoever published it knows it again. A body is a letter for its kind, the length of
+what stands beside the payload (JSON, mostly nothing) in decimal digits, a colon, that, and the
+payload. A stream keeps only bodies.
 """
 
 import logging

@@ -40,7 +40,8 @@ from .contract import (
 MAX_STREAMS = 100_000
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 
-# Keys with their results; at 100,000 the oldest goes, which is then 300 s old or one of 300 in every second.
+# Keys with their results. At 100,000 the oldest goes. It is 300 s old then, unless more than 300
+# come in a second.
 MAX_IDEMPOTENCY_KEYS = 100_000
 
 # So many publications are read in a tenth of a millisecond.
@@ -110,7 +111,7 @@ class MemoryBroker:
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
     ) -> History:
-        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
+        """Read a stream. One without publications begins here, so that it has a position."""
         read = partial(self._read_history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         return History([*history.publications], history.position)  # a list of the caller's own
@@ -147,7 +148,7 @@ class MemoryBroker:
 
 
 class MemoryPresence:
-    """There are no other processes: who is here is in the registry, and nothing is kept beside it."""
+    """Presence in one process: who is here is in the registry, and nothing is kept beside it."""
 
     def __init__(self) -> None:
         self._registry: Registry[Connection, Subscription] = Registry()
@@ -191,7 +192,10 @@ def _new_streams() -> Streams:
 
 
 async def _rest(found: Sized) -> None:
-    """Let all others have their turn after what took a while; who asks the same meanwhile shares the next answer."""
+    """Let all others have their turn after a long reading.
+
+    Who asks the same meanwhile shares the next answer.
+    """
     if len(found) > _MANY:
         await checkpoint()
 

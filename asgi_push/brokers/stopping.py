@@ -6,7 +6,10 @@ from typing import Any
 
 
 async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
-    """Do something that takes a bounded time, even if the caller is cancelled meanwhile; it is told afterwards."""
+    """Do something that takes a bounded time, even if the caller is cancelled meanwhile.
+
+    The caller is told of the cancellation afterwards.
+    """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

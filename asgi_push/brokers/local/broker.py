@@ -9,7 +9,7 @@ from .engine import LocalEngine
 
 
 class LocalBroker(RedisBroker):
-    """Publications go through the engine of this host to the sessions of all its processes that name it."""
+    """Carries publications through the engine of this host to all its processes that name it."""
 
     def __init__(self, name: str, prefix: str) -> None:
         """Without a name the working directory gives one.

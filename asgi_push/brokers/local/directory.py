@@ -1,8 +1,8 @@
 """The private directory of an engine: its socket, its data, and who uses it.
 
 - ``users``: a FIFO. Each user holds its writing end, so that the reader sees when there is none.
-- ``engine.lock``, ``keeper.lock``: each is locked as long as that process lives. The engine's begins
-  with its process id.
+- ``engine.lock``, ``keeper.lock``: each is locked as long as that process lives. The engine's
+  begins with its process id.
 - ``engine.sock``, ``engine.log``: the engine's; ``previous.log`` is of the one before.
 - ``appendonlydir``: the data; ``unreadable`` holds data that could not be read back.
 """
@@ -42,8 +42,8 @@ class Directory:
         self._users = -1
         if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
             raise SettingsError(
-                f"broker local://: {self.socket} is too long for a Unix socket: use a shorter name, "
-                "or set TMPDIR to a shorter path"
+                f"broker local://: {self.socket} is too long for a Unix socket: "
+                "use a shorter name, or set TMPDIR to a shorter path"
             )
 
     @property
@@ -112,7 +112,7 @@ class Directory:
         return None
 
     def words(self) -> list[str]:
-        """Return the lines of the engine's log, but for what it says of the machine at its start."""
+        """Return the lines of the engine's log, without its remarks on the machine."""
         with suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()
             return [line for line in lines if line.strip() and " # WARNING " not in line]

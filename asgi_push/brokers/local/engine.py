@@ -1,4 +1,4 @@
-"""A process's part in the engine of ``local://``: it holds the engine up, and starts what is missing.
+"""A process's part in the engine of ``local://``: it keeps the engine alive, or starts another.
 
 There are an engine and a keeper, a shell that ends the engine when the last process that uses it is
 gone, however that ended. Each process looks often whether both are there.
@@ -24,16 +24,16 @@ _LOOK_EVERY = 0.25
 # How often the engine is asked for a sign of life, and how soon again where it takes no connection.
 _PING_EVERY, _PING_AGAIN = 1.0, 0.02
 
-# Looks without a sign of life from an engine that has its lock, after which it is killed: 10 seconds
-# of this process's own time, as one that was stopped itself has not looked.
+# Looks without a sign of life from an engine that has its lock, after which it is killed. They are
+# 10 seconds of this process's own time: if it was stopped itself, it has not looked.
 _MAX_SILENT_LOOKS = 40
 
 # Failed starts in a row, after which who wants to start is told; and the longest wait between two
 # starts, in seconds.
 _MAX_FAILURES, _MAX_BACKOFF = 3, 5.0
 
-# How long a start may take, in seconds: 50 ms, what it takes to read the histories back, and what it
-# takes to find that an engine which is there does nothing.
+# How long a start may take, in seconds: 50 ms, what it takes to read the histories back, and what
+# it takes to find that an engine which is there does nothing.
 _START_TIME = 20.0
 
 # What the last user waits for the engine's end, in seconds.
@@ -152,7 +152,8 @@ class LocalEngine:
             logger.error(
                 "the directory of local:// was removed, %s: all begins anew", self._directory.path
             )
-            # Who comes now cannot find it; ended otherwise it would take the next one's socket away.
+            # Who comes now cannot find it. Ended otherwise, it would take away the socket of the
+            # next one.
             end(self._directory, self._pid, signal.SIGKILL)
         self._pid = None
         self._directory.let_go()

@@ -1,4 +1,4 @@
-"""Reads what came in the channels that this process hears, and puts it in the queue of deliveries."""
+"""Reads what came in the channels that this process hears, and queues it for delivery."""
 
 import asyncio
 import logging

@@ -21,8 +21,10 @@ class Function:
             names = ", ".join(f"a{place}" for place in range(len(types)))
             arrays = ", ".join(f"%s::{kind}[]" for kind in types)
             self._sql = (
-                f"SELECT w.i, f.* FROM unnest({arrays}) WITH ORDINALITY AS w({names}, i),"  # noqa: S608
-                f" LATERAL asgi_push.{name}({names}) WITH ORDINALITY AS f ORDER BY w.i, f.ordinality"
+                f"SELECT w.i, f.* FROM unnest({arrays})"  # noqa: S608
+                f" WITH ORDINALITY AS w({names}, i),"
+                f" LATERAL asgi_push.{name}({names}) WITH ORDINALITY AS f"
+                " ORDER BY w.i, f.ordinality"
             )
         else:
             array = "[]" if together == "rows" else ""

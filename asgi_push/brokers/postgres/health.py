@@ -17,7 +17,8 @@ _QUIET, _MAX_WORDS = 10.0, 300
 # While one of these connections is down nothing comes, or nothing goes.
 CONNECTIONS = frozenset({"writing", "reading", "listening"})
 
-# What metrics call an error, by its SQLSTATE; https://www.postgresql.org/docs/current/errcodes-appendix.html
+# What metrics call an error, by its SQLSTATE:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REASONS = {
     "28P01": "wrongpass",
     "28000": "noauth",

@@ -1,4 +1,4 @@
-"""That this process lives: it says so every few seconds, and a dead one's sessions count no more."""
+"""Says every few seconds that this process lives: the sessions of a dead one do not count."""
 
 import asyncio
 from collections.abc import Callable

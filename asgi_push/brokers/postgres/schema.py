@@ -68,7 +68,8 @@ def check_version(found: int) -> None:
     """Raise SchemaError if a schema is one that this code does not speak to."""
     if found > VERSION:
         raise SchemaError(
-            f"PostgreSQL: the schema asgi_push has version {found}, and this asgi_push knows {VERSION}: update it"
+            f"PostgreSQL: the schema asgi_push has version {found}, "
+            f"and this asgi_push knows {VERSION}: update it"
         )
 
 

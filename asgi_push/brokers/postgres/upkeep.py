@@ -17,9 +17,11 @@ _TOUCH_INTERVAL = 60 * 60.0
 # A channel is forgotten so many seconds after it was last wanted: a reloaded page wants its own.
 LINGER = 5.0
 
-# How often what is over is swept, in seconds, and how much at a time: each takes a few milliseconds.
+# How often expired rows are removed, in seconds, and how many at a time: each round takes a few
+# milliseconds.
 _SWEEP_INTERVAL = 5.0
-_SWEEP_CHANNELS, _SWEEP_ITEMS = 20, 500
+_SWEEP_CHANNELS = 20
+_SWEEP_ITEMS = 500
 
 
 class Upkeep:

@@ -52,12 +52,12 @@ class Barriers:
             reach(barrier)
 
     def cancel(self, channel: str) -> None:
-        """End the wait for a channel's barrier: it is known without it that something is missing."""
+        """End the wait for a channel's barrier, as something is known to be missing without it."""
         if (barrier := self._checked.get(channel)) is not None:
             barrier.cancel()
 
     def cancel_all(self) -> list[str]:
-        """End all waits, as no barrier arrives any more; return the channels to be checked again."""
+        """End all waits, as no barrier arrives any more; return the channels to check again."""
         for barrier in self._waiting.values():
             barrier.cancel()
         return list(self._checked)

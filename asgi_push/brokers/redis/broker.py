@@ -1,4 +1,4 @@
-"""The broker over Redis: history, position and delivery in one step there, and one order for all processes."""
+"""The broker over Redis: one step there does history, position and delivery, in one order."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def check_loop(scheme: str) -> None:
 
 
 class RedisBroker:
-    """Publications go through one Redis, or one cluster, to the sessions of all processes that use it."""
+    """Carries publications through one Redis, or one cluster, to all processes that use it."""
 
     def __init__(self, url: str, prefix: str) -> None:
         factory = ConnectionFactory(url)
@@ -49,7 +49,7 @@ class RedisBroker:
 
     @property
     def connected(self) -> bool:
-        """Whether Redis answered and refused nothing when it was last spoken to, and lets everything be heard."""
+        """Whether Redis answered and refused nothing last, and lets everything be heard."""
         return not self._health
 
     @property
@@ -66,7 +66,8 @@ class RedisBroker:
         """Begin; Redis need not be there yet.
 
         Raises:
-            BrokerError: this is not asyncio, the only event loop that redis-py knows; or Redis is there, and too old.
+            BrokerError: this is not asyncio, the only event loop that redis-py knows; or Redis is
+                there, and too old.
         """
         check_loop("redis://")
         self._started = True
@@ -90,7 +91,8 @@ class RedisBroker:
     ) -> PublishResult:
         """Publish in one step; how many sessions it reaches, no process knows.
 
-        What is heard here has been delivered here when this returns, unless Redis is not heard for a while.
+        What is heard here has been delivered here when this returns, unless Redis is not heard
+        for a while.
         """
         return await self._consumer.publish(publication, stream, idempotency_key)
 
@@ -105,7 +107,7 @@ class RedisBroker:
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
     ) -> History:
-        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
+        """Read a stream. One without publications begins here, so that it has a position."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         self._consumer.learn(channel, history.position)

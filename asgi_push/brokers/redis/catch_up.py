@@ -57,8 +57,8 @@ class CatchUp:
     async def run(self, channel: str, cursor: Cursor, top: StreamPosition | None) -> bool:
         """Fill the first hole, and let go what was held; return whether there is more to do.
 
-        ``top`` is a place up to which all that has not come is missing for certain, None where only what was held
-        behind the hole says so.
+        Up to ``top`` all that has not come is missing for certain. It is None if only what was
+        held behind the hole says so.
         """
         since = cursor.position or StreamPosition(0, "")
         asked = cursor.held
@@ -80,9 +80,9 @@ class CatchUp:
     async def _fill(
         self, channel: str, cursor: Cursor, reading: Reading, end: int, *, told: bool
     ) -> bool:
-        """Deliver what is kept up to ``end``, or say that some of it is lost; False where it has to be begun anew.
+        """Deliver what is kept up to ``end``, or say that some of it is lost.
 
-        ``told`` is whether that was said just now.
+        ``told`` is whether that was said just now. Returns False if it has to begin anew.
         """
         at = cursor.position or StreamPosition(0, "")
         while True:
@@ -103,7 +103,7 @@ class CatchUp:
                 return False
 
     def _put_all(self, channel: str, cursor: Cursor, items: list[Publication]) -> None:
-        """Deliver publications that follow one another, and before each what was lost in Redis before it."""
+        """Deliver publications in order, and before each what Redis lost before it."""
         for item in items:
             self._put_orphans(channel, cursor, item.offset - 1)
             self._put(cursor, item)
@@ -111,7 +111,7 @@ class CatchUp:
     def _put_orphans(
         self, channel: str, cursor: Cursor, offset: int | None, *, lost: bool = False
     ) -> bool:
-        """Deliver what Redis has lost and what was heard all the same; say that something is lost if so."""
+        """Deliver what was heard although Redis has lost it, and tell of what is lost for good."""
         orphans = cursor.take_orphans(offset)
         for orphan in orphans:
             self._put(cursor, orphan)
@@ -123,7 +123,10 @@ class CatchUp:
 def _end(
     cursor: Cursor, since: StreamPosition, top: StreamPosition | None, reading: Reading
 ) -> int:
-    """Return up to which offset all is missing that has not come; what comes later may still be on its way."""
+    """Return the offset up to which all that has not come is missing.
+
+    What comes later may still be on its way.
+    """
     epoch = reading.top.epoch
     if (end := cursor.end_of_hole(epoch)) is not None:
         return end

@@ -17,23 +17,28 @@ Command = tuple[bytes | str | int, ...]
 # What a TCP connection, TLS and authentication may take, in seconds.
 CONNECT_TIME = 3.0
 
-# A connection that was used so many seconds ago is taken for good; one that was idle for longer is looked at before.
+# A connection that was used so many seconds ago is taken for good. One that was idle for longer is
+# checked first.
 _FRESH = 0.5
 
-# What one node of a cluster may take to connect and to answer, in seconds: the others wait for it that long, as long as
-# the cluster has not put another in its place.
+# What one node of a cluster may take to connect and to answer, in seconds. The others wait for it
+# that long, until the cluster has put another in its place.
 NODE_TIME = 1.0
 
 # How often it is asked who is in a cluster while a node does not answer, in seconds.
 _LOOK_EVERY = 0.2
 
-# How often it is asked who is in a cluster while all its nodes answer, in seconds: new nodes and other primaries show.
+# How often the nodes of a cluster are asked for while all of them answer, in seconds: new nodes
+# and other primaries show.
 _LOOK_ANYWAY = 10.0
 
 # After these answers of a node another may be in its place.
 NODE_GONE = (
-    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError, exceptions.ReadOnlyError,
-)  # fmt: skip
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ClusterDownError,
+    exceptions.ReadOnlyError,
+)
 
 
 class Connection(Protocol):
@@ -58,7 +63,10 @@ class Connection(Protocol):
         ...
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answer to each command, or the error that the server answered; raises if the answers stay out."""
+        """Return the answer to each command, or the error that the server answered.
+
+        Raises if the answers stay out.
+        """
         ...
 
     async def close(self) -> None:
@@ -86,7 +94,7 @@ class SingleConnection:
         return ""
 
     async def open(self) -> None:
-        """Take a connection that is known to be good; one that the server has closed meanwhile is connected again."""
+        """Take a connection that works; one that the server has closed is connected again."""
         await self._release()
         self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         self._used_at = clock.monotonic()
@@ -223,7 +231,10 @@ def _key(command: Command) -> bytes | str | int:
 
 
 async def _pipeline(cluster: RedisCluster, commands: Sequence[Command]) -> list[Any]:
-    """Return the answers of one node, or why there are none, for each command; the other nodes have no part in that."""
+    """Return for each command the answer of its node, or why there is none.
+
+    A node that fails does not concern the commands of the others.
+    """
     pipeline = cluster.pipeline()
     for command in commands:
         pipeline.execute_command(*command)

@@ -1,4 +1,4 @@
-"""Makes connections to the Redis of a URL: one server or a cluster, new enough for what is done here."""
+"""Makes connections to the Redis of a URL: one server or a cluster, of a version that will do."""
 
 import random
 import re
@@ -19,13 +19,27 @@ from .sentinel import sentinel_pool
 # Another name for the same: what redis-py does not know.
 _VALKEY = re.compile(r"\Avalkey(?=s?://)")
 
-# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited for here.
+# Options of a URL that are not the caller's: what comes from Redis is read in one form, and waited
+# for here.
 _FIXED = frozenset(
-    {"protocol", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses"}
-    | {"max_connections", "retry_on_error", "retry_on_timeout", "socket_connect_timeout", "socket_timeout", "timeout"}
-)  # fmt: skip
+    {
+        "protocol",
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "health_check_interval",
+        "legacy_responses",
+        "max_connections",
+        "retry_on_error",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_timeout",
+        "timeout",
+    }
+)
 
-# The oldest that has all that is used here; older ones say which users may publish to what in another way.
+# The oldest version that has all that is used here. Older ones say in another way which users may
+# publish to what.
 OLDEST = (6, 2)
 
 
@@ -34,7 +48,7 @@ class TooOldError(BrokerError):
 
 
 def _check_version(info: bytes) -> None:
-    """Raise TooOldError if what ``INFO`` said is of a server that is too old; one that hides its version may try."""
+    """Raise TooOldError if ``INFO`` tells of an old server. One that hides its version may try."""
     found = re.search(rb"redis_version:((\d+)\.(\d+)[^\r\n]*)", info)
     if found is not None and (int(found[2]), int(found[3])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
@@ -48,13 +62,16 @@ class ConnectionFactory:
 
     def __init__(self, url: str) -> None:
         self._url = url = _stripped(url)
-        # What redis-py does by itself is turned off: to try again is decided here, where it is known what is safe.
+        # What redis-py does by itself is turned off: whether to try again is decided here, where
+        # it is known what is safe.
         self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
         if not url.startswith("unix:"):
             self._options["socket_keepalive"] = True
         options = self._options | {
-            "socket_timeout": None, "socket_connect_timeout": CONNECT_TIME, "retry": Retry(NoBackoff(), 0)
-        }  # fmt: skip
+            "socket_timeout": None,
+            "socket_connect_timeout": CONNECT_TIME,
+            "retry": Retry(NoBackoff(), 0),
+        }
         if "+sentinel:" in url:
             sentinels = parse_sentinel_url(url)
             pool: ConnectionPool = sentinel_pool(sentinels, **options)
@@ -68,7 +85,10 @@ class ConnectionFactory:
         self.database = int(pool.connection_kwargs.get("db") or 0)
 
     def for_subscriptions(self) -> AbstractConnection:
-        """Return a connection of its own, not connected yet; in a cluster to any node: all tell what is published."""
+        """Return a new connection, not connected yet.
+
+        In a cluster it goes to any node: all of them tell what is published.
+        """
         kwargs = dict(self._pool.connection_kwargs)
         # Another than the last, of which nothing more came.
         nodes = [node for node in self._nodes if node.name != self._subscribed_to] or self._nodes
@@ -128,7 +148,7 @@ def _address(kwargs: dict[str, Any]) -> str:
 
 
 def _stripped(url: str) -> str:
-    """Return a URL as redis-py knows it, without options that would break what is done here: they would win."""
+    """Return a URL as redis-py knows it, without the options that are set here: they would win."""
     url = _VALKEY.sub("redis", url)
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)

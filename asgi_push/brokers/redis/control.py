@@ -1,4 +1,4 @@
-"""The commands that this process gives: each has been carried out by every process when the call returns."""
+"""Commands to all processes. When the call returns, each process has carried the command out."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,14 +19,15 @@ from .streams import Streams
 # Commands are published like everything else, to the channel that no application can name.
 COMMANDS = ""
 
-# For how long a process whose connection was lost obeys what it missed: later its sessions have found out themselves.
+# For how long a process whose connection was lost obeys what it missed, in seconds. Later its
+# sessions have found out themselves.
 _COMMANDS_KEPT = StreamOptions(size=1000, ttl=60.0)
 
 # How long it is waited for that all processes have carried out a command, in seconds.
 _PATIENCE = 10.0
 
-# For how long a process that says nothing more is taken for alive, in seconds: that long a command waits for one that
-# was killed. And how often each says that it is, and is looked for.
+# For how long a process that says nothing more is taken for alive, in seconds: that long a command
+# waits for one that was killed. And how often each says that it is, and is looked for.
 _ALIVE = 5.0
 _RENEW_EVERY = 1.5
 _LOOK_EVERY = 0.5
@@ -112,7 +113,8 @@ class Control:
                 raise BrokerError(f"Redis: {given.failure}")
             if clock.monotonic() > until:
                 raise BrokerError(
-                    f"Redis: {len(missing)} of {len(wanted)} processes have not carried out a command"
+                    f"Redis: {len(missing)} of {len(wanted)} processes "
+                    "have not carried out a command"
                 )
             self._progress.clear()
             try:

@@ -1,23 +1,26 @@
-"""Where one channel's publications stand in this process, so that none is lost or comes twice on the way from Redis.
+"""The place of a channel in this process, so that nothing from Redis is lost or comes twice.
 
-Nothing here waits. Whoever moves a cursor puts what it says is ready into the queue of deliveries in the same step, so
-that the order of the queue is the order of the stream, whoever puts.
+Nothing here waits. Whoever moves a cursor puts what it says is ready into the queue of deliveries
+in the same step. So the order of the queue is the order of the stream, whoever puts.
 """
 
 from asyncio import Future
 
 from ...messages import Publication, StreamPosition
 
-# What waits while something that is missing before it is read; beyond that it is dropped, and read, too.
-_MAX_HELD, _MAX_HELD_BYTES = 10_000, 16 * 1024 * 1024
+# What may wait while something that is missing before it is read. What comes beyond that is
+# dropped, and read, too.
+_MAX_HELD = 10_000
+_MAX_HELD_BYTES = 16 * 1024 * 1024
 
 # Epochs before that are remembered. What is of an older one cannot be placed, and is told as lost.
 _MAX_ENDED = 16
 
 
 class Cursor:
-    """One channel's place: all up to ``position`` is in the queue or delivered, was lost, or came before the channel
-    was joined.
+    """One channel's place, ``position``.
+
+    All up to it is in the queue or delivered, was lost, or came before the channel was joined.
     """
 
     __slots__ = ("_bytes", "_ended", "_held", "_orphans", "dropped", "position", "waiting")
@@ -44,7 +47,10 @@ class Cursor:
         return len(self._held or ())
 
     def begin(self, top: StreamPosition) -> None:
-        """The stream stood at ``top`` when the channel was joined, or later; no matter if something has come before."""
+        """Begin at ``top``, where the stream stood when the channel was joined, or later.
+
+        Something may have come before.
+        """
         if self.position is None:
             self.position = top
 
@@ -65,7 +71,7 @@ class Cursor:
         )
 
     def take(self, publication: Publication) -> bool:
-        """Return whether a publication that came is next; if not it is known, or waits for what is before it."""
+        """Return whether a publication is the next. If not, it is known, or waits for others."""
         if self._held is not None:
             self._hold(publication)
             return False
@@ -100,13 +106,16 @@ class Cursor:
     def change_epoch(
         self, at: StreamPosition, past: dict[str, int], asked: int
     ) -> tuple[StreamPosition, bool]:
-        """Go to ``at``, the same place in the epoch that Redis told, or the place from which that can be read.
+        """Go to ``at``, the same place in the epoch that Redis told, or one to read on from.
 
-        ``past`` has the epochs before and up to which offset each is a part of this one; ``asked`` publications
-        waited when Redis was asked, and are of no later epoch. A publication of an epoch before that is a part of this
-        one is that of the same offset here. One that is not was lost in Redis: it waits for ``take_orphans``.
+        ``past`` has the epochs before, and up to which offset each is a part of this one. When
+        Redis was asked, ``asked`` publications waited; they are of no later epoch. A publication
+        of an epoch before that is a part of this one is that of the same offset here. One that is
+        not was lost in Redis: it waits for ``take_orphans``.
 
-        Return where it stands now, and whether something that waited is gone, as nobody knows whether it was delivered.
+        Returns:
+            Where it stands now, and whether something that waited is gone: nobody knows whether
+            that was delivered.
         """
         left, lost = self.position, False
         # Redis went back to it; what it had after this place may have been delivered.
@@ -146,7 +155,10 @@ class Cursor:
             del self._ended[next(iter(self._ended))]
 
     def take_orphans(self, offset: int | None = None) -> list[Publication]:
-        """Return what is in no epoch any more and comes before what follows ``offset``; None for all of it."""
+        """Return what is in no epoch any more and comes before what follows ``offset``.
+
+        Without an offset all of it is returned.
+        """
         if not self._orphans:
             return []
         taken = [item for after, item in self._orphans if offset is None or after <= offset]
@@ -156,7 +168,7 @@ class Cursor:
         return taken
 
     def end_of_hole(self, epoch: str) -> int | None:
-        """Return the offset before the first publication of this epoch that waits and is not known, None if none."""
+        """Return the offset before the first new publication of this epoch that waits, or None."""
         at = self.position or StreamPosition(0, "")
         known = at.offset if at.epoch == epoch else 0
         first = next(

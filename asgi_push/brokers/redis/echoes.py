@@ -31,7 +31,7 @@ class Echoes:
 
     @contextmanager
     def expect(self, channel: str) -> Iterator[tuple[str, asyncio.Future[None]]]:
-        """Yield a mark for a publication that is in no stream, and what is done as it comes back."""
+        """Yield a mark for a publication without a stream, and a future: done when it returns."""
         mark = f"{self._id}.{next(self._numbers)}"
         came = asyncio.get_running_loop().create_future()
         self._marks[mark] = channel, came

@@ -1,4 +1,4 @@
-"""Tells of an outage when it begins, when its reason changes, and when it is over; of many short ones not of each."""
+"""Logs an outage when it begins, when its reason changes and when it ends, but not too often."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ _SHORT = 1.0
 # Seconds between two log lines of one outage, and how much of Redis' words is shown.
 _QUIET, _MAX_WORDS = 10.0, 300
 
-# While one of these is down nothing comes and nothing goes; of a cluster's node only its own channels stand still.
+# While one of these is down nothing comes and nothing goes. While a cluster's node is down only its
+# own channels stand still.
 _CONNECTIONS = frozenset({"commands", "subscriptions"})
 
 
@@ -28,7 +29,7 @@ class Deaf(ConnectionError):
 
 
 def words(error: BaseException) -> str:
-    """Return what Redis said, with the code that redis-py takes away; of a silence, that there was no answer."""
+    """Return what Redis said, with its code, which redis-py takes away; or that it was silent."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
     text, code = (
@@ -39,7 +40,7 @@ def words(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return what metrics call an error: the code of Redis in lower case, or what became of the connection."""
+    """Return what metrics call an error: the code of Redis in lower case, or a word of ours."""
     if isinstance(error, Deaf):
         return "deaf"
     code = words(error).partition(" ")[0]
@@ -53,7 +54,7 @@ def reason(error: BaseException) -> str:
 
 
 class ConnectionHealth:
-    """What of one server does not work now, by what is concerned: a kind of connections, or what Redis refuses."""
+    """What of one server does not work now: a kind of connections, or what Redis refuses."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -68,12 +69,12 @@ class ConnectionHealth:
 
     @property
     def lasting(self) -> bool:
-        """Whether connections are down, and it has been for longer than it takes to connect again."""
+        """Whether connections have been down for longer than it takes to connect again."""
         return not _CONNECTIONS.isdisjoint(self._down) and clock.monotonic() > self._since + _SHORT
 
     @property
     def problem(self) -> str:
-        """What does not work now, in Redis' words where there are any; without its address, empty if all works."""
+        """What does not work now, in Redis' words without its address; empty if all works."""
         return "; ".join(dict.fromkeys(_public(what, error) for what, error in self._down.items()))
 
     @property
@@ -82,7 +83,7 @@ class ConnectionHealth:
         return self._counts
 
     def began(self, what: str, error: BaseException) -> None:
-        """Something does not work, for the first time or still; the reason may be another than before."""
+        """Note that something does not work, for the first time or still, and why."""
         if not self._down:
             self._since = clock.monotonic()
         known = self._down.get(what)

@@ -4,9 +4,10 @@ import hashlib
 
 
 class Keys:
-    """Names below a prefix. Those of one channel share a hash tag, so that a cluster keeps them on one node.
+    """Names below a prefix. A channel's names share a hash tag: a cluster keeps them on one node.
 
-    ``database`` is part of the names that are published to: Redis has one space of those for all its databases.
+    ``database`` is part of the names that are published to: Redis has one space of those for all
+    its databases.
     """
 
     def __init__(self, prefix: str, database: int) -> None:
@@ -20,14 +21,20 @@ class Keys:
         return f"{self._prefix}:{kind}:{{.{channel}}}"
 
     def result(self, channel: str, idempotency_key: str) -> str:
-        """Return the name of what came of a publication; all ends are of one length, so that no two are the same."""
+        """Return the name of a publication's result.
+
+        All ends are of one length, so that no two names are the same.
+        """
         digest = hashlib.blake2b(
             idempotency_key.encode(errors="surrogatepass"), digest_size=16
         ).hexdigest()
         return f"{self.key('result', channel)}:{digest}"
 
     def published(self, channel: str) -> bytes:
-        """Return where a channel's publications are published to; one node of a cluster does it, in one order."""
+        """Return the name that a channel's publications are published to.
+
+        One node of a cluster publishes them, in one order.
+        """
         return f"{self._published}{channel}}}".encode()
 
     def process(self, process_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Which processes live: each says so in Redis every few seconds, and what a dead one has left there does not count."""
+"""Says in Redis every few seconds that this process lives: what a dead one left does not count."""
 
 import asyncio
 import secrets
@@ -10,12 +10,14 @@ from ...errors import BrokerError
 from .keys import Keys
 from .pipeline import Pipeline
 
-# For how long a process is taken to live after it said so, and how often it does, in seconds: two may be late or lost.
-_EXPIRY, _EVERY = 6.0, 2.0
+# For how long a process is taken to live after it said so, and how often it does, in seconds: two
+# may be late or lost.
+_EXPIRY = 6.0
+_EVERY = 2.0
 
 
 class Liveness:
-    """This process among the others. It says nothing before it has anything in Redis that others may see."""
+    """This process among the others. It says nothing before others can see anything of it."""
 
     def __init__(self, pipeline: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
         self.id = secrets.token_urlsafe(9)

@@ -1,4 +1,4 @@
-"""A sign of life that goes the way of all publications: it finds a connection on which nothing comes any more."""
+"""Signs of life that go the way of all publications: they find a connection that went deaf."""
 
 import asyncio
 import secrets
@@ -15,18 +15,20 @@ from .scripts import SIGN
 # How often a sign is published, and how long it may take to come, in seconds.
 _EVERY, _LATE = 2.0, 3.0
 
-# Signs in a row of one node of a cluster that may stay out while others come: they may wait behind much else.
+# Signs in a row of one node of a cluster that may stay out while others come: they may wait behind
+# much else.
 _MISSED = 3
 
-# What the event loop may be held by something else, in seconds; if it was for longer, what came is not read yet.
+# How long the event loop may be held by something else, in seconds. If it was for longer, what came
+# has not been read yet.
 _HELD = 0.5
 
 
 class Loopback:
-    """Publishes signs on each node that takes commands, and looks whether they come on the one connection.
+    """Publishes signs on each node that takes commands, and checks that they arrive.
 
-    A connection may answer, and be of no use: its server has left the cluster, something between swallows what is
-    published, its subscriptions are gone.
+    A connection may answer, and be of no use: its server has left the cluster, something between
+    swallows what is published, or its subscriptions are gone.
     """
 
     def __init__(self, pipeline: Pipeline, keys: Keys, health: ConnectionHealth) -> None:

@@ -22,12 +22,13 @@ from .scripts import Script
 # What a round trip may take, in seconds; Redis answers in less than a millisecond.
 _ROUND_TRIP = 3.0
 
-# Commands in one round trip, so that none of them waits for too many others, and commands that may wait.
+# Commands in one round trip, so that none of them waits for too many others; and commands that may
+# wait.
 _MAX_TOGETHER = 500
 _MAX_WAITING = 20_000
 
-# For so long after its beginning an outage is waited for, in seconds: a failover is over by then, and who asks later is
-# told at once.
+# For so long after its beginning an outage is waited for, in seconds. A failover is over by then.
+# Who asks later is told at once.
 _PATIENCE = 2.0
 
 # How often it is tried whether what was refused is taken again, in seconds.
@@ -46,7 +47,7 @@ _NAMES = {
 
 
 class Pipeline:
-    """The way to one Redis server, or one cluster. Nothing that is asked waits for longer than a few seconds."""
+    """The way to one Redis server or cluster. Nothing waits for longer than a few seconds."""
 
     def __init__(self, factory: ConnectionFactory, health: ConnectionHealth, keys: Keys) -> None:
         self._factory = factory
@@ -96,19 +97,19 @@ class Pipeline:
         await self._disconnect()
 
     def rediscover(self) -> None:
-        """Find out anew where the server is, or the nodes of the cluster, before anything else is sent."""
+        """Find the server, or the nodes of the cluster, anew before anything else is sent."""
         self._stale = True
 
     def channel_by_node(self) -> dict[str, str]:
-        """Return a channel on each node that takes commands, by the node, as far as the nodes are known."""
+        """Return by node a channel on each node that takes commands, as far as they are known."""
         return {} if self._connection is None else channel_by_node(self._connection, self._keys)
 
     async def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its answer.
 
         Raises:
-            BrokerError: it could not be sent, or was answered with an error or not at all; in the last case it may
-                have been done.
+            BrokerError: it could not be sent, or was answered with an error or not at all. In the
+                last case it may have been done.
         """
         return self._checked(await self._ask(command))
 
@@ -212,7 +213,7 @@ class Pipeline:
         self._probe_at = clock.monotonic() + (_PROBE_AGAIN if refused else _IDLE)
 
     async def _begin(self) -> None:
-        """Connect, and have something answered: a server that takes connections may be able to do nothing else."""
+        """Connect, and have something answered: some servers take connections and do no more."""
         await self._probe(await self._connect())
 
     async def _reconnect(self, cause: BaseException) -> None:

@@ -69,10 +69,19 @@ class PresenceTable:
         for _ in range(_ADMIT_ATTEMPTS):
             dead = [name for name in others if name not in living]
             result, *names = await self._run(
-                ADMIT, channel, _milliseconds(_EXPIRY), self._life.id, session.id,
-                _entry(channel, session), limit, int(replace), len(living), *living, *dead,
+                ADMIT,
+                channel,
+                _milliseconds(_EXPIRY),
+                self._life.id,
+                session.id,
+                _entry(channel, session),
+                limit,
+                int(replace),
+                len(living),
+                *living,
+                *dead,
                 others=living + dead,
-            )  # fmt: skip
+            )
             found = [name.decode() for name in names]
             if result >= 0:
                 return bool(result), found

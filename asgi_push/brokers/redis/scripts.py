@@ -1,12 +1,14 @@
 """What is done in Redis in one step, in Lua.
 
-A channel's stream is a hash and a list of the last publications, which expires before the hash does: a client that
-missed nothing is told so for longer. The hash holds the epoch (e), the offset of the last publication (s), the run of
-the server that wrote them (r), and the epochs before with the last offset of each (p, ``epoch:offset,...``).
+A channel's stream is a hash, and a list of the last publications. The list expires before the hash
+does: a client that missed nothing is told so for longer. The hash holds the epoch (e), the offset
+of the last publication (s), the run of the server that wrote them (r), and the epochs before with
+the last offset of each (p, ``epoch:offset,...``).
 
-A server that was started again, or took over from another, may have lost what the one before gave out last: with its
-first step in a stream another epoch begins. The offsets go on, and a position of an epoch before is good as far as the
-stream went when that ended. What lies beyond was lost, and is never taken for what was published later.
+A server that was started again, or took over from another, may have lost what the one before gave
+out last: with its first step in a stream another epoch begins. The offsets go on. A position of an
+epoch before is good as far as the stream went when that ended. What lies beyond was lost, and is
+never taken for what was published later.
 """
 
 import hashlib
@@ -20,8 +22,9 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-# Returns epoch, top and the epochs before. A stream that is nowhere yet begins with the epoch ``fresh`` if ``begin`` is
-# set. One whose top is below a position that somebody has in its epoch lost what came after, whoever wrote it.
+# Returns epoch, top and the epochs before. A stream that is nowhere yet begins with the epoch
+# ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has in its epoch
+# lost what came after, whoever wrote it.
 _STREAM = """
 local function stream(fresh, begin, known, offset)
   local kept = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'p')
@@ -56,7 +59,8 @@ end
 """
 
 # KEYS: hash, list, and with an idempotency key where its result is kept.
-# ARGV: where to publish, body, size, milliseconds to keep the list and the hash, a new epoch, and to keep the result.
+# ARGV: where to publish, body, size, milliseconds to keep the list and the hash, a new epoch, and
+# to keep the result.
 # Returns the place, or "=" and the first result of that key.
 PUBLISH = Script(
     _STREAM
@@ -78,8 +82,8 @@ return place
 """
 )
 
-# A publication that is not kept, with an idempotency key. KEYS: its mark. ARGV: where to publish, message, and
-# milliseconds to keep the mark. Returns "", or "=" and the first result of that key.
+# A publication that is not kept, with an idempotency key. KEYS: its mark. ARGV: where to publish,
+# message, and milliseconds to keep the mark. Returns "", or "=" and the first result of that key.
 PUBLISH_ONCE = Script("""
 local known = redis.call('GET', KEYS[1])
 if known then return '=' .. known end
@@ -91,8 +95,9 @@ return ''
 # A sign of life. KEYS: says which node of a cluster publishes it. ARGV: where to publish, and what.
 SIGN = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
-# KEYS: hash. ARGV: milliseconds to keep it, a new epoch, epoch and offset of a position that is known to have been, and
-# a channel and a message to be published: what was published before has then come before it. Returns epoch and offset.
+# KEYS: hash. ARGV: milliseconds to keep it, a new epoch, epoch and offset of a position that is
+# known to have been, and a channel and a message to be published: what was published before has
+# then come before it. Returns epoch and offset.
 LOOK = Script(
     _STREAM
     + """
@@ -103,11 +108,12 @@ return {epoch, top}
 """
 )
 
-# KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the epoch and the offset to read after or,
-# reversed, before (-1: none), how many (-1: all), 1 for reversed, how many bytes (a few publications more at most), and
-# 1 to read from the beginning of this epoch where the position is lost; else nothing is read then.
-# Returns epoch, top, whether the position is good, the last offset before this reading, what follows, and the epochs
-# before with their last offsets.
+# KEYS: hash, list. ARGV: a new epoch, milliseconds to keep the hash, the epoch and the offset to
+# read after or, reversed, before (-1: none), how many (-1: all), 1 for reversed, how many bytes (a
+# few publications more at most), and 1 to read from the beginning of this epoch where the position
+# is lost; else nothing is read then.
+# Returns epoch, top, whether the position is good, the last offset before this reading, what
+# follows, and the epochs before with their last offsets.
 READ = Script(
     _STREAM
     + """
@@ -159,11 +165,12 @@ return {epoch, top, good and 1 or 0, from - 1, bodies, past}
 """
 )
 
-# The processes that carry out commands are in a sorted set with the time, in milliseconds, until which each is taken
-# for alive. It is the server's time, which no two processes disagree about.
+# The processes that carry out commands are in a sorted set with the time, in milliseconds, until
+# which each is taken for alive. It is the server's time, which no two processes disagree about.
 _NOW = """
 local info = redis.pcall('INFO', 'server')
-local now = math.floor(tonumber(type(info) == 'string' and string.match(info, 'server_time_usec:(%d+)') or 0) / 1000)
+local time = type(info) == 'string' and string.match(info, 'server_time_usec:(%d+)') or 0
+local now = math.floor(tonumber(time) / 1000)
 """
 
 # KEYS: the set. ARGV: who is alive, and for how many milliseconds.
@@ -185,9 +192,9 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')
 """
 )
 
-# Presence. Of each channel there is a hash of the processes that have sessions in it (KEYS[1]), and one of each process
-# with these sessions (KEYS[2] is that of the process that asks). An entry begins with the time since when its session
-# is here. All of them expire, unless they are renewed.
+# Presence. Of each channel there is a hash of the processes that have sessions in it (KEYS[1]), and
+# one of each process with these sessions (KEYS[2] is that of the process that asks). An entry
+# begins with the time since when its session is here. All of them expire, unless they are renewed.
 _KEEP = """
 local function keep(ttl, process)
   redis.call('HSET', KEYS[1], process, '')
@@ -196,8 +203,8 @@ local function keep(ttl, process)
 end
 """
 
-# ARGV: how long they live, the process, how many come, id and entry of each, and the ids of those who leave. Returns
-# how many of this process are there now, and the processes.
+# ARGV: how long they live, the process, how many come, id and entry of each, and the ids of those
+# who leave. Returns how many of this process are there now, and the processes.
 UPDATE = Script(f"""{_KEEP}
 local come = tonumber(ARGV[3])
 for i = 4, 3 + 2 * come, 2 do
@@ -218,12 +225,13 @@ return answer
 """)
 
 # KEYS[3] and so on: the hashes of the other processes, of those that live first.
-# ARGV: how long it lives, the process, id and entry of one session, how many there may be, whether others give
-# way (1) or it has to (0), how many of the other processes live, and their names.
-# Returns -1 and the processes if not all were named; 0; or 1 and the ids of those that gave way, the oldest.
-# What a dead process left is removed.
+# ARGV: how long it lives, the process, id and entry of one session, how many there may be, whether
+# others give way (1) or it has to (0), how many of the other processes live, and their names.
+# Returns -1 and the processes if not all were named; 0; or 1 and the ids of those that gave way,
+# the oldest. What a dead process left is removed.
 ADMIT = Script(f"""{_KEEP}
-local ttl, process, id, limit, living = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[7])
+local ttl, process, id = ARGV[1], ARGV[2], ARGV[3]
+local limit, living = tonumber(ARGV[5]), tonumber(ARGV[7])
 local named = {{[process] = true}}
 for i = 8, #ARGV do
   named[ARGV[i]] = true
@@ -253,7 +261,8 @@ if excess > 0 then
     local all = redis.call('HGETALL', KEYS[key])
     for i = 1, #all, 2 do
       if all[i] ~= id then
-        table.insert(others, {{since = tonumber(string.match(all[i + 1], '^%d+')), id = all[i], key = KEYS[key]}})
+        local since = tonumber(string.match(all[i + 1], '^%d+'))
+        table.insert(others, {{since = since, id = all[i], key = KEYS[key]}})
       end
     end
   end

@@ -27,7 +27,7 @@ class SentinelPool(SentinelConnectionPool):
         self._asking = asyncio.Lock()
 
     async def get_master_address(self) -> tuple[str, int]:
-        """Return where the primary is; raises ConnectionError of redis-py where no sentinel knows one."""
+        """Return the primary's address; ConnectionError of redis-py if no sentinel knows it."""
         async with self._asking:
             try:
                 host, port = await super().get_master_address()  # type: ignore[no-untyped-call]

@@ -13,13 +13,16 @@ from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
-# How long a position outlives the publications and the last session that was in the channel, in seconds: a client that
-# comes back after a week and missed nothing is told so. It costs about 150 bytes a channel.
+# How long a position outlives the publications and the last session that was in the channel, in
+# seconds. A client that comes back after a week and missed nothing is told so. It costs about 150
+# bytes a channel.
 _POSITION_TTL = 7 * 24 * 60 * 60.0
 
-# Bytes of one reading: the first is small, as thousands may go together in one round trip; what a channel has beyond
-# that comes in larger ones, of so many channels at a time. A reading takes a few milliseconds to parse.
-_FIRST_BYTES, MORE_BYTES = 32 * 1024, 256 * 1024
+# Bytes of one reading. The first is small, as thousands may go together in one round trip. What a
+# channel has beyond that comes in larger ones, of so many channels at a time. A reading takes a few
+# milliseconds to parse.
+_FIRST_BYTES = 32 * 1024
+MORE_BYTES = 256 * 1024
 _LARGE_READINGS = 8
 
 _ANYWHERE = StreamPosition(-1, "")
@@ -29,10 +32,10 @@ _ANYWHERE = StreamPosition(-1, "")
 class Reading:
     """A part of a stream.
 
-    ``past`` has the epochs before, the newest first, and the offset up to which each is a part of this one: up to
-    there its publications have the same offsets here. What had a larger one was lost. ``good`` is whether the position
-    that was asked after is a position in this epoch, too. ``bodies`` follow the offset ``before``, or, in a reversed
-    reading, are those down to it.
+    ``past`` has the epochs before, the newest first, and the offset up to which each is a part of
+    this one: up to there its publications have the same offsets here. What had a larger one was
+    lost. ``good`` is whether the position that was asked about is a position in this epoch, too.
+    ``bodies`` follow the offset ``before``, or, in a reversed reading, are those down to it.
     """
 
     top: StreamPosition
@@ -61,16 +64,25 @@ class Streams:
         stream: StreamOptions,
         idempotency_key: str | None = None,
     ) -> tuple[PublishResult, bool]:
-        """Publish in one step; return the result, and whether it was published now and not before with this key."""
+        """Publish in one step; return the result, and whether it is new.
+
+        It is not if this idempotency key was used before.
+        """
         channel = publication.channel
         keys = self._kept(channel)
         if idempotency_key is not None:
             keys.append(self._keys.result(channel, idempotency_key))
         place = await self._pipeline.run(
-            PUBLISH, keys, self._keys.published(channel), envelope.body(publication), stream.size,
-            _milliseconds(stream.ttl), _milliseconds(stream.ttl + _POSITION_TTL), _new_epoch(),
+            PUBLISH,
+            keys,
+            self._keys.published(channel),
+            envelope.body(publication),
+            stream.size,
+            _milliseconds(stream.ttl),
+            _milliseconds(stream.ttl + _POSITION_TTL),
+            _new_epoch(),
             _milliseconds(IDEMPOTENCY_TTL),
-        )  # fmt: skip
+        )
         return _result(place)
 
     async def publish_transient(
@@ -97,7 +109,7 @@ class Streams:
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
     ) -> History:
-        """Read a stream; one that nobody published to yet begins here, so that its position can be gone on from."""
+        """Read a stream. One without publications begins here, so that it has a position."""
         good, history = await self._read_all(channel, limit, since or _ANYWHERE, reverse=reverse)
         if not good and since is not None:
             raise UnrecoverablePosition(
@@ -116,7 +128,7 @@ class Streams:
     async def _read_all(
         self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
     ) -> tuple[bool, History]:
-        """Return whether ``since`` is good, and what follows it up to where the stream stands now."""
+        """Return whether ``since`` is good, and what follows it up to the end of the stream."""
         first = page = await self.read(channel, since, limit, reverse=reverse)
         top = first.top
         found: list[Publication] = []
@@ -143,14 +155,23 @@ class Streams:
         most: int = _FIRST_BYTES,
         anyway: bool = False,
     ) -> Reading:
-        """Read ``most`` bytes, or some publications more, after a position; ``limit`` -1 is no limit, 0 reads none.
+        """Read ``most`` bytes, or some publications more, after a position.
 
-        Where the position is lost nothing is read, or ``anyway`` the life of the stream from its beginning.
+        A ``limit`` of -1 is no limit; 0 reads none. If the position is lost, nothing is read, or
+        with ``anyway`` the current epoch from its beginning.
         """
         epoch, top, good, before, bodies, past = await self._pipeline.run(
-            READ, self._kept(channel), _new_epoch(), _milliseconds(_POSITION_TTL), since.epoch, since.offset, limit,
-            int(reverse), most, int(anyway),
-        )  # fmt: skip
+            READ,
+            self._kept(channel),
+            _new_epoch(),
+            _milliseconds(_POSITION_TTL),
+            since.epoch,
+            since.offset,
+            limit,
+            int(reverse),
+            most,
+            int(anyway),
+        )
         return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
     async def look(
@@ -185,7 +206,7 @@ class Streams:
 def parsed(
     channel: str, reading: Reading, epoch: str, *, reverse: bool = False
 ) -> list[Publication]:
-    """Return the publications of a reading; what is none, as somebody else put it there, is left out."""
+    """Return the publications of a reading, without what somebody else put there."""
     offsets = (
         range(reading.last, reading.before, -1)
         if reverse
@@ -199,7 +220,7 @@ def parsed(
 
 
 def _past(kept: bytes) -> dict[str, int]:
-    """Return the epochs before and how far each goes; none goes farther than one that came after it."""
+    """Return how far each epoch before goes; none goes farther than one that came after it."""
     past: dict[str, int] = {}
     reach = MAX_WHOLE
     for epoch, _, last in (item.partition(":") for item in kept.decode().split(",")):

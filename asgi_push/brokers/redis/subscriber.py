@@ -1,4 +1,4 @@
-"""What is published in Redis, as this process hears it: one connection, for all that it wants to hear."""
+"""What this process hears of what is published in Redis, on one connection."""
 
 import asyncio
 import logging
@@ -16,13 +16,15 @@ from .connection_factory import ConnectionFactory
 from .health import ConnectionHealth, Deaf
 from .loopback import Loopback
 
-# A connection on which nothing came for so many seconds is asked for a sign of life, and given up after as many more.
+# A connection on which nothing came for so many seconds is asked for a sign of life, and given up
+# after as many more.
 _SILENCE = 4.0
 
 # How long to wait for a subscription, in seconds.
 _PATIENCE = 3.0
 
-# Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded wants its own again.
+# Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded
+# wants its own again.
 _LINGER = 5.0
 
 # Names in one command, so that Redis is not held by it.
@@ -36,7 +38,7 @@ OnName = Callable[[bytes], None]
 
 
 class Subscriber:
-    """Keeps one connection subscribed to the names that are wanted; a lost one is made anew, with all of them."""
+    """Keeps one connection subscribed to the wanted names, and makes a lost one anew."""
 
     def __init__(
         self,
