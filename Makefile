@@ -12,7 +12,7 @@ help: ## list these commands (the default)
 demo: .venv/.demo ## try it in a browser; needs Python 3.11+ and nothing else
 	@$(BIN)/python -m asgi_push demo $(ARGS)
 
-test: .venv/.test ## run every test, setting up what they need; ARGS="-k name" goes to pytest
+test: .venv/.test ## run every test, setting up what they need, as root with apt-get; ARGS="-k name" goes to pytest
 	@bash tests/setup.sh
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
@@ -42,7 +42,7 @@ clean: ## remove everything that these commands made
 .venv/.docs: GROUPS = --group docs
 
 .venv/.demo .venv/.test .venv/.bench .venv/.docs: pyproject.toml | .venv/bin/python
-	@echo "Installing into .venv ..."
+	@echo "Installing into .venv, and nowhere else: this package with what its extras need ($(EXTRAS))$(GROUPS:--group=,)"
 	@$(PIP) --upgrade pip
 	@$(PIP) --editable '.$(EXTRAS:%=[%])' $(GROUPS)
 	@touch $@

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The programs that the tests drive. Installs what is missing as root on Debian; says what to install elsewhere.
 # Without them their tests are skipped, but where CI=true a missing program is a failure.
+# SETUP=no installs nothing.
 set -euo pipefail
 
 missing_apt=() missing_brew=()
@@ -29,8 +30,9 @@ look() {
 }
 
 look
-if [ ${#missing_apt[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing ${missing_apt[*]} ..."
+if [ ${#missing_apt[@]} -gt 0 ] && [ "${SETUP:-}" != no ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing by apt-get, for the tests that drive them: ${missing_apt[*]}"
+    echo "(SETUP=no make test installs no program, and skips these tests.)"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || true # an old list may do
     apt-get install -qq --yes --no-install-recommends "${missing_apt[@]}" >/dev/null || true # looked at below
@@ -40,9 +42,10 @@ fi
 
 if [ ${#missing_apt[@]} -gt 0 ]; then
     if [ "$(uname)" = Darwin ]; then
-        echo "Some tests need programs that are missing: brew install ${missing_brew[*]}" >&2
+        echo "Some tests are skipped for want of programs: brew install ${missing_brew[*]}" >&2
     else
-        echo "Some tests need programs that are missing: apt-get install ${missing_apt[*]}" >&2
+        echo "Some tests are skipped for want of programs: apt-get install ${missing_apt[*]}" >&2
+        echo "Without root, run them in a container: see docs/development.md." >&2
     fi
     if [ "${CI:-}" = true ]; then exit 1; fi
 fi

@@ -68,7 +68,7 @@ def _make_postgres(
         from .postgres.broker import PostgresBroker  # noqa: PLC0415  # optional: imported on use
         from .postgres.presence import PostgresPresence  # noqa: PLC0415
     except ImportError:
-        raise SettingsError('broker needs psycopg: pip install "psycopg[binary]>=3.2"') from None
+        raise SettingsError('broker needs psycopg: pip install "psycopg[binary]>=3.2.2"') from None
     try:
         broker = PostgresBroker(settings.broker, settings.postgres_listen_url, streams)
     except ValueError as error:

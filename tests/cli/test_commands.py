@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -37,6 +38,13 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def url(server: Server) -> str:
     return f"{server.http}/push"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that is installed."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"asgi-push {version('asgi-push')}\n"
 
 
 def test_send(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

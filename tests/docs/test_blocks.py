@@ -183,8 +183,18 @@ def check_command(words: list[str]) -> None:
             make_parser().parse_args(arguments)
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:
             pass
+        case ["python", script, *_] if script.startswith("tests/"):
+            assert (ROOT / script).exists()
         case ["python", _] | ["python", "job.py", _] | ["nginx", *_]:
             pass  # a file of the project, run by its scenario
+        case ["git", "config" | "tag" | "push" | "verify-tag", *_]:
+            pass
+        case ["python", "-m", "pip", *_] | ["python", "-m", "build"] | ["python", "-m", "twine", *_]:
+            pass  # as in the workflow of a release
+        case ["installed/bin/python", *_] | ["cyclonedx-py", *_]:
+            pass
+        case ["podman", "run", *arguments]:
+            check_command(arguments[arguments.index("make") :])
         case ["curl", *_]:
             pass  # run behind its step, by test_step
         case ["systemctl", "restart", unit]:

@@ -17,7 +17,7 @@ def make_schema(url: str, role: str | None = None) -> bool:
     try:
         from psycopg import Error  # noqa: PLC0415  # optional: imported on use
     except ImportError:
-        raise SettingsError('psycopg is missing: pip install "psycopg[binary]>=3.2"') from None
+        raise SettingsError('psycopg is missing: pip install "psycopg[binary]>=3.2.2"') from None
     try:
         return asyncio.run(_apply(url, role))
     except (Error, OSError, ValueError) as error:
