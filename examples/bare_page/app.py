@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from asgi_push import Disconnect, Push, PushMiddleware, Session
 
-logging.basicConfig(level=logging.INFO)
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 logger = logging.getLogger(__name__)
 
 
