@@ -37,6 +37,7 @@ FLOORS = [
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call
+    {"notify"},  # ready-made hooks
     {"transports"},  # what carries a session
     {"endpoints"},  # what serves a path
     {"lifespan", "location", "routes", "endpoint_paths", "upgrades"},

