@@ -1,10 +1,13 @@
 """The data that modules and callers exchange: frozen or slotted."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, unquote
 
 from .names import check_several
 
@@ -76,6 +79,26 @@ class StreamPosition(NamedTuple):
     epoch: str
 
 
+# A position as text, such as 7.Xk3: the offset, and the epoch percent-encoded. Pages keep it.
+_ID = re.compile(r"(\d{1,18})\.([\w%.~-]+)", re.ASCII)
+
+
+def position_id(position: StreamPosition) -> str:
+    """Return a position as text, which ``parse_id`` reads."""
+    return f"{position.offset}.{_quoted(position.epoch)}"
+
+
+def parse_id(text: str) -> StreamPosition | None:
+    """Return the position that a text is, None for a text that is none."""
+    found = _ID.fullmatch(text)
+    return None if found is None else StreamPosition(int(found[1]), unquote(found[2]))
+
+
+@lru_cache(1024)  # of the epochs of busy channels: one is quoted for each publication
+def _quoted(epoch: str) -> str:
+    return quote(epoch, safe="")
+
+
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
     """A session in a channel: its user, its id, and what the application says of it.
@@ -94,11 +117,12 @@ class Publication:
     """One item in a channel.
 
     ``offset`` is its number in the stream and ``epoch`` names the life of the stream; they are 0
-    and empty where the channel keeps no history. ``info`` is the client that published it, None for
-    the application.
+    and empty where the channel keeps no history. ``time`` is when the broker took it, a Unix time
+    in seconds, None where that is not known. ``info`` is the client that published it, None for the
+    application.
     """
 
-    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags")
+    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags", "time")
 
     def __init__(
         self,
@@ -108,6 +132,7 @@ class Publication:
         epoch: str = "",
         tags: Mapping[str, str] | None = None,
         info: ClientInfo | None = None,
+        time: float | None = None,
     ) -> None:
         self.channel = channel
         self.payload = payload
@@ -115,6 +140,12 @@ class Publication:
         self.epoch = epoch
         self.tags = tags
         self.info = info
+        self.time = time
+
+    @property
+    def id(self) -> str | None:
+        """Its position as text, the same for all who get it; None in a channel without history."""
+        return position_id(StreamPosition(self.offset, self.epoch)) if self.offset else None
 
     @property
     def size(self) -> int:
@@ -181,6 +212,11 @@ class History:
 
     publications: list[Publication]
     position: StreamPosition
+
+    @property
+    def id(self) -> str:
+        """The position as text: a page that is given it goes on from there, by ``?since=``."""
+        return position_id(self.position)
 
 
 @dataclass(frozen=True, slots=True)

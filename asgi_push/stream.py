@@ -28,6 +28,10 @@ class Recovery:
     encoded: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
+# Of a publication: kind, data, tags, info and time.
+_Kept = tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None, float | None]
+
+
 class Stream:
     """The last ``size`` publications of a channel; all of them are forgotten ``ttl`` seconds after the last one.
 
@@ -43,7 +47,7 @@ class Stream:
         self.bytes = 0
         self.expires_at = 0.0
         # Only what the garbage collector need not look at: a server holds millions of these.
-        self._kept: deque[tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None]] = deque()
+        self._kept: deque[_Kept] = deque()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -60,7 +64,9 @@ class Stream:
         self.offset += 1
         publication.offset, publication.epoch = self.offset, self.epoch
         payload, kept = publication.payload, self._kept
-        kept.append((payload.kind, payload.data, publication.tags, publication.info))
+        kept.append(
+            (payload.kind, payload.data, publication.tags, publication.info, publication.time)
+        )
         self.bytes += len(payload.data)
         if publication.tags:
             self.bytes += _size(publication.tags)
@@ -74,7 +80,7 @@ class Stream:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        _, data, tags, _ = self._kept.popleft()
+        _, data, tags, _, _ = self._kept.popleft()
         self.bytes -= len(data)
         if tags:
             self.bytes -= _size(tags)
@@ -114,8 +120,8 @@ class Stream:
         first = self.offset - len(self._kept) + 1
         kept = islice(self._kept, max(0, start - first), max(0, stop + 1 - first))
         return [
-            Publication(self._channel, Payload(kind, data), offset, self.epoch, tags, info)
-            for offset, (kind, data, tags, info) in enumerate(kept, max(start, first))
+            Publication(self._channel, Payload(kind, data), offset, self.epoch, tags, info, time)
+            for offset, (kind, data, tags, info, time) in enumerate(kept, max(start, first))
         ]
 
     def recover(self, now: float, since: StreamPosition) -> Recovery:

@@ -1,9 +1,12 @@
 """Publications and notices as bytes, which are parsed with little work. Payloads stay unread.
 
 A message is ``offset:epoch:body``. In no stream the offset is 0, and in place of the epoch stands a
-mark by which whoever published it knows it again. A body is a letter for its kind, the length of
-what stands beside the payload (JSON, mostly nothing) in decimal digits, a colon, that, and the
-payload. A stream keeps only bodies.
+mark by which whoever published it knows it again. A body is the time, a letter for its kind, the
+length of what stands beside the payload (JSON, mostly nothing) in decimal digits, a colon, that,
+and the payload. A stream keeps only bodies.
+
+The time is a Unix time in milliseconds, which has 13 digits until the year 2286. The broker puts it
+before the rest. It may be missing.
 """
 
 import logging
@@ -26,12 +29,14 @@ _quiet = module_rate_limit(10.0)
 # In no stream.
 _NOWHERE = b"0::"
 
+_TIME_DIGITS = 13
+
 # What none of these is becomes nothing: the item is left out, and said.
 _WRONG = ValueError, LookupError, TypeError, AttributeError
 
 
 def body(publication: Publication) -> bytes:
-    """Return what is kept of a publication."""
+    """Return what is kept of a publication, but for the time."""
     beside = b""
     if publication.tags is not None or publication.info is not None:
         info = None if publication.info is None else asdict(publication.info)
@@ -45,8 +50,9 @@ def body(publication: Publication) -> bytes:
 
 
 def transient(publication: Publication, mark: str = "") -> bytes:
-    """Return the message of a publication that is in no stream."""
-    return b"0:%b:%b" % (mark.encode(), body(publication))
+    """Return the message of a publication that is in no stream, with the time of its publisher."""
+    milliseconds = int(clock.now() * 1000)
+    return b"0:%b:%013d%b" % (mark.encode(), milliseconds, body(publication))
 
 
 def join_leave(told: JoinLeave) -> bytes:
@@ -91,18 +97,20 @@ def _say_foreign(channel: str) -> None:
 
 def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publication | JoinLeave:
     colon = kept.index(b":")
-    length = kept[1:colon]
+    at = _TIME_DIGITS if kept[:1].isdigit() else 0
+    time = int(kept[:at]) / 1000 if at else None
+    length = kept[at + 1 : colon]
     if not length.isdigit():
         raise ValueError(length)
     start = colon + 1 + int(length)
     beside: dict[str, Any] = orjson.loads(kept[colon + 1 : start]) if start > colon + 1 else {}
     info = ClientInfo(**beside["info"]) if beside.get("info") is not None else None
-    letter = kept[:1]
+    letter = kept[at : at + 1]
     if info is not None and letter in (_JOINED, _LEFT):
         return JoinLeave(channel, info, joined=letter == _JOINED)
-    tags, payload = beside.get("tags"), Payload(_KINDS[kept[0]], kept[start:])
+    tags, payload = beside.get("tags"), Payload(_KINDS[kept[at]], kept[start:])
     if not isinstance(tags, dict | None):
         raise TypeError(tags)
     if payload.kind == "text" and not payload.data.isascii():
         payload.data.decode()
-    return Publication(channel, payload, offset, epoch, tags, info)
+    return Publication(channel, payload, offset, epoch, tags, info, time)

@@ -91,6 +91,7 @@ class MemoryBroker:
         return result
 
     def _publish(self, publication: Publication, options: StreamOptions | None) -> PublishResult:
+        publication.time = clock.now()
         if options is None:
             return PublishResult(None, self._deliver(publication))
         self._streams.append(publication, self._clock(), options.size, options.ttl)

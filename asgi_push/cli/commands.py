@@ -144,7 +144,16 @@ def _print_publications(
             _print_json({"channel": arguments.channel, **publication})
         else:
             shown = json.dumps(publication.get("data"), ensure_ascii=False, separators=(",", ":"))
-            print(f"{publication['offset']}  {_plain(shown)}", flush=True)
+            began = _local_time(publication.get("time"))
+            print(f"{publication['offset']}  {began}  {_plain(shown)}", flush=True)
+
+
+def _local_time(seconds: float | None) -> str:
+    """Return a Unix time as the clock on the wall shows it, with milliseconds."""
+    if seconds is None:
+        return "-"
+    shown = time.strftime("%H:%M:%S", time.localtime(seconds))
+    return f"{shown}.{int(seconds * 1000) % 1000:03d}"
 
 
 def drain(arguments: argparse.Namespace) -> None:

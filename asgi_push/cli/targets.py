@@ -106,10 +106,11 @@ class OverRedis:
 
 def _shown(publication: Publication) -> Mapping[str, Any]:
     data = publication.data
-    shown = {
+    shown: dict[str, Any] = {
         "offset": publication.offset,
         "data": base64.b64encode(data).decode() if isinstance(data, bytes) else data,
     }
+    shown |= {"id": publication.id, "time": publication.time}
     return shown | {"tags": publication.tags} if publication.tags else shown
 
 

@@ -88,8 +88,9 @@ class Undeliverable:
 
 def without_position(publication: Publication) -> Publication:
     """Return a publication without its position in the stream."""
-    channel = publication.channel
-    return Publication(channel, publication.payload, tags=publication.tags, info=publication.info)
+    channel, payload = publication.channel, publication.payload
+    tags, info, time = publication.tags, publication.info, publication.time
+    return Publication(channel, payload, tags=tags, info=info, time=time)
 
 
 def gaps(session: Connection, lost: list[Item]) -> Gaps:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core import Core
+from ..delivery.history_encoder import HistoryCodec
 from ..delivery.undeliverable import Undeliverable, without_position
 from ..errors import UnrecoverablePosition
 from ..hub.hub import Hub
@@ -13,7 +14,7 @@ from ..protocols.centrifuge import CommandError, ErrorCode, SdkCodec
 
 async def read_history(
     hub: Hub,
-    codec: SdkCodec,
+    codec: HistoryCodec,
     channel: str,
     limit: int,
     since: StreamPosition | None,

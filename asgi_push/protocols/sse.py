@@ -11,23 +11,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import cast
-from urllib.parse import quote, unquote
 
 import orjson
 
 from ..disconnect import Disconnect
-from ..messages import JoinLeave, Payload, Publication, StreamPosition
+from ..messages import (
+    JoinLeave,
+    Payload,
+    Publication,
+    StreamPosition,
+    parse_id,
+    position_id,
+)
 from .wire import WireMessage
 
 # Where the stream's own tokens go in an event that all streams share. No UTF-8 text holds this byte
 # (RFC 3629).
 _MARK = b"\xff"
 
-# A position token, which is what an id says of one channel: a digest of the channel's name, the
-# offset and the epoch. A digest, so that long names make no long ids and appear in no log. Without
-# offset and epoch the channel keeps no history; with "!" in their stead the stream has left it. Of
+# A position token, which is what an id says of one channel: a digest of the channel's name, and the
+# position as text. A digest, so that long names make no long ids and appear in no log. Without a
+# position the channel keeps no history; with "!" in their stead the stream has left it. Of
 # two tokens of one channel the later one holds.
-_TOKEN = re.compile(r"([\w-]{8})(?:(!)|\.(\d{1,18})\.([\w%.~-]+))?", re.ASCII)
+_TOKEN = re.compile(r"([\w-]{8})(?:(!)|\.(.+))?", re.ASCII)
 _DIGEST_BYTES = 6
 _DIGEST_CHARACTERS = 8  # of as many bytes in base64
 _UNSUBSCRIBED = b"!"
@@ -98,11 +104,7 @@ def position_token(channel: str, position: StreamPosition | None) -> bytes:
     """Return the position token of a channel; without a position the channel keeps no history."""
     if position is None:
         return _digest(channel)
-    return b"%b.%d.%b" % (
-        _digest(channel),
-        position.offset,
-        quote(position.epoch, safe="").encode(),
-    )
+    return b"%b.%b" % (_digest(channel), position_id(position).encode())
 
 
 class LastEventId:
@@ -127,13 +129,13 @@ class LastEventId:
         found = _TOKEN.fullmatch(text)
         if found is None:
             return False
-        name, left, offset, epoch = found.groups()
+        name, left, place = found.groups()
         if left:
             self._positions.pop(name.encode(), None)
-        else:
-            position = None if offset is None else StreamPosition(int(offset), unquote(epoch))
-            self._positions[name.encode()] = position
-        return True
+            return True
+        position = None if place is None else parse_id(place)
+        self._positions[name.encode()] = position
+        return place is None or position is not None
 
     def knows(self, channel: str) -> bool:
         """Whether the stream of this id was in a channel; of an unreadable id: True."""

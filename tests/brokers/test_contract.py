@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -93,6 +94,21 @@ async def test_what_is_published_is_delivered(
     else:
         assert result.position == StreamPosition(1, got.epoch) == StreamPosition(got.offset, got.epoch)
         assert got.epoch
+
+
+@pytest.mark.parametrize("stream", [KEPT, None])
+async def test_the_time_is_when_the_broker_took_it(
+    broker: Broker, process: Process, stream: StreamOptions | None
+) -> None:
+    """All who get a publication, or read it later, see the same time."""
+    before = time.time()
+    await broker.publish(publication("news", 1), stream)
+    got = await process.next()
+    assert got.time is not None
+    assert before - 1 <= got.time <= time.time() + 1, "servers tell whole milliseconds"
+    if stream is not None:
+        (kept,) = (await broker.history("news", -1, None, reverse=False)).publications
+        assert (kept.time, kept.id) == (got.time, got.id)
 
 
 async def test_receivers_are_known_or_not_told(broker: Broker) -> None:

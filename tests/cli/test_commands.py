@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -130,12 +132,16 @@ def test_watch(serve: Serve, tmp_path: Path) -> None:
             for number in range(1, 4):
                 assert main(["publish", "news", f'"\\u001b{number}"', "--url", url(server)]) == 0
             until(lambda: len(out.read_text().splitlines()) == 3)
-            assert out.read_text().splitlines() == [rf'{number + 1}  "\u001b{number}"' for number in range(1, 4)]
+            lines = [re.split(" {2}", line) for line in out.read_text().splitlines()]
+            assert [(line[0], line[2]) for line in lines] == [
+                (f"{number + 1}", rf'"\u001b{number}"') for number in range(1, 4)
+            ]
+            assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", line[1]) for line in lines)
             server.stop()
             until(lambda: "trying again" in err.read_text())
             with serve(APP, env=ENV, port=port) as server:
                 assert main(["publish", "news", '"new"', "--url", url(server)]) == 0
-                until(lambda: out.read_text().endswith('1  "new"\n'))
+                until(lambda: out.read_text().endswith('  "new"\n'))
             assert "began anew" in err.read_text()
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 0
@@ -151,7 +157,10 @@ def test_watch_says_what_it_missed(server: Server, tmp_path: Path) -> None:
         httpx.post(url(server) + "/api/batch", json=body, headers={"X-API-Key": KEY}).raise_for_status()
         os.kill(process.pid, signal.SIGCONT)
         until(lambda: len(out.read_text().splitlines()) == 100)
-        assert json.loads(out.read_text().splitlines()[-1]) == {"channel": "fast", "offset": 150, "data": 149}
+        last = json.loads(out.read_text().splitlines()[-1])
+        assert last.pop("time") == pytest.approx(time.time(), abs=60)
+        assert last.pop("id").startswith("150.")
+        assert last == {"channel": "fast", "offset": 150, "data": 149}
         assert "missed 50" in err.read_text()
 
 
@@ -216,7 +225,10 @@ def test_through_redis(
         assert main(["publish", "*", "8", "--json"]) == 0
         assert [websocket.recv(PATIENCE), websocket.recv(PATIENCE)] == ['{"order":7}', "8"]
         until(lambda: out.read_text().endswith("\n"))
-        assert json.loads(out.read_text()) == {"channel": "#cli", "offset": 1, "data": {"order": 7}}
+        shown = json.loads(out.read_text())
+        assert {"channel": "#cli", "offset": 1, "data": {"order": 7}}.items() <= shown.items()
+        assert shown["id"].startswith("1.")
+        assert shown["time"] == pytest.approx(time.time(), abs=60)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     assert capsys.readouterr().out.splitlines()[0] == "sent to user cli, offset 1"

@@ -22,29 +22,30 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-# Returns epoch, top and the epochs before. A stream that is nowhere yet begins with the epoch
-# ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has in its epoch
-# lost what came after, whoever wrote it.
+# Returns epoch, top, the epochs before, and what INFO says. A stream that is nowhere yet begins with
+# the epoch ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has in its
+# epoch lost what came after, whoever wrote it.
 _STREAM = """
 local function stream(fresh, begin, known, offset)
   local kept = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'p')
   local epoch, top, past = kept[1], tonumber(kept[2] or 0), kept[4] or ''
   local info = redis.pcall('INFO', 'server')
-  local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or kept[3] or ''
+  if type(info) ~= 'string' then info = '' end
+  local run = string.match(info, 'run_id:(%w+)') or kept[3] or ''
   if not epoch then
-    if not begin then return '', 0, '' end
+    if not begin then return '', 0, '', info end
     redis.call('HSET', KEYS[1], 'e', fresh, 'r', run)
     redis.call('HDEL', KEYS[1], 'p')
     redis.call('DEL', KEYS[2])
-    return fresh, top, ''
+    return fresh, top, '', info
   end
   if (kept[3] and kept[3] ~= run) or (known == epoch and top < offset) then
     past = string.gsub(string.sub(epoch .. ':' .. top .. ',' .. past, 1, 120), '[^,]*$', '')
     redis.call('HSET', KEYS[1], 'e', fresh, 'r', run, 'p', past)
-    return fresh, top, past
+    return fresh, top, past, info
   end
   if not kept[3] then redis.call('HSET', KEYS[1], 'r', run) end
-  return epoch, top, past
+  return epoch, top, past, info
 end
 
 local function continues(epoch, past, known, offset)
@@ -59,8 +60,8 @@ end
 """
 
 # KEYS: hash, list, and with an idempotency key where its result is kept.
-# ARGV: where to publish, body, size, milliseconds to keep the list and the hash, a new epoch, and
-# to keep the result.
+# ARGV: where to publish, body without the time, size, milliseconds to keep the list and the hash, a
+# new epoch, and milliseconds to keep the result.
 # Returns the place, or "=" and the first result of that key.
 PUBLISH = Script(
     _STREAM
@@ -69,14 +70,15 @@ if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return '=' .. known end
 end
-local epoch = stream(ARGV[6], true, '', 0)
+local epoch, _, _, info = stream(ARGV[6], true, '', 0)
+local body = (string.match(info, 'server_time_usec:(%d+)%d%d%d') or '') .. ARGV[2]
 local place = redis.call('HINCRBY', KEYS[1], 's', 1) .. ':' .. epoch
-if redis.call('RPUSH', KEYS[2], ARGV[2]) > tonumber(ARGV[3]) then
+if redis.call('RPUSH', KEYS[2], body) > tonumber(ARGV[3]) then
   redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-redis.call('PUBLISH', ARGV[1], place .. ':' .. ARGV[2])
+redis.call('PUBLISH', ARGV[1], place .. ':' .. body)
 if KEYS[3] then redis.call('SET', KEYS[3], place, 'PX', ARGV[7]) end
 return place
 """

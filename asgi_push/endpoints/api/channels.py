@@ -3,18 +3,18 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ...connection import Connection
 from ...core import Core
 from ...core import presence_stats as count
-from ...messages import Payload, Publication, StreamPosition
+from ...messages import Payload, Publication, StreamPosition, position_id
 from ...names import check_channel
 from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
-from ...protocols.centrifuge.json_codec import CODEC
+from ...protocols.centrifuge.json_codec import CODEC, dumps, publication_fields
 from ...registry import Registry
 from ...subscription import Subscription
 from ..results import read_history, read_presence
@@ -87,7 +87,23 @@ async def history(core: Core, fields: HistoryFields) -> Result:
     channel = check_channel(fields.channel)
     since = fields.since
     position = None if since is None else StreamPosition(max(0, since.offset), since.epoch)
-    return await read_history(core.hub, CODEC, channel, fields.limit, position, fields.reverse)
+    codec = _HistoryCodec()
+    found = await read_history(core.hub, codec, channel, fields.limit, position, fields.reverse)
+    return {**found, "id": position_id(StreamPosition(found["offset"], found["epoch"]))}
+
+
+class _HistoryCodec:
+    """Writes publications with their ids and times, which SDK clients are not told."""
+
+    join_parts = staticmethod(CODEC.join_parts)
+
+    def encode_part(self, publications: Sequence[Publication]) -> bytes:
+        """Encode some of the publications."""
+        return b",".join([dumps(_timed(publication)) for publication in publications])
+
+
+def _timed(publication: Publication) -> dict[str, Any]:
+    return publication_fields(publication) | sparse(id=publication.id, time=publication.time)
 
 
 async def history_remove(core: Core, fields: ChannelName) -> Result:

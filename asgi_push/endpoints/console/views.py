@@ -188,6 +188,7 @@ async def show_channel(hub: Hub, name: str) -> dict[str, Any]:
     return shown | {
         "offset": history.position.offset,
         "epoch": history.position.epoch,
+        "id": history.id,
         "publications": [_publication(item) for item in history.publications],
     }
 
@@ -210,6 +211,7 @@ def _publication(publication: Publication) -> dict[str, Any]:
         cut = len(text.encode()) < size
     return {
         "offset": publication.offset,
+        "time": publication.time,
         "kind": payload.kind,
         "size": size,
         "text": text,

@@ -49,7 +49,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, Payload):
         return _fragment(value)
     if isinstance(value, Publication):
-        return _publication(value)
+        return publication_fields(value)
     if isinstance(value, ClientInfo):
         return sparse(
             user=value.user,
@@ -70,7 +70,8 @@ def _fragment(payload: Payload) -> Any:
     )
 
 
-def _publication(publication: Publication) -> dict[str, Any]:
+def publication_fields(publication: Publication) -> dict[str, Any]:
+    """Return the fields of a publication, for ``dumps``."""
     rest = sparse(offset=publication.offset, tags=publication.tags, info=publication.info)
     return {"data": _fragment(publication.payload)} | rest
 

@@ -147,7 +147,14 @@ async def test_history_of_all_kinds() -> None:
     async with api(namespaces={"": ChannelOptions(history_size=3)}) as caller:
         for fields in ({"data": "x", "tags": {"a": "b"}}, {"data": {"n": 1}}, {"b64data": "AAE="}):
             await caller.post("publish", channel="a", **fields)
-        publications = (await caller.post("history", channel="a", limit=-1))["result"]["publications"]
+        result = (await caller.post("history", channel="a", limit=-1))["result"]
+        publications = result["publications"]
+        times = [item.pop("time") for item in publications]
+        assert times == sorted(times)
+        assert times == pytest.approx([time.time()] * 3, abs=60)
+        ids = [item.pop("id") for item in publications]
+        assert ids == [f"{offset}.{result['epoch']}" for offset in (1, 2, 3)]
+        assert result["id"] == ids[-1]
         assert publications == [
             {"data": "x", "offset": 1, "tags": {"a": "b"}},
             {"data": {"n": 1}, "offset": 2},

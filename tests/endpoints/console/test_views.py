@@ -102,6 +102,9 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [item["text"][:12] for item in shown["publications"]] == ["2 bytes", '{"text":"xxx']
         assert [item["cut"] for item in shown["publications"]] == [False, True]
         assert (shown["offset"], shown["publications"][1]["tags"]) == (2, {"kind": "long"})
+        assert (shown["id"], shown["epoch"]) == (f"2.{shown['epoch']}", shown["epoch"])
+        times = [item["time"] for item in shown["publications"]]
+        assert times == pytest.approx([time.time()] * 2, abs=60)
 
         async def fail(*arguments: object) -> None:
             raise BrokerError("gone")

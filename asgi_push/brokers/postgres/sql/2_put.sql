@@ -59,8 +59,9 @@ BEGIN
 END $$;
 
 -- Gives items their places, and wakes all processes. Channels are locked in the order of their
--- names, whoever comes. What a key was used for before is not published again. Commands, which are
--- in the channel '', go alone.
+-- names, whoever comes. Each body gets the time before it, a Unix time in milliseconds. What a key
+-- was used for before is not published again. Commands, which are in the channel '', go alone, and
+-- without the time.
 CREATE FUNCTION asgi_push.put(
     names text[], bodies bytea[], sizes bigint[], ttls double precision[], keys text[]
 ) RETURNS TABLE (seq bigint, "offset" bigint, epoch text, fresh boolean) LANGUAGE plpgsql AS $$
@@ -71,6 +72,7 @@ DECLARE
     xact bigint := pg_current_xact_id()::text::bigint;
     now_on text := asgi_push.timeline();
     t timestamptz;
+    now_is timestamptz;
     many integer := cardinality(names);
     seqs bigint[] := array_fill(NULL::bigint, ARRAY[many]);
     offsets bigint[] := array_fill(NULL::bigint, ARRAY[many]);
@@ -139,9 +141,12 @@ BEGIN
     SET seq = u.seq, top = u.top, low = u.low, expires_at = u.expires_at,
         keep_until = u.keep_until, sweep_at = u.sweep_at
     FROM unnest(rows) u WHERE n.channel = u.channel;
+    now_is := clock_timestamp();
     INSERT INTO asgi_push.items
     SELECT u.name, u.seq, u.place, xact,
-           CASE u.name WHEN '' THEN pg_current_snapshot()::text END, clock_timestamp(), u.body
+           CASE u.name WHEN '' THEN pg_current_snapshot()::text END, now_is,
+           CASE u.name WHEN '' THEN u.body
+           ELSE convert_to(floor(extract(epoch FROM now_is) * 1000)::bigint::text, 'UTF8') || u.body END
     FROM unnest(names, seqs, offsets, bodies) u(name, seq, place, body)
     WHERE u.seq IS NOT NULL;
     IF names[1] = '' THEN

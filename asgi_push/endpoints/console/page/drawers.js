@@ -138,14 +138,14 @@ export class Drawers extends EventTarget {
     facts($("channel-facts"), [
       ["Sessions here", exact(channel.sessions)],
       ["Keeps", kept ? `${exact(kept.size)} for ${duration(kept.ttl)} after the last` : "no history"],
-      ...(channel.epoch === undefined ? [] : [["Position", `offset ${exact(channel.offset)}, epoch ${channel.epoch}`]]),
+      ...(channel.epoch === undefined ? [] : [["Position", `offset ${exact(channel.offset)}, epoch ${channel.epoch}, id ${channel.id}`]]),
     ]);
     const items = channel.publications ?? [];
     $("channel-none").dataset.kind = channel.error ? "bad" : "";
     put($("channel-none"), channel.error ?? (kept === null ? "This channel keeps no history." : items.length ? "" : "Nothing is kept now."));
     keyed($("channel-publications"), items, (item) => `${channel.epoch} ${item.offset}`, (item) => element("li", {},
       element("p", { className: "what" }, element("span", { className: "offset", text: exact(item.offset) }),
-        element("span", { text: [item.kind, bytes(item.size), item.by && `by ${item.by}`, ...Object.entries(item.tags).map((tag) => tag.join("="))].filter(Boolean).join(" · ") })),
+        element("span", { text: [item.time && clock(item.time), item.kind, bytes(item.size), item.by && `by ${item.by}`, ...Object.entries(item.tags).map((tag) => tag.join("="))].filter(Boolean).join(" · ") })),
       element("pre", { text: item.text + (item.cut ? " …" : ""), tabIndex: 0 })));
   }
 
