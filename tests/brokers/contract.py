@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ import anyio
 
 from asgi_push import Publication
 from asgi_push.brokers import Broker, Receiver
+from asgi_push.brokers.inbox import InboxStore
 from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.brokers.memory_inbox import MemoryInbox
 from asgi_push.encoding import encode
 from asgi_push.messages import JoinLeave
 from tests.asgi import PATIENCE, Mailbox
@@ -19,6 +21,8 @@ from tests.brokers.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
     from asgi_push.brokers.postgres.broker import PostgresBroker
+
+Factory = Callable[[], AbstractAsyncContextManager[Broker]]
 
 
 @asynccontextmanager
@@ -53,6 +57,21 @@ async def over_postgres(server: PostgresServer, *, empty: bool = True) -> AsyncI
 
 
 _numbers = count()
+
+
+def inbox_of(broker: Any) -> InboxStore:
+    """The inboxes that go with a broker."""
+    if isinstance(broker, MemoryBroker):
+        return MemoryInbox(broker)
+    from asgi_push.brokers.redis.broker import RedisBroker
+
+    if isinstance(broker, RedisBroker):
+        from asgi_push.brokers.redis.inbox import RedisInbox
+
+        return RedisInbox(broker)
+    from asgi_push.brokers.postgres.inbox import PostgresInbox
+
+    return PostgresInbox(broker)
 
 
 class Process:

@@ -150,7 +150,7 @@ class PostgresServer:
     def empty(self) -> None:
         """Have everything forgotten but the schema, if there is one."""
         if self.do("SELECT 1 FROM pg_namespace WHERE nspname = 'asgi_push'"):
-            tables = ("channels", "items", "results", "outbox", "processes", "presence")
+            tables = ("channels", "items", "results", "outbox", "inbox", "processes", "presence")
             self.do(f"TRUNCATE {', '.join(f'asgi_push.{name}' for name in tables)}")
 
     def close(self) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import anyio
 import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
-from asgi_push.brokers.local.directory import Directory
 from asgi_push.messages import ClientInfo, JoinLeave
-from tests.brokers.contract import Process, memory, over_local, over_postgres, over_redis, publication, seen
-from tests.brokers.faulty import Cluster, cluster
-from tests.engines import temporary_home
-
-Factory = Callable[[], AbstractAsyncContextManager[Broker]]
+from tests.brokers.contract import Factory, Process, publication, seen
 
 KEPT = StreamOptions(size=5, ttl=60.0)
 
@@ -28,45 +22,9 @@ def process() -> Process:
     return Process()
 
 
-@pytest.fixture(
-    scope="module",
-    params=["memory-asyncio", "memory-trio", "redis-asyncio", "cluster-asyncio", "local-asyncio", "postgres-asyncio"],
-)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
 def anyio_backend(kind: str) -> str:
     return kind.partition("-")[2]
-
-
-@pytest.fixture(scope="module")
-def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
-    if kind.startswith("memory"):
-        return memory
-    if kind.startswith("local"):
-        return partial(over_local, request.getfixturevalue("engine"))
-    if kind.startswith("postgres"):
-        return partial(over_postgres, request.getfixturevalue("postgres"))
-    server = request.getfixturevalue("redis" if kind.startswith("redis") else "nodes")
-    return partial(over_redis, server.redis)
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
-        yield nodes
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[str]:
-    """The name of an engine, which stays when the broker of a test has left it."""
-    with temporary_home():
-        held = Directory("contract")
-        held.hold()
-        yield "contract"
-        held.let_go()
 
 
 @pytest.fixture

@@ -150,10 +150,15 @@ class PostgresBroker:
         a while.
         """
         result, seq = await self._streams.publish(publication, stream, idempotency_key)
-        cursor = self._consumer.cursors.get(publication.channel)
-        if seq is not None and cursor is not None and cursor.begun:
-            await self._came_back(cursor, seq)
+        if seq is not None:
+            await self.wait_delivered(publication.channel, seq)
         return result
+
+    async def wait_delivered(self, channel: str, seq: int) -> None:
+        """Wait for the delivery here of what was published at a place, as ``publish`` does."""
+        cursor = self._consumer.cursors.get(channel)
+        if cursor is not None and cursor.begun:
+            await self._came_back(cursor, seq)
 
     async def _came_back(self, cursor: Cursor, seq: int) -> None:
         if cursor.seq >= seq:

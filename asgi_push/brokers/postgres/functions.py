@@ -69,3 +69,14 @@ ELSEWHERE = Function("elsewhere", "text", "text")
 ADMIT = Function("admit", "text", "text", "text", "float8", "bytea", "bigint", "boolean")
 SWEEP = Function("sweep", "integer", "integer", together="alone")
 BURY = Function("bury", together="alone")
+PUBLISH_AND_KEEP = Function(
+    "publish_and_keep",
+    *("text", "bytea", "bigint", "float8", "text"),  # as PUT
+    *("bigint", "bigint", "bigint", "float8", "float8"),
+)
+UNCONFIRMED = Function("unconfirmed", "text", "bigint", "bigint")
+CONFIRM = Function("confirm", "text", "text", "bigint")
+CLEAR = Function("clear", "text")
+CLAIM = Function("claim", "bigint", "float8", together="alone")
+POSTPONE = Function("postpone", "text", "bigint", "integer", "float8")
+SETTLE = Function("settle", "text", "bigint")

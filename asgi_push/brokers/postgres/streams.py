@@ -13,7 +13,7 @@ from .pipeline import Pipeline
 _PAGE = 1000
 
 # PostgreSQL counts no further; offsets of clients may be beyond.
-_MAX_BIGINT = 2**63 - 1
+MAX_BIGINT = 2**63 - 1
 
 _ANYWHERE = StreamPosition(-1, "")
 
@@ -88,7 +88,7 @@ class Streams:
             after = StreamPosition(rows[-1][2], epoch)
 
     async def _page(self, channel: str, after: StreamPosition, most: int, reverse: bool) -> Rows:
-        since = min(after.offset, _MAX_BIGINT)
+        since = min(after.offset, MAX_BIGINT)
         epoch = after.epoch.replace("\0", "?")
         return await self._reading.call(HISTORY, stored(channel), epoch, since, most, reverse)
 

@@ -96,6 +96,10 @@ class RedisBroker:
         """
         return await self._consumer.publish(publication, stream, idempotency_key)
 
+    async def wait_delivered(self, channel: str, position: StreamPosition) -> None:
+        """Wait for the delivery here of what was published at a position, as ``publish`` does."""
+        await self._consumer.wait_delivered(channel, position)
+
     async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
         await self._streams.publish_join_leave(notice)

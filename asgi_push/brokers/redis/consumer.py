@@ -136,12 +136,16 @@ class Consumer:
         """Publish; if the channel is heard here, return when it has been delivered here."""
         if stream is None:
             return await self._publish_transient(publication, idempotency_key)
-        channel = publication.channel
         result, new = await self._streams.publish(publication, stream, idempotency_key)
-        if new and result.position is not None and channel in self._cursors:
-            heard = self._subscriber.hears(self._keys.published(channel))
-            await self._echoes.wait_delivered(self._cursors[channel], result.position, heard=heard)
+        if new and result.position is not None:
+            await self.wait_delivered(publication.channel, result.position)
         return result
+
+    async def wait_delivered(self, channel: str, position: StreamPosition) -> None:
+        """Wait until what was published has been delivered here, if the channel is heard here."""
+        if channel in self._cursors:
+            heard = self._subscriber.hears(self._keys.published(channel))
+            await self._echoes.wait_delivered(self._cursors[channel], position, heard=heard)
 
     async def _publish_transient(
         self, publication: Publication, idempotency_key: str | None

@@ -30,6 +30,10 @@ class Keys:
         ).hexdigest()
         return f"{self.key('result', channel)}:{digest}"
 
+    def shared(self, kind: str) -> str:
+        """Return the name of one thing that is kept once, and not for each channel."""
+        return f"{self._prefix}:{kind}"
+
     def published(self, channel: str) -> bytes:
         """Return the name that a channel's publications are published to.
 

@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 from ... import clock
 from ...errors import BrokerError
 from ..backoff import backoffs
-from . import scripts
+from . import inbox_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
 from .connection_factory import ConnectionFactory, TooOldError
 from .health import ConnectionHealth, reason, words
@@ -40,7 +40,7 @@ _IDLE = 5.0
 # What people call the scripts.
 _NAMES = {
     known: name.lower()
-    for name, script in vars(scripts).items()
+    for name, script in {**vars(scripts), **vars(inbox_scripts)}.items()
     if isinstance(script, Script)
     for known in (script.sha, script.source)
 }

@@ -59,26 +59,38 @@ local function continues(epoch, past, known, offset)
 end
 """
 
-# KEYS: hash, list, and with an idempotency key where its result is kept.
+# Adds to a stream and publishes; returns the place, and the body as it is kept. KEYS: hash, list.
 # ARGV: where to publish, body without the time, size, milliseconds to keep the list and the hash, a
-# new epoch, and milliseconds to keep the result.
+# new epoch.
+ADD = (
+    _STREAM
+    + """
+local function add()
+  local epoch, _, _, info = stream(ARGV[6], true, '', 0)
+  local body = (string.match(info, 'server_time_usec:(%d+)%d%d%d') or '') .. ARGV[2]
+  local place = redis.call('HINCRBY', KEYS[1], 's', 1) .. ':' .. epoch
+  if redis.call('RPUSH', KEYS[2], body) > tonumber(ARGV[3]) then
+    redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
+  end
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  redis.call('PUBLISH', ARGV[1], place .. ':' .. body)
+  return place, body
+end
+"""
+)
+
+# KEYS: as above, and with an idempotency key where its result is kept.
+# ARGV: as above, and milliseconds to keep the result.
 # Returns the place, or "=" and the first result of that key.
 PUBLISH = Script(
-    _STREAM
+    ADD
     + """
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return '=' .. known end
 end
-local epoch, _, _, info = stream(ARGV[6], true, '', 0)
-local body = (string.match(info, 'server_time_usec:(%d+)%d%d%d') or '') .. ARGV[2]
-local place = redis.call('HINCRBY', KEYS[1], 's', 1) .. ':' .. epoch
-if redis.call('RPUSH', KEYS[2], body) > tonumber(ARGV[3]) then
-  redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
-end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-redis.call('PUBLISH', ARGV[1], place .. ':' .. body)
+local place = add()
 if KEYS[3] then redis.call('SET', KEYS[3], place, 'PX', ARGV[7]) end
 return place
 """

@@ -16,7 +16,7 @@ from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 # How long a position outlives the publications and the last session that was in the channel, in
 # seconds. A client that comes back after a week and missed nothing is told so. It costs about 150
 # bytes a channel.
-_POSITION_TTL = 7 * 24 * 60 * 60.0
+POSITION_TTL = 7 * 24 * 60 * 60.0
 
 # Bytes of one reading. The first is small, as thousands may go together in one round trip. What a
 # channel has beyond that comes in larger ones, of so many channels at a time. A reading takes a few
@@ -78,12 +78,12 @@ class Streams:
             self._keys.published(channel),
             envelope.body(publication),
             stream.size,
-            _milliseconds(stream.ttl),
-            _milliseconds(stream.ttl + _POSITION_TTL),
-            _new_epoch(),
-            _milliseconds(IDEMPOTENCY_TTL),
+            milliseconds(stream.ttl),
+            milliseconds(stream.ttl + POSITION_TTL),
+            new_epoch(),
+            milliseconds(IDEMPOTENCY_TTL),
         )
-        return _result(place)
+        return published_result(place)
 
     async def publish_transient(
         self, publication: Publication, mark: str, idempotency_key: str | None
@@ -96,9 +96,9 @@ class Streams:
             return PublishResult(), True
         key = self._keys.result(publication.channel, idempotency_key)
         known = await self._pipeline.run(
-            PUBLISH_ONCE, [key], name, message, _milliseconds(IDEMPOTENCY_TTL)
+            PUBLISH_ONCE, [key], name, message, milliseconds(IDEMPOTENCY_TTL)
         )
-        return _result(known)
+        return published_result(known)
 
     async def publish_join_leave(self, notice: JoinLeave) -> None:
         """Publish a notice."""
@@ -163,8 +163,8 @@ class Streams:
         epoch, top, good, before, bodies, past = await self._pipeline.run(
             READ,
             self._kept(channel),
-            _new_epoch(),
-            _milliseconds(_POSITION_TTL),
+            new_epoch(),
+            milliseconds(POSITION_TTL),
             since.epoch,
             since.offset,
             limit,
@@ -187,8 +187,8 @@ class Streams:
         epoch, offset = await self._pipeline.run(
             LOOK,
             self._kept(channel)[:1],
-            _milliseconds(_POSITION_TTL),
-            _new_epoch(),
+            milliseconds(POSITION_TTL),
+            new_epoch(),
             known.epoch,
             known.offset,
             *barrier,
@@ -231,7 +231,7 @@ def _past(kept: bytes) -> dict[str, int]:
     return past
 
 
-def _result(place: bytes) -> tuple[PublishResult, bool]:
+def published_result(place: bytes) -> tuple[PublishResult, bool]:
     """Return the result that a script answered, and whether it is a new one."""
     known, place = place.startswith(b"="), place.removeprefix(b"=")
     if not place:  # it is in no stream
@@ -240,9 +240,9 @@ def _result(place: bytes) -> tuple[PublishResult, bool]:
     return PublishResult(StreamPosition(int(offset), epoch)), not known
 
 
-def _new_epoch() -> str:
+def new_epoch() -> str:
     return secrets.token_urlsafe(6)
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))

@@ -64,10 +64,32 @@ CREATE TABLE asgi_push.outbox (
     body bytea NOT NULL,
     size bigint,
     ttl double precision,
-    key text
+    key text,
+    data_size bigint,
+    inbox_size bigint, -- NULL: it goes into no inbox
+    inbox_bytes bigint,
+    inbox_ttl double precision,
+    undelivered_after double precision
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE asgi_push.outbox ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE INDEX outbox_xid ON asgi_push.outbox (xid);
+
+-- What users have not confirmed, in the order of "id"; it is not in the histories, which forget.
+CREATE TABLE asgi_push.inbox (
+    channel text COLLATE "C",
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    "offset" bigint NOT NULL,
+    epoch text NOT NULL,
+    size bigint NOT NULL, -- of the data
+    expires_at timestamptz NOT NULL,
+    due_at timestamptz, -- NULL: it is never due, or not any more
+    attempt integer NOT NULL DEFAULT 0,
+    body bytea NOT NULL,
+    PRIMARY KEY (channel, id)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+ALTER TABLE asgi_push.inbox ALTER COLUMN body SET STORAGE EXTERNAL;
+CREATE INDEX inbox_due ON asgi_push.inbox (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX inbox_expires ON asgi_push.inbox (expires_at);
 
 -- Processes that live, and who is in a channel in them. A server that crashed has forgotten both,
 -- and they write it again.

@@ -15,24 +15,58 @@ BEGIN
     VALUES (pg_current_xact_id()::text::bigint, channel, body, size, ttl, idempotency_key);
 END $$;
 
+-- The same, and kept in the inbox of the channel's user.
+CREATE FUNCTION asgi_push.publish(
+    channel text, body bytea, size bigint, ttl double precision, idempotency_key text,
+    data_size bigint, inbox_size bigint, inbox_bytes bigint, inbox_ttl double precision,
+    undelivered_after double precision
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM set_config('asgi_push.flushed', '', true);
+    INSERT INTO asgi_push.outbox (
+        xid, channel, body, size, ttl, key, data_size, inbox_size, inbox_bytes, inbox_ttl, undelivered_after
+    ) VALUES (
+        pg_current_xact_id()::text::bigint, channel, body, size, ttl, idempotency_key,
+        data_size, inbox_size, inbox_bytes, inbox_ttl, undelivered_after
+    );
+END $$;
+
 CREATE FUNCTION asgi_push.flush() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     xact bigint := pg_current_xact_id()::text::bigint;
+    rows asgi_push.outbox[];
+    place record;
 BEGIN
     IF current_setting('asgi_push.flushed', true) = xact::text THEN
         RETURN NULL; -- with another row of this transaction
     END IF;
     PERFORM set_config('asgi_push.flushed', xact::text, true);
-    WITH gone AS (DELETE FROM asgi_push.outbox WHERE xid = xact RETURNING *),
-    all_of_it AS (
-        SELECT array_agg(channel ORDER BY id) AS names, array_agg(body ORDER BY id) AS bodies,
-               array_agg(size ORDER BY id) AS sizes, array_agg(ttl ORDER BY id) AS ttls,
-               array_agg(key ORDER BY id) AS keys
-        FROM gone
-        HAVING count(*) > 0
-    )
-    SELECT count(*) INTO xact FROM all_of_it a, asgi_push.put(a.names, a.bodies, a.sizes, a.ttls, a.keys);
+    WITH gone AS (DELETE FROM asgi_push.outbox WHERE xid = xact RETURNING *)
+    SELECT array_agg(g ORDER BY g.id) INTO rows FROM gone g;
+    IF rows IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Inboxes in the order of their channels, as all who lock more than one do.
+    FOR place IN
+        SELECT p.*, (rows[p.i]).* FROM (
+            SELECT array_agg(r.channel ORDER BY i) AS names, array_agg(r.body ORDER BY i) AS bodies,
+                   array_agg(r.size ORDER BY i) AS sizes, array_agg(r.ttl ORDER BY i) AS ttls,
+                   array_agg(r.key ORDER BY i) AS keys
+            FROM unnest(rows) WITH ORDINALITY
+                r(id, xid, channel, body, size, ttl, key, data_size, inbox_size, inbox_bytes, inbox_ttl,
+                  undelivered_after, i)
+        ) a, LATERAL asgi_push.put(a.names, a.bodies, a.sizes, a.ttls, a.keys) WITH ORDINALITY
+            p(at_seq, at_offset, epoch, fresh, i)
+        ORDER BY (rows[p.i]).channel COLLATE "C", p.i
+    LOOP
+        IF place.fresh AND place.inbox_size IS NOT NULL THEN
+            PERFORM asgi_push.keep(
+                place.channel, place.at_seq, place.epoch, place.data_size, place.inbox_size,
+                place.inbox_bytes, place.inbox_ttl, place.undelivered_after
+            );
+        END IF;
+    END LOOP;
     RETURN NULL;
 END $$;
 

@@ -47,6 +47,12 @@ BEGIN
         ORDER BY o.at LIMIT most FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS many = ROW_COUNT;
+    more := more OR many = most;
+    DELETE FROM asgi_push.inbox i WHERE (i.channel, i.id) IN (
+        SELECT o.channel, o.id FROM asgi_push.inbox o WHERE o.expires_at <= t
+        ORDER BY o.expires_at LIMIT most FOR UPDATE SKIP LOCKED
+    );
+    GET DIAGNOSTICS many = ROW_COUNT;
     RETURN more OR swept = channels OR many = most;
 END $$;
 

@@ -1,0 +1,57 @@
+"""Each broker by its name, for the tests that run over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from asgi_push.brokers.local.directory import Directory
+from tests.brokers.contract import Factory, memory, over_local, over_postgres, over_redis
+from tests.brokers.faulty import Cluster, cluster
+from tests.engines import temporary_home
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "memory-asyncio",
+        "memory-trio",
+        "redis-asyncio",
+        "cluster-asyncio",
+        "local-asyncio",
+        "postgres-asyncio",
+    ],
+)
+def kind(request: pytest.FixtureRequest) -> str:
+    """A broker and an event loop; the file names the latter by a fixture ``anyio_backend``."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def make_broker(kind: str, request: pytest.FixtureRequest) -> Factory:
+    if kind.startswith("memory"):
+        return memory
+    if kind.startswith("local"):
+        return partial(over_local, request.getfixturevalue("engine"))
+    if kind.startswith("postgres"):
+        return partial(over_postgres, request.getfixturevalue("postgres"))
+    server = request.getfixturevalue("redis" if kind.startswith("redis") else "nodes")
+    return partial(over_redis, server.redis)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    """The name of an engine, which stays when the broker of a test has left it."""
+    with temporary_home():
+        held = Directory("contract")
+        held.hold()
+        yield "contract"
+        held.let_go()
