@@ -74,7 +74,7 @@ class Blocking:
         idempotency_key: str | None = None,
         using: Any = None,
     ) -> PublishResult:
-        """See ``Push.publish``; a connection is used on this thread, also where nothing was started."""
+        """See ``Push.publish``. With ``using`` it works on this thread, and needs no start."""
         if using is not None:
             return self._transactional.publish_blocking(using, channel, data, tags, idempotency_key)
         result: PublishResult = self._run(

@@ -7,27 +7,46 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 POSTGRES_SCHEMES = ("postgres", "postgresql")
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 SCHEMES = (
-    "memory", "local", "redis", "rediss", "valkey", "valkeys", "unix", *SENTINEL_SCHEMES, *POSTGRES_SCHEMES
-)  # fmt: skip
+    "memory",
+    "local",
+    "redis",
+    "rediss",
+    "valkey",
+    "valkeys",
+    "unix",
+    *SENTINEL_SCHEMES,
+    *POSTGRES_SCHEMES,
+)
 _TLS = ("rediss", "valkeys", "rediss+sentinel")
 
 # Where a sentinel listens, if its URL does not say.
 _SENTINEL_PORT = 26379
 
-# Who a sentinel wants to hear that it is; the part before the hosts is for the servers that they watch.
+# Who this process is to a sentinel. The part before the hosts says who it is to the servers that
+# they watch.
 _SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
 
 # It is the name of a directory.
 _NAME = r"(?!\.+\Z)[A-Za-z0-9_.-]{0,32}"
 
-# Of what redis-py reads from a URL: the rest is set here, where it is known what is relied on, and a URL would win.
+# Options that redis-py reads from a URL and callers may give. The rest is set here, where it is
+# known what is relied on, and a URL would win.
 _TLS_OPTIONS = frozenset(
     {
-        "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
-        "ssl_ciphers", "ssl_exclude_verify_flags", "ssl_include_verify_flags", "ssl_keyfile", "ssl_min_version",
+        "ssl_ca_certs",
+        "ssl_ca_data",
+        "ssl_ca_path",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_ciphers",
+        "ssl_exclude_verify_flags",
+        "ssl_include_verify_flags",
+        "ssl_keyfile",
+        "ssl_min_version",
         "ssl_password",
     }
-)  # fmt: skip
+)
 _CERT_REQS = ("none", "optional", "required")
 
 
@@ -45,7 +64,8 @@ def check_broker_url(url: str) -> None:
     if scheme == "local":
         if not re.fullmatch(_NAME, rest):
             raise ValueError(
-                "must be local:// or local://name, with a name of 1 to 32 letters, digits, _, . and -"
+                "must be local:// or local://name, "
+                "with a name of 1 to 32 letters, digits, _, . and -"
             )
         return
     if scheme in POSTGRES_SCHEMES:
@@ -134,7 +154,8 @@ def _sentinel(text: str) -> tuple[str, int]:
     port = int(found[2] or _SENTINEL_PORT) if found else 0
     if found is None or not 0 < port < 65_536:
         raise ValueError(
-            "must name its sentinels as host:26379, separated by commas, and /, ?, # and @ as %2F, ..."
+            "must name its sentinels as host:26379, separated by commas, "
+            "and /, ?, # and @ as %2F, ..."
         )
     return found[1].strip("[]"), port
 
@@ -158,7 +179,8 @@ def _check_options(scheme: str, parts: SplitResult) -> None:
             continue
         if name not in _TLS_OPTIONS and name != "db":
             raise ValueError(
-                f"must not have the option {name!r:.40}: a URL may have db, and with rediss:// ssl_..."
+                f"must not have the option {name!r:.40}: "
+                "a URL may have db, and with rediss:// ssl_..."
             )
         if not _usable(name, value):
             raise ValueError(f"must not have {value!r:.40} as {name}")

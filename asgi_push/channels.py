@@ -62,10 +62,12 @@ def _stream(settings: Settings, name: str, options: ChannelOptions) -> StreamOpt
     ttl = settings.history_ttl if options.history_ttl is None else options.history_ttl
     if not size and options.history_ttl and options.history_size is None:
         raise SettingsError(
-            f"namespaces: {name!r:.80} has a history_ttl, and the setting history_size is 0: name both"
+            f"namespaces: {name!r:.80} has a history_ttl, "
+            "and the setting history_size is 0: name both"
         )
     if not ttl and options.history_size:
         raise SettingsError(
-            f"namespaces: {name!r:.80} has a history_size, and the setting history_ttl is 0: name both"
+            f"namespaces: {name!r:.80} has a history_size, "
+            "and the setting history_ttl is 0: name both"
         )
     return StreamOptions(size, ttl) if size and ttl else None

@@ -150,8 +150,8 @@ class Core:
     ) -> History:
         """See ``Push.history``."""
         name = check_channel(channel)
-        # Callers are not all type-checked.
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:  # type: ignore[redundant-expr]
+        known: object = limit  # callers are not all type-checked
+        if isinstance(known, bool) or not isinstance(known, int) or known < 0:
             raise ValueError(f"limit: must be a whole number of at least 0, not {limit!r:.80}")
         position = None if since is None else StreamPosition(*check_position(since))
         return await self.runner.call(self._history, name, limit or -1, position, reverse)

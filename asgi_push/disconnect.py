@@ -81,8 +81,8 @@ class Disconnect:
         Raises:
             ValueError: a close frame cannot carry it; the message says why.
         """
-        # Callers are not all type-checked.
-        if not isinstance(self.code, int) or isinstance(self.code, bool):  # type: ignore[redundant-expr]
+        code: object = self.code  # callers are not all type-checked
+        if not isinstance(code, int) or isinstance(code, bool):
             raise ValueError(f"disconnect: the code must be a whole number, not {self.code!r:.80}")
         if not (1000 <= self.code < 5000) or self.code in _NEVER_SENT or 1016 <= self.code < 3000:
             raise ValueError(

@@ -53,8 +53,8 @@ class RpcError(PushError):
     """
 
     def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
-        # Callers are not all type-checked.
-        if not isinstance(code, int) or isinstance(code, bool) or not 400 <= code < 2000:  # type: ignore[redundant-expr]
+        given: object = code  # callers are not all type-checked
+        if not isinstance(given, int) or isinstance(given, bool) or not 400 <= given < 2000:
             raise ValueError(f"code: must be 400 to 1999, not {code!r:.80}")
         self.code = int(code)
         self.message = check_text("message", message)

@@ -96,9 +96,15 @@ def _list(value: Any) -> list[Any]:
 
 _LISTS: tuple[type, ...] = (set, frozenset, deque, tuple, GeneratorType)
 _TEXTS: tuple[type, ...] = (
-    PurePath, UUID,
-    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network,
-)  # fmt: skip
+    PurePath,
+    UUID,
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 for _kinds, _make in ((_LISTS, _list), (_TEXTS, str)):
     for _kind in _kinds:

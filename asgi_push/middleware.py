@@ -118,7 +118,8 @@ class PushMiddleware:
         for kind, what in (("websocket", "WebSocket"), ("http", "HTTP")):
             for path in hidden_routes(self.app, kind, [own.path for own in self._paths[kind]]):
                 logger.warning(
-                    "%s %s is a route of the application, which this middleware takes: give one of them another path",
+                    "%s %s is a route of the application, which this middleware takes: "
+                    "give one of them another path",
                     what,
                     path,
                 )

@@ -71,7 +71,8 @@ def check_own_channel(channel: object) -> str:
     found = check_channel(channel)
     if found == EVERYBODY or found.startswith(USER_PREFIX):
         raise ValueError(
-            f"channel: {found!r:.80} belongs to everybody or to one user; name a channel of your own"
+            f"channel: {found!r:.80} belongs to everybody or to one user; "
+            "name a channel of your own"
         )
     return found
 
@@ -114,7 +115,8 @@ def check_tags(tags: object) -> dict[str, str] | None:
         raise ValueError(f"tags: must be text by name, not {tags!r:.80}")
     found = {}
     for key, value in tags.items():
-        name, text = plain(key), plain(value)
+        name = plain(key)
+        text = plain(value)
         if name is None or text is None:
             raise ValueError(f"tags: names and values must be text, not {key!r:.80}: {value!r:.80}")
         found[name] = text
@@ -124,10 +126,12 @@ def check_tags(tags: object) -> dict[str, str] | None:
 def check_position(since: object) -> tuple[int, str]:
     """Return offset and epoch of a position in a stream; raise ValueError if it is none."""
     if isinstance(since, tuple) and len(since) == 2:
-        offset, epoch = since[0], plain(since[1])
+        offset = since[0]
+        epoch = plain(since[1])
         whole = isinstance(offset, int) and not isinstance(offset, bool)
         if whole and 0 <= offset <= _MAX_OFFSET and epoch is not None:
             return int(offset), epoch
     raise ValueError(
-        f"since: must be a StreamPosition of an offset of at least 0 and an epoch, not {since!r:.80}"
+        "since: must be a StreamPosition of an offset of at least 0 and an epoch, "
+        f"not {since!r:.80}"
     )

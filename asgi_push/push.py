@@ -227,10 +227,10 @@ class Push:
                 does not.
             idempotency_key: makes it safe to try again. If the channel got the same key in the
                 last 300 seconds, nothing is published and the first result is returned.
-            using: a database connection in a transaction, with the broker ``postgres://``. It is published when
-                the transaction commits, and never if it is rolled back. A connection of psycopg, asyncpg or
-                Django, or a connection or session of SQLAlchemy; one that is not async blocks the event loop
-                for one statement.
+            using: a database connection in a transaction, with the broker ``postgres://``. It is
+                published when the transaction commits, and never if it is rolled back. A
+                connection of psycopg, asyncpg or Django, or a connection or session of SQLAlchemy.
+                One that is not async blocks the event loop for one statement.
 
         Returns:
             a ``PublishResult``; with ``using`` an empty one, as the place is known at the commit.

@@ -202,6 +202,7 @@ def api_key(value: Any) -> str | None:
         return None
     if text(value) != value.strip() or any(letter < " " or letter == "\x7f" for letter in value):
         raise ValueError(
-            "must be what a header can carry: nothing but a space inside, and no line break at its end"
+            "must be what a header can carry: "
+            "nothing but a space inside, and no line break at its end"
         )
     return str(value)

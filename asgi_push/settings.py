@@ -100,7 +100,8 @@ class Settings:
     anonymous: bool | None = _setting(
         None,
         values.optional_flag,
-        "whether a connection without a user is taken; by default true, and false once a token or authenticate is set",
+        "whether a connection without a user is taken; by default true, "
+        "and false once a token or authenticate is set",
     )
     ping_interval: float = _setting(
         25.0, values.seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more"

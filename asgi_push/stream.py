@@ -9,9 +9,10 @@ from typing import Any
 from .errors import UnrecoverablePosition
 from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPosition
 
-# How often expired publications are looked for, in seconds, and in how many streams at a time: 10,000 streams a second,
-# for a thirtieth of a millisecond each time.
-_SWEEP_INTERVAL, _SWEEP_SIZE = 0.01, 100
+# How often expired publications are looked for, in seconds, and in how many streams at a time:
+# 10,000 streams a second, for a thirtieth of a millisecond each time.
+_SWEEP_INTERVAL = 0.01
+_SWEEP_SIZE = 100
 
 # What part of all bytes one stream may have: a busy channel never takes the place of all others.
 _SHARE = 2
@@ -19,7 +20,7 @@ _SHARE = 2
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Recovery:
-    """What a client that comes back has missed; ``recovered`` is False when that cannot be known."""
+    """What a client that comes back has missed. ``recovered`` is False if that is not known."""
 
     recovered: bool
     publications: list[Publication]
@@ -33,9 +34,10 @@ _Kept = tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None, float | 
 
 
 class Stream:
-    """The last ``size`` publications of a channel; all of them are forgotten ``ttl`` seconds after the last one.
+    """The last ``size`` publications of a channel.
 
-    The epoch and the top offset outlive the publications, so that a client which missed nothing is told so.
+    All of them are forgotten ``ttl`` seconds after the last one. The epoch and the top offset
+    outlive them, so that a client which missed nothing is told so.
     """
 
     __slots__ = ("_channel", "_kept", "bytes", "epoch", "expires_at", "offset")
@@ -58,12 +60,17 @@ class Stream:
         return StreamPosition(self.offset, self.epoch)
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> None:
-        """Add a publication and give it its place; at most ``size`` are kept, for ``ttl`` seconds from now."""
+        """Add a publication and give it its position.
+
+        At most ``size`` publications are kept, for ``ttl`` seconds from now.
+        """
         if self.expires_at <= now:
             self.clear()
         self.offset += 1
-        publication.offset, publication.epoch = self.offset, self.epoch
-        payload, kept = publication.payload, self._kept
+        publication.offset = self.offset
+        publication.epoch = self.epoch
+        payload = publication.payload
+        kept = self._kept
         kept.append(
             (payload.kind, payload.data, publication.tags, publication.info, publication.time)
         )
@@ -98,7 +105,9 @@ class Stream:
     def history(
         self, now: float, limit: int, since: StreamPosition | None, reverse: bool
     ) -> History:
-        """Return up to ``limit`` publications (-1: all, 0: the position only), after or, reversed, before ``since``.
+        """Return up to ``limit`` publications after ``since``, or, reversed, before it.
+
+        A ``limit`` of -1 returns all, and 0 only the position.
 
         Raises:
             UnrecoverablePosition: the epoch of ``since`` is not this stream's.
@@ -110,7 +119,8 @@ class Stream:
         return History(found if limit < 0 else found[:limit], self.position)
 
     def _after(self, since: StreamPosition | None, reverse: bool) -> list[Publication]:
-        first, last = self.offset - len(self._kept) + 1, self.offset
+        first = self.offset - len(self._kept) + 1
+        last = self.offset
         if reverse:
             return self._range(first, last if since is None else min(last, since.offset - 1))[::-1]
         return self._range(first if since is None else max(first, since.offset + 1), last)
@@ -127,8 +137,8 @@ class Stream:
     def recover(self, now: float, since: StreamPosition) -> Recovery:
         """Return what came after ``since``, all of it or nothing: a gap is told, never passed over.
 
-        Recovered means: the epoch is empty or the stream's, and either nothing is newer, or the first kept publication
-        that is newer is the very next one.
+        Recovered means: the epoch is empty or the stream's, and either nothing is newer, or the
+        first kept publication that is newer is the very next one.
         """
         self.expire(now)
         newer = self._after(since, reverse=False)
@@ -143,11 +153,13 @@ def _size(tags: Mapping[str, str]) -> int:
 
 
 class Streams:
-    """The streams of all channels, at most ``max_streams`` with at most ``max_bytes`` of publications together.
+    """The streams of all channels, bounded.
 
-    Above either bound the streams go that were longest neither published to nor read, and with them their epochs, so
-    that a client which wants one back is told of the gap. One stream has at most half of ``max_bytes``; above that its
-    own oldest publications go. ``new_epoch`` names a stream's life.
+    There are at most ``max_streams``, with at most ``max_bytes`` of publications together. Above
+    either bound the streams go that were longest neither published to nor read, and with them
+    their epochs, so that a client which wants one back is told of the gap. One stream has at most
+    half of ``max_bytes``. Above that its own oldest publications go. ``new_epoch`` names the epoch
+    of a new stream.
     """
 
     __slots__ = (

@@ -1,5 +1,5 @@
 # SECRET=$(openssl rand -hex 32) uvicorn examples.jwt_auth:app
-"""Users proven by a JSON Web Token, which travels as a subprotocol: a page can set that, and no log shows it."""
+"""Users proven by a JSON Web Token, which travels as a subprotocol: no log shows that."""
 
 import os
 import time
@@ -16,8 +16,8 @@ PASSWORDS = {"alice": b"rabbit", "bob": b"builder"}
 LIFETIME = 3600  # seconds; the session is closed then too
 
 PAGE = """<!doctype html>
-<input id="user" placeholder="user"> <input id="password" placeholder="password"> <button id="login">log in</button>
-<ul id="log"></ul>
+<input id="user" placeholder="user"> <input id="password" placeholder="password">
+<button id="login">log in</button> <ul id="log"></ul>
 <script>
   const field = (id) => document.getElementById(id)
   const log = (text) => field('log').appendChild(document.createElement('li')).textContent = text
@@ -25,12 +25,14 @@ PAGE = """<!doctype html>
   field('login').onclick = async () => {
     const [user, password] = [field('user').value, field('password').value]
     const answer = await fetch('/login', {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user, password })
+      method: 'POST', body: JSON.stringify({ user, password }),
+      headers: { 'Content-Type': 'application/json' }
     })
     if (!answer.ok) return log('wrong user or password')
     const token = await answer.text()
-    // A browser wants one of its subprotocols back. That is the first one; the token is never sent back.
-    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws', ['push', 'bearer.' + token])
+    // A browser wants one of its subprotocols back: the first one, never the token.
+    const address = location.origin.replace('http', 'ws') + '/ws'
+    const socket = new WebSocket(address, ['push', 'bearer.' + token])
     socket.onmessage = (event) => log(event.data)
     socket.onclose = (event) => log(`close: ${event.code} ${event.reason}`)
   }

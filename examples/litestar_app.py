@@ -1,5 +1,8 @@
 # uvicorn examples.litestar_app:app
-"""Litestar: the application is wrapped. A middleware of its own sees only paths with a route, and is made for each."""
+"""Litestar: the application is wrapped.
+
+A middleware of its own sees only paths with a route, and is made for each.
+"""
 
 from litestar import Litestar, post, websocket_listener
 from litestar.datastructures import State

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterator
 
 # Waits between two attempts to connect, in seconds; nobody waits longer for a server that is back.
-_FIRST_BACKOFF, _MAX_BACKOFF = 0.05, 3.0
+_FIRST_BACKOFF = 0.05
+_MAX_BACKOFF = 3.0
 
 
 def backoffs() -> Iterator[float]:

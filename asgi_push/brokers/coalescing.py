@@ -62,7 +62,8 @@ async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
     question.asked += 1
     over = question.over = anyio.Event()
     try:
-        question.answer, question.failure = await ask(), None
+        question.answer = await ask()
+        question.failure = None
         question.answered = question.asked
     except Exception as failure:  # noqa: BLE001  # it is everybody's who asked
         question.failure = failure

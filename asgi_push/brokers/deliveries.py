@@ -80,7 +80,8 @@ class Deliveries:
             if isinstance(item, Marker):
                 reach(item.reached)
         self._items.clear()
-        self._bytes, self._busy = 0, False
+        self._bytes = 0
+        self._busy = False
 
     @property
     def full(self) -> bool:

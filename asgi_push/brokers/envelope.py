@@ -21,7 +21,8 @@ from ..messages import ClientInfo, JoinLeave, Kind, Payload, Publication
 
 _LETTERS: Final[dict[Kind, bytes]] = {"text": b"t", "binary": b"b", "json": b"j"}
 _KINDS: Final[dict[int, Kind]] = {letter[0]: kind for kind, letter in _LETTERS.items()}
-_JOINED, _LEFT = b"+", b"-"
+_JOINED = b"+"
+_LEFT = b"-"
 
 # At most one line in so many seconds, of all that is no publication.
 _quiet = module_rate_limit(10.0)
@@ -108,7 +109,8 @@ def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicati
     letter = kept[at : at + 1]
     if info is not None and letter in (_JOINED, _LEFT):
         return JoinLeave(channel, info, joined=letter == _JOINED)
-    tags, payload = beside.get("tags"), Payload(_KINDS[kept[at]], kept[start:])
+    tags = beside.get("tags")
+    payload = Payload(_KINDS[kept[at]], kept[start:])
     if not isinstance(tags, dict | None):
         raise TypeError(tags)
     if payload.kind == "text" and not payload.data.isascii():

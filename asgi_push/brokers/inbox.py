@@ -9,7 +9,7 @@ from .contract import StreamOptions
 
 @dataclass(frozen=True, slots=True)
 class InboxOptions:
-    """How much one user's inbox holds: ``size`` publications, ``bytes`` of data, for ``ttl`` seconds.
+    """What one user's inbox holds: ``size`` publications, ``bytes`` of data, for ``ttl`` seconds.
 
     The time counts for each publication by itself. The oldest goes when there are too many.
     """

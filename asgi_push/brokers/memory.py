@@ -65,11 +65,13 @@ class MemoryBroker:
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
-        self._deliver, self._obey = receiver.deliver, receiver.apply_control
+        self._deliver = receiver.deliver
+        self._obey = receiver.apply_control
 
     async def stop(self) -> None:
         """End, and forget the histories and the idempotency keys: nobody comes back for them."""
-        self._deliver, self._obey = _nobody, _nothing
+        self._deliver = _nobody
+        self._obey = _nothing
         self._streams = _new_streams()
         self._results.clear()
 
@@ -82,7 +84,8 @@ class MemoryBroker:
         """Append, deliver, and say where it went, in one step that nothing can come between."""
         if idempotency_key is None:
             return self._publish(publication, stream)
-        key, now = (publication.channel, idempotency_key), self._clock()
+        key = (publication.channel, idempotency_key)
+        now = self._clock()
         self._forget_results(now)
         if (known := self._results.get(key)) is not None:
             return known[1]

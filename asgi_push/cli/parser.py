@@ -64,8 +64,8 @@ workers that is any one of them. CONNECTED and SEEN are seconds ago.
 
 _WATCH = """\
 Print each publication of a channel as it comes, after its offset and the
-time at which the broker took it, until Ctrl+C. It is read from the channel's history: of a channel that keeps none
-nothing can be seen.
+time at which the broker took it, until Ctrl+C. It is read from the channel's
+history: of a channel that keeps none nothing can be seen.
 """
 
 _DRAIN = """\

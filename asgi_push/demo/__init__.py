@@ -12,7 +12,10 @@ from asgi_push import SettingsError
 if TYPE_CHECKING:
     from uvicorn import Server
 
-INSTALL = 'the demo needs uvicorn and a WebSocket library for it: pip install "uvicorn>=0.35" "websockets>=15"'
+INSTALL = (
+    "the demo needs uvicorn and a WebSocket library for it: "
+    'pip install "uvicorn>=0.35" "websockets>=15"'
+)
 MAX_PORT = 65_535
 GRACE = 2  # seconds that open requests get after Ctrl+C
 

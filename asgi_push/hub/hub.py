@@ -75,8 +75,11 @@ class Hub:
 
     def _make_rooms(self, encoder: Encoder) -> None:
         """Make the objects that do the work; each knows the hub, and those above it here."""
-        settings, registry, failures = self.settings, self.registry, self.failures
-        broker, counters = self.broker, self.counters
+        settings = self.settings
+        registry = self.registry
+        failures = self.failures
+        broker = self.broker
+        counters = self.counters
         self._writers = Writers(self, settings.send_timeout)
         self.fanout = Fanout(settings, registry, self._writers, self, counters, failures)
         self.stats = Stats(counters, registry, self._writers, broker, self.id)

@@ -47,7 +47,9 @@ async def track(
         hub.leave(session, channel)
         raise
     top = recovery.position
-    subscription.positioned, subscription.offset, subscription.epoch = True, top.offset, top.epoch
+    subscription.positioned = True
+    subscription.offset = top.offset
+    subscription.epoch = top.epoch
     recovered = since is not None and recovery.recovered
     subscription.start = since.offset if since is not None and recovered else top.offset
     return recovery

@@ -92,8 +92,8 @@ class Intake:
 
     def _overloaded(self, session: Connection) -> None:
         message = (
-            "session %s was closed: it has sent more than is carried out, "
-            "of which queue_messages and queue_bytes may wait, and its hook has not returned for %d s"
+            "session %s was closed: it has sent more than is carried out, of which "
+            "queue_messages and queue_bytes may wait, and its hook has not returned for %d s"
         )
         self.quiet.log(logging.WARNING, clock.monotonic(), message, session.id, _PATIENCE)
         self._owner.close(session, Disconnect.OVERLOADED)

@@ -1,4 +1,4 @@
-"""Probing of a user's sessions: those whose peer has silently gone give their place to a new one."""
+"""Probing of a user's sessions: those without a living peer give their place to a new one."""
 
 from contextlib import suppress
 from typing import Any

@@ -11,9 +11,23 @@ from ..disconnect import Disconnect
 # Upper bounds of the buckets, in seconds: from what one session costs to the time after which a
 # client gives up.
 BOUNDS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
 
 # Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
 OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")

@@ -104,7 +104,8 @@ class Deliveries:
                 return
             except NotifyError as error:
                 reason = str(error)
-            except Exception as error:  # noqa: BLE001  # its text may hold an address with a password
+            # Its text may hold an address with a password.
+            except Exception as error:  # noqa: BLE001
                 reason = _where(error)
             else:
                 outcome.told += 1

@@ -69,14 +69,16 @@ def _may_subscribe(hub: Hub, session: Connection, channel: str) -> bool:
 
 def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:
     """Return the data of a subscribe command, and the position to recover from."""
-    data, since = command.get("data"), command.get("since")
+    data = command.get("data")
+    since = command.get("since")
     payload = None if data is None else encode(data)
     return payload, None if since is None else StreamPosition(**since)
 
 
 def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
     """Return the sessions of this process that a command names, by their ids or their user."""
-    user, one = command.get("user"), command.get("session")
+    user = command.get("user")
+    one = command.get("session")
     if one is None and user:
         found = hub.registry.sessions_of(user)
     else:

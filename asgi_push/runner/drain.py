@@ -26,11 +26,12 @@ async def drain(hub: Hub, over: float) -> int:
     """Refuse new sessions, and close the others evenly over ``over`` seconds; return their number.
 
     Sessions that are still there get what is published. A drain takes ``over``, and a few seconds
-    more for sessions that do not take their close frame. Several drains may run: each closes the oldest
-    sessions first, so the fastest decides. A drain goes on if its caller is cancelled.
+    more for sessions that do not take their close frame. Several drains may run: each closes the
+    oldest sessions first, so the fastest decides. A drain goes on if its caller is cancelled.
     """
     hub.accepting = False
-    sessions, done = hub.registry.sessions(), anyio.Event()
+    sessions = hub.registry.sessions()
+    done = anyio.Event()
     logger.info("draining %d sessions over %g s", len(sessions), over)
     hub.spawn(_send_away, hub, sessions, over, done)
     await done.wait()
@@ -47,7 +48,8 @@ async def _send_away(
 
 
 async def _close_all(hub: Hub, sessions: Sequence[Connection], over: float) -> None:
-    began, closed = clock.monotonic(), 0
+    began = clock.monotonic()
+    closed = 0
     while closed < len(sessions) and len(hub.registry):
         now_due = due(len(sessions), over, clock.monotonic() - began)
         if now_due > closed:

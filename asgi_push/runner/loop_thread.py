@@ -83,9 +83,9 @@ class LoopThread:
         await self._runner.start()
         if self._runner.hub.settings.broker.startswith("memory:"):
             logger.warning(
-                "a process without sessions pushes through the broker memory://, which reaches no other: "
-                "set ASGI_PUSH_BROKER to the broker that the application uses, such as local:// or "
-                "redis://host:6379"
+                "a process without sessions pushes through the broker memory://, "
+                "which reaches no other: set ASGI_PUSH_BROKER to the broker that the "
+                "application uses, such as local:// or redis://host:6379"
             )
         started.set_result(partial(anyio.from_thread.run_sync, stopped.set, token=current_token()))
         await stopped.wait()

@@ -1,8 +1,9 @@
 """Builds the site of the documentation: ``make docs``. Without a network, into build/docs.
 
-The pages are written for GitHub, and are read there as they stand. For the site a few things are added to a copy of
-them: the navigation, which is what index.md lists; the name of its file above each block of code; and pages of what
-lies outside of docs/ and is linked from it, the examples with their sources and the changes.
+The pages are written for GitHub, and are read there as they stand. For the site a few things are
+added to a copy of them: the navigation, which is what index.md lists; the name of its file above
+each block of code; and pages of what lies outside of docs/ and is linked from it, the examples with
+their sources and the changes.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def prepare(source: Path) -> None:
 
 
 def page_text(text: str, folder: Path, name: str) -> str:
-    """Return a page of the site from one in ``folder``: its links lead on, its files have their names."""
+    """Return a page of the site from one in ``folder``, with links and names of files."""
 
     def link(match: re.Match[str]) -> str:
         return f"]({relpath(page_of((folder / match[1]).resolve()), Path(name).parent)}"
@@ -121,7 +122,10 @@ def toctree(caption: str, pages: list[str]) -> str:
 
 
 def build(site: Path) -> int:
-    """Make the site; return the exit code of Sphinx. A link or a picture that leads nowhere is an error."""
+    """Make the site; return the exit code of Sphinx.
+
+    A link or a picture that leads nowhere is an error.
+    """
     shutil.rmtree(site, ignore_errors=True)
     with TemporaryDirectory() as folder:
         source, trees = Path(folder) / "source", Path(folder) / "trees"

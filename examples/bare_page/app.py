@@ -1,6 +1,5 @@
 # uvicorn examples.bare_page.app:app
-"""A page without any library, one person a tab, and three addresses to push to one, several and all of them:
-
+"""A page without any library, one person a tab. Push to one, to several and to all of them:
 curl -d 'hello 11' localhost:8000/sendOneMessage/11
 curl -d 'hello both' 'localhost:8000/sendMoreMessage?users=11,12'
 curl -d 'hello all' localhost:8000/sendAllMessage
@@ -36,16 +35,14 @@ async def page(request: Request) -> FileResponse:
 
 
 async def send_one_message(request: Request) -> JSONResponse:
-    result = await push.send_to_user(
-        request.path_params["user_id"], (await request.body()).decode()
-    )
+    text = (await request.body()).decode()
+    result = await push.send_to_user(request.path_params["user_id"], text)
     return JSONResponse(result.receivers)
 
 
 async def send_more_message(request: Request) -> JSONResponse:
-    results = await push.send_to_users(
-        request.query_params["users"].split(","), (await request.body()).decode()
-    )
+    text = (await request.body()).decode()
+    results = await push.send_to_users(request.query_params["users"].split(","), text)
     return JSONResponse([result.receivers for result in results])
 
 

@@ -1,5 +1,7 @@
 # (cd examples/bell && npm ci) && uvicorn examples.bell.app:app
-"""A notification bell: it counts what came, also while the page was closed, and forgets nothing at a reload.
+"""A notification bell: it counts what came.
+
+It counts while the page is closed, too, and forgets nothing at a reload.
 
 curl -X POST 'localhost:8000/users/ann/notify?text=hello' rings at localhost:8000/?user=ann
 """
@@ -20,7 +22,8 @@ def who(connection: HTTPConnection) -> str | None:
     return connection.query_params.get("user")  # not proven; jwt_auth.py shows how to be sure
 
 
-# A person's own channel keeps their last 100 notifications for a week. It needs no subscription and no authorize.
+# A person's own channel keeps their last 100 notifications for a week. It needs no subscription and
+# no authorize.
 push = Push(authenticate=who, everybody=False, history_size=100, history_ttl=7 * 24 * 60 * 60)
 
 

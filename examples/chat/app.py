@@ -1,5 +1,7 @@
 # (cd examples/chat && npm ci) && uvicorn examples.chat.app:app
-"""A chat room with an SDK client: who is here, what was said before one came, and nothing lost on a bad connection.
+"""A chat room with an SDK client.
+
+It shows who is here and what was said before one came. A bad connection loses nothing.
 
 Open it twice: localhost:8000/?user=ann and localhost:8000/?user=bob
 """

@@ -1,5 +1,7 @@
 # (cd examples/vue && npm ci && npm run build) && uvicorn examples.vue.app:app
-"""A Vue page that beats and reconnects by itself; what one person sends goes to all. /?user=12 is another person.
+"""A Vue page that sends heartbeats and reconnects by itself.
+
+What one person sends goes to all. /?user=12 is another person.
 
 curl -X POST 'localhost:8000/sendOneMessage/11?text=hello'
 curl -X POST 'localhost:8000/sendMoreMessage?users=11&users=12&text=hello'

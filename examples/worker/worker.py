@@ -1,5 +1,8 @@
 # python -m examples.worker.worker
-"""A worker that takes jobs, here the lines of its standard input: a user's id, and the order that is to be shipped."""
+"""A worker that takes jobs, here the lines of its standard input.
+
+Each has a user's id, and the order that is to be shipped.
+"""
 
 import sys
 

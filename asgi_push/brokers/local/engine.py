@@ -22,7 +22,8 @@ from .processes import end, reap, runs, start_engine, start_keeper
 _LOOK_EVERY = 0.25
 
 # How often the engine is asked for a sign of life, and how soon again where it takes no connection.
-_PING_EVERY, _PING_AGAIN = 1.0, 0.02
+_PING_EVERY = 1.0
+_PING_AGAIN = 0.02
 
 # Looks without a sign of life from an engine that has its lock, after which it is killed. They are
 # 10 seconds of this process's own time: if it was stopped itself, it has not looked.
@@ -30,7 +31,8 @@ _MAX_SILENT_LOOKS = 40
 
 # Failed starts in a row, after which who wants to start is told; and the longest wait between two
 # starts, in seconds.
-_MAX_FAILURES, _MAX_BACKOFF = 3, 5.0
+_MAX_FAILURES = 3
+_MAX_BACKOFF = 5.0
 
 # How long a start may take, in seconds: 50 ms, what it takes to read the histories back, and what
 # it takes to find that an engine which is there does nothing.

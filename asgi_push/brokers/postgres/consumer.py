@@ -19,7 +19,8 @@ from .reorder_buffer import ReorderBuffer
 COMMANDS = ""
 
 # Items of a channel, and channels, in one reading.
-_ITEMS, _CHANNELS = 200, 200
+_ITEMS = 200
+_CHANNELS = 200
 
 # How soon a reading that failed is tried again, in seconds.
 _AGAIN = 0.5
@@ -84,7 +85,8 @@ class Consumer:
             await self._work.wait()
             self._work.clear()
             names, self._wanted = self._wanted, set()
-            up_to, whole = self._commands_up_to, self._all_commands
+            up_to = self._commands_up_to
+            whole = self._all_commands
             self._all_commands = False
             try:
                 if whole:
@@ -176,7 +178,8 @@ class Consumer:
 
     def _deliver(self, cursor: Cursor, row: Row) -> None:
         if self._take(cursor, row):
-            body, epoch = bytes(row.body or b""), row.epoch if row.offset else ""
+            body = bytes(row.body or b"")
+            epoch = row.epoch if row.offset else ""
             item = envelope.parse_body(row.channel, body, row.offset or 0, epoch)
             if item is not None:
                 self._deliveries.put(item)

@@ -40,7 +40,9 @@ class Cursor:
 
     def move(self, epoch: str, seq: int, offset: int) -> None:
         """Go on from a place."""
-        self.epoch, self.seq, self.offset = epoch, seq, offset
+        self.epoch = epoch
+        self.seq = seq
+        self.offset = offset
 
     def continues(self, row: Row) -> bool:
         """Whether a row is of the life that this is in, and not before what came of it."""
@@ -51,7 +53,8 @@ class Cursor:
         self.epoch = row.epoch
         if row.seq is None:  # nothing is left of what came
             lost = row.top > self.offset
-            self.seq, self.offset = row.last, row.top
+            self.seq = row.last
+            self.offset = row.top
             return False, lost
         if row.seq <= self.seq:
             return False, False

@@ -12,7 +12,8 @@ from ..contract import OUTAGES
 _SHORT = 1.0
 
 # Seconds between two log lines of one outage, and how much of the server's words is shown.
-_QUIET, _MAX_WORDS = 10.0, 300
+_QUIET = 10.0
+_MAX_WORDS = 300
 
 # While one of these connections is down nothing comes, or nothing goes.
 CONNECTIONS = frozenset({"writing", "reading", "listening"})

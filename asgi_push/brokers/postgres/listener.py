@@ -14,7 +14,8 @@ from .health import ConnectionHealth, Deaf
 from .pipeline import Pipeline, in_time
 
 # How often this process notifies itself, and how long that may take to come, in seconds.
-_EVERY, _LATE = 2.0, 3.0
+_EVERY = 2.0
+_LATE = 3.0
 
 # What every process is notified by; what is for one alone has the process after a dot.
 _ALL = "asgi_push"
@@ -116,7 +117,9 @@ class Listener:
             await asyncio.wait([reading, watching])
 
     async def _read(self, connection: Connection) -> None:
-        loop, ready, pgconn = asyncio.get_running_loop(), asyncio.Event(), connection.pgconn
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        pgconn = connection.pgconn
         number = pgconn.socket  # which a lost connection does not know any more
         loop.add_reader(number, ready.set)
         ready.set()  # something may have come already

@@ -10,7 +10,8 @@ from .functions import ALIVE, GONE
 from .pipeline import Pipeline
 
 # For how long a process is taken to live after it said so, and how often it does, in seconds.
-_EXPIRY, _EVERY = 6.0, 2.0
+_EXPIRY = 6.0
+_EVERY = 2.0
 
 
 class Liveness:

@@ -21,7 +21,8 @@ _ROUND_TRIP = 5.0
 
 # Calls in one statement, and about how many bytes, so that none of them waits for too many others;
 # and calls that may wait.
-_MAX_TOGETHER, _MAX_BYTES = 500, 4 * 1024 * 1024
+_MAX_TOGETHER = 500
+_MAX_BYTES = 4 * 1024 * 1024
 _MAX_WAITING = 20_000
 
 # For so long after its beginning an outage is waited for, in seconds: a restart is over by then,
@@ -81,7 +82,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001  # as in _run
             self._health.began(self._what, error)
             self._disconnect()
-            self._down_since, self._cause = clock.monotonic(), error
+            self._down_since = clock.monotonic()
+            self._cause = error
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:

@@ -36,7 +36,8 @@ _CALLS = 1000
 _MAX_WAITING = 100_000
 
 # Seconds between two log lines that say the same, and what the end may take.
-_QUIET, _STOP_TIME = 10.0, 2.0
+_QUIET = 10.0
+_STOP_TIME = 2.0
 
 # By channel and the session's id, who came, and None for who left.
 Changes = dict[str, dict[str, Connection | None]]
@@ -58,14 +59,17 @@ class PostgresPresence:
         self._changes: Changes = {}
         self._reserved: dict[str, dict[str, Connection]] = {}  # who is on the way, by channel
         self._anew = False
-        self._changed, self._writing = asyncio.Event(), asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._replaced: list[str] = []
 
     def start(
         self, registry: Registry[Connection, Subscription], watched: Watched, evict: Evict
     ) -> None:
         """Begin to note what happens."""
-        self._registry, self._watched, self._evict = registry, watched, evict
+        self._registry = registry
+        self._watched = watched
+        self._evict = evict
 
     async def stop(self) -> None:
         """Write who has left, if PostgreSQL answers; what is there of this process is removed."""

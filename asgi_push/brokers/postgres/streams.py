@@ -73,12 +73,14 @@ class Streams:
         """Return whether ``since`` is good, and what follows it up to where the stream stands."""
         found: list[Publication] = []
         top: StreamPosition | None = None
-        after, left = since, limit
+        after = since
+        left = limit
         while True:
             most = _PAGE if left < 0 else min(left, _PAGE)
             (good, epoch, offset, _), *rows = await self._page(channel, after, most, reverse)
             if top is None:
-                top, known = StreamPosition(offset, epoch), bool(good)
+                top = StreamPosition(offset, epoch)
+                known = bool(good)
             elif epoch != top.epoch:  # another life began meanwhile
                 return await self._read(channel, limit, since, reverse=reverse)
             found += _publications(channel, epoch, rows)

@@ -105,7 +105,8 @@ def _arguments(
     publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
 ) -> Arguments:
     size, ttl = (None, None) if stream is None else (stream.size, stream.ttl)
-    channel, body = stored(publication.channel), envelope.body(publication)
+    channel = stored(publication.channel)
+    body = envelope.body(publication)
     return Arguments(channel, body, size, ttl, stored_key(idempotency_key))
 
 

@@ -175,14 +175,16 @@ class ClusterConnection:
         except BaseException:
             await cluster.aclose()
             raise
-        self._cluster, self._looked_at = cluster, clock.monotonic()
+        self._cluster = cluster
+        self._looked_at = clock.monotonic()
         self._found(cluster.get_nodes())
 
     async def execute(self, commands: Sequence[Command]) -> list[Any]:
         """Send to each node what is its own."""
         if self._cluster is None:
             raise ConnectionError("not open")
-        cluster, by_node = self._cluster, dict[Any, list[int]]()
+        cluster = self._cluster
+        by_node = dict[Any, list[int]]()
         answers: list[Any] = [None] * len(commands)
         for place, command in enumerate(commands):
             try:

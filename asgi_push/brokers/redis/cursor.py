@@ -75,7 +75,9 @@ class Cursor:
         if self._held is not None:
             self._hold(publication)
             return False
-        position, offset, epoch = self.position, publication.offset, publication.epoch
+        position = self.position
+        offset = publication.offset
+        epoch = publication.epoch
         if position is not None:
             same = position.epoch in ("", epoch)  # a stream that has not begun has no epoch yet
             if same and offset <= position.offset:
@@ -92,7 +94,9 @@ class Cursor:
     def hold(self) -> None:
         """From now on what comes waits: something before it is missing."""
         if self._held is None:
-            self._held, self._bytes, self.dropped = [], 0, False
+            self._held = []
+            self._bytes = 0
+            self.dropped = False
 
     def _hold(self, publication: Publication) -> None:
         held = self._held
@@ -117,10 +121,12 @@ class Cursor:
             Where it stands now, and whether something that waited is gone: nobody knows whether
             that was delivered.
         """
-        left, lost = self.position, False
+        left = self.position
+        lost = False
         # Redis went back to it; what it had after this place may have been delivered.
         if at.epoch in self._ended:
-            at, lost = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch), True
+            at = StreamPosition(max(at.offset, self._ended[at.epoch]), at.epoch)
+            lost = True
         if past or (left is not None and left.epoch not in ("", at.epoch)):
             self._remember(left, past, at.epoch)
         held = self._held or []

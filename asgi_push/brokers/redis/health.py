@@ -13,7 +13,8 @@ from ..contract import OUTAGES
 _SHORT = 1.0
 
 # Seconds between two log lines of one outage, and how much of Redis' words is shown.
-_QUIET, _MAX_WORDS = 10.0, 300
+_QUIET = 10.0
+_MAX_WORDS = 300
 
 # While one of these is down nothing comes and nothing goes. While a cluster's node is down only its
 # own channels stand still.
@@ -32,10 +33,8 @@ def words(error: BaseException) -> str:
     """Return what Redis said, with its code, which redis-py takes away; or that it was silent."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
-    text, code = (
-        _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__,
-        getattr(error, "status_code", None),
-    )
+    text = _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__
+    code = getattr(error, "status_code", None)
     return text if code in (None, "", "ERR") or text.startswith(code) else f"{code} {text}"
 
 

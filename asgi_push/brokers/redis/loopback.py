@@ -13,7 +13,8 @@ from .pipeline import Pipeline
 from .scripts import SIGN
 
 # How often a sign is published, and how long it may take to come, in seconds.
-_EVERY, _LATE = 2.0, 3.0
+_EVERY = 2.0
+_LATE = 3.0
 
 # Signs in a row of one node of a cluster that may stay out while others come: they may wait behind
 # much else.
@@ -58,7 +59,9 @@ class Loopback:
         """
         while True:
             await asyncio.sleep(_EVERY)
-            number, came, sent_at = next(self._numbers), self.came, clock.monotonic()
+            number = next(self._numbers)
+            came = self.came
+            sent_at = clock.monotonic()
             try:
                 nodes = await self._send(number)
             # Nothing can be said now, and that nothing can be sent is told by who sends.

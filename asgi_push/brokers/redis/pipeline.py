@@ -83,7 +83,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001  # as in _run
             self._health.began("commands", error)
             await self._disconnect()
-            self._down_since, self._cause = clock.monotonic(), error
+            self._down_since = clock.monotonic()
+            self._cause = error
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:

@@ -22,9 +22,9 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-# Returns epoch, top, the epochs before, and what INFO says. A stream that is nowhere yet begins with
-# the epoch ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has in its
-# epoch lost what came after, whoever wrote it.
+# Returns epoch, top, the epochs before, and what INFO says. A stream that is nowhere yet begins
+# with the epoch ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has
+# in its epoch lost what came after, whoever wrote it.
 _STREAM = """
 local function stream(fresh, begin, known, offset)
   local kept = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'p')

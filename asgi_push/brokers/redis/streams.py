@@ -233,7 +233,8 @@ def _past(kept: bytes) -> dict[str, int]:
 
 def published_result(place: bytes) -> tuple[PublishResult, bool]:
     """Return the result that a script answered, and whether it is a new one."""
-    known, place = place.startswith(b"="), place.removeprefix(b"=")
+    known = place.startswith(b"=")
+    place = place.removeprefix(b"=")
     if not place:  # it is in no stream
         return PublishResult(), not known
     offset, _, epoch = place.decode().partition(":")
