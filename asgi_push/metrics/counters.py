@@ -4,7 +4,6 @@ Counting adds to a number: once for a run, a session or a call, never once for e
 """
 
 from bisect import bisect_left
-from collections import defaultdict
 
 from ..disconnect import Disconnect
 
@@ -28,6 +27,9 @@ BOUNDS = (
     5.0,
     10.0,
 )
+
+# The protocol and the transport of each kind of session.
+KINDS = (("plain", "websocket"), ("centrifuge", "websocket"), ("sse", "sse"))
 
 # Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
 OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")
@@ -98,11 +100,10 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        # By protocol and transport.
-        self.sessions: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self.connects: defaultdict[tuple[str, str], int] = defaultdict(int)
         # Labels that are known in advance begin at 0: Prometheus sees no rate in the first event of
         # a label that was not there before.
+        self.sessions = dict.fromkeys(KINDS, 0)
+        self.connects = dict.fromkeys(KINDS, 0)
         self.disconnects = dict.fromkeys(Disconnect.LABELS, 0)
         self.published = 0
         self.publications = 0

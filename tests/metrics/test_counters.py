@@ -9,7 +9,7 @@ import pytest
 
 from asgi_push import BrokerError, Disconnect
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.metrics.counters import BOUNDS, Histogram
+from asgi_push.metrics.counters import BOUNDS, KINDS, Histogram
 from asgi_push.push import core_of
 from tests.asgi import Client, Clock, pushing, until
 from tests.metrics.scraping import PLAIN, SDK, numbers, of
@@ -29,6 +29,16 @@ async def test_sessions_and_their_ends() -> None:
     assert {reason: of(found, "disconnects_total", reason=reason) for reason in ("force", "closed_by_client", "other")}
     ends = {name: value for name, value in found.items() if name.startswith("asgi_push_disconnects_total") and value}
     assert set(ends) == {f"asgi_push_disconnects_total reason={why}" for why in ("force", "closed_by_client", "other")}
+
+
+@pytest.mark.parametrize("path", ["/ws/alice", "/connection/websocket"])
+async def test_every_kind_of_session_is_known(path: str) -> None:
+    """Its samples were there before it came. (Event streams: tests/endpoints/sse.)"""
+    async with pushing() as (push, server):
+        assert set(core_of(push).hub.counters.sessions) == set(KINDS)
+        await connect_sdk(server) if "connection" in path else await server.connect(path)
+        await until(push.sessions)
+        assert set(core_of(push).hub.counters.sessions) == set(KINDS)
 
 
 def test_reasons_are_bounded() -> None:

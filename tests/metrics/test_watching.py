@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from asgi_push.metrics.counters import OPERATIONS
 from asgi_push.metrics.families import FAMILIES
 from tests.asgi import pushing
 from tests.docs.blocks import blocks_of
-from tests.metrics.scraping import get
+from tests.metrics.scraping import get, numbers
 from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "guides" / "monitoring.md"
@@ -40,12 +42,53 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 async def test_expressions() -> None:
-    """Every metric that is looked at is one that a scrape has, with labels and values that it has."""
+    """Every metric that is looked at is one that the first scrape has, with labels and values that it has."""
     async with pushing(metrics=True) as (_, server):
-        await server.connect("/ws/alice")
         scraped = set(re.findall(r"^(asgi_push_\w+)", (await get(server.app)).text, re.MULTILINE))
     for where, expr in expressions():
         assert not wrong_in(expr, scraped), where
+
+
+async def test_all_samples_are_there_from_the_start() -> None:
+    """Before anything happened each metric is 0, for each value of a label that rules and panels ask for."""
+    async with pushing(metrics=True) as (_, server):
+        found = await numbers(server.app)
+    for family in FAMILIES:
+        values = {value for name, value in found.items() if name.partition(" ")[0].startswith(family.name)}
+        assert values == {1 if family.attribute == "broker_up" else 0}, family.name
+    for where, expr in expressions():
+        for metric, label, value in asked_for(expr):
+            parts = ({*name.split(" ")} for name in found)
+            assert any({metric, f"{label}={value}"} <= sample for sample in parts), where
+
+
+def asked_for(expr: str) -> Iterator[tuple[str, str, str]]:
+    for metric, selectors in re.findall(r"(asgi_push_\w+)\{([^}]*)\}", expr):
+        for label, values in re.findall(r'(\w+)=~?"([^"]*)"', selectors):
+            if label not in OF_PROMETHEUS:
+                yield from ((metric, label, value) for value in values.split("|"))
+
+
+@pytest.mark.parametrize("command", [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]])
+def test_promtool(command: list[str]) -> None:
+    """Where Prometheus' own tool is at hand, it takes the rules, and they fire when they should and not before.
+
+    It is no part of what the tests install, so nothing fails without it.
+    """
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run([promtool, *command], check=False, cwd=MONITORING, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_rule_has_a_test_of_promtool() -> None:
+    """One series that makes it fire, and a moment at which it does not yet."""
+    tests = yaml.safe_load((MONITORING / "alerts_test.yml").read_text())["tests"]
+    moments: dict[str, set[bool]] = {}
+    for test in tests:
+        for moment in test["alert_rule_test"]:
+            moments.setdefault(moment["alertname"], set()).add(bool(moment.get("exp_alerts")))
+    assert moments == {rule["alert"]: {True, False} for rule in RULES}
 
 
 def wrong_in(expr: str, scraped: set[str]) -> list[str]:

@@ -120,7 +120,7 @@ def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
         try:
             from ...protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415
         except ImportError:
-            advice = 'pip install "protobuf>=5.29.1"'
+            advice = 'pip install "protobuf>=5.29.6"'
             raise Refusal(501, "Protobuf is not installed here", advice) from None
         return PROTOBUF, _PROTOBUF if _PROTOBUF in offered else None
     return JSON, _JSON if _JSON in offered else None
