@@ -14,6 +14,12 @@ from .names import check_several
 # What a full send queue leads to.
 SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 
+# What answers the text ``ping`` (plain protocol).
+Pong = Literal["pong", "echo"]
+
+# What becomes of a user who has one session too many.
+WhenExceeded = Literal["refuse", "replace"]
+
 
 # A Unix time in seconds above this is in milliseconds: all of this century's are.
 _YEAR_10000 = 253_402_300_800

@@ -1,7 +1,7 @@
 """The middleware: it takes its own paths, and hands every other scope to the application."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, overload
+from typing import Any, Unpack
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,6 +10,7 @@ from .errors import SettingsError
 from .lifespan import LifespanRun, fail_startup
 from .location import install
 from .logs import logger
+from .middleware_options import MiddlewareOptions
 from .push import Push, core_of
 from .routes import hidden_routes, root_path
 from .runtime.event_loop import in_event_loop
@@ -51,21 +52,13 @@ class PushMiddleware:
             kept, and the start-up of the server is answered with it.
     """
 
-    # Starlette gives ``app`` by position and Litestar by name. If one signature allowed both, its
-    # ``options`` might hold another ``app``, and type checkers would refuse
-    # ``add_middleware(PushMiddleware, ...)``.
-    @overload
     def __init__(
-        self, app: AnyApp, /, push: Push | None = None, *, path: str | None = None, **options: Any
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self, *, app: AnyApp, push: Push | None = None, path: str | None = None, **options: Any
-    ) -> None: ...
-
-    def __init__(  # type: ignore[misc]  # the options of the first overload might hold an ``app``
-        self, app: AnyApp, push: Push | None = None, *, path: str | None = None, **options: Any
+        self,
+        app: AnyApp,
+        push: Push | None = None,
+        *,
+        path: str | None = None,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         self.app: ASGIApp = app
         self.error: SettingsError | None = None
@@ -181,7 +174,7 @@ class PushMiddleware:
         return {**scope, "state": {**(state or {}), "push": self.push}}
 
 
-def _make_push(push: Push | None, path: str | None, options: dict[str, Any]) -> Push:
+def _make_push(push: Push | None, path: str | None, options: MiddlewareOptions) -> Push:
     if push is None:
         return Push(**options) if path is None else Push(path=path, **options)
     if not isinstance(push, Push):

@@ -8,6 +8,7 @@ from .errors import SettingsError
 from .logs import logger
 from .metrics.exposition import require_prometheus
 from .settings import Settings, check_names
+from .settings_fields import SettingsFields
 
 # The arguments that each hook is called with.
 ARGUMENTS = {
@@ -21,7 +22,7 @@ ARGUMENTS = {
 }
 
 
-def settings_in_force(settings: Settings | None, given: dict[str, Any]) -> Settings:
+def settings_in_force(settings: Settings | None, given: SettingsFields) -> Settings:
     """Return ``settings``, or those of the environment if None, changed by ``given``.
 
     Raises:

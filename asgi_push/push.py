@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from .blocking import Blocking
 from .channels import Namespaces
@@ -33,6 +33,7 @@ from .options import check_hooks, settings_in_force
 from .runner.loop_thread import LoopThread
 from .session import Session
 from .settings import Settings
+from .settings_fields import SettingsFields
 
 
 class Push:
@@ -84,7 +85,7 @@ class Push:
         on_rpc: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
         default: Default | None = None,
-        **settings_fields: Any,
+        **settings_fields: Unpack[SettingsFields],
     ) -> None:
         in_force = settings_in_force(settings, settings_fields)
         check_hooks(

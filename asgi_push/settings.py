@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Any, Final, Unpack, get_args
 
 from starlette.config import Config, environ
 
 from . import setting_values as values
 from .broker_url import masked
 from .errors import SettingsError
-from .messages import SlowConsumer
+from .messages import Pong, SlowConsumer, WhenExceeded
 from .paths import NamedPath, hidden
+from .settings_fields import SettingsFields
 
 PREFIX: Final = "ASGI_PUSH_"
 _SECRETS = frozenset({"token_secret", "api_key"})
@@ -113,8 +114,10 @@ class Settings:
     idle_timeout: float = _setting(
         75.0, values.seconds(), "plain: a client that ever sent a heartbeat is dead after this"
     )
-    pong: str = _setting(
-        "pong", values.one_of("pong", "echo"), "plain: the answer to the text ping; echo mirrors it"
+    pong: Pong = _setting(
+        "pong",
+        values.one_of(*get_args(Pong)),
+        "plain: the answer to the text ping; echo mirrors it",
     )
     send_timeout: float = _setting(
         10.0, values.seconds(), "one send that takes longer ends the session"
@@ -131,8 +134,8 @@ class Settings:
     max_sessions_per_user: int = _setting(
         0, values.whole(0), "sessions of one user, in all processes; 0 = no limit"
     )
-    when_exceeded: str = _setting(
-        "refuse", values.one_of("refuse", "replace"), "replace closes the user's oldest session"
+    when_exceeded: WhenExceeded = _setting(
+        "refuse", values.one_of(*get_args(WhenExceeded)), "replace closes the user's oldest session"
     )
     everybody: bool = _setting(
         True,
@@ -174,7 +177,7 @@ class Settings:
         _check_together(self)
 
     @classmethod
-    def load(cls, env: Mapping[str, str] = environ, **given: Any) -> "Settings":
+    def load(cls, env: Mapping[str, str] = environ, **given: Unpack[SettingsFields]) -> "Settings":
         """Return the settings in force: ``given``, else the environment, else the default.
 
         Raises:
@@ -190,10 +193,11 @@ class Settings:
                     f"{variable} is no setting; see python -m asgi_push config{hint}"
                 )
         config = Config(environ=env, env_prefix=PREFIX)
-        return cls(
-            **{item.name: config(item.name.upper(), default=item.default) for item in fields(cls)}
-            | given
-        )
+        found: dict[str, Any] = {
+            item.name: config(item.name.upper(), default=item.default) for item in fields(cls)
+        }
+        found.update(given)
+        return cls(**found)
 
     @classmethod
     def describe(cls, env: Mapping[str, str] = environ) -> list[SettingSource]:
@@ -208,7 +212,7 @@ class Settings:
             found.append(SettingSource(item.name, variable, shown, source, item.metadata["about"]))
         return found
 
-    def replaced(self, **given: Any) -> "Settings":
+    def replaced(self, **given: Unpack[SettingsFields]) -> "Settings":
         """Return a copy with some settings changed; raise SettingsError like ``load``."""
         check_names(given)
         return replace(self, **given)

@@ -18,7 +18,7 @@ FLOORS = [
     {"names"},
     {"errors", "disconnect", "messages", "schema"},  # words
     {"origins", "paths", "broker_url"},  # what settings may be
-    {"setting_values"},
+    {"setting_values", "settings_fields"},
     {"deadlines", "heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},
     {"protocols"},  # bytes in, messages out
@@ -40,7 +40,7 @@ FLOORS = [
     {"notify"},  # ready-made hooks
     {"transports"},  # what carries a session
     {"endpoints"},  # what serves a path
-    {"lifespan", "location", "routes", "endpoint_paths", "upgrades"},
+    {"lifespan", "location", "routes", "endpoint_paths", "upgrades", "middleware_options"},
     {"middleware"},
     {"__init__"},
     {"demo"},  # this and all above use the public names, as any application does
@@ -137,6 +137,7 @@ def test_public_names(module: str) -> None:
     So does what an administrator may: it makes the schema of a broker.
     """
     public = {f"asgi_push.{name}" for name in asgi_push.__all__}
+    public.add("asgi_push.__version__")
     public |= {f"asgi_push.brokers.postgres.{name}" for name in ("script.script", "setup.make_schema")}
     for name in imports_of(module):
         if name.startswith("asgi_push."):

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from asgi_push import __version__
 
 from .commands import config, demo, drain, publish, send, sessions, watch
 from .postgres import postgres
@@ -90,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="asgi-push", description="Real-time push for any ASGI application.", epilog=_EPILOG
     )
-    parser.add_argument("--version", action="version", version=f"asgi-push {_version()}")
+    parser.add_argument("--version", action="version", version=f"asgi-push {__version__}")
     commands: _Commands = parser.add_subparsers(
         required=True, metavar="command", parser_class=_Parser
     )
@@ -98,13 +99,6 @@ def make_parser() -> argparse.ArgumentParser:
     _add_publishing_commands(commands)
     _add_operating_commands(commands)
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("asgi-push")
-    except PackageNotFoundError:
-        return "(a copy of the sources, not installed)"
 
 
 def _add_local_commands(commands: "_Commands") -> None:

@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from asgi_push import __version__
 from asgi_push.cli import main
 from tests.live.talking import PATIENCE, client, state, until
 from tests.servers import HOST, ROOT, Serve, Server, free_port
@@ -46,7 +46,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """The one that is installed."""
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
-    assert capsys.readouterr().out == f"asgi-push {version('asgi-push')}\n"
+    assert capsys.readouterr().out == f"asgi-push {__version__}\n"
 
 
 def test_send(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

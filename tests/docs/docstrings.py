@@ -10,7 +10,7 @@ import inspect
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads, get_type_hints
 
 import asgi_push
 from asgi_push import Disconnect, Push, Session
@@ -46,13 +46,29 @@ def heading(name: str) -> str:
 
 
 def signature(item: Any) -> str:
+    """Its parameters and what it returns, with types, but for functions: the text says what they are called with.
+
+    Where an item takes several kinds of arguments, the text names them, too.
+    """
+    found = inspect.signature(item)
+    several = bool(get_overloads(item))
     parameters = [
-        parameter.replace(annotation=inspect.Parameter.empty)
-        for parameter in inspect.signature(item).parameters.values()
+        parameter if _shown(parameter) and not several else parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in found.parameters.values()
         if parameter.name != "self"
     ]
-    written = str(inspect.Signature(parameters)).replace(repr(Disconnect.FORCE), "Disconnect.FORCE")
-    return written.replace("'", '"')
+    returned = inspect.Signature.empty if found.return_annotation is None else found.return_annotation
+    written = str(inspect.Signature(parameters, return_annotation=returned)).replace(repr(Disconnect.FORCE), _FORCE)
+    return _MODULE.sub("", written).replace("'", '"')
+
+
+_FORCE = "Disconnect.FORCE"
+_MODULE = re.compile(r"\b(?:asgi_push|collections|starlette|typing)\.(?:\w+\.)*(?=\w)")
+
+
+def _shown(parameter: inspect.Parameter) -> bool:
+    of_keywords = parameter.kind is inspect.Parameter.VAR_KEYWORD
+    return not of_keywords and "Callable" not in str(parameter.annotation)
 
 
 def text(name: str) -> str:
@@ -75,9 +91,21 @@ def section(name: str, title: str, body: str) -> str:
         case _:
             prefix = ""
     return "\n".join(
-        paragraph(f"- {', '.join(f'``{prefix}{each}``' for each in names.split(', '))}: {about}", indent="  ")
+        paragraph(f"- {', '.join(_named(name, prefix, each) for each in names.split(', '))}: {about}", indent="  ")
         for names, about in items(body)
     )
+
+
+def _named(name: str, prefix: str, each: str) -> str:
+    """One that a section tells of: a parameter, whose type the heading has, or an attribute with its type."""
+    owner = found(name)
+    kind: Any = get_type_hints(owner).get(each) if prefix else None
+    if prefix and kind is None and isinstance(attribute := getattr(owner, each, None), property):
+        kind = get_type_hints(attribute.fget)["return"]
+    if kind is None:
+        return f"``{prefix}{each}``"
+    shown = _MODULE.sub("", inspect.formatannotation(kind))
+    return f"``{prefix}{each}: {shown}``"
 
 
 def items(body: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp
 
@@ -90,6 +91,8 @@ app = PushMiddleware(app, push)
 # As frameworks take it: a class, and its options.
 Starlette().add_middleware(PushMiddleware, path="/websocket/{user_id}")
 Starlette().add_middleware(PushMiddleware, push=push)
+Starlette(middleware=[Middleware(PushMiddleware, authenticate=authenticate, slow_consumer="drop_oldest")])
+app = PushMiddleware(app=Starlette(), ping_interval=5, metrics=True)  # as Litestar gives it
 
 
 async def handler(request: Request) -> None:
