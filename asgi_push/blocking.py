@@ -82,13 +82,15 @@ class Blocking:
         )
         return result
 
-    def subscribe(self, user: str, channel: str) -> None:
+    def subscribe(self, user: str, channel: str) -> int:
         """See ``Push.subscribe``."""
-        self._run("subscribe", user, channel)
+        result: int = self._run("subscribe", user, channel)
+        return result
 
-    def unsubscribe(self, user: str, channel: str) -> None:
+    def unsubscribe(self, user: str, channel: str) -> int:
         """See ``Push.unsubscribe``."""
-        self._run("unsubscribe", user, channel)
+        result: int = self._run("unsubscribe", user, channel)
+        return result
 
     def disconnect(
         self,

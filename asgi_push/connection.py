@@ -8,6 +8,7 @@ from .disconnect import Disconnect
 from .encoding import decode_info
 from .heartbeat import Heartbeat
 from .messages import ClientInfo, Payload, StreamPosition
+from .names import check_own_channel
 from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 from .session import Session
@@ -128,6 +129,14 @@ class Owner(Protocol):
         """Send to one session after what was published before; return whether it was open."""
         ...
 
+    async def subscribe_session(self, session: "Connection", channel: str) -> bool:
+        """Put a session in a channel for the application; return whether it is in it."""
+        ...
+
+    async def unsubscribe_session(self, session: "Connection", channel: str) -> bool:
+        """Take a session out of a channel for the application; return whether it was in it."""
+        ...
+
     async def dismiss(self, session: "Connection", disconnect: Disconnect) -> None:
         """Close a session after what was published before."""
         ...
@@ -162,6 +171,7 @@ class Connection(Session):
 
     __slots__ = (
         "__weakref__",
+        "_data",
         "_dropped",
         "_info",
         "_info_json",
@@ -209,6 +219,7 @@ class Connection(Session):
         self.connected_at = self.last_seen = now
         self.path_params: Mapping[str, Any] = {}
         self.remote: tuple[str, int] | None = None
+        self._data: dict[str, Any] | None = None  # made when it is asked for
         self._info: Any = None
         self._info_json: bytes | None = None
         self.expires_at: float | None = None
@@ -256,6 +267,18 @@ class Connection(Session):
 
     async def send(self, data: Any) -> bool:
         return await self._owner.send(self, data)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    async def subscribe(self, channel: str) -> bool:
+        return await self._owner.subscribe_session(self, check_own_channel(channel))
+
+    async def unsubscribe(self, channel: str) -> bool:
+        return await self._owner.unsubscribe_session(self, check_own_channel(channel))
 
     async def close(self, disconnect: Disconnect = Disconnect.FORCE) -> None:
         await self._owner.dismiss(self, disconnect.checked())

@@ -25,8 +25,15 @@ from .messages import (
     StreamPosition,
 )
 from .metrics.counters import Counters
-from .names import check_channel, check_position, check_text, check_user, user_channel
-from .runner.control import Verb, encode_command
+from .names import (
+    check_channel,
+    check_own_channel,
+    check_position,
+    check_text,
+    check_user,
+    user_channel,
+)
+from .runner.control import Verb, encode_command, sum_of
 from .runner.drain import drain
 from .runner.hub_runner import HubRunner
 from .session import Session
@@ -208,12 +215,21 @@ class Core:
             "disconnect", user=user, session=session, code=disconnect.code, reason=disconnect.reason
         )
 
-    async def command(self, verb: Verb, **arguments: Any) -> None:
-        """Ask all processes to apply a command, which has been checked, to their sessions."""
-        await self.runner.call(self._command, encode_command(verb, **arguments))
+    async def command(self, verb: Verb, **arguments: Any) -> list[bytes]:
+        """Ask all processes to apply a command, which has been checked, to their sessions.
 
-    async def _command(self, message: bytes) -> None:
-        await self.hub.broker.command(message)
+        Return their replies.
+        """
+        return await self.runner.call(self._command, encode_command(verb, **arguments))
+
+    async def _command(self, message: bytes) -> list[bytes]:
+        return await self.hub.broker.command(message)
+
+    async def change_channels(self, verb: Verb, user: str, channel: str) -> int:
+        """See ``Push.subscribe`` and ``Push.unsubscribe``."""
+        return sum_of(
+            await self.command(verb, user=check_user(user), channel=check_own_channel(channel))
+        )
 
     async def drain(self, over: float) -> int:
         """See ``Push.drain``."""

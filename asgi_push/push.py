@@ -22,11 +22,9 @@ from .messages import (
 from .names import (
     EVERYBODY,
     check_channel,
-    check_own_channel,
     check_several,
     check_tags,
     check_text,
-    check_user,
     check_user_channel,
 )
 from .options import check_hooks, settings_in_force
@@ -309,26 +307,29 @@ class Push:
         """Return how many sessions and users are in a channel. See ``presence``."""
         return presence_stats(await self.presence(channel))
 
-    async def subscribe(self, user: str, channel: str) -> None:
+    async def subscribe(self, user: str, channel: str) -> int:
         """Subscribe all sessions that a user has now to a channel, without asking ``authorize``.
 
         A session that is in the channel is left alone. A session that has ``max_channels`` already
-        is left alone too, with a warning in the log.
+        is left alone too, with a warning in the log. For one session there is
+        ``session.subscribe``.
+
+        Returns:
+            how many sessions of the user are in the channel now, in all processes.
 
         Raises:
             ValueError: the user cannot be used, or the channel is a user's own (``#...``) or
                 everybody's (``*``).
             BrokerError: the broker did not take it, or a process did not do it in time.
         """
-        await self._core.command(
-            "subscribe", user=check_user(user), channel=check_own_channel(channel)
-        )
+        return await self._core.change_channels("subscribe", user, channel)
 
-    async def unsubscribe(self, user: str, channel: str) -> None:
-        """Unsubscribe all sessions of a user from a channel. See ``subscribe``."""
-        await self._core.command(
-            "unsubscribe", user=check_user(user), channel=check_own_channel(channel)
-        )
+    async def unsubscribe(self, user: str, channel: str) -> int:
+        """Unsubscribe all sessions of a user from a channel; return how many were in it.
+
+        See ``subscribe``.
+        """
+        return await self._core.change_channels("unsubscribe", user, channel)
 
     async def disconnect(
         self,

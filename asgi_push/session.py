@@ -26,6 +26,7 @@ class Session(ABC):
             is set to, not what is changed inside it; what JSON cannot hold is a ValueError.
         dropped: messages that the slow-consumer policy threw away.
         disconnect: why it ended or is ending; None while it is open.
+        data: the application's own notes on it, a dict that nobody else sees or changes.
     """
 
     __slots__ = ()
@@ -102,6 +103,30 @@ class Session(ABC):
 
         Raises:
             ValueError: the data cannot be encoded.
+        """
+
+    @property
+    @abstractmethod
+    def data(self) -> dict[str, Any]:
+        """The application's own notes on it, empty at first; gone with the session."""
+
+    @abstractmethod
+    async def subscribe(self, channel: str) -> bool:
+        """Subscribe this session alone to a channel, without asking ``authorize``.
+
+        It may be an anonymous one. Returns whether it is in the channel now: a session that has
+        ``max_channels`` already, or has ended, is not.
+
+        Raises:
+            ValueError: the channel cannot be used, as a user's own (``#...``) and everybody's
+                (``*``) cannot.
+        """
+
+    @abstractmethod
+    async def unsubscribe(self, channel: str) -> bool:
+        """Unsubscribe this session alone from a channel; return whether it was in it.
+
+        What was published before is sent first. See ``subscribe``.
         """
 
     @abstractmethod

@@ -39,6 +39,11 @@ OUTAGES = (
 )
 
 
+# The most bytes of one process's reply to a command, and of what one process tells another.
+MAX_REPLY_BYTES = 64 * 1024
+MAX_TOLD_BYTES = 256 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
     """How long a channel's history is: ``size`` publications, ``ttl`` seconds after the last."""
@@ -54,9 +59,18 @@ class Deliver(Protocol):
 
 
 class ApplyControl(Protocol):
-    """Carries out a command of some process on the sessions of this one."""
+    """Carries out a command of some process on the sessions of this one.
 
-    async def __call__(self, message: bytes) -> None: ...
+    Returns what this process replies to whoever gave the command, None for nothing.
+    """
+
+    async def __call__(self, message: bytes) -> bytes | None: ...
+
+
+class OnTold(Protocol):
+    """Takes what another process tells this one alone. It waits for nothing, and raises nothing."""
+
+    def __call__(self, message: bytes) -> None: ...
 
 
 class Lost(Protocol):
@@ -79,6 +93,7 @@ class Receiver:
     apply_control: ApplyControl
     lost: Lost
     wait_capacity: WaitCapacity
+    on_told: OnTold
 
 
 class Broker(Protocol):
@@ -101,6 +116,11 @@ class Broker(Protocol):
     @property
     def outages(self) -> Mapping[str, int]:
         """How often it began not to be able to, by why, one of ``OUTAGES``."""
+        ...
+
+    @property
+    def process_id(self) -> str:
+        """The name by which other processes ``tell`` this one something; it has no colon."""
         ...
 
     async def start(self, receiver: Receiver) -> None:
@@ -141,8 +161,29 @@ class Broker(Protocol):
         """Forget what a channel keeps; its position goes on."""
         ...
 
-    async def command(self, message: bytes) -> None:
-        """Hand a command to every process, this one too."""
+    async def command(self, message: bytes) -> list[bytes]:
+        """Have every process carry out a command, this one too; return their replies.
+
+        Each process carries it out after all that was published before it, and before all that is
+        published after it returns. The replies are in no order, at most one a process and of at
+        most ``MAX_REPLY_BYTES``. A process in which the command fails logs that, and replies
+        nothing; so does one that ended meanwhile.
+
+        Raises:
+            BrokerError: it was not given, or a process that lives has not carried it out in time.
+        """
+        ...
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Tell one process something; return when that is on its way.
+
+        Nobody says whether it arrives: the process may have ended. What one process tells another,
+        one after the other, comes in this order, and before what that process replies to a command
+        later. Whoever was told a process's name by a command of it can tell it something.
+
+        Raises:
+            BrokerError: it is not on its way, or has more than ``MAX_TOLD_BYTES``.
+        """
         ...
 
     async def join(self, channel: str, *, kept: bool) -> None:

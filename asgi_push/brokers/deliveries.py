@@ -14,6 +14,7 @@ from .. import clock
 from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from .contract import Receiver
+from .replies import checked_reply
 
 # What may wait here before no more is read from the server, which then keeps it: publications, and
 # bytes of them.
@@ -56,8 +57,8 @@ Item = Publication | JoinLeave | ControlMessage | Lost | Marker
 class Deliveries:
     """The queue. ``put`` never waits: whoever has read something waits for room after it."""
 
-    def __init__(self, carried_out: Callable[[bytes], None]) -> None:
-        self._carried_out = carried_out  # told the name of a command
+    def __init__(self, carried_out: Callable[[bytes, bytes | None], None]) -> None:
+        self._carried_out = carried_out  # told the name of a command, and the reply
         self._items: deque[Item] = deque()
         self._bytes = 0
         self._work = asyncio.Event()
@@ -151,11 +152,13 @@ class Deliveries:
             reach(item.reached)
 
     async def _carry_out(self, control: ControlMessage, receiver: Receiver) -> None:
+        reply: bytes | None = None
         try:
             async with asyncio.timeout(_COMMAND_TIME):
-                await receiver.apply_control(control.message)
+                found = await receiver.apply_control(control.message)
+            reply = None if found is None else checked_reply(found)
         finally:
-            self._carried_out(control.name)
+            self._carried_out(control.name, reply)
 
     def _say_failed(self, item: Item) -> None:
         if isinstance(item, ControlMessage):

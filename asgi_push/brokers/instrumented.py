@@ -35,6 +35,11 @@ class InstrumentedBroker:
         """How often it could not, by why."""
         return self._broker.outages
 
+    @property
+    def process_id(self) -> str:
+        """The name of this process."""
+        return self._broker.process_id
+
     async def _measure(self, operation: str, request: Awaitable[T]) -> T:
         began = clock.monotonic()
         try:
@@ -86,9 +91,13 @@ class InstrumentedBroker:
         """Forget what a channel keeps."""
         await self._measure("remove_history", self._broker.remove_history(channel))
 
-    async def command(self, message: bytes) -> None:
+    async def command(self, message: bytes) -> list[bytes]:
         """Command."""
-        await self._measure("command", self._broker.command(message))
+        return await self._measure("command", self._broker.command(message))
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Tell."""
+        await self._measure("tell", self._broker.tell(process_id, message))
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Join."""

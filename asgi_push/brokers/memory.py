@@ -30,11 +30,13 @@ from .contract import (
     ApplyControl,
     Deliver,
     Evict,
+    OnTold,
     Receiver,
     StreamOptions,
     Watched,
     present,
 )
+from .replies import check_told, checked_reply
 
 # Bounds of all streams together.
 MAX_STREAMS = 100_000
@@ -62,16 +64,20 @@ class MemoryBroker:
         self._reads = Recoveries()
         self._deliver: Deliver = _nobody
         self._obey: ApplyControl = _nothing
+        self._on_told: OnTold = _nobody_told
+        self.process_id = secrets.token_urlsafe(6)
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
         self._deliver = receiver.deliver
         self._obey = receiver.apply_control
+        self._on_told = receiver.on_told
 
     async def stop(self) -> None:
         """End, and forget the histories and the idempotency keys: nobody comes back for them."""
         self._deliver = _nobody
         self._obey = _nothing
+        self._on_told = _nobody_told
         self._streams = _new_streams()
         self._results.clear()
 
@@ -140,9 +146,16 @@ class MemoryBroker:
         """Forget what a channel keeps."""
         self._streams.remove(channel)
 
-    async def command(self, message: bytes) -> None:
+    async def command(self, message: bytes) -> list[bytes]:
         """Apply it at once: there is no other process."""
-        await self._obey(message)
+        reply = await self._obey(message)
+        return [] if reply is None else [checked_reply(reply)]
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Tell this process something: there is no other."""
+        check_told(message)
+        if process_id == self.process_id:
+            self._on_told(message)
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Nothing to do: every publication is delivered here."""
@@ -209,4 +222,8 @@ def _nobody(publication: Publication | JoinLeave) -> int:
 
 
 async def _nothing(message: bytes) -> None:
+    return
+
+
+def _nobody_told(message: bytes) -> None:
     return

@@ -21,7 +21,6 @@ from ..inbound.probing import Prober
 from ..metrics.counters import Counters
 from ..registry import Registry
 from ..runtime.failures import Failures
-from ..runtime.sync import KeyedLock
 from ..runtime.tasks import TaskRoot, supervise
 from ..runtime.threads import HookThreads
 from ..runtime.workers import warn_about_multiple_workers
@@ -33,6 +32,7 @@ from .membership import Membership
 from .publisher import Publisher
 from .receipts import Receipts
 from .stats import Stats
+from .told import Told
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
 # seconds.
@@ -65,7 +65,6 @@ class Hub:
         self.accepting = False
         self.failures = Failures(counters)
         self.threads = HookThreads()
-        self.turns = KeyedLock()
         self.history_encoder = HistoryEncoder()
         self.tasks = TaskRoot(self.failures)
         self.spawn = self.tasks.spawn
@@ -86,6 +85,7 @@ class Hub:
         self.publisher = Publisher(
             broker, self.namespaces, registry, self.fanout, counters, encoder
         )
+        self.told = Told(failures)
         self.receipts = Receipts(counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
@@ -129,6 +129,9 @@ class Hub:
         self.leave = self.membership.leave
         self.subscribe = self.membership.subscribe
         self.unsubscribe = self.membership.unsubscribe
+        self.subscription_turn = self.membership.turn
+        self.subscribe_session = self.membership.subscribe_session
+        self.unsubscribe_session = self.membership.unsubscribe_session
         self.own_channels = self.membership.own_channels
         self.has_room_for_channel = self.membership.has_room_for_channel
         self.watched = self.membership.watched

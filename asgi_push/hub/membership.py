@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 from .. import clock
 from ..brokers import Broker, PresenceStore
@@ -9,10 +10,11 @@ from ..channels import Namespaces
 from ..connection import Connection, Owner
 from ..delivery.fanout import Fanout
 from ..errors import BrokerError
-from ..logs import RateLimit
+from ..logs import RateLimit, logger
 from ..messages import Payload, StreamPosition
 from ..names import EVERYBODY, user_channel, user_of
 from ..registry import Registry
+from ..runtime.sync import KeyedLock
 from ..settings import Settings
 from ..subscription import Subscription
 from .join_leave import JoinLeaveNotices
@@ -40,6 +42,7 @@ class Membership:
         self._presence = presence
         self._namespaces = namespaces
         self._fanout = fanout
+        self._turns = KeyedLock()
         self._quiet = RateLimit(_QUIET)
         self.notices = JoinLeaveNotices(owner, broker, namespaces)
 
@@ -70,20 +73,43 @@ class Membership:
         if self._join(session, channel, subscription):
             await self._broker.join(channel, kept=self._is_kept(channel))
 
+    def turn(self, whose: str) -> AbstractAsyncContextManager[None]:
+        """Wait until nothing is being subscribed or unsubscribed for a user, or a session.
+
+        While one waits for the broker another must not overtake it.
+        """
+        return self._turns.turn(whose)
+
+    async def subscribe_session(self, session: Connection, channel: str) -> bool:
+        """Put a session in a channel in its turn; see ``subscribe``."""
+        async with self.turn(session.user or session.id):
+            return await self.subscribe(session, channel)
+
+    async def unsubscribe_session(self, session: Connection, channel: str) -> bool:
+        """Take a session out of a channel in its turn; see ``unsubscribe``."""
+        async with self.turn(session.user or session.id):
+            await self._fanout.settled()  # what was published before is for it
+            return self.unsubscribe(session, channel)
+
     async def subscribe(
         self,
         session: Connection,
         channel: str,
         data: Payload | None = None,
         since: StreamPosition | None = None,
-    ) -> None:
+    ) -> bool:
         """Put a session in a channel for the application; a session that is in it is left alone.
 
         A client whose protocol has a message for it gets ``data`` and what was published after
-        ``since``; others get what is published from now on.
+        ``since``; others get what is published from now on. Returns False, and logs it, if the
+        session is in ``max_channels`` already; False too if it ends.
         """
         if session.disconnect is not None:
-            return
+            return False
+        if channel not in session.subscriptions and not self.has_room_for_channel(session):
+            message = "session %s is in max_channels channels and was not subscribed to one more"
+            logger.warning(message, session.id)
+            return False
         if session.client is not None:
             await session.client.subscribe_by_server(channel, data, since)
         elif channel not in session.subscriptions:
@@ -91,6 +117,7 @@ class Membership:
             if self._join(session, channel, subscription):
                 await self._listen(channel)
                 self.notices.publish_join(session, channel)
+        return session.disconnect is None
 
     def _join(self, session: Connection, channel: str, subscription: Subscription) -> bool:
         """Put a session in a channel; return False if the session was closed meanwhile."""
@@ -116,12 +143,17 @@ class Membership:
 
     # -- leaving -----------------------------------------------------------------------------------
 
-    def unsubscribe(self, session: Connection, channel: str) -> None:
-        """Take a session out of a channel for the application; its client is told if it can be."""
+    def unsubscribe(self, session: Connection, channel: str) -> bool:
+        """Take a session out of a channel for the application; its client is told if it can be.
+
+        Returns whether it was in the channel.
+        """
+        was_in = session.disconnect is None and channel in session.subscriptions
         if session.client is not None:
             session.client.unsubscribe_by_server(channel)
         else:
             self.leave(session, channel)
+        return was_in
 
     def leave(self, session: Connection, channel: str) -> None:
         """Take a session out of a channel; one that is not in it is no error."""

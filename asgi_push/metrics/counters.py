@@ -32,7 +32,16 @@ BOUNDS = (
 KINDS = (("plain", "websocket"), ("centrifuge", "websocket"), ("sse", "sse"))
 
 # Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
-OPERATIONS = ("publish", "announce", "history", "recover", "remove_history", "command", "join")
+OPERATIONS = (
+    "publish",
+    "announce",
+    "history",
+    "recover",
+    "remove_history",
+    "command",
+    "tell",
+    "join",
+)
 
 # What becomes of the acknowledgements of clients (see ``hub.receipts``).
 ACKNOWLEDGEMENTS = ("taken", "not_subscribed", "no_position", "other_epoch", "not_sent")

@@ -10,7 +10,6 @@ from ..connection import Connection
 from ..disconnect import Disconnect
 from ..encoding import encode
 from ..hub.hub import Hub
-from ..logs import logger
 from ..messages import Payload, StreamPosition
 
 Verb = Literal["disconnect", "evict", "expire", "probe", "subscribe", "unsubscribe"]
@@ -26,45 +25,45 @@ async def evict(hub: Hub, session_ids: Iterable[str]) -> None:
     await hub.broker.command(encode_command("evict", sessions=list(session_ids)))
 
 
-async def apply_control(hub: Hub, message: bytes) -> None:
-    """Carry out a command on the sessions of this process."""
+async def apply_control(hub: Hub, message: bytes) -> bytes | None:
+    """Carry out a command on the sessions of this process; return what this process replies."""
     command = orjson.loads(message)
     if command["verb"] in ("subscribe", "unsubscribe"):
-        # In their order: while one waits for the broker another must not overtake it.
-        async with hub.turns.turn(command["user"]):
-            await _carry_out(hub, command)
-    else:
-        await _carry_out(hub, command)
+        async with hub.subscription_turn(command["user"]):
+            return b"%d" % await _change_channels(hub, command)
+    await _carry_out(hub, command)
+    return None
+
+
+def sum_of(replies: Iterable[bytes]) -> int:
+    """Return how many sessions a command reached in all processes together."""
+    return sum(map(int, replies))
+
+
+async def _change_channels(hub: Hub, command: Mapping[str, Any]) -> int:
+    """Subscribe or unsubscribe sessions; return how many it reached."""
+    channel = command["channel"]
+    if command["verb"] == "unsubscribe":
+        await hub.fanout.settled()  # what was published before is for those who were there
+        return sum(hub.unsubscribe(session, channel) for session in _meant(hub, command))
+    greeting = _greeting(command)
+    found = [await hub.subscribe(session, channel, *greeting) for session in _meant(hub, command)]
+    return sum(found)
 
 
 async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
     if command["verb"] == "probe":
         hub.prober.probe(command["user"])
         return
-    if command["verb"] != "subscribe":
-        await hub.fanout.settled()  # what was published before is for those who were there
+    await hub.fanout.settled()  # what was published before is for those who were there
     for session in _meant(hub, command):
         match command["verb"]:
             case "evict":
                 hub.close(session, Disconnect.CONNECTION_LIMIT)
             case "disconnect":
                 hub.close(session, Disconnect(command["code"], command["reason"]))
-            case "subscribe" if _may_subscribe(hub, session, command["channel"]):
-                await hub.subscribe(session, command["channel"], *_greeting(command))
-            case "subscribe":
-                logger.warning(
-                    "session %s is in max_channels channels and was not subscribed to one more",
-                    session.id,
-                )
-            case "unsubscribe":
-                hub.unsubscribe(session, command["channel"])
             case "expire":
                 hub.expire(session, None if command["at"] is None else command["at"] - clock.now())
-
-
-def _may_subscribe(hub: Hub, session: Connection, channel: str) -> bool:
-    """Return whether a session is in a channel already, or may be in one more."""
-    return channel in session.subscriptions or hub.has_room_for_channel(session)
 
 
 def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPosition | None]:

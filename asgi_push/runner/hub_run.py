@@ -81,6 +81,7 @@ class HubRun:
                         partial(apply_control, hub),
                         hub.lost,
                         hub.fanout.pending.wait_capacity,
+                        hub.told.take,
                     )
                 )
                 await hub.start()

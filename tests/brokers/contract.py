@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -35,7 +37,7 @@ async def over_redis(url: str) -> AsyncIterator[Broker]:
     """One with names of its own."""
     from asgi_push.brokers.redis.broker import RedisBroker
 
-    yield RedisBroker(url, f"test.{next(_numbers)}")
+    yield _made(partial(RedisBroker, url, f"test.{next(_numbers)}"))
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ async def over_local(name: str) -> AsyncIterator[Broker]:
     """One with names of its own, in the engine of a name."""
     from asgi_push.brokers.local.broker import LocalBroker
 
-    yield LocalBroker(name, f"test.{next(_numbers)}")
+    yield _made(partial(LocalBroker, name, f"test.{next(_numbers)}"))
 
 
 @asynccontextmanager
@@ -53,10 +55,35 @@ async def over_postgres(server: PostgresServer, *, empty: bool = True) -> AsyncI
 
     if empty:
         server.empty()
-    yield PostgresBroker(server.url)
+    yield _made(partial(PostgresBroker, server.url))
 
 
 _numbers = count()
+
+B = TypeVar("B", bound=Broker)
+
+# How each broker that has a server was made.
+_makers: WeakKeyDictionary[Broker, Callable[[], Broker]] = WeakKeyDictionary()
+
+
+def _made(make: Callable[[], B]) -> B:
+    broker = make()
+    _makers[broker] = make
+    return broker
+
+
+@asynccontextmanager
+async def beside(broker: Broker, process: Process) -> AsyncIterator[tuple[Broker, Process]]:
+    """Another process with a broker over the same server; the same process where there is none."""
+    make = _makers.get(broker)
+    if make is None:
+        yield broker, process
+        return
+    other, another = make(), Process()
+    await other.start(another.receiver)
+    await other.join("news", kept=True)
+    yield other, another
+    await other.stop()
 
 
 def inbox_of(broker: Any) -> InboxStore:
@@ -80,14 +107,20 @@ class Process:
     def __init__(self) -> None:
         self.publications, self.commands = Mailbox(), Mailbox()
         self.told_of_loss: list[str] = []
-        self.receiver = Receiver(self.deliver, self.apply_control, self.told_of_loss.append, self.room)
+        self.told = Mailbox()
+        self.reply: bytes | None = None  # to each command
+        self.work: Callable[[bytes], Awaitable[None]] | None = None  # what each command does
+        self.receiver = Receiver(self.deliver, self.apply_control, self.told_of_loss.append, self.room, self.told.put)
 
     def deliver(self, publication: Publication | JoinLeave) -> int:
         self.publications.put(publication)
         return 3
 
-    async def apply_control(self, message: bytes) -> None:
+    async def apply_control(self, message: bytes) -> bytes | None:
         self.commands.put(message)
+        if self.work is not None:
+            await self.work(message)
+        return self.reply
 
     async def room(self) -> None:
         """There is always some."""
@@ -96,6 +129,11 @@ class Process:
         """The next publication or notice."""
         with anyio.fail_after(PATIENCE):
             return await self.publications.get()
+
+    async def next_told(self) -> Any:
+        """What it is told next."""
+        with anyio.fail_after(PATIENCE):
+            return await self.told.get()
 
     async def next_command(self) -> Any:
         """The next command."""

@@ -85,6 +85,9 @@ class World:
         self.delivered.append(item.offset)
         return 1
 
+    def on_told(self, message: bytes) -> None:
+        """Nobody tells it anything here."""
+
     async def apply_control(self, message: bytes) -> None:
         await turns(3)
 
@@ -108,7 +111,7 @@ class World:
             await turns(1)
 
     async def run(self, events: list[str]) -> None:
-        self.consumer.start(Receiver(self.deliver, self.apply_control, self.tell, self.room))
+        self.consumer.start(Receiver(self.deliver, self.apply_control, self.tell, self.room, self.on_told))
         news = self.consumer._cursors["news"] = Cursor()
         news.begin(StreamPosition(0, "a"))
         steps: dict[str, Callable[[], Awaitable[None] | None]] = {

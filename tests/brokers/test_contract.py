@@ -11,8 +11,9 @@ import pytest
 
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
+from asgi_push.brokers.contract import MAX_REPLY_BYTES, MAX_TOLD_BYTES
 from asgi_push.messages import ClientInfo, JoinLeave
-from tests.brokers.contract import Factory, Process, publication, seen
+from tests.brokers.contract import Factory, Process, beside, publication, seen
 
 KEPT = StreamOptions(size=5, ttl=60.0)
 
@@ -250,6 +251,48 @@ async def test_commands_come_in_order(broker: Broker, process: Process) -> None:
     for message in (b'{"verb":"x"}', b"\x00\xff"):
         await broker.command(message)
     assert [await process.next_command() for _ in range(2)] == [b'{"verb":"x"}', b"\x00\xff"]
+
+
+async def test_a_command_brings_a_reply_of_every_process(broker: Broker, process: Process) -> None:
+    """What each returned, as it was; who returned nothing is not among them."""
+    assert await broker.command(b"x") == []
+    for reply in (b"", b"\x00:\n\xff", b"x" * MAX_REPLY_BYTES):
+        process.reply = reply
+        assert await broker.command(b"x") == [reply]
+    async with beside(broker, process) as (_, other):
+        other.reply = b"y" * MAX_REPLY_BYTES
+        replies = await broker.command(b"x")
+        assert set(replies) == {other.reply, process.reply}
+        assert len(replies) == (1 if other is process else 2)
+
+
+async def test_a_process_is_told_what_is_for_it_alone(broker: Broker, process: Process) -> None:
+    """All of it, in its order, and nobody else."""
+    messages = [b"", b"a:b", b"\x00\xff\n", b"x" * MAX_TOLD_BYTES, *(b"%d" % number for number in range(50))]
+    async with beside(broker, process) as (teller, other):
+        for message in messages:
+            await teller.tell(broker.process_id, message)
+        assert [await process.next_told() for _ in messages] == messages
+        await broker.tell("nobody", b"lost")
+        await broker.tell(teller.process_id, b"back")
+        assert await other.next_told() == b"back"
+        with pytest.raises(BrokerError, match="at most"):
+            await broker.tell(broker.process_id, b"x" * (MAX_TOLD_BYTES + 1))
+
+
+async def test_what_is_told_comes_before_a_later_reply(broker: Broker, process: Process) -> None:
+    """So whoever has all replies has been told all that the processes said before them."""
+    async with beside(broker, process) as (teller, other):
+
+        async def work(message: bytes) -> None:
+            for number in range(5):
+                await teller.tell(broker.process_id, b"%b%d" % (message, number))
+
+        other.work, other.reply = work, b"done"
+        for name in (b"a", b"b", b"c"):
+            assert b"done" in await broker.command(name)
+            told = [process.told.items.popleft() for _ in range(5)]
+            assert told == [b"%b%d" % (name, number) for number in range(5)]
 
 
 async def test_a_channel_may_be_left_and_joined_again(broker: Broker, process: Process) -> None:

@@ -55,6 +55,17 @@ async def test_who_is_subscribed_gets_what_is_published_after_that(redis: Faulty
             assert json.loads(await page.receive()) == number
 
 
+async def test_how_many_sessions_were_reached(redis: FaultyRedis) -> None:
+    """In all processes together."""
+    async with asgi.pushing(**options(redis)) as (push, server), Push(**options(redis)) as other:
+        for _ in range(2):
+            await server.connect("/ws/ann")
+        for where in (push, other):
+            assert await where.subscribe("ann", "news") == 2
+        assert await other.unsubscribe("ann", "news") == 2
+        assert await push.unsubscribe("ann", "news") == 0
+
+
 @pytest.mark.parametrize("channel", CHANNELS)
 async def test_what_is_sent_to_a_session_keeps_its_order(redis: FaultyRedis, channel: str) -> None:
     """With what was published before; so does its end."""

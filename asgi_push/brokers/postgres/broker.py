@@ -12,6 +12,7 @@ from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
 from ..deliveries import Deliveries, reach
+from ..replies import check_told
 from ..stopping import run_to_completion
 from . import schema
 from .connection import Connection, ConnectionFactory
@@ -87,6 +88,11 @@ class PostgresBroker:
         """How often something began not to work, by why."""
         return self._health.counts
 
+    @property
+    def process_id(self) -> str:
+        """The name of this process among those that use the same database."""
+        return self._control.id
+
     async def start(self, receiver: Receiver) -> None:
         """Begin; PostgreSQL need not be there yet.
 
@@ -107,6 +113,7 @@ class PostgresBroker:
         except BaseException:
             await self.stop()
             raise
+        self._control.on_told = receiver.on_told
         self._deliveries.start(receiver)
         upkeep = Upkeep(self.reading, self._consumer)
         runs = self._consumer.run, self._control.run, upkeep.poll, upkeep.touch, upkeep.sweep
@@ -179,10 +186,15 @@ class PostgresBroker:
         """Publish a notice."""
         await self._streams.publish_join_leave(notice)
 
-    async def command(self, message: bytes) -> None:
-        """Publish a command; return when all processes have carried it out."""
+    async def command(self, message: bytes) -> list[bytes]:
+        """Publish a command; return the replies when all processes have carried it out."""
         await self.join(COMMANDS, kept=True)
-        await self._control.give(message)
+        return await self._control.give(message)
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Notify one process."""
+        check_told(message)
+        await self._control.tell(process_id, message)
 
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool

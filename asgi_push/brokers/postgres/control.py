@@ -8,8 +8,11 @@ from itertools import count
 from ... import clock
 from ...errors import BrokerError
 from ...logs import logger
+from ..contract import OnTold
+from ..replies import done_message, parse_done
 from .consumer import COMMANDS
 from .functions import COMMAND, OBEYING, TELL
+from .letters import Letters, split
 from .liveness import Liveness
 from .pipeline import Pipeline
 
@@ -24,9 +27,9 @@ _FAREWELL = 0.5
 
 @dataclass(slots=True)
 class Given:
-    """A command on its way: who has carried it out, and why it is waited for no more."""
+    """A command on its way: the replies by process, and why it is waited for no more."""
 
-    done: set[str] = field(default_factory=set)
+    done: dict[str, bytes | None] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -42,6 +45,9 @@ class Control:
         self._given: dict[str, Given] = {}
         self._progress = asyncio.Event()
         self._telling: set[asyncio.Task[None]] = set()
+        self._letters = count()
+        self._incoming = Letters()
+        self.on_told: OnTold = _not_started
         self.register = self._life.ensure  # be waited for: this process hears commands now
         self.run = self._life.run
 
@@ -54,8 +60,8 @@ class Control:
             async with asyncio.timeout(_FAREWELL):
                 await self._life.stop()
 
-    async def give(self, message: bytes) -> None:
-        """Publish a command, and return when all processes have carried it out.
+    async def give(self, message: bytes) -> list[bytes]:
+        """Publish a command; return the replies when all processes have carried it out.
 
         Raises:
             BrokerError: it was not published, or one of them has not in time.
@@ -68,12 +74,13 @@ class Control:
             body = name.encode() + b"\n" + message
             await self._writing.call(COMMAND, COMMANDS, body, None, None, None)
             await self._all_done(given, wanted)
+            return [reply for reply in given.done.values() if reply is not None]
         finally:
             del self._given[name]
 
     async def _all_done(self, given: Given, wanted: set[str]) -> None:
         until = clock.monotonic() + _PATIENCE
-        while missing := wanted - given.done:
+        while missing := wanted - given.done.keys():
             if given.failure:
                 raise BrokerError(f"PostgreSQL: {given.failure}")
             if clock.monotonic() > until:
@@ -89,33 +96,47 @@ class Control:
     async def _who(self) -> set[str]:
         return {name for (name,) in await self._reading.call(OBEYING)}
 
-    def carried_out(self, name: bytes) -> None:
+    def carried_out(self, name: bytes, reply: bytes | None) -> None:
         """Tell whoever gave a command that this process has carried it out."""
-        command = name.decode()
-        giver = command.partition(".")[0]
+        giver = name.decode().partition(".")[0]
         if giver == self.id:
-            self.done(command, self.id)
+            self._done(name, self.id.encode(), reply)
             return
-        task = asyncio.create_task(self._tell(giver, f"done:{command}:{self.id}"))
+        told = done_message(name, self.id.encode(), reply)
+        task = asyncio.create_task(self._tell(giver, told))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, giver: str, message: str) -> None:
+    async def _tell(self, giver: str, message: bytes) -> None:
         try:
-            await self._reading.call(TELL, giver, message)
+            await self._send(giver, message)
         except BrokerError as error:
             logger.debug("a command's giver could not be told: %s", error)
 
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Tell one process something."""
+        if process_id == self.id:
+            self.on_told(message)
+        else:
+            await self._send(process_id, b"told:" + message)
+
+    async def _send(self, process_id: str, message: bytes) -> None:
+        """Notify one process, with several notifications for a long message."""
+        parts = split(self.id, next(self._letters), message)
+        calls = [self._reading.call(TELL, process_id, part) for part in parts]
+        await asyncio.gather(*calls)
+
     def told(self, text: str) -> None:
         """Take what was notified to this process."""
-        what, _, rest = text.partition(":")
-        if what == "done" and ":" in rest:
-            self.done(*rest.split(":", 1))
+        what, _, rest = self._incoming.take(text).partition(b":")
+        if what == b"done":
+            self._done(*parse_done(rest))
+        elif what == b"told":
+            self.on_told(rest)
 
-    def done(self, name: str, process_id: str) -> None:
-        """Note that a process has carried out a command."""
-        if (given := self._given.get(name)) is not None:
-            given.done.add(process_id)
+    def _done(self, name: bytes, process_id: bytes, reply: bytes | None) -> None:
+        if (given := self._given.get(name.decode())) is not None:
+            given.done[process_id.decode()] = reply
             self._progress.set()
 
     def fail(self, why: str) -> None:
@@ -132,3 +153,7 @@ class Control:
 
 def _nothing() -> None:
     """It is registered again, and that is all."""
+
+
+def _not_started(message: bytes) -> None:
+    """Nothing is for a process that has not said that it is there."""

@@ -62,6 +62,11 @@ class RedisBroker:
         """How often something began not to work, by why."""
         return self._health.counts
 
+    @property
+    def process_id(self) -> str:
+        """The name of this process among those that use the same Redis."""
+        return self._consumer.id
+
     async def start(self, receiver: Receiver) -> None:
         """Begin; Redis need not be there yet.
 
@@ -104,9 +109,13 @@ class RedisBroker:
         """Publish a notice."""
         await self._streams.publish_join_leave(notice)
 
-    async def command(self, message: bytes) -> None:
-        """Publish a command; return when all processes have carried it out."""
-        await self._consumer.command(message)
+    async def command(self, message: bytes) -> list[bytes]:
+        """Publish a command; return the replies when all processes have carried it out."""
+        return await self._consumer.command(message)
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Publish what is for one process alone."""
+        await self._consumer.tell(process_id, message)
 
     async def history(
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool

@@ -5,8 +5,9 @@ import secrets
 
 from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from .. import envelope
-from ..contract import Receiver, StreamOptions
+from ..contract import OnTold, Receiver, StreamOptions
 from ..deliveries import ControlMessage, Deliveries, Lost
+from ..replies import check_told
 from .barriers import BARRIER, Barriers
 from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
@@ -46,12 +47,12 @@ class Consumer:
     ) -> None:
         self._keys = keys
         self._streams = streams
-        self._id = secrets.token_urlsafe(6)
+        self.id = secrets.token_urlsafe(6)
         # The name to which others publish for this process alone.
-        self._own = keys.process(self._id)
-        self._control = Control(pipeline, keys, streams, self._id)
+        self._own = keys.process(self.id)
+        self._control = Control(pipeline, keys, streams, self.id)
         self._deliveries = Deliveries(self._control.carried_out)
-        self._echoes = Echoes(self._id, self._deliveries)
+        self._echoes = Echoes(self.id, self._deliveries)
         self._subscriber = Subscriber(
             factory,
             health,
@@ -67,10 +68,12 @@ class Consumer:
         self._barriers = Barriers(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
+        self._on_told: OnTold = _not_started
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, receiver: Receiver) -> None:
         """Begin."""
+        self._on_told = receiver.on_told
         self._deliveries.start(receiver)
         loops = (self._checks.run(), self._check_all(), self._control.run())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -125,10 +128,18 @@ class Consumer:
         """Stop hearing a channel, some time from now."""
         self._subscriber.discard(self._keys.published(channel))
 
-    async def command(self, message: bytes) -> None:
-        """Publish a command; return when every process has carried it out."""
+    async def command(self, message: bytes) -> list[bytes]:
+        """Publish a command; return the replies when every process has carried it out."""
         await self.join(COMMANDS, kept=True)
-        await self._control.give(message)
+        return await self._control.give(message)
+
+    async def tell(self, process_id: str, message: bytes) -> None:
+        """Publish what is for one process alone."""
+        check_told(message)
+        if process_id == self.id:
+            self._on_told(message)
+        else:
+            await self._control.publish(process_id, b"told:" + message)
 
     async def publish(
         self, publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
@@ -163,7 +174,7 @@ class Consumer:
 
     async def _on_message(self, name: bytes, message: bytes) -> None:
         if name == self._own:
-            self._on_process_message(*message.split(b":"))
+            self._on_process_message(*message.partition(b":"))
             return
         channel = self._keys.channel(name)
         if channel == COMMANDS:
@@ -199,11 +210,13 @@ class Consumer:
         else:
             self._deliveries.put(Lost(channel))
 
-    def _on_process_message(self, what: bytes, *arguments: bytes) -> None:
+    def _on_process_message(self, what: bytes, _: bytes, rest: bytes) -> None:
         if what == BARRIER:
-            self._barriers.on_barrier(*arguments)
+            self._barriers.on_barrier(rest)
         elif what == b"done":
-            self._control.done(*arguments)
+            self._control.on_done(rest)
+        elif what == b"told":
+            self._on_told(rest)
 
     def _on_subscribed(self, name: bytes) -> None:
         if name == self._own:
@@ -274,3 +287,7 @@ class Consumer:
         finally:
             if not cursor.catching_up:
                 self._missing.discard(channel)
+
+
+def _not_started(message: bytes) -> None:
+    """Nothing is for a process that has not said that it is there."""

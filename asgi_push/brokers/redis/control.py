@@ -11,6 +11,7 @@ from ...errors import BrokerError
 from ...logs import logger
 from ...messages import Payload, Publication
 from ..contract import StreamOptions
+from ..replies import done_message, parse_done
 from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import ALIVE, WHO
@@ -38,9 +39,9 @@ _FAREWELL = 0.5
 
 @dataclass(slots=True)
 class Given:
-    """A command on its way: who has carried it out, and why it is waited for no more."""
+    """A command on its way: the replies by process, and why it is waited for no more."""
 
-    done: set[bytes] = field(default_factory=set)
+    done: dict[bytes, bytes | None] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -88,8 +89,8 @@ class Control:
                 async with asyncio.timeout(_FAREWELL):
                     await self._pipeline.call("ZREM", self._registry, self._id)
 
-    async def give(self, message: bytes) -> None:
-        """Publish a command, and return when all processes have carried it out.
+    async def give(self, message: bytes) -> list[bytes]:
+        """Publish a command; return the replies when all processes have carried it out.
 
         Raises:
             BrokerError: it was not published, or one of them has not in time.
@@ -103,12 +104,13 @@ class Control:
                 self._who(), self._streams.publish(publication, _COMMANDS_KEPT)
             )
             await self._all_done(given, {*alive, self._id.encode()})
+            return [reply for reply in given.done.values() if reply is not None]
         finally:
             del self._given[name]
 
     async def _all_done(self, given: Given, wanted: set[bytes]) -> None:
         until = clock.monotonic() + _PATIENCE
-        while missing := wanted - given.done:
+        while missing := wanted - given.done.keys():
             if given.failure:
                 raise BrokerError(f"Redis: {given.failure}")
             if clock.monotonic() > until:
@@ -127,26 +129,34 @@ class Control:
         alive: list[bytes] = await self._pipeline.run(WHO, [self._registry])
         return alive
 
-    def carried_out(self, name: bytes) -> None:
+    def carried_out(self, name: bytes, reply: bytes | None) -> None:
         """This process has carried out a command: tell whoever gave it."""
         giver = name.partition(b".")[0].decode()
         if giver == self._id:
-            self.done(name, self._id.encode())
+            self._done(name, self._id.encode(), reply)
             return
-        task = asyncio.create_task(self._tell(giver, b"done:%b:%b" % (name, self._id.encode())))
+        told = done_message(name, self._id.encode(), reply)
+        task = asyncio.create_task(self._tell(giver, told))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, giver: str, message: bytes) -> None:
         try:
-            await self._pipeline.call("PUBLISH", self._keys.process(giver), message)
+            await self.publish(giver, message)
         except BrokerError as error:
             logger.debug("a command's giver could not be told: %s", error)
 
-    def done(self, name: bytes, process_id: bytes) -> None:
-        """A process has carried out a command."""
+    async def publish(self, process_id: str, message: bytes) -> None:
+        """Publish what is for one process alone."""
+        await self._pipeline.call("PUBLISH", self._keys.process(process_id), message)
+
+    def on_done(self, arguments: bytes) -> None:
+        """A process says that it has carried out a command."""
+        self._done(*parse_done(arguments))
+
+    def _done(self, name: bytes, process_id: bytes, reply: bytes | None) -> None:
         if (given := self._given.get(name)) is not None:
-            given.done.add(process_id)
+            given.done[process_id] = reply
             self._progress.set()
 
     def fail(self, why: str) -> None:

@@ -237,7 +237,7 @@ async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             await core_of(home.push).hub.fanout.settled()
             broker.go.set()
         assert [session.channels for session in home.push.sessions()] == [["#ann", "b"]] * 2
-        assert core_of(home.push).hub.turns._locks == {}
+        assert core_of(home.push).hub.membership._turns._locks == {}
 
 
 async def test_the_application_comes_first(encoding: str) -> None:
