@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -142,11 +143,12 @@ def quickstart_reconnect(stage: Stage) -> None:
     stage.until(lambda: lines_of(page) == [SHIPPED])
     with paused(stage.server):
         page.clock.run_for(25_000 + 10_000)  # a heartbeat, and no answer
-        page.evaluate("document.querySelector('#state').textContent = 'silent'")
-        page.clock.run_for(1_000)
-    page.locator("#state", has_text="open").wait_for()
+        page.locator("#state", has_text="lost").wait_for()
+    stage.until(lambda: page.clock.run_for(1_000) or page.locator("#state", has_text="open").count())
     stage.until(lambda: page.clock.run_for(30_000) or stage.post("/orders/8/ship?user=11") != {"reached": 0})
     stage.until(lambda: {"order": 8, "status": "shipped"} in lines_of(page))
+    stage.server.stop()
+    page.locator("#state", has_text="lost").wait_for()
 
 
 @contextmanager
@@ -265,16 +267,24 @@ def frameworks_testing(stage: Stage) -> None:
 # -- In the browser ---------------------------------------------------------------------------------------------------
 
 MOUNT_VUE = """
-    import { createApp, h } from "vue";
+    import { createApp, h, watch } from "vue";
     import { usePush } from "./usePush.js";
-    const setup = () => (usePush("/websocket/11", (order) => console.log(order.status)), () => h("div"));
+    const setup = () => {
+      const state = usePush("/websocket/11", (order) => console.log(order.status));
+      watch(state, (word) => console.log(word), { immediate: true, flush: "sync" });
+      return () => h("div");
+    };
     createApp({ setup }).mount("#app");
 """
 MOUNT_REACT = """
-    import { createElement } from "react";
+    import { createElement, useEffect } from "react";
     import { createRoot } from "react-dom/client";
     import { usePush } from "./usePush.js";
-    const App = () => (usePush("/websocket/11", (order) => console.log(order.status)), createElement("div"));
+    const App = () => {
+      const state = usePush("/websocket/11", (order) => console.log(order.status));
+      useEffect(() => console.log(state), [state]);
+      return createElement("div");
+    };
     createRoot(document.querySelector("#app")).render(createElement(App));
 """
 
@@ -299,7 +309,9 @@ def client(stage: Stage) -> None:
     pass_time(stage, 40)
     assert not shipped(stage, said)
     assert accepted(stage) == before
-    assert set(said) <= {"open", "shipped", "ended"}
+    states = [word for word, _ in groupby(word for word in said if word != "shipped")]
+    assert states[:4] == ["connecting", "open", "lost", "open"]
+    assert states[-1] == "ended"
 
 
 def pass_time(stage: Stage, seconds: int) -> None:

@@ -189,13 +189,14 @@ def vue_page(stage: Stage) -> None:
         with start():
             stage.page.goto(f"http://{servers.HOST}:{port}/")
             says(stage, "Order 7 is new.")
-            says(stage, "subscribed")
+            says(stage, "open")
             stage.post("/api/orders/7/shipped")
             says(stage, "Order 7 is shipped.")
+        says(stage, "lost")
         with start():
             stage.post("/api/orders/7/delivered")
             says(stage, "Order 7 is delivered.")
-            says(stage, "subscribed")
+            says(stage, "open")
             stage.post("/api/orders/7/paid")
             says(stage, "Order 7 is paid.")
 
