@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from .core import Core
 from .endpoints.centrifuge.endpoint import serve_sdk
 from .endpoints.health import serve_health
-from .endpoints.plain import serve_websocket
+from .endpoints.plain.endpoint import serve_websocket
 from .settings import Settings
 
 Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]

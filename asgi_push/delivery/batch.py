@@ -163,6 +163,14 @@ def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
     return _one_by_one(subscription, batch)
 
 
+def hold_back(subscription: Subscription | None, batch: Batch) -> None:
+    """Keep what came behind a gap for a subscription that goes on after it, if it does."""
+    if not isinstance(subscription, TrackedSubscription) or not subscription.active:
+        return
+    if subscription.buffer is not None:
+        subscription.buffer.extend(batch.after(subscription.since).items)
+
+
 def _without_notices(batch: Batch) -> Batch | None:
     if batch.all_publications:
         return batch
@@ -172,6 +180,7 @@ def _without_notices(batch: Batch) -> Batch | None:
 
 def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None:
     items = []
+    reached = subscription.offset
     for item in batch.items:
         publication = item.publication
         if isinstance(publication, JoinLeave):
@@ -179,11 +188,10 @@ def _one_by_one(subscription: TrackedSubscription, batch: Batch) -> Batch | None
                 items.append(item)
         elif not publication.offset:  # it is in no stream, so nothing can be missing before it
             items.append(item)
-        elif (
-            publication.epoch != subscription.epoch or publication.offset > subscription.offset + 1
-        ):
+        elif publication.epoch != subscription.epoch or publication.offset > reached + 1:
             raise Gap
-        elif publication.offset == subscription.offset + 1:
-            subscription.offset = publication.offset
+        elif publication.offset == reached + 1:
+            reached = publication.offset
             items.append(item)
+    subscription.offset = reached  # only now: after a gap the client has none of them
     return Batch(items) if items else None

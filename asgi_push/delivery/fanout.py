@@ -19,7 +19,7 @@ from ..registry import Registry
 from ..runtime.failures import Failures
 from ..settings import Settings
 from ..subscription import Subscription, TrackedSubscription
-from .batch import Batch, Gap, Item, filter_for
+from .batch import Batch, Gap, Item, filter_for, hold_back
 from .pending import Pending, Target
 from .queues import Queues
 from .recipients import Recipients, recipients_of
@@ -251,6 +251,7 @@ class Fanout:
                 part = batch if subscription is None else filter_for(subscription, batch)
             except Gap:
                 self._gap(session, batch.items[0].publication.channel, subscription)
+                hold_back(subscription, batch)
                 continue
             if part is not None:
                 whole = part if whole is None else whole.merged(part)
@@ -290,5 +291,6 @@ class Fanout:
         found = gaps(session, lost)
         if rest := before(good, found):
             self.deliver(session, Batch(rest))
-        for channel, (_, subscription) in found.items():
+        for channel, (item, subscription) in found.items():
+            subscription.offset = item.publication.offset - 1  # that is what the client has
             self._gap(session, channel, subscription)

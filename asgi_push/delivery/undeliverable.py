@@ -22,8 +22,8 @@ _QUIET = 10.0
 # This many are remembered as counted, as many sessions find the same one.
 _KNOWN = 1000
 
-# For each channel: the number of the first one, and the subscription that cannot go on.
-Gaps = dict[str, tuple[int, TrackedSubscription]]
+# For each channel: the first one, and the subscription that cannot go on.
+Gaps = dict[str, tuple[Item, TrackedSubscription]]
 
 
 class Undeliverable:
@@ -104,7 +104,7 @@ def gaps(session: Connection, lost: list[Item]) -> Gaps:
             and isinstance(subscription, TrackedSubscription)
             and subscription.positioned
         ):
-            found.setdefault(publication.channel, (item.number, subscription))
+            found.setdefault(publication.channel, (item, subscription))
     return found
 
 
@@ -115,4 +115,4 @@ def before(items: list[Item], found: Gaps) -> list[Item]:
 
 def _is_after_gap(item: Item, found: Gaps) -> bool:
     gap = found.get(item.publication.channel)
-    return gap is not None and item.number >= gap[0]
+    return gap is not None and item.number >= gap[0].number

@@ -11,7 +11,7 @@ from . import lossless_json
 from .wire import WireMessage, frame, sent_code
 
 # A JSON heartbeat is small; looking for one in a large message would cost every message.
-_MAX_HEARTBEAT = 1024
+MAX_HEARTBEAT = 1024
 
 # Disconnects that the plain protocol tells by a standard code (RFC 6455 section 7.4.1 and the IANA
 # registry). Never 1000 or 1001: helpers take those for a wanted end, and do not reconnect.
@@ -28,7 +28,7 @@ _PING = WireMessage(b"ping", text=True)
 _JSON_PONG = WireMessage(b'{"type":"pong"}', text=True)
 
 
-def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
+def heartbeat_answer(text: str, pong: str, longest: int = MAX_HEARTBEAT) -> WireMessage | None:
     """Return the answer if ``text`` is a heartbeat, else None.
 
     ``ping`` gets ``pong`` (or ``ping``, with ``pong="echo"``). ``HeartBeat`` gets
@@ -38,7 +38,7 @@ def heartbeat_answer(text: str, pong: str) -> WireMessage | None:
         return _PING if pong == "echo" else _PONG
     if text == "HeartBeat":
         return _JSON_PONG
-    if text[:1] == "{" and len(text) <= _MAX_HEARTBEAT and '"ping"' in text:
+    if text[:1] == "{" and len(text) <= longest and '"ping"' in text:
         return _json_answer(text)
     return None
 

@@ -15,13 +15,16 @@ from ...core import Core
 from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
+from ...hub.page import PageClient
+from ...hub.page_speech import FROM_START, Places
 from ...logs import logger, printable
+from ...protocols.since import Since
 from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
 from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit
 from ...transports.refusal import Refusal
-from .client import EventClient
 from .cors import check_site, cors_headers, preflight
+from .speech import EventSpeech
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -48,15 +51,14 @@ async def serve_events(
         if (answer := _immediate_response(scope["method"], last_id, cors)) is not None:
             await _respond(answer, scope, receive, send)
             return
+        places = _places(core, connection, last_id)
         hub, session, channels = await _admit(core, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
         await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
         return
     core.runner.end_streams_at_sigint()
-    await _run(
-        hub, session, transport, receive, channels, LastEventId(last_id, core.settings.max_channels)
-    )
+    await _run(hub, session, transport, receive, channels, places)
 
 
 def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -73,6 +75,24 @@ def _last_event_id(connection: HTTPConnection) -> str:
     return connection.headers.get("last-event-id") or connection.query_params.get(
         _LAST_ID_PARAMETER, ""
     )
+
+
+def _places(core: Core, connection: HTTPConnection, last_id: str) -> Places:
+    """Return the positions with which a client comes: of its last event, else of ``?since=``.
+
+    Raises:
+        Refusal: ``since`` cannot be understood.
+    """
+    max_channels = core.settings.max_channels
+    since = connection.query_params.get("since", "")
+    if last_id:  # the address stays the same as a browser comes back, and says where it began
+        return LastEventId(last_id, max_channels)
+    if since == "start":
+        return FROM_START
+    try:
+        return Since(since, max_channels)
+    except ValueError as error:
+        raise Refusal(400, str(error), "correct the ?since= of the client's address") from None
 
 
 async def _admit(
@@ -130,12 +150,12 @@ async def _run(
     transport: EventStreamTransport,
     receive: Receive,
     channels: list[str],
-    last_event_id: LastEventId,
+    places: Places,
 ) -> None:
     """Run a session to its end, which is all that its client can tell."""
     # A cancellation means that the server shuts down; every other end sets its own reason.
     disconnect = Disconnect.SHUTDOWN
-    client = session.client = EventClient(hub, session, last_event_id)
+    client = session.client = PageClient(hub, session, CODEC, EventSpeech(), places)
     transport.attach(hub, session)
     try:
         await hub.open(session, partial(client.begin, channels))

@@ -4,20 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from ..connection import Connection
-from ..core import Core
-from ..disconnect import Disconnect
-from ..heartbeat import ClientHeartbeat
-from ..hub.hub import Hub
-from ..logs import logger, printable
-from ..protocols import plain
-from ..transports.handshake import admit, select_subprotocol
-from ..transports.keepalive import probe_peers
-from ..transports.limits import close_too_large, too_large
-from ..transports.refusal import Refusal, refuse
-from ..transports.websocket import WebSocketTransport, run_session
+from ...connection import Connection
+from ...core import Core
+from ...disconnect import Disconnect
+from ...heartbeat import ClientHeartbeat
+from ...hub.hub import Hub
+from ...logs import logger, printable
+from ...protocols import Codec, envelope, plain
+from ...protocols.since import Since
+from ...transports.handshake import admit, select_subprotocol
+from ...transports.keepalive import probe_peers
+from ...transports.limits import close_too_large, too_large
+from ...transports.refusal import Refusal, refuse
+from ...transports.websocket import Take, WebSocketTransport, run_session
+from .envelopes import Join, with_envelopes
 
 
 async def serve_websocket(
@@ -26,19 +29,36 @@ async def serve_websocket(
     """Serve one WebSocket scope to its end. Raises nothing but a cancellation."""
     if (await receive())["type"] != "websocket.connect":
         return
-    transport = WebSocketTransport(scope, send, plain.CODEC)
-    heartbeat = ClientHeartbeat(core.settings.idle_timeout)
     try:
-        hub, session, channels = await admit(
-            core, scope, path_params, transport, plain.CODEC, heartbeat
-        )
+        since = _since(core, scope)
+        codec: Codec = plain.CODEC if since is None else envelope.CODEC
+        transport = WebSocketTransport(scope, send, codec)
+        heartbeat = ClientHeartbeat(core.settings.idle_timeout)
+        hub, session, channels = await admit(core, scope, path_params, transport, codec, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return
     probe_peers(hub, scope)
     if await _accept(hub, session, transport, channels, select_subprotocol(scope)):
-        opening = partial(hub.open, session, partial(hub.join_all, session, channels))
-        await run_session(hub, session, transport, receive, partial(_take, hub), opening)
+        join: Join = partial(hub.join_all, session, channels)
+        take: Take = partial(_take, hub)
+        if since is not None:
+            join, take = with_envelopes(hub, session, channels, since)
+        opening = partial(hub.open, session, join)
+        await run_session(hub, session, transport, receive, take, opening)
+
+
+def _since(core: Core, scope: Scope) -> Since | None:
+    """Return the positions of ``?since=``; None without it, for a page that wants no envelopes.
+
+    Raises:
+        Refusal: it cannot be understood.
+    """
+    text = HTTPConnection(scope).query_params.get("since")
+    try:
+        return None if text is None else Since(text, core.settings.max_channels)
+    except ValueError as error:
+        raise Refusal(400, str(error), "correct the ?since= of the client's address") from None
 
 
 async def _accept(

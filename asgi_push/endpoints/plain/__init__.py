@@ -1,0 +1,1 @@
+"""Serves the plain protocol, for bare WebSockets: with positions, or without."""

@@ -1,0 +1,101 @@
+"""Sessions whose publications come in envelopes: what they are told, and what they confirm."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from ...connection import Connection
+from ...disconnect import Disconnect
+from ...hub.hub import Hub
+from ...hub.page import PageClient
+from ...hub.page_speech import Resumed
+from ...messages import StreamPosition, position_id
+from ...protocols import WireMessage, envelope, plain
+from ...protocols.since import Since
+from ...subscription import TrackedSubscription
+from ...transports.limits import close_too_large, too_large
+from ...transports.websocket import Take
+
+Join = Callable[[], Awaitable[None]]
+
+
+def with_envelopes(
+    hub: Hub, session: Connection, channels: Sequence[str], since: Since
+) -> tuple[Join, Take]:
+    """Return how a session gets into its channels, and what takes the messages of its client."""
+    client = PageClient(hub, session, envelope.CODEC, EnvelopeSpeech(), since)
+    session.client = client
+    every = list(dict.fromkeys([*hub.own_channels(session), *channels]))
+    return partial(client.begin, every), partial(_take, hub)
+
+
+class EnvelopeSpeech:
+    """Tells a page what is lost, and, after what it missed, where it stands."""
+
+    goes_on = True
+
+    def start(
+        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
+    ) -> list[WireMessage]:
+        """Return the message of what is lost, if there is any, and the missed ones."""
+        lost = [item.channel for item in resumed if item.lost]
+        return [envelope.gap(lost), *missed] if lost else missed
+
+    def welcome(
+        self, session: Connection, resumed: Sequence[Resumed], *, first: bool
+    ) -> WireMessage:
+        """Return the message with the places of all channels, the new ones among them."""
+        ids = {} if first else dict(_places(session))
+        ids |= {item.channel: position_id(item.top) for item in resumed if item.top is not None}
+        recovered = any(item.came_back for item in resumed)
+        recovered = recovered and not any(item.lost for item in resumed)
+        return envelope.welcome(session.id, ids, recovered=recovered)
+
+    def unsubscribed(self, channel: str) -> None:
+        """Return None: pages are not told."""
+
+
+def _places(session: Connection) -> Iterable[tuple[str, str]]:
+    """Yield the channels in which a session is live, and up to where it was sent everything."""
+    for channel, subscription in session.subscriptions.items():
+        if (
+            isinstance(subscription, TrackedSubscription)
+            and subscription.positioned
+            and subscription.buffer is None
+        ):
+            yield channel, position_id(StreamPosition(subscription.offset, subscription.epoch))
+
+
+def _take(hub: Hub, session: Connection, data: str | bytes) -> Iterable[int]:
+    """Take what a client confirms, answer its heartbeats, and give the application all else.
+
+    Returns the message's size.
+    """
+    limit = hub.settings.max_message_bytes
+    if too_large(data, limit):
+        close_too_large(hub, session, len(data), limit, "max_message_bytes")
+    elif isinstance(data, bytes):
+        hub.message(session, data)
+    else:
+        _take_text(hub, session, data)
+    return (len(data),)
+
+
+def _take_text(hub: Hub, session: Connection, text: str) -> None:
+    try:
+        confirmed = envelope.acknowledged(text)
+    except ValueError as error:
+        hub.close(session, Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {error}"))
+        return
+    if confirmed is not None:
+        _acknowledge(hub, session, confirmed)
+    limit = hub.settings.max_message_bytes  # as a ping may confirm many channels
+    if (answer := plain.heartbeat_answer(text, hub.settings.pong, limit)) is not None:
+        hub.heartbeat(session, answer)
+    elif confirmed is None:
+        hub.message(session, text)
+
+
+def _acknowledge(hub: Hub, session: Connection, confirmed: Mapping[str, StreamPosition]) -> None:
+    hub.on_activity(session)
+    for channel, position in confirmed.items():
+        hub.acknowledge(session, channel, position)

@@ -1,0 +1,31 @@
+"""What an event stream is told beside publications: its ids, and how it starts."""
+
+from collections.abc import Sequence
+
+from ...connection import Connection
+from ...hub.page_speech import Resumed
+from ...protocols import WireMessage
+from ...protocols.sse import CODEC, position_token
+from ...transports.event_stream import retry
+
+
+class EventSpeech:
+    """Starts a stream with the positions of its channels; the browser sends them back."""
+
+    # The browser comes back with the id of its last event.
+    goes_on = False
+
+    def start(
+        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
+    ) -> list[WireMessage]:
+        """Return the first events as one message."""
+        tokens = [position_token(item.channel, item.after) for item in resumed]
+        gaps = [item.channel for item in resumed if item.lost]
+        return [CODEC.start(retry() if first else 0, tokens, gaps, missed)]
+
+    def welcome(self, session: Connection, resumed: Sequence[Resumed], *, first: bool) -> None:
+        """Return None: the ids of events say all of it."""
+
+    def unsubscribed(self, channel: str) -> WireMessage:
+        """Return what makes the ids of the stream forget a channel."""
+        return CODEC.unsubscribed(channel)

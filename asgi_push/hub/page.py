@@ -1,0 +1,230 @@
+"""Clients that send no commands and keep positions: pages, over an event stream or in envelopes.
+
+Each starts with what it missed in all its channels, and then gets what is published, or is told
+that something is lost.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from ..connection import Connection
+from ..delivery.undeliverable import without_position
+from ..disconnect import Disconnect
+from ..errors import BrokerError
+from ..messages import Payload, StreamPosition
+from ..protocols import WireMessage
+from ..stream import Recovery
+from ..subscription import TrackedSubscription
+from .hub import Hub
+from .page_speech import PageCodec, Places, Resumed, Speech
+from .recovery import START, go_live, new_subscription, release, track
+
+# Missed messages that are sent in one turn of the event loop.
+_TOGETHER = 200
+
+
+class PageClient:
+    """The client of a page: ``begin`` its session, and subscribe it for the application later."""
+
+    __slots__ = ("_codec", "_connected", "_hub", "_places", "_session", "_speech", "_taken")
+
+    opened_by_command = False
+
+    def __init__(
+        self, hub: Hub, session: Connection, codec: PageCodec, speech: Speech, places: Places
+    ) -> None:
+        self._hub = hub
+        self._session = session
+        self._codec = codec
+        self._speech = speech
+        self._places = places
+        self._taken: set[str] = set()  # channels whose position in ``places`` is used, and old now
+        self._connected = False
+
+    # -- the start ---------------------------------------------------------------------------------
+
+    async def begin(self, channels: Sequence[str]) -> None:
+        """Start before anything else that happens to the session from now on."""
+        self._hub.call(self._session, self._start, channels)
+
+    async def _start(self, session: Connection, channels: Sequence[str]) -> None:
+        """Say where the channels stand, send what the page missed, and let the rest come."""
+        started: list[Resumed] = []
+        missed: list[WireMessage] = []
+        try:
+            for channel in channels:
+                resumed, messages = await self._subscribe(channel, self._take_place(channel))
+                started.append(resumed)
+                missed += messages
+        except BrokerError:
+            self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
+            return
+        await self._send(started, missed, first=True)
+        await self._welcome(started, first=True)
+        self._connected = True
+        self._go_live(started)
+
+    def _go_live(self, resumed: Sequence[Resumed]) -> None:
+        for item in resumed:
+            if item.subscription.active:  # else the session may be in the channel once more
+                go_live(self._hub, self._session, item.channel)
+
+    def _take_place(self, channel: str) -> StreamPosition | None:
+        """Return the position with which the page came, once: it is old after that."""
+        if channel in self._taken:
+            return None
+        self._taken.add(channel)
+        return self._places.position(channel)
+
+    async def _subscribe(
+        self, channel: str, since: StreamPosition | None
+    ) -> tuple[Resumed, list[WireMessage]]:
+        """Put the session in a channel, where publications are held back until ``go_live``."""
+        came_back = since is not None or (not self._connected and self._places.knows(channel))
+        subscription = new_subscription(self._hub, channel, server_side=True)
+        subscription.join_leave = False  # pages are not told
+        recovery = await track(self._hub, self._session, channel, subscription, since)
+        if recovery is None:
+            lost = came_back and since is not START  # who begins has missed nothing
+            return Resumed(channel, subscription, None, None, came_back, lost), []
+        return await self._resume(channel, subscription, recovery, came_back=came_back)
+
+    async def _resume(
+        self,
+        channel: str,
+        subscription: TrackedSubscription,
+        recovery: Recovery,
+        *,
+        came_back: bool,
+    ) -> tuple[Resumed, list[WireMessage]]:
+        """Return how a page goes on with what a broker found, and the missed messages."""
+        missed, whole = await self._missed(recovery)
+        lost = came_back and not (whole and recovery.recovered)
+        after = top = recovery.position
+        if missed and whole:
+            after = StreamPosition(recovery.publications[0].offset - 1, top.epoch)
+        return Resumed(channel, subscription, after, top, came_back, lost), missed
+
+    async def _missed(self, recovery: Recovery) -> tuple[list[WireMessage], bool]:
+        """Return the messages that were missed, and whether all of them can be sent."""
+        publications = recovery.publications
+        encoder = self._hub.history_encoder
+        messages: Any = await encoder.encode(self._codec, publications, recovery.encoded)
+        if messages is not publications or not messages:
+            return messages, True
+        # One bad publication must not cost the others. They come without positions, or the page
+        # would come back for the missing one.
+        rest = self._hub.fanout.undeliverable.carried(self._codec, publications)
+        return self._codec.encode_part(list(map(without_position, rest))), False
+
+    async def _send(
+        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool = False
+    ) -> None:
+        """Send what a page missed, a part at a time, and before it what is lost.
+
+        Each message says how far the page has come with it, so a cut between two loses nothing.
+        """
+        await self._put(self._speech.start(resumed, missed[:_TOGETHER], first=first))
+        for start in range(_TOGETHER, len(missed), _TOGETHER):
+            await checkpoint()
+            await self._put(self._codec.join(missed[start : start + _TOGETHER]))
+
+    async def _welcome(self, resumed: Sequence[Resumed], *, first: bool) -> None:
+        await self._hub.wait_capacity(self._session)
+        if (told := self._speech.welcome(self._session, resumed, first=first)) is not None:
+            self._hub.send_wire(self._session, told)
+
+    async def _put(self, messages: Iterable[WireMessage]) -> None:
+        """Send messages, not more than the session has room for."""
+        for message in messages:
+            await self._hub.wait_capacity(self._session)
+            self._hub.send_wire(self._session, message)
+
+    # -- a gap -------------------------------------------------------------------------------------
+
+    def gap(self, channel: str, subscription: TrackedSubscription) -> None:
+        """Go on after the last publication that the page got, which the broker may have."""
+        if not self._speech.goes_on or subscription.buffer is not None:
+            self._hub.close(self._session, Disconnect.INSUFFICIENT_STATE)
+        elif not subscription.positioned:
+            lost = Resumed(channel, subscription, None, None, came_back=True, lost=True)
+            for message in self._speech.start([lost], [], first=False):
+                self._hub.send_wire(self._session, message)
+        else:
+            subscription.buffer = []
+            self._hub.spawn(self._go_on, channel, subscription)
+
+    async def _go_on(self, channel: str, subscription: TrackedSubscription) -> None:
+        """Send what the page missed since its position, and let the rest come."""
+        since = StreamPosition(subscription.offset, subscription.epoch)
+        try:
+            recovery = await self._hub.broker.recover(channel, since)
+        except BrokerError:
+            self._hub.close(self._session, Disconnect.INSUFFICIENT_STATE)
+            return
+        resumed, missed = await self._resume(channel, subscription, recovery, came_back=True)
+        if subscription.active:  # else the session has left the channel, or is closed
+            await self._send([resumed], missed)
+            if resumed.lost:
+                await self._welcome([resumed], first=False)
+        if subscription.active:
+            subscription.offset, subscription.epoch = recovery.position
+            release(self._hub, self._session, channel)
+
+    # -- what the application does -----------------------------------------------------------------
+
+    async def subscribe_by_server(
+        self, channel: str, data: Payload | None, since: StreamPosition | None
+    ) -> None:
+        """Subscribe the session for the application; pages are not told ``data``.
+
+        A page that came with a position in the channel gets what it missed, as one that was
+        subscribed before it was cut off.
+        """
+        if self._connected:
+            await self._subscribe_now(self._session, channel, since)
+        else:
+            self._hub.call(self._session, self._subscribe_now, channel, since)
+
+    async def _subscribe_now(
+        self, session: Connection, channel: str, since: StreamPosition | None
+    ) -> None:
+        if not self._connected or channel in session.subscriptions:
+            return
+        place = self._take_place(channel)
+        try:
+            resumed, missed = await self._subscribe(channel, place if since is None else since)
+        except BrokerError:
+            self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
+            return
+        if resumed.subscription.active:  # the application may have unsubscribed it meanwhile
+            await self._send([resumed], missed)
+            await self._welcome([resumed], first=False)
+            self._go_live([resumed])
+
+    def unsubscribe_by_server(self, channel: str) -> None:
+        """Unsubscribe the session for the application."""
+        if self._connected:
+            self._unsubscribe(channel)
+        else:
+            self._hub.call(self._session, self._unsubscribe_later, channel)
+
+    async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
+        self._unsubscribe(channel)
+
+    def _unsubscribe(self, channel: str) -> None:
+        if channel in self._session.subscriptions:
+            self._hub.leave(self._session, channel)
+            if (told := self._speech.unsubscribed(channel)) is not None:
+                self._hub.send_wire(self._session, told)
+
+    # -- what only SDK clients have ----------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """Return None: no subscription of it expires."""
+        return None
+
+    def check(self, now: float) -> None:
+        """Do nothing: nothing is ever due."""
