@@ -19,6 +19,7 @@ from .messages import (
     ClientInfo,
     Credentials,
     History,
+    Payload,
     PresenceStats,
     Publication,
     PublishResult,
@@ -103,6 +104,10 @@ class Core:
         """
         if self.settings.drain_timeout or self.settings.sse:
             self.runner.drain_at_sigterm(self.settings.drain_timeout)
+
+    def encode(self, data: Any) -> Payload:
+        """Encode data as it is sent; unlike the hub's, this works where nothing runs."""
+        return self._encoder.encode(data)
 
     # -- sending --------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware, clock
 from asgi_push.push import core_of
+from asgi_push.testing.mailbox import Mailbox
 
 # What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
 PATIENCE = 10.0
@@ -37,24 +37,6 @@ class Closed(Exception):
         super().__init__(f"{code} {reason}")
         self.code = code
         self.reason = reason
-
-
-class Mailbox:
-    """Messages for one reader, as many as come."""
-
-    def __init__(self) -> None:
-        self.items: deque[Any] = deque()
-        self._came = anyio.Event()
-
-    def put(self, item: Any) -> None:
-        self.items.append(item)
-        self._came.set()
-
-    async def get(self) -> Any:
-        while not self.items:
-            self._came = anyio.Event()
-            await self._came.wait()
-        return self.items.popleft()
 
 
 class Client:

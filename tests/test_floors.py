@@ -37,7 +37,7 @@ FLOORS = [
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call
-    {"notify"},  # ready-made hooks
+    {"notify", "testing"},  # ready-made hooks; for tests of an application
     {"transports"},  # what carries a session
     {"endpoints"},  # what serves a path
     {"lifespan", "location", "routes", "endpoint_paths", "upgrades", "middleware_options"},

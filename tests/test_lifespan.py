@@ -260,7 +260,8 @@ async def test_on_another_event_loop_publishing_works_and_connecting_does_not(
 
         await anyio.to_thread.run_sync(anyio.run, elsewhere)
         assert await client.receive() == "from elsewhere"
-    assert "with TestClient(app) as client" in caplog.text
+    assert "enter TestClient with `with`" in caplog.text
+    assert "asgi_push.testing.serve" in caplog.text
 
 
 # -- bad settings -----------------------------------------------------------------------------------------------------

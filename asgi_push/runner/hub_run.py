@@ -52,6 +52,11 @@ class HubRun:
         return not self._over and (self._loop is None or self._loop.is_running())
 
     @property
+    def left(self) -> bool:
+        """Whether its event loop does not run, and it was not stopped before."""
+        return not self._over and not self.alive
+
+    @property
     def running(self) -> bool:
         """Whether it has begun and its hub runs."""
         return self.has_begun and self.hub.running

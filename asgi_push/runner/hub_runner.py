@@ -56,7 +56,11 @@ class HubRunner:
         self.require_running()
         hub = self.hub_here()
         if hub is None:
-            raise NotRunningError("Push is running on another thread's event loop")
+            raise NotRunningError(
+                "Push runs on the event loop of another thread, and serves one loop at a time. "
+                "In a test: enter TestClient with `with`, so that all of it shares one loop; if "
+                "the test itself has one, use asgi_push.testing.serve, whose clients live on that"
+            )
         return hub
 
     @property
@@ -75,10 +79,19 @@ class HubRunner:
 
     def require_running(self) -> None:
         """Raise NotRunningError if there is no hub."""
-        if not self.running:
+        if self.running:
+            return
+        run = self._run
+        if run is not None and run.has_begun and run.left:
             raise NotRunningError(
-                "Push is not running: wrap an application with PushMiddleware, or use (async) with"
+                "Push was started on another event loop, which does not run now, and serves one "
+                "loop at a time. In a test, start it on the test's own: with pytest-asyncio, give "
+                "the fixture that starts the application the loop_scope of the test"
             )
+        raise NotRunningError(
+            "Push is not running: wrap an application with PushMiddleware, or use (async) with. "
+            "A test client runs the application only inside of its with block"
+        )
 
     async def start(self) -> None:
         """Start a hub on the event loop that runs now. If there is one already, only count.

@@ -63,8 +63,7 @@ class Refusal(Exception):
 
 def not_running(error: NotRunningError) -> Refusal:
     """Return the refusal of a connection on another event loop than the one that push runs on."""
-    advice = f"{error}; a test client must be entered: with TestClient(app) as client"
-    return Refusal(503, "push runs on another event loop", advice)
+    return Refusal(503, "push runs on another event loop", advice=str(error))
 
 
 def warn(message: str, *words: str) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -255,13 +254,6 @@ def frameworks_two_paths(stage: Stage) -> None:
         with stage.connect(path) as client:
             client.send("ping")
             assert client.recv(PATIENCE) == "pong"
-
-
-def frameworks_testing(stage: Stage) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py"]
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # they take longer than the test
-    done = subprocess.run(command, check=False, cwd=stage.folder, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
 
 
 # -- In the browser ---------------------------------------------------------------------------------------------------

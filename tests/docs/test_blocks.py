@@ -31,6 +31,7 @@ from tests.docs import (
     scenarios,
     sdk_scenarios,
     sse_scenarios,
+    testing_scenarios,
     tutorial_scenarios,
 )
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
@@ -46,9 +47,10 @@ ROOMS = (
     tutorial_scenarios,
     operating_scenarios,
     postgres_scenarios,
+    testing_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
-HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN | tutorial_scenarios.HIDDEN
+HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN | testing_scenarios.HIDDEN | tutorial_scenarios.HIDDEN
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
 
