@@ -65,10 +65,12 @@ class Settings:
         "unix://, redis+sentinel://, postgres://host:port/database",
     )
     postgres_listen_url: str = _setting(
-        "", values.postgres_url, "where to listen, past any PgBouncer; empty = as broker"
+        "", values.postgres_url, "where to listen, if broker is a PgBouncer; empty = as broker"
     )
     redis_prefix: str = _setting(
-        "asgi_push", values.prefix, "begins all names in Redis, so that applications can share one"
+        "asgi_push",
+        values.prefix,
+        "start of all names in Redis, so applications can share one",
     )
     allowed_origins: str = _setting(
         "same-host", values.origins, "same-host, comma-separated origins, or *"
@@ -86,7 +88,9 @@ class Settings:
         "token", values.cookie, "cookie that may carry the token; empty = none"
     )
     api_key: str | None = _setting(
-        None, values.api_key, "turns on the HTTP API, POST {http_path}/api/{method}, for who has it"
+        None,
+        values.api_key,
+        "turns on the HTTP API, POST {http_path}/api/{method}; a caller must send it",
     )
     token_query: str = _setting(
         "",
@@ -101,8 +105,8 @@ class Settings:
     anonymous: bool | None = _setting(
         None,
         values.optional_flag,
-        "whether a connection without a user is taken; by default true, "
-        "and false once a token or authenticate is set",
+        "whether to accept connections without a user; by default true, "
+        "but false if a token or authenticate is set",
     )
     ping_interval: float = _setting(
         25.0, values.seconds(), "SDK, SSE: how often the server pings; SDKs are told 1 or more"
@@ -112,7 +116,9 @@ class Settings:
     )
     # Above 60 s, because browsers slow down the timers of background tabs to one a minute.
     idle_timeout: float = _setting(
-        75.0, values.seconds(), "plain: a client that ever sent a heartbeat is dead after this"
+        75.0,
+        values.seconds(),
+        "plain: close a client that sent a heartbeat and then nothing for so long",
     )
     pong: Pong = _setting(
         "pong",
@@ -120,7 +126,7 @@ class Settings:
         "plain: the answer to the text ping; echo mirrors it",
     )
     send_timeout: float = _setting(
-        10.0, values.seconds(), "one send that takes longer ends the session"
+        10.0, values.seconds(), "how long one send may take; then the session is closed"
     )
     max_message_bytes: int = _setting(
         65_536, values.whole(1), "largest message from a client; a larger one closes 1009"
@@ -128,34 +134,42 @@ class Settings:
     queue_bytes: int = _setting(1024 * 1024, values.whole(1), "bytes that may wait for one session")
     queue_messages: int = _setting(1000, values.whole(1), "messages that may wait for one session")
     slow_consumer: SlowConsumer = _setting(
-        "disconnect", values.one_of(*get_args(SlowConsumer)), "what a full queue leads to"
+        "disconnect",
+        values.one_of(*get_args(SlowConsumer)),
+        "plain: what happens when a session's queue is full: disconnect, drop_oldest, drop_newest",
     )
     max_sessions: int = _setting(0, values.whole(0), "sessions of this process; 0 = no limit")
     max_sessions_per_user: int = _setting(
         0, values.whole(0), "sessions of one user, in all processes; 0 = no limit"
     )
     when_exceeded: WhenExceeded = _setting(
-        "refuse", values.one_of(*get_args(WhenExceeded)), "replace closes the user's oldest session"
+        "refuse",
+        values.one_of(*get_args(WhenExceeded)),
+        "above max_sessions_per_user: refuse the new session, or replace the user's oldest",
     )
     everybody: bool = _setting(
         True,
         values.flag,
-        "whether each session is in the channel * from the start, for send_to_all",
+        "whether to subscribe each session to the channel *, for send_to_all",
     )
     max_channels: int = _setting(
-        128, values.whole(1), "channels of one session, its user's and everybody's not counted"
+        128, values.whole(1), "channels of one session, without its user's and everybody's"
     )
     history_size: int = _setting(
         100, values.whole(0), "publications that a channel keeps; 0 = no history"
     )
     history_ttl: float = _setting(
-        300.0, values.seconds(zero=True), "how long they are kept after the last; 0 = no history"
+        300.0,
+        values.seconds(zero=True),
+        "how long a channel keeps them after the last one; 0 = no history",
     )
     drain_timeout: float = _setting(
-        0.0, values.seconds(zero=True), "how long a SIGTERM sends sessions away first; 0 = off"
+        0.0,
+        values.seconds(zero=True),
+        "time over which SIGTERM first closes the sessions, one by one; 0 = off",
     )
     direct_writes: bool = _setting(
-        True, values.flag, "write to uvicorn's transport where nothing waits"
+        True, values.flag, "write directly to uvicorn's transport if nothing waits"
     )
     sse: bool = _setting(
         False,
@@ -165,10 +179,10 @@ class Settings:
     metrics: bool = _setting(
         False,
         values.flag,
-        "GET {http_path}/metrics for Prometheus; with an api_key, for who has it",
+        "GET {http_path}/metrics for Prometheus; needs the api_key, if there is one",
     )
     console: bool = _setting(
-        False, values.flag, "live console at {http_path}/console, for who has the api_key"
+        False, values.flag, "live console at {http_path}/console; needs the api_key"
     )
 
     def __post_init__(self) -> None:

@@ -32,6 +32,9 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+_API_HEADING = re.compile(
+    r"(<!-- from the docstring of .+ -->\n)?^### ([\w.]+)(\(.*\))?\n\n(.*)$", re.MULTILINE
+)
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -58,7 +61,28 @@ def page_text(text: str, folder: Path, name: str) -> str:
     def link(match: re.Match[str]) -> str:
         return f"]({relpath(page_of((folder / match[1]).resolve()), Path(name).parent)}"
 
+    if name == "reference/api.md":
+        text = _API_HEADING.sub(with_kind, text)
     return _FENCE.sub(r"```{code-block} \2\n:caption: \1\n\n\3```", _LINK.sub(link, text))
+
+
+def with_kind(heading: re.Match[str]) -> str:
+    """A heading of the reference of the API, and what its name is before the line below it."""
+    from_docstring, name, call, below = heading.groups()
+    if not from_docstring and not call and "." not in name:
+        return heading[0]
+    return f'{heading[0].removesuffix(below)}<span class="kind">{kind(name, below)}</span> {below}'
+
+
+def kind(name: str, written: str) -> str:
+    """What a name is, by the way it is written."""
+    if "." in name:
+        if not written.startswith("`"):
+            return "property"
+        return "async method" if written.startswith("`await ") else "method"
+    if name.endswith("Error"):
+        return "exception"
+    return "class" if name[0].isupper() else "function"
 
 
 def page_of(target: Path) -> str:
@@ -131,9 +155,17 @@ def build(site: Path) -> int:
         source, trees = Path(folder) / "source", Path(folder) / "trees"
         prepare(source)
         options = ["-c", source / "site", "-d", trees, "--fail-on-warning", "--nitpicky", "--quiet"]
+        options += ["-D", f"html_title=asgi_push {version()}"]
         return subprocess.run(
             [sys.executable, "-m", "sphinx", *options, source, site], check=False
         ).returncode
+
+
+def version() -> str:
+    """That of the package beside these pages, installed or not."""
+    return re.search(
+        r'^__version__ = "(.+)"$', (ROOT / "asgi_push" / "__init__.py").read_text(), re.MULTILINE
+    )[1]
 
 
 def main() -> int:

@@ -1,10 +1,12 @@
 """What Sphinx makes of the pages that build.py prepares."""
 
+from typing import Any
+
 from pygments.lexers.html import HtmlLexer
 from sphinx.application import Sphinx
+from sphinx.search.en import SearchEnglish
 
 project = "asgi_push"
-html_title = project
 copyright = "asgi_push contributors"  # noqa: A001  # Sphinx names it so
 
 extensions = ["myst_parser", "sphinx_copybutton"]
@@ -33,5 +35,19 @@ html_theme_options = {
 }
 
 
+class Search(SearchEnglish):
+    """Finds numbers too: close codes and statuses. static/search-numbers.js is the other half."""
+
+    def word_filter(self, word: str) -> bool:
+        return (word.isdigit() and len(word) >= 3) or super().word_filter(word)
+
+
+def add_search_script(app: Sphinx, page: str, *_: Any) -> None:
+    if page == "search":
+        app.add_js_file("search-numbers.js", loading_method="defer")
+
+
 def setup(app: Sphinx) -> None:
     app.add_lexer("vue", HtmlLexer)
+    app.add_search_language(Search)
+    app.connect("html-page-context", add_search_script)

@@ -21,9 +21,9 @@ from tests.docs.blocks import DOCS
 
 
 def settings() -> Iterator[tuple[str, ...]]:
-    yield "Setting", "Default", "Meaning"
+    yield "Setting", "Meaning", "Default"
     for item in dataclasses.fields(Settings):
-        yield f"`{item.name}`", _shown(item.default), item.metadata["about"]
+        yield f"`{item.name}`", item.metadata["about"], _shown(item.default)
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from asgi_push import __version__
 from tests.docs.blocks import DOCS, ROOT
 
 
@@ -40,6 +41,50 @@ def test_search_and_pages_need_no_network(site: Path, page: Page) -> None:
     page.locator("#search-results a", has_text="In the browser").first.wait_for()
     assert asked
     assert [url for url in asked if not url.startswith("file:")] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [("429", "When it does not work"), ("3503", "Close codes"), ("4005", "Close codes")],
+)
+def test_search_finds_codes(site: Path, page: Page, code: str, title: str) -> None:
+    """A status and a close code are found by their number; one of your own by its range."""
+    page.goto((site / "search.html").as_uri() + f"?q={code}")
+    page.locator("#search-results a", has_text=title).first.wait_for()
+
+
+def test_a_version_is_shown(site: Path, page: Page) -> None:
+    """Each page says which version it is about."""
+    page.goto((site / "tutorial.html").as_uri())
+    assert page.locator(".sidebar-brand").inner_text().strip() == f"asgi_push {__version__}"
+
+
+def test_names_of_the_reference_have_kinds(site: Path, page: Page) -> None:
+    """Below a heading of the API stands what its name is."""
+    page.goto((site / "reference" / "api.html").as_uri())
+    kinds = {
+        "push": "class",
+        "get-push": "function",
+        "push-publish": "async method",
+        "push-sessions": "method",
+        "push-blocking": "property",
+        "rpcerror": "exception",
+    }
+    found = {name: page.locator(f"section#{name} > p > .kind").inner_text() for name in kinds}
+    assert found == kinds
+    assert page.locator("section#names-and-data .kind").count() == 0
+
+
+def test_settings_on_a_phone(site: Path, page: Page) -> None:
+    """What a setting means is read without scrolling sideways, before its default."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto((site / "reference" / "settings.html").as_uri())
+    cells = page.locator(".settings tbody tr").first.locator("td").all()
+    boxes = [cell.bounding_box() or {} for cell in cells]
+    tops = [box["y"] for box in boxes]
+    assert tops == sorted(set(tops))
+    assert all(box["x"] + box["width"] <= 390 for box in boxes)
+    assert page.locator(".settings th").all_text_contents() == ["Setting", "Meaning", "Default"]
 
 
 def test_it_fits_a_phone(site: Path, page: Page) -> None:
