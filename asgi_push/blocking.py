@@ -43,21 +43,25 @@ class Blocking:
         """Undo one start. The last stop ends the thread, in a bounded time."""
         self._thread.stop()
 
-    def send_to_user(self, user: str, data: Any, *, using: Any = None) -> PublishResult:
+    def send_to_user(
+        self, user: str, data: Any, *, confirm: float | None = None, using: Any = None
+    ) -> PublishResult:
         """See ``Push.send_to_user``; a connection is used on this thread."""
-        if using is not None:
+        if using is not None and confirm is None:
             return self._transactional.publish_blocking(using, check_user_channel(user), data)
-        result: PublishResult = self._run("send_to_user", user, data)
+        result: PublishResult = self._run("send_to_user", user, data, confirm=confirm, using=using)
         return result
 
-    def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
+    def send_to_users(
+        self, users: Iterable[str], data: Any, *, confirm: float | None = None
+    ) -> list[PublishResult]:
         """See ``Push.send_to_users``."""
-        result: list[PublishResult] = self._run("send_to_users", users, data)
+        result: list[PublishResult] = self._run("send_to_users", users, data, confirm=confirm)
         return result
 
-    def send_to_all(self, data: Any) -> PublishResult:
+    def send_to_all(self, data: Any, *, confirm: float | None = None) -> PublishResult:
         """See ``Push.send_to_all``."""
-        result: PublishResult = self._run("send_to_all", data)
+        result: PublishResult = self._run("send_to_all", data, confirm=confirm)
         return result
 
     def send_to_session(self, session_id: str, data: Any) -> PublishResult:
@@ -72,14 +76,14 @@ class Blocking:
         *,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        confirm: float | None = None,
         using: Any = None,
     ) -> PublishResult:
         """See ``Push.publish``. With ``using`` it works on this thread, and needs no start."""
-        if using is not None:
+        if using is not None and confirm is None:
             return self._transactional.publish_blocking(using, channel, data, tags, idempotency_key)
-        result: PublishResult = self._run(
-            "publish", channel, data, tags=tags, idempotency_key=idempotency_key
-        )
+        given = {"tags": tags, "idempotency_key": idempotency_key, "confirm": confirm}
+        result: PublishResult = self._run("publish", channel, data, using=using, **given)
         return result
 
     def subscribe(self, user: str, channel: str) -> int:

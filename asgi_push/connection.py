@@ -85,6 +85,11 @@ class ProtocolSession(Protocol):
         """Whether a client's command opens it: ``on_connect`` goes ahead of commands that wait."""
         ...
 
+    @property
+    def confirms(self) -> bool:
+        """Whether its client can confirm what it was sent."""
+        ...
+
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """Tell the client that a subscription cannot be continued."""
         ...

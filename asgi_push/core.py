@@ -44,6 +44,9 @@ from .transactional import Transactional
 Authenticate = Callable[
     [HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None
 ]
+# The longest that anything is waited for, in seconds.
+_HOUR = 60 * 60
+
 Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
 
 
@@ -142,6 +145,47 @@ class Core:
         hub = self.hub
         payload = hub.encode(data)
         return [await hub.publish(Publication(channel, payload)) for channel in channels]
+
+    async def send_confirmed(
+        self,
+        confirm: float,
+        channels: list[str],
+        data: Any,
+        tags: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        *,
+        using: Any = None,
+    ) -> list[PublishResult]:
+        """Publish to channels, which have been checked, and wait until the sessions confirm it.
+
+        Return the results in their order.
+        """
+        seconds = check_wait("confirm", confirm)
+        if using is not None:
+            raise ValueError(
+                "confirm: the place of a publication is known at the commit, so not with using"
+            )
+        for channel in channels:
+            if self._namespaces.stream(channel) is None:
+                raise ValueError(
+                    f"confirm: {channel!r:.80} keeps no history, so nothing in it has a position"
+                )
+        return await self.runner.call(
+            self._send_confirmed, seconds, channels, data, tags, idempotency_key
+        )
+
+    async def _send_confirmed(
+        self,
+        seconds: float,
+        channels: list[str],
+        data: Any,
+        tags: Mapping[str, str] | None,
+        idempotency_key: str | None,
+    ) -> list[PublishResult]:
+        hub = self.hub
+        payload = hub.encode(data)
+        publications = [Publication(channel, payload, 0, "", tags) for channel in channels]
+        return await hub.confirmations.publish(publications, idempotency_key, seconds)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
         """See ``Push.send_to_session``."""
@@ -247,6 +291,19 @@ class Core:
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
     """Return how many sessions and how many users there are in a channel's presence."""
     return PresenceStats(len(presence), len({info.user for info in presence.values()}))
+
+
+def check_wait(name: str, seconds: Any) -> float:
+    """Return how long something is waited for, in seconds.
+
+    Raises:
+        ValueError: it is no number above 0 and up to an hour.
+    """
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _HOUR:
+        return float(seconds)
+    raise ValueError(
+        f"{name}: must be a number of seconds above 0 and at most {_HOUR}, not {seconds!r:.80}"
+    )
 
 
 def check_over(seconds: Any) -> float:

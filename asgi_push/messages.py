@@ -197,10 +197,18 @@ class PublishResult(NamedTuple):
     ``position`` is its position in the channel's stream, None if the channel keeps no history.
     ``receivers`` is the number of sessions that it was handed to, None if only the broker knows.
     Handed over is not delivered: a peer that vanished is found only when its heartbeat is missing.
+    ``confirmed`` is the ids of the sessions that said in time that they have it, if ``confirm`` was
+    given; ``receivers`` is then known, over all processes.
     """
 
     position: StreamPosition | None = None
     receivers: int | None = None
+    confirmed_by: tuple[str, ...] = ()
+
+    @property
+    def confirmed(self) -> list[str]:
+        """The ids of the sessions that confirmed it, in whichever process; empty if not asked."""
+        return list(self.confirmed_by)
 
 
 _new_tuple = tuple.__new__  # a NamedTuple's own constructor takes three times as long
@@ -209,7 +217,7 @@ _new_tuple = tuple.__new__  # a NamedTuple's own constructor takes three times a
 def published(offset: int, epoch: str, receivers: int) -> PublishResult:
     """Return the result of a publication that has a position in a stream."""
     position = _new_tuple(StreamPosition, (offset, epoch))
-    return _new_tuple(PublishResult, (position, receivers))
+    return _new_tuple(PublishResult, (position, receivers, ()))
 
 
 @dataclass(frozen=True, slots=True)

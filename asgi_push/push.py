@@ -171,12 +171,15 @@ class Push:
 
     # -- sending --------------------------------------------------------------------------------
 
-    async def send_to_user(self, user: str, data: Any, *, using: Any = None) -> PublishResult:
+    async def send_to_user(
+        self, user: str, data: Any, *, confirm: float | None = None, using: Any = None
+    ) -> PublishResult:
         """Send to all sessions of one user.
 
         Args:
             user: the user's id.
             data: a str or bytes, sent unchanged; else anything that JSON can hold, and models.
+            confirm: seconds to wait for the user's sessions to confirm it; see ``publish``.
             using: a database connection in a transaction; see ``publish``.
 
         Returns:
@@ -187,17 +190,28 @@ class Push:
             BrokerError: the broker did not take it.
         """
         channel = check_user_channel(user)
+        if confirm is not None:
+            return (await self._core.send_confirmed(confirm, [channel], data, using=using))[0]
         if using is not None:
             return await self._core.transactional.publish(using, channel, data)
         return await self._core.send(channel, data)
 
-    async def send_to_users(self, users: Iterable[str], data: Any) -> list[PublishResult]:
+    async def send_to_users(
+        self, users: Iterable[str], data: Any, *, confirm: float | None = None
+    ) -> list[PublishResult]:
         """Send to several users; return the results in their order. See ``send_to_user``."""
         channels = [check_user_channel(user) for user in check_several("users", users)]
+        if confirm is not None:
+            return await self._core.send_confirmed(confirm, channels, data)
         return await self._core.send_to_channels(channels, data)
 
-    async def send_to_all(self, data: Any) -> PublishResult:
-        """Send to all sessions, anonymous ones too; to none if the setting ``everybody`` is off."""
+    async def send_to_all(self, data: Any, *, confirm: float | None = None) -> PublishResult:
+        """Send to all sessions, anonymous ones too; to none if the setting ``everybody`` is off.
+
+        For ``confirm`` see ``publish``.
+        """
+        if confirm is not None:
+            return (await self._core.send_confirmed(confirm, [EVERYBODY], data))[0]
         return await self._core.send(EVERYBODY, data)
 
     async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
@@ -211,6 +225,7 @@ class Push:
         *,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        confirm: float | None = None,
         using: Any = None,
     ) -> PublishResult:
         """Publish to a channel: to the sessions that are in it, and into its history.
@@ -226,6 +241,10 @@ class Push:
                 does not.
             idempotency_key: makes it safe to try again. If the channel got the same key in the
                 last 300 seconds, nothing is published and the first result is returned.
+            confirm: seconds. It returns when all sessions that were handed it, in any process,
+                have confirmed it, or when the time is over, at most an hour. Clients confirm by
+                themselves or never do: a bare plain client cannot, and is not waited for. The
+                channel must keep a history.
             using: a database connection in a transaction, with the broker ``postgres://``. It is
                 published when the transaction commits, and never if it is rolled back. A
                 connection of psycopg, asyncpg or Django, or a connection or session of SQLAlchemy.
@@ -236,9 +255,10 @@ class Push:
 
         Raises:
             ValueError: an argument cannot be used, such as ``using`` with another broker.
-            BrokerError: the broker did not take it.
+            BrokerError: the broker did not take it; with ``confirm`` also if it took it, and then
+                did not say who was handed it.
         """
-        if using is not None:
+        if using is not None and confirm is None:
             return await self._core.transactional.publish(
                 using, channel, data, tags, idempotency_key
             )
@@ -247,7 +267,12 @@ class Push:
             tags = check_tags(tags)
         if idempotency_key is not None:
             idempotency_key = check_text("idempotency_key", idempotency_key)
-        return await self._core.send(name, data, tags, idempotency_key)
+        if confirm is None:
+            return await self._core.send(name, data, tags, idempotency_key)
+        results = await self._core.send_confirmed(
+            confirm, [name], data, tags, idempotency_key, using=using
+        )
+        return results[0]
 
     async def history(
         self,

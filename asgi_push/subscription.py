@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .messages import StreamPosition
+
 
 class Subscription:
     """One session in one channel: it gets the publications numbered over ``since`` here."""
@@ -57,3 +59,11 @@ class TrackedSubscription(Subscription):
         # Whether an unsubscribe that waits must not end it, as the application made it after that.
         self.stays = False
         self.info: bytes | None = None
+
+    def move(self, position: StreamPosition, *, lost: bool) -> None:
+        """Go on from a position; ``lost`` is whether the client misses something before it."""
+        if lost:
+            self.start = position.offset
+        if position.epoch != self.epoch:
+            self.confirmed = 0  # that was in another epoch
+        self.offset, self.epoch = position

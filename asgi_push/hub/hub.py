@@ -27,12 +27,14 @@ from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission, Refused
+from .confirmations import Confirmations
 from .lifecycle import Lifecycle
 from .membership import Membership
 from .publisher import Publisher
 from .receipts import Receipts
 from .stats import Stats
 from .told import Told
+from .watches import Watches
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
 # seconds.
@@ -86,13 +88,22 @@ class Hub:
             broker, self.namespaces, registry, self.fanout, counters, encoder
         )
         self.told = Told(failures)
-        self.receipts = Receipts(counters)
+        self.watches = Watches(self, registry, self.fanout, broker)
+        self.receipts = Receipts(counters, self.watches)
+        self.confirmations = Confirmations(self, self.publisher, broker, self.told, counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
         self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
         self._timer = self._heartbeats.timer
         self.membership = Membership(
-            self, settings, registry, broker, self.presence, self.namespaces, self.fanout
+            self,
+            settings,
+            registry,
+            broker,
+            self.presence,
+            self.namespaces,
+            self.fanout,
+            self.watches,
         )
         self.prober = Prober(registry, broker, self)
         self._admission = Admission(settings, registry, self.presence, self.prober)

@@ -16,8 +16,9 @@ from ..names import EVERYBODY, user_channel, user_of
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
 from ..settings import Settings
-from ..subscription import Subscription
+from ..subscription import Subscription, TrackedSubscription
 from .join_leave import JoinLeaveNotices
+from .watches import Watches
 
 # Seconds between two log lines that say the same of many sessions.
 _QUIET = 10.0
@@ -35,6 +36,7 @@ class Membership:
         presence: PresenceStore,
         namespaces: Namespaces,
         fanout: Fanout,
+        watches: Watches,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -42,6 +44,7 @@ class Membership:
         self._presence = presence
         self._namespaces = namespaces
         self._fanout = fanout
+        self._watches = watches
         self._turns = KeyedLock()
         self._quiet = RateLimit(_QUIET)
         self.notices = JoinLeaveNotices(owner, broker, namespaces)
@@ -169,6 +172,8 @@ class Membership:
 
     def _leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
         subscription.active = False
+        if isinstance(subscription, TrackedSubscription):
+            self._watches.on_left(session, channel, subscription)
         if user_of(channel) is None:
             self._presence.remove(channel, session)
         if self._registry.leave(session, channel):

@@ -43,6 +43,11 @@ class PageClient:
         self._taken: set[str] = set()  # channels whose position in ``places`` is used, and old now
         self._connected = False
 
+    @property
+    def confirms(self) -> bool:
+        """Whether its page can confirm what it was sent."""
+        return self._speech.confirms
+
     # -- the start ---------------------------------------------------------------------------------
 
     async def begin(self, channels: Sequence[str]) -> None:
@@ -170,7 +175,7 @@ class PageClient:
             if resumed.lost:
                 await self._welcome([resumed], first=False)
         if subscription.active:
-            subscription.offset, subscription.epoch = recovery.position
+            subscription.move(recovery.position, lost=resumed.lost)
             release(self._hub, self._session, channel)
 
     # -- what the application does -----------------------------------------------------------------

@@ -73,9 +73,11 @@ class Speech(Protocol):
     Attributes:
         goes_on: whether a page that misses something goes on in its session. Else the session is
             closed, and the page comes back with the positions that it has.
+        confirms: whether a page can confirm what it was sent.
     """
 
     goes_on: bool
+    confirms: bool
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool

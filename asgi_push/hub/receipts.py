@@ -7,6 +7,7 @@ from ..connection import Connection
 from ..messages import StreamPosition
 from ..metrics.counters import Counters
 from ..subscription import TrackedSubscription
+from .watches import Watches
 
 
 class Acknowledged(StrEnum):
@@ -33,8 +34,9 @@ class Receipts:
             not raise, and wait for nothing.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, watches: Watches) -> None:
         self._counters = counters
+        self._watches = watches
         self.listeners: list[OnAcknowledged] = []
 
     def acknowledge(
@@ -62,8 +64,10 @@ class Receipts:
             return Acknowledged.OTHER_EPOCH
         if not 0 <= position.offset <= subscription.offset:
             return Acknowledged.NOT_SENT
-        if position.offset > subscription.confirmed:
+        before = subscription.confirmed
+        if position.offset > before:
             subscription.confirmed = position.offset
+            self._watches.on_confirmed(session, channel, subscription, before)
             known = StreamPosition(position.offset, subscription.epoch)
             for listener in self.listeners:
                 listener(session, channel, known)

@@ -51,8 +51,8 @@ async def track(
     subscription.positioned = True
     subscription.offset = top.offset
     subscription.epoch = top.epoch
-    recovered = since is not None and recovery.recovered
-    subscription.start = since.offset if since is not None and recovered else top.offset
+    missed = recovery.publications
+    subscription.start = missed[0].offset - 1 if missed else top.offset
     return recovery
 
 

@@ -92,6 +92,7 @@ class Counters:
         "broker_outages",
         "broker_up",
         "channels",
+        "confirmation",
         "connects",
         "deliveries",
         "disconnects",
@@ -125,6 +126,7 @@ class Counters:
         self.fanout = Histogram()
         self.fanout_hold = Histogram()
         self.heartbeat_round_trip = Histogram()
+        self.confirmation = Histogram()
         self.broker = {operation: Histogram() for operation in OPERATIONS}
         self.broker_errors = dict.fromkeys(OPERATIONS, 0)
         # These are set when somebody asks (see ``hub.stats``).

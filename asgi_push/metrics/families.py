@@ -46,6 +46,7 @@ FAMILIES = (
     Family("queue_bytes", "gauge", "bytes that wait in the queues of all sessions"),
     Family("fanout", "histogram", "one run of the fan-out, from its first session to its last"),
     Family("fanout_hold", "histogram", "how long a run held the event loop at a stretch"),
+    Family("confirmation", "histogram", "from a publication to its confirmation by a session"),
     Family("heartbeat_round_trip", "histogram", "from a ping to its pong (SDK protocol)"),
     Family(
         "recoveries",

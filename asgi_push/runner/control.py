@@ -31,6 +31,9 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
     if command["verb"] in ("subscribe", "unsubscribe"):
         async with hub.subscription_turn(command["user"]):
             return b"%d" % await _change_channels(hub, command)
+    if command["verb"] == "confirm":
+        told = await hub.watches.begin(command["giver"], command["requests"], command["seconds"])
+        return None if told else b"not told"
     await _carry_out(hub, command)
     return None
 

@@ -10,11 +10,12 @@ from typing import Any
 from ...connection import Connection
 from ...core import Core
 from ...core import presence_stats as count
-from ...messages import Payload, Publication, StreamPosition, position_id
+from ...messages import Payload, Publication, PublishResult, StreamPosition, position_id
 from ...names import check_channel
 from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
 from ...protocols.centrifuge.json_codec import CODEC, dumps, publication_fields
+from ...protocols.lossless_json import as_float
 from ...registry import Registry
 from ...subscription import Subscription
 from ..results import read_history, read_presence
@@ -26,7 +27,9 @@ Result = Mapping[str, Any]
 
 
 async def publish(core: Core, fields: PublishFields) -> Result:
-    """Publish to a channel; return the position of the publication."""
+    """Publish to a channel; return the position of the publication, and who has confirmed it."""
+    if fields.confirm is not None:
+        return await _publish_confirmed(core, fields)
     return await _publish(core, fields, _payload(core, fields), fields.channel)
 
 
@@ -52,16 +55,35 @@ async def _publish(
     publication = Publication(check_channel(channel), payload, tags=tags or None)
     key = fields.idempotency_key or None
     result = await core.hub.publish(publication, key, keep=not fields.skip_history)
+    return _position(result)
+
+
+async def _publish_confirmed(core: Core, fields: PublishFields) -> Result:
+    if fields.skip_history:
+        raise ValueError("confirm: needs the history, so not with skip_history")
+    channel = check_channel(fields.channel)
+    tags = {name: tag or "" for name, tag in fields.tags.items()} or None
+    key = fields.idempotency_key or None
+    confirm = as_float(fields.confirm)
+    (result,) = await core.send_confirmed(confirm, [channel], _data(fields), tags, key)
+    return _position(result) | {"receivers": result.receivers, "confirmed": result.confirmed}
+
+
+def _position(result: PublishResult) -> dict[str, Any]:
     if result.position is None:
         return {}
     return sparse(offset=result.position.offset, epoch=result.position.epoch)
 
 
 def _payload(core: Core, fields: PublishFields | BroadcastFields) -> Payload:
+    return core.hub.encode(_data(fields))
+
+
+def _data(fields: PublishFields | BroadcastFields) -> Any:
     data: Any = _bytes(fields.b64data) if fields.b64data else fields.data
     if data is None:
         raise ValueError("data: is missing")
-    return core.hub.encode(data)
+    return data
 
 
 def _bytes(text: str) -> bytes:

@@ -37,6 +37,7 @@ class PublishFields:
     skip_history: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
     idempotency_key: str = ""
+    confirm: Any = None  # a number of seconds, which may be written in any way
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class SdkClient:
     __slots__ = ("_connect_failed", "_connect_received", "_context")
 
     opened_by_command = True
+    confirms = True
 
     def __init__(self, context: Context) -> None:
         self._context = context

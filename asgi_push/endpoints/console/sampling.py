@@ -6,7 +6,7 @@ from ...metrics.counters import Counters, Histogram
 
 _RATES = ("published", "publications", "deliveries", "gaps")
 _RATES_BY_LABEL = ("connects", "disconnects", "drops", "broker_errors")
-_TIMES = ("fanout", "fanout_hold", "heartbeat_round_trip")
+_TIMES = ("fanout", "fanout_hold", "heartbeat_round_trip", "confirmation")
 
 
 class Sampler:

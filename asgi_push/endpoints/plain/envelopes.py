@@ -32,6 +32,7 @@ class EnvelopeSpeech:
     """Tells a page what is lost, and, after what it missed, where it stands."""
 
     goes_on = True
+    confirms = True
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool

@@ -14,6 +14,7 @@ class EventSpeech:
 
     # The browser comes back with the id of its last event.
     goes_on = False
+    confirms = False
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool

@@ -32,6 +32,15 @@ async def test_what_a_plain_client_gets(fields: dict[str, Any], received: str | 
         assert await client.receive() == received
 
 
+async def test_who_has_confirmed_a_publication() -> None:
+    """Beside its position; a plain client is counted, and not waited for."""
+    async with api() as caller:
+        await caller.server.connect("/ws/alice")
+        answer = await caller.post("publish", channel="#alice", data=1, confirm=30.5)
+        result = answer["result"]
+        assert (result["offset"], result["receivers"], result["confirmed"]) == (1, 1, [])
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "says"),
     [
@@ -42,6 +51,10 @@ async def test_what_a_plain_client_gets(fields: dict[str, Any], received: str | 
         ("publish", {"channel": "x", "b64data": "?"}, "b64data: "),
         ("publish", {"channel": "x", "b64data": "\u00e9"}, "b64data: "),
         ("publish", {"channel": "x", "data": "x" * 1024 * 1024 + "x"}, "data: "),
+        ("publish", {"channel": "x", "data": 1, "confirm": 0}, "confirm: must be"),
+        ("publish", {"channel": "x", "data": 1, "confirm": "5"}, "confirm: must be"),
+        ("publish", {"channel": "x", "data": 1, "confirm": 1, "skip_history": True}, "confirm: needs"),
+        ("publish", {"channel": "x", "confirm": 1}, "data: is missing"),
         ("broadcast", {"data": 1}, "channels: "),
         ("broadcast", {"channels": ["a"]}, "data: is missing"),
         ("subscribe", {"channel": "x"}, "user: "),

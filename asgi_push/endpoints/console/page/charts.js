@@ -11,6 +11,7 @@ const CHARTS = [
   { title: "Deliveries", write: rate, series: [["to sessions", (s) => s.deliveries, "accent"], ["dropped", (s) => s.drops, "bad"]] },
   { title: "Event loop held", write: milliseconds, series: [["longest", (s) => s.fanout_hold?.longest, "accent"], ["mean", (s) => s.fanout_hold?.mean, "soft"]] },
   { title: "Heartbeat round trip", write: milliseconds, series: [["longest", (s) => s.heartbeat_round_trip?.longest, "accent"], ["mean", (s) => s.heartbeat_round_trip?.mean, "soft"]] },
+  { title: "Confirmation", write: milliseconds, series: [["longest", (s) => s.confirmation?.longest, "accent"], ["mean", (s) => s.confirmation?.mean, "soft"]] },
   { title: "Broker", write: milliseconds, series: [["longest", (s) => s.broker?.longest, "accent"], ["mean", (s) => s.broker?.mean, "soft"]] },
   { title: "Queued", write: bytes, series: [["waiting", (s) => s.queue_bytes, "accent"]] },
 ];
