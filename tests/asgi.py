@@ -15,9 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_push import Push, PushMiddleware, clock
 from asgi_push.push import core_of
 from asgi_push.testing.mailbox import Mailbox
-
-# What nothing here ever takes, in seconds: a test that waits longer hangs, and says where.
-PATIENCE = 10.0
+from tests.servers import PATIENCE
 
 
 class Refused(Exception):

@@ -24,6 +24,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 
+# After so many seconds what a test waits for is not slow but wrong, however busy the machine is.
+PATIENCE = 30.0
+
 # What follows `python`; the application comes last.
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
     "uvicorn-sansio": lambda port: ["uvicorn", "--host", HOST, "--port", f"{port}", "--ws", "websockets-sansio"],
@@ -114,7 +117,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until_listening(server: Server, timeout: float = 30.0) -> None:
+def wait_until_listening(server: Server, timeout: float = PATIENCE) -> None:
     """Return once the port takes connections; ServerFailed when the process ends first, or after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

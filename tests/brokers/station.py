@@ -11,6 +11,7 @@ import anyio
 from asgi_push import BrokerError, PublishResult
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis.broker import RedisBroker
+from tests.asgi import PATIENCE
 from tests.brokers.contract import Process, publication
 
 KEPT = StreamOptions(size=1000, ttl=60.0)
@@ -39,7 +40,7 @@ async def station(url: str, *, hears: bool = True) -> AsyncIterator[Station]:
     try:
         yield process
     finally:
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await process.broker.stop()
 
 

@@ -23,7 +23,7 @@ from asgi_push.brokers.local import engine as local_engine
 from asgi_push.brokers.local import processes as local_processes
 from asgi_push.brokers.local.broker import LocalBroker
 from asgi_push.brokers.local.directory import Directory
-from tests.asgi import until
+from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
 from tests.brokers.station import KEPT, Station, publish, publish_surely
 from tests.engines import nothing_runs, processes, temporary_home
@@ -54,14 +54,14 @@ class User(Station):
 @asynccontextmanager
 async def user(name: str = "shop", *, hears: bool = True) -> AsyncIterator[User]:
     process = User(name)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         await process.broker.start(process.receiver)
     try:
         if hears:
             await process.broker.join("news", kept=True)
         yield process
     finally:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             await process.broker.stop()
 
 

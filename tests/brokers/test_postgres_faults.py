@@ -100,9 +100,9 @@ async def test_a_server_that_is_not_there_yet(server: PostgresServer) -> None:
     await anyio.to_thread.run_sync(server.stop)
     async with station(server.url, hears=False) as here:
         for _ in range(2):
-            with pytest.raises(BrokerError), anyio.fail_after(3):
+            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
                 await here.broker.join("news", kept=True)
-            with pytest.raises(BrokerError), anyio.fail_after(3):
+            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
                 await here.broker.command(b"x")
         assert not here.broker.connected
         assert here.broker.problem == "PostgreSQL does not answer"

@@ -45,7 +45,7 @@ async def consumer(url: str) -> AsyncIterator[tuple[Process, RedisBroker]]:
 async def heard_again(process: Process, broker: RedisBroker) -> None:
     """Return when what is kept nowhere comes here."""
     before = len(process.publications.items)
-    with anyio.fail_after(3 * PATIENCE):
+    with anyio.fail_after(PATIENCE):
         while len(process.publications.items) == before:
             with suppress(BrokerError):
                 await broker.publish(publication("news", 1), None)

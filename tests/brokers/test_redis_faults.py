@@ -116,14 +116,14 @@ async def test_redis_that_is_not_there_yet(tmp_path: Path) -> None:
     try:
         async with station(redis.url, hears=False) as here:
             for _ in range(2):
-                with pytest.raises(BrokerError), anyio.fail_after(3):
+                with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
                     await here.broker.join("news", kept=True)
-                with pytest.raises(BrokerError), anyio.fail_after(3):
+                with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
                     await here.broker.command(b"x")
             assert not here.broker.connected
             redis.start()
             await until(lambda: here.broker.connected)
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 await here.broker.join("news", kept=True)
             await publish_surely(here, 1)
             await here.numbers(1)
@@ -363,7 +363,7 @@ async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:
 async def test_a_command_that_does_not_come_back(here: Station, redis: FaultyRedis) -> None:
     """Is an error in a bounded time."""
     redis.pause()
-    with pytest.raises(BrokerError), anyio.fail_after(5):
+    with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
         await here.broker.command(b"x")
     redis.resume()
     await until(lambda: here.broker.connected)
@@ -382,7 +382,7 @@ async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.Monke
         redis.pause()
         results = asyncio.gather(*[publish(here, -1) for _ in range(10)], return_exceptions=True)
         await until(lambda: len(here.broker.pipeline._waiting) >= 5)  # and perhaps a sign of life
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         assert all(isinstance(result, BrokerError) for result in await results)
     redis.resume()
 

@@ -14,10 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.conformance.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, FrameReader, Violation, masked
-from tests.servers import HOST
-
-# Seconds that nothing here ever takes: a test that waits longer hangs, and says where.
-PATIENCE = 15.0
+from tests.servers import HOST, PATIENCE
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _DEFLATE = "permessage-deflate; client_max_window_bits"

@@ -20,11 +20,11 @@ from websockets.sync.client import connect
 
 from asgi_push import Push
 from asgi_push.demo import board, run
-from tests.servers import HOST, Server, free_port, run_server
+from tests.servers import HOST, PATIENCE, Server, free_port, run_server
 
 # Milliseconds: a ping is sent every 5 s and its pong is waited for 3 s, a delay lasts up to 10 s; the rest is for a
 # busy machine.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 def serve_demo(port: int, folder: Path) -> AbstractContextManager[Server]:
@@ -272,7 +272,7 @@ async def test_list_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, cap
     demo_push = Push()
     monkeypatch.setattr(demo_push, "publish", publish)
     monkeypatch.setattr(demo_push, "sessions", lambda channel=None: ["a monitor"] if channel else [])
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(board.Board().keep_pushing, demo_push)
             await pushed.wait()

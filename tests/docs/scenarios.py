@@ -22,9 +22,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests import servers
+from tests.servers import PATIENCE
 
 BROWSER = Path(__file__).parent / "browser"
-PATIENCE = 30.0  # seconds after which something is not slow but wrong
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_step(step: Block, serve: servers.Serve, open_page: Callable[[], Page], 
 
 def run_curl(command: str, server: servers.Server) -> str:
     arguments = shlex.split(command.replace("http://localhost:8000", server.http))
-    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=20).stdout
+    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 # What is run, or checked, without a step: here, in test_deploying.py and in test_postgres.py.
@@ -180,7 +180,7 @@ def check_command(words: list[str]) -> None:
             uvicorn.make_context("uvicorn", list(arguments))
         case ["python", "-m", "asgi_push", *arguments]:
             command = [sys.executable, *words[1:], *(["--help"] if "demo" in arguments else [])]
-            subprocess.run(command, check=True, capture_output=True, timeout=20, cwd=ROOT)
+            subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=ROOT)
         case ["asgi-push", *arguments]:
             make_parser().parse_args(arguments)
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:

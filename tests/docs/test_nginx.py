@@ -20,8 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 from asgi_push import Push, PushMiddleware, Session
 from tests import servers
 from tests.docs.nginx import LIMIT, MACHINE, SITE, changed, run_nginx
+from tests.servers import PATIENCE
 
-PATIENCE = 10.0
 READ_TIMEOUT = 3  # seconds, in place of nginx's 60; the heartbeats below are shorter by as much
 HEARTBEAT = 0.3
 

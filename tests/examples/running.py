@@ -18,6 +18,7 @@ import websockets.sync.client
 from websockets.sync.client import ClientConnection
 
 from tests import servers
+from tests.servers import PATIENCE
 
 EXAMPLES = servers.ROOT / "examples"
 
@@ -91,8 +92,7 @@ def hash_of_sources(folder: Path) -> str:
     return whole.hexdigest()
 
 
-# A WebSocket client that is no browser; what never comes fails the test after so many seconds.
-PATIENCE = 15.0
+# A WebSocket client that is no browser.
 connect = partial(websockets.sync.client.connect, open_timeout=PATIENCE)
 
 

@@ -18,7 +18,7 @@ from asgi_push.push import core_of
 from asgi_push.runtime.failures import Failures
 from asgi_push.runtime.tasks import TaskRoot
 from asgi_push.runtime.threads import Threads
-from tests.asgi import Closed, nothing, pushing, serve, until
+from tests.asgi import PATIENCE, Closed, nothing, pushing, serve, until
 
 Log = list[tuple[str, Any]]
 
@@ -227,7 +227,7 @@ async def test_a_hook_that_hangs_holds_up_no_shutdown(name: str, kind: str, monk
             if name == "on_disconnect":
                 client.close()
             await until(called.is_set)
-            with anyio.fail_after(5.0):
+            with anyio.fail_after(PATIENCE):
                 await push.stop()
             assert not push.running
             await push.start()

@@ -12,9 +12,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers import HOST, Server
-
-PATIENCE = 10.0  # for what is about to happen, in seconds
+from tests.servers import HOST, PATIENCE, Server
 
 # Of each request. To load the certificates of all authorities takes longer than a request, and nothing here is TLS.
 PLAIN: dict[str, Any] = {"timeout": PATIENCE, "verify": False}

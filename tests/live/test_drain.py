@@ -122,7 +122,7 @@ def test_a_client_that_does_not_read_holds_nothing_up(serve: Serve) -> None:
 
         until(stuck)
         server.process.terminate()
-        server.process.wait(3 * PATIENCE)
+        server.process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("over", [0.0, 0.2])

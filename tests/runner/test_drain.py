@@ -14,7 +14,7 @@ from asgi_push import Disconnect, NotRunningError, Push, Session
 from asgi_push.hub import hub
 from asgi_push.push import core_of
 from asgi_push.runner.drain import due
-from tests.asgi import Refused, pushing, until
+from tests.asgi import PATIENCE, Refused, pushing, until
 
 OVER = 0.5
 
@@ -119,7 +119,7 @@ async def test_clients_that_do_not_read_hold_nothing_up(monkeypatch: pytest.Monk
         client.block()
         await push.send_to_all("stuck")
         await client.blocked()
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await push.drain(0)
             await client.finished.wait()
         assert session.disconnect == Disconnect.SHUTDOWN
@@ -131,7 +131,7 @@ async def test_when_all_have_left_it_is_over() -> None:
         client = await server.connect("/ws/u")
         client.close()
         await client.ended()
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert await push.drain(3600) == 0
         tasks.cancel_scope.cancel()
 
@@ -142,7 +142,7 @@ async def test_the_fastest_of_several_decides() -> None:
         await server.connect("/ws/u")
         tasks.start_soon(push.drain, 3600)
         await until(lambda: not core_of(push).hub.accepting)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await push.drain(0)
 
 

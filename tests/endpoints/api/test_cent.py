@@ -15,9 +15,7 @@ import pytest
 from centrifuge import Client, ClientEventHandler
 
 from tests.endpoints.api.apps import KEY
-from tests.servers import Serve, Server
-
-PATIENCE = 10.0  # seconds after which something is not slow but wrong
+from tests.servers import PATIENCE, Serve, Server
 
 Api = Callable[[cent.CentRequest[Any]], Awaitable[Any]]
 

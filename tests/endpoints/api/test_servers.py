@@ -10,9 +10,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.endpoints.api.apps import KEY
-from tests.servers import Serve, Server
-
-PATIENCE = 10.0  # seconds after which something is not slow but wrong
+from tests.servers import PATIENCE, Serve, Server
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,10 @@ from playwright.sync_api import Page
 from asgi_push import clock
 from tests import servers
 from tests.endpoints.centrifuge import apps
+from tests.servers import PATIENCE
 
 HERE = Path(__file__).parent
 SDK_PATH = "/connection/websocket"
-
-# What never takes so long, in seconds; a wait ends when what is waited for comes.
-PATIENCE = 20.0
 
 KINDS = ("node", "node-protobuf", "chromium", "chromium-protobuf", "python", "python-protobuf")
 

@@ -146,7 +146,7 @@ class RedisMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.redis, self.prefix)
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(what, 3 * asgi.PATIENCE))
+        return self.loop.run_until_complete(asyncio.wait_for(what, asgi.PATIENCE))
 
     @initialize(
         together=st.tuples(*[st.booleans() for _ in USERS]),

@@ -19,12 +19,11 @@ from asgi_push.endpoints.console.login import COOKIE, Forged, expiry, issue
 from tests import servers
 from tests.endpoints.console.app import KEY
 from tests.metrics.scraping import of, parse
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 
-expect.set_options(timeout=20_000)  # in milliseconds
+expect.set_options(timeout=PATIENCE * 1000)  # in milliseconds
 
 PATH = "/push/console"
-PATIENCE = 20.0  # seconds after which something is not slow but wrong
 
 
 def serve_console(serve: servers.Serve, **env: str) -> Any:
