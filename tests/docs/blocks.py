@@ -21,9 +21,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+TRANSLATIONS = [ROOT / "README.zh-CN.md", *sorted(DOCS.rglob("*.zh-CN.md"))]  # see test_translations.py
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted({*DOCS.rglob("*.md")} - {*TRANSLATIONS})]
 
-_BLOCK = re.compile(
+BLOCK = re.compile(
     r"^(?:<!-- (?P<marks>[a-z]+: .*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
@@ -49,7 +50,7 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
     found = []
-    for match in _BLOCK.finditer(text):
+    for match in BLOCK.finditer(text):
         marks = dict(mark.split(": ", 1) for mark in (match["marks"] or "").split("; ") if mark)
         line = text.count("\n", 0, match.start("text"))
         found.append(Block(str(page.relative_to(ROOT)), line, match["language"], match["text"], marks))

@@ -28,7 +28,7 @@ from asgi_push.cli.parser import make_parser
 from asgi_push.encoding import encode
 from asgi_push.protocols import plain
 from tests.asgi import Lifespan
-from tests.docs.blocks import DOCS, PAGES, ROOT
+from tests.docs.blocks import DOCS, PAGES, ROOT, TRANSLATIONS
 from tests.docs.tables import MADE, help_of
 
 
@@ -124,7 +124,7 @@ def test_published_kinds() -> None:
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *TRANSLATIONS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links(page: Path) -> None:
     """What a page links to is there: the file, and the heading in it."""
     for file, anchor in LINK.findall(re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
