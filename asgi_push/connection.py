@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .disconnect import Disconnect
 from .encoding import decode_info
@@ -13,6 +13,9 @@ from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 from .session import Session
 from .subscription import Subscription, TrackedSubscription
+
+# How a session's messages are written: to the server's transport, or by ASGI.
+Writes = Literal["direct", "ordinary"]
 
 
 class State(Enum):
@@ -33,6 +36,11 @@ class Transport(Protocol):
     @property
     def name(self) -> str:
         """The name that users see as ``session.transport``."""
+        ...
+
+    @property
+    def writes(self) -> Writes:
+        """Whether ``write`` can do anything but refuse."""
         ...
 
     def write(self, frames: bytes) -> bool:

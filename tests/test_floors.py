@@ -39,6 +39,7 @@ FLOORS = [
     {"push"},  # what applications call
     {"notify", "testing"},  # ready-made hooks; for tests of an application
     {"transports"},  # what carries a session
+    {"uvicorn"},  # what uvicorn is given by name
     {"endpoints"},  # what serves a path
     {"lifespan", "location", "routes", "endpoint_paths", "upgrades", "middleware_options"},
     {"middleware"},

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..connection import Connection
+from ..connection import Connection, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class SessionSummary:
     user: str
     protocol: str
     transport: str
+    writes: Writes
     remote: tuple[str, int] | None
     age: float  # since it connected
     silent: float  # since anything last came from its client
@@ -31,6 +32,7 @@ def summarize(session: Connection, now: float) -> SessionSummary:
         user=session.user,
         protocol=session.protocol,
         transport=session.transport,
+        writes=session.io.writes,
         remote=session.remote,
         age=now - session.connected_at,
         silent=now - session.last_seen,

@@ -147,6 +147,7 @@ class Hub:
         self.has_room_for_channel = self.membership.has_room_for_channel
         self.watched = self.membership.watched
         self.schedule = self._timer.schedule
+        self.count_as_direct = self._lifecycle.count_as_direct
         self.look_after = self._heartbeats.look_after
         self.expire = self._heartbeats.expire
         self.on_activity = self._heartbeats.on_activity

@@ -190,14 +190,20 @@ class Lifecycle:
         self._registry.add(session)
         kind = session.protocol, session.transport
         self._counters.connects[kind] += 1
-        self._counters.sessions[kind] += 1
+        self._counters.sessions[*kind, session.io.writes] += 1
         for replaced in self._admission.enter(session):
             self._owner.close(replaced, Disconnect.CONNECTION_LIMIT)
         self._owner.look_after(session)
 
+    def count_as_direct(self, session: Connection) -> None:
+        """Count a session as one with direct writes that was counted as one without."""
+        if self._registry.get(session.id) is session:
+            self._counters.sessions[session.protocol, session.transport, "ordinary"] -= 1
+            self._counters.sessions[session.protocol, session.transport, "direct"] += 1
+
     def _unregister(self, session: Connection) -> None:
         self._registry.remove(session)
-        self._counters.sessions[session.protocol, session.transport] -= 1
+        self._counters.sessions[session.protocol, session.transport, session.io.writes] -= 1
         if session.disconnect is not None:
             self._counters.disconnects[session.disconnect.label] += 1
         self._admission.leave(session)

@@ -31,6 +31,9 @@ BOUNDS = (
 # The protocol and the transport of each kind of session.
 KINDS = (("plain", "websocket"), ("centrifuge", "websocket"), ("sse", "sse"))
 
+# How a session's messages are written: to the server's transport, or by ASGI.
+WRITES = ("direct", "ordinary")
+
 # Requests to a broker that are timed. ``leave`` is not one: nothing waits for it.
 OPERATIONS = (
     "publish",
@@ -112,7 +115,7 @@ class Counters:
     def __init__(self) -> None:
         # Labels that are known in advance begin at 0: Prometheus sees no rate in the first event of
         # a label that was not there before.
-        self.sessions = dict.fromkeys(KINDS, 0)
+        self.sessions = {(*kind, writes): 0 for kind in KINDS for writes in WRITES}
         self.connects = dict.fromkeys(KINDS, 0)
         self.disconnects = dict.fromkeys(Disconnect.LABELS, 0)
         self.published = 0

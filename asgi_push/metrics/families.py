@@ -30,7 +30,7 @@ class Family:
 _SESSION_LABELS = ("protocol", "transport")
 
 FAMILIES = (
-    Family("sessions", "gauge", "sessions that are open", _SESSION_LABELS),
+    Family("sessions", "gauge", "sessions that are open", (*_SESSION_LABELS, "writes")),
     Family("connects", "counter", "sessions that were opened", _SESSION_LABELS),
     Family("disconnects", "counter", "sessions that ended, by why", ("reason",)),
     Family("channels", "gauge", "channels that have sessions, each user's own among them"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from starlette.types import Send
 
-from ..connection import Connection
+from ..connection import Connection, Writes
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
@@ -78,6 +78,13 @@ class EventStreamTransport:
             self._direct.session = self._session
             self._direct.held = self._held
             self._direct.limit_silence(self.hub.settings.send_timeout)
+            if self._session is not None:
+                self.hub.count_as_direct(self._session)
+
+    @property
+    def writes(self) -> Writes:
+        """Whether events are written to the server's transport, which is known once it starts."""
+        return "ordinary" if self._direct is None else "direct"
 
     def write(self, frames: bytes) -> bool:
         """Write whole events now; return False, and write nothing, if that is not possible."""

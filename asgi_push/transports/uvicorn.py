@@ -2,21 +2,24 @@
 
 The ``send`` of uvicorn's own WebSocket protocol (``--ws websockets-sansio``, the default where
 websockets is installed) is a bound method of the protocol object, which has the transport. The
-``send`` of both its HTTP protocols is one of the response. Frames go straight to that transport.
-If anything about it is unknown, ``recognise`` and ``recognise_stream`` return None, and messages
-are sent by ASGI.
+``send`` of both its HTTP protocols is one of the response. Frames go straight to that transport,
+past the wrappers of ``send`` that ``wrappers`` knows. If anything about it is unknown,
+``recognise`` and ``recognise_stream`` return None, and messages are sent by ASGI.
 """
 
 import asyncio
 import os
 import socket
 import sys
-from types import FunctionType, MethodType
-from typing import Any
+from types import MethodType
+from typing import Any, TypeVar
 
 from ..connection import Connection
 from ..hub.hub import Hub
 from .wrapped import tell_why_not_direct
+from .wrappers import unwrap
+
+T = TypeVar("T")
 
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
@@ -47,6 +50,11 @@ class _Writer:
         self._protocol = protocol
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
+
+    @property
+    def send(self) -> Any:
+        """The server's own ``send``."""
+        return self._protocol.send
 
     def _put(self, frames: bytes) -> bool:
         transport = self._transport
@@ -158,14 +166,24 @@ def _socket_of(transport: Any) -> int:
     return -1 if peer is None else int(peer.fileno())
 
 
+_classes: set[type[Any]] = set()
+
+
+def trusted(cls: type[T]) -> type[T]:
+    """Let a subclass of uvicorn's WebSocket protocol be written to as uvicorn's own is."""
+    _classes.add(cls)
+    return cls
+
+
 def recognise(send: Any) -> DirectWriter | None:
     """Return a writer to the connection behind an accepted WebSocket's ``send``; None if unknown.
 
     If uvicorn is the server and the reason can be changed, it is logged.
     """
+    send = unwrap(send)
     writer = _recognise(send)
     if writer is None:
-        tell_why_not_direct(send, (_MODULE,), _NEEDED)
+        tell_why_not_direct(send, (_MODULE,), _NEEDED, by_name=True)
     return writer
 
 
@@ -174,7 +192,8 @@ def _recognise(send: Any) -> DirectWriter | None:
     if module is None or type(send) is not MethodType:  # a proxy of one has all of its attributes
         return None
     protocol: Any = send.__self__
-    if type(protocol) is not module.WebSocketsSansIOProtocol or send.__name__ != "send":
+    known = type(protocol) is module.WebSocketsSansIOProtocol or type(protocol) in _classes
+    if not known or send.__name__ != "send":
         return None
     if any(not hasattr(protocol, name) for name in _NEEDED):
         return None
@@ -201,7 +220,7 @@ def recognise_stream(send: Any) -> StreamWriter | None:
 
     If uvicorn is the server and the reason can be changed, it is logged.
     """
-    send = _behind_starlette(send)
+    send = unwrap(send)
     writer = _recognise_stream(send)
     if writer is None:
         tell_why_not_direct(send, (_HTTPTOOLS, _H11), _NEEDED_OF_RESPONSES)
@@ -244,19 +263,3 @@ def _is_chunked_by_h11(response: Any) -> bool:
     # h11 does so for a body without a length, if the client knows chunks (RFC 9112, section 6.1).
     version = getattr(conn, "their_http_version", b"")
     return getattr(conn, "our_state", None) is h11.SEND_BODY and version == b"1.1"
-
-
-def _behind_starlette(send: Any) -> Any:
-    """Return the ``send`` behind the one of Starlette's outermost middleware, else ``send`` itself.
-
-    That middleware is around ours in applications that add ours by ``add_middleware``. Once a
-    response has started, it does nothing but pass messages on.
-    """
-    module = sys.modules.get("starlette.middleware.errors")
-    if module is None or type(send) is not FunctionType:
-        return send
-    if send.__code__ in module.ServerErrorMiddleware.__call__.__code__.co_consts:
-        cells = dict(zip(send.__code__.co_freevars, send.__closure__ or (), strict=True))
-        if "send" in cells:
-            return cells["send"].cell_contents
-    return send

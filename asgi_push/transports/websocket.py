@@ -5,14 +5,16 @@ from collections.abc import Awaitable, Callable, Iterable
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from ..connection import Connection
+from ..connection import Connection, Writes
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
 from ..protocols import Codec, WireMessage
 from .interrupt import make_interrupt
 from .limits import check_server, closed_by_server
+from .offer import take_offered
 from .uvicorn import DirectWriter, recognise
+from .wrappers import unwrap
 
 # Takes a client's message in pieces, and yields the size of each: other tasks may run between two.
 Take = Callable[[Connection, str | bytes], Iterable[int]]
@@ -33,6 +35,7 @@ class WebSocketTransport:
         "_closed",
         "_codec",
         "_direct",
+        "_offered",
         "_over",
         "_quiet",
         "_reasons",
@@ -45,6 +48,7 @@ class WebSocketTransport:
 
     def __init__(self, scope: Scope, send: Send, codec: Codec) -> None:
         self._send = send
+        self._offered = take_offered(scope)
         self._codec = codec
         self._direct: DirectWriter | None = None
         self._reasons = "spec_version" in scope.get("asgi", ())
@@ -54,10 +58,16 @@ class WebSocketTransport:
         self.interrupt = make_interrupt()
         self.write = _refuse_write
 
+    @property
+    def writes(self) -> Writes:
+        """Whether frames are written to the server's transport."""
+        return "ordinary" if self._direct is None else "direct"
+
     async def accept(self, subprotocol: str | None, *, direct: bool) -> None:
         """Accept the connection; with ``direct`` write to the server's transport if possible."""
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
-        self._direct = recognise(self._send) if direct else None
+        self._direct = recognise(self._offered or self._send) if direct else None
+        self._offered = None
         if self._direct is not None:
             self.write = self._direct.write
 
@@ -69,7 +79,7 @@ class WebSocketTransport:
 
     def attach(self, hub: Hub, session: Connection) -> None:
         """Tell the hub when more is written to the session than its peer takes."""
-        check_server(hub, self._send)
+        check_server(hub, unwrap(self._send) if self._direct is None else self._direct.send)
         if self._direct is not None:
             self._direct.hub = hub
             self._direct.session = session

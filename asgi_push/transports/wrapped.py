@@ -16,6 +16,7 @@ _WRAPPED = (
     "direct writes are off, as %s wraps the send of uvicorn: a message costs several times as much."
     " Put PushMiddleware outside of it: app = PushMiddleware(app), or add_middleware after it"
 )
+_OR_BY_NAME = _WRAPPED + ". Or run uvicorn --ws asgi_push.uvicorn:WebSocketProtocol"
 _UNKNOWN = (
     "direct writes are off, as this uvicorn's %s is not as it was: a message costs several times as"
     " much. Look for a newer asgi-push, or an older uvicorn"
@@ -26,25 +27,31 @@ _UNKNOWN = (
 _MOST = 50
 
 
-def tell_why_not_direct(send: Any, modules: Sequence[str], needed: Sequence[str]) -> None:
+def tell_why_not_direct(
+    send: Any, modules: Sequence[str], needed: Sequence[str], *, by_name: bool = False
+) -> None:
     """Log why there are no direct writes past ``send``, if it is uvicorn's or leads to uvicorn's.
 
     Args:
         send: a ``send`` that was not recognised.
         modules: the modules of uvicorn whose classes have a ``send``.
         needed: the attributes that an object of such a class must have for direct writes.
+        by_name: whether a protocol of ours can be named in the place of uvicorn's.
     """
     owner = behind(send, modules)
     if owner is None:
         return
     if not _is_of(send, modules):
-        _once.log(logging.WARNING, clock.monotonic(), _WRAPPED, _name(send))
+        message = _OR_BY_NAME if by_name else _WRAPPED
+        _once.log(logging.WARNING, clock.monotonic(), message, _name(send))
     elif any(not hasattr(owner, name) for name in needed):
         _once.log(logging.WARNING, clock.monotonic(), _UNKNOWN, _name(send))
 
 
 def _is_of(send: Any, modules: Sequence[str]) -> bool:
-    return isinstance(send, MethodType) and type(send.__self__).__module__ in modules
+    if not isinstance(send, MethodType):
+        return False
+    return any(cls.__module__ in modules for cls in type(send.__self__).__mro__)
 
 
 def behind(send: Any, modules: Sequence[str]) -> Any:

@@ -15,6 +15,7 @@ from .running import Case, Figures
 _OURS = ("asgi_push", "asgi_push_ordinary")
 _SSE = ("asgi_push_sse", "asgi_push_sse_ordinary")
 _SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
+_BEHIND = ("asgi_push", "asgi_push_sentry", "asgi_push_opentelemetry", "asgi_push_sessions")
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
 _OVER_REDIS = (
     "asgi_push_redis", "asgi_push_redis_unkept", "channels_redis", "channels_redis_pubsub", "socketio_redis",
@@ -70,6 +71,21 @@ WORKLOADS = {
         "Paced: 1,000 connections, 30 publications a second, 128 bytes",
         measures.paced,
         (*_COMPARED, *_SSE, *_OTHERS),
+        _PACED,
+        **_once(Case("", seconds=5.0)),
+    ),
+    "behind": Workload(
+        "Behind middlewares that wrap send: the burst",
+        measures.burst,
+        _BEHIND,
+        _BURST,
+        **_once(Case("", seconds=2.0)),
+        times=2,
+    ),
+    "behind_paced": Workload(
+        "Behind middlewares that wrap send: paced",
+        measures.paced,
+        _BEHIND,
         _PACED,
         **_once(Case("", seconds=5.0)),
     ),

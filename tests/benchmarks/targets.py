@@ -106,6 +106,12 @@ def _two_workers(turn: Turn) -> float:
     return two / one
 
 
+_BEHIND = {
+    "Sentry": "asgi_push_sentry",
+    "OpenTelemetry": "asgi_push_opentelemetry",
+    "SessionMiddleware": "asgi_push_sessions",
+}
+
 _WANTED = (
     _Wanted("burst: messages/s over ConnectionManager", _rate("burst", _MANAGER), at_least=20),
     _Wanted("burst: messages/s over the fastest other in pure Python", _over_fastest, at_least=10),
@@ -127,6 +133,14 @@ _WANTED = (
         "burst, metrics on: messages/s over metrics off",
         _rate("metrics", "asgi_push", "asgi_push_metrics"),
         at_least=0.95,
+    ),
+    *(
+        _Wanted(f"burst, behind {name}: messages/s over without", _rate("behind", "asgi_push", peer), at_least=0.9)
+        for name, peer in _BEHIND.items()
+    ),
+    *(
+        _Wanted(f"paced, behind {name}: CPU over without", _cpu("behind_paced", "asgi_push", peer), at_most=1.1)
+        for name, peer in _BEHIND.items()
     ),
     _Wanted("burst, event streams: messages/s over ConnectionManager", _rate("burst", _MANAGER, "asgi_push_sse")),
     _Wanted("paced, event streams: CPU over WebSockets", _cpu("paced", "asgi_push", "asgi_push_sse")),

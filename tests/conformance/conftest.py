@@ -11,9 +11,17 @@ from tests.servers import Serve, Server
 _RAISED = ("Exception in ASGI", "/asgi_push/")
 
 
-@pytest.fixture(scope="session", params=["asyncio", "uvloop"])
+SERVERS = {
+    "asyncio": ("tests.conformance.app:app", ["--loop", "asyncio"]),
+    "uvloop": ("tests.conformance.app:app", ["--loop", "uvloop"]),
+    "behind": ("tests.conformance.behind:app", ["--loop", "uvloop"]),
+}
+
+
+@pytest.fixture(scope="session", params=SERVERS)
 def server(serve: Serve, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """uvicorn on each of its event loops; nothing is raised in it, whatever clients do."""
-    with serve("tests.conformance.app:app", args=["--loop", request.param]) as server:
+    """uvicorn on each of its event loops, and behind middlewares; nothing is raised in it, whatever clients do."""
+    app, args = SERVERS[request.param]
+    with serve(app, args=args) as server:
         yield server
         assert [line for line in server.log().splitlines() if any(words in line for words in _RAISED)] == []

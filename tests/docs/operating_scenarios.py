@@ -15,7 +15,7 @@ def monitoring_metrics(stage: Stage) -> None:
         client.send("ping")
         assert client.recv(PATIENCE) == "pong"
         answer = httpx.get(f"{stage.server.http}/push/metrics")
-        assert 'asgi_push_sessions{protocol="plain",transport="websocket"} 1.0' in answer.text
+        assert 'asgi_push_sessions{protocol="plain",transport="websocket",writes="direct"} 1.0' in answer.text
 
 
 def console_open(stage: Stage) -> None:

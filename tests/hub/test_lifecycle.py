@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Push, Session
-from asgi_push.connection import Connection, State
+from asgi_push.connection import Connection, State, Writes
 from asgi_push.heartbeat import ClientHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.hub.lifecycle import TABLE, Action, Event
@@ -27,6 +27,7 @@ class Nowhere:
     """A transport to nobody; it takes everything, and can be asked whether it was dropped."""
 
     name = "websocket"
+    writes: Writes = "ordinary"
 
     def __init__(self) -> None:
         self.dropped = False

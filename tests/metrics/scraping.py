@@ -44,7 +44,7 @@ SDK = {"protocol": "centrifuge", "transport": "websocket"}
 def counted(deliveries: int, sessions: int, seconds: float, *, up: int = 1) -> Counters:
     counters = Counters()
     counters.deliveries = deliveries
-    counters.sessions["plain", "websocket"] = sessions
+    counters.sessions["plain", "websocket", "ordinary"] = sessions
     counters.fanout.observe(seconds)
     counters.broker_up = up
     return counters

@@ -26,7 +26,7 @@ def test_sum() -> None:
     some = [(snapshot(counted(5, 2, 0.01)), True), (snapshot(counted(7, 3, 0.02, up=0)), True)]
     found = total([*some, (snapshot(counted(100, 40, 0.3)), False)])
     assert found["deliveries"] == {(): 112}
-    assert found["sessions"]["plain", "websocket"] == 5
+    assert found["sessions"]["plain", "websocket", "ordinary"] == 5
     assert found["broker_up"] == {(): 0}
     counts, seconds = found["fanout"][()]  # type: ignore[misc]
     assert (sum(counts), round(seconds, 2)) == (3, 0.33)

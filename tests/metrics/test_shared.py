@@ -44,11 +44,11 @@ async def test_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: p
         await core_of(push).hub.fanout.settled()
         found = await numbers(server.app)
         assert of(found, "deliveries_total") == 31
-        assert of(found, "sessions", **PLAIN) == 101
+        assert of(found, "sessions", **PLAIN, writes="ordinary") == 101
         assert "asgi_push_x.json cannot be read" in caplog.text
     left = SharedStats(folder, "reader").read()
     assert left["deliveries"] == {(): 31}
-    assert left["sessions"]["plain", "websocket"] == 100, "what stops has no sessions any more"
+    assert left["sessions"]["plain", "websocket", "ordinary"] == 100, "what stops has no sessions any more"
 
 
 def test_a_late_thread_writes_nothing_older(tmp_path: Path) -> None:
@@ -65,4 +65,4 @@ async def test_shared_without_being_asked(tmp_path: Path, monkeypatch: pytest.Mo
     async with sharing(tmp_path, monkeypatch) as (_, server):
         await server.connect("/ws/alice")
         reader = SharedStats(tmp_path, "reader")
-        await until(lambda: reader.read()["sessions"].get(("plain", "websocket")) == 1)
+        await until(lambda: reader.read()["sessions"].get(("plain", "websocket", "ordinary")) == 1)

@@ -11,8 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
-from starlette.types import Message, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.sync.client import connect
@@ -28,11 +27,24 @@ KNOWN: dict[str, tuple[type[Any], Callable[[Any], object]]] = {
     "sse": (RequestResponseCycle, uvicorn.recognise_stream),
 }
 
-sessions = Middleware(SessionMiddleware, secret_key="x")
+
+class Unheard:
+    """A middleware that nobody knows, which wraps ``send``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def unheard(message: Message) -> None:
+            await send(message)
+
+        await self.app(scope, receive, unheard)
+
+
 push = Middleware(PushMiddleware, sse=True)
-inside = Starlette(middleware=[sessions, push])
-outside = Starlette(middleware=[push, sessions])
-off = Starlette(middleware=[sessions, Middleware(PushMiddleware, sse=True, direct_writes=False)])
+inside = Starlette(middleware=[Middleware(Unheard), push])
+outside = Starlette(middleware=[push, Middleware(Unheard)])
+off = Starlette(middleware=[Middleware(Unheard), Middleware(PushMiddleware, sse=True, direct_writes=False)])
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +57,7 @@ def _nothing_said_yet() -> Iterator[None]:
 @pytest.mark.parametrize(("app", "lines"), [("inside", 1), ("outside", 0), ("off", 0)])
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 def test_a_middleware_outside_is_named_once(serve: Serve, app: str, lines: int, transport: str) -> None:
-    """Where it wraps ``send``; not where it stands inside, nor where no direct writes are wanted."""
+    """Where it wraps ``send``, with what to do; not where it stands inside, nor where no direct writes are wanted."""
     with serve(f"tests.transports.test_wrapped:{app}") as server:
         for _ in range(3):
             if transport == "websocket":
@@ -57,7 +69,10 @@ def test_a_middleware_outside_is_named_once(serve: Serve, app: str, lines: int, 
                     assert next(stream.iter_lines()).startswith("retry")
         server.stop()
         assert server.log().count(WRAPPED) == lines
-        assert server.log().count("starlette.middleware.sessions.SessionMiddleware") == lines
+        assert server.log().count("tests.transports.test_wrapped.Unheard") == lines
+        assert server.log().count("app = PushMiddleware(app)") == lines
+        by_name = lines if transport == "websocket" else 0
+        assert server.log().count("uvicorn --ws asgi_push.uvicorn:WebSocketProtocol") == by_name
 
 
 class Wrapper:

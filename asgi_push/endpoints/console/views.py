@@ -118,6 +118,7 @@ def _row(session: Connection, now: float) -> dict[str, Any]:
         "user": found.user,
         "protocol": found.protocol,
         "transport": found.transport,
+        "writes": found.writes,
         "remote": _address(found.remote),
         "age": round(found.age, 1),
         "silent": round(found.silent, 1),

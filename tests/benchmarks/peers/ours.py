@@ -8,7 +8,8 @@ from ..publication import FIRST
 from . import Built, Peer, compact, redis_url
 
 
-def _build(**settings: Any) -> Built:
+def build(**settings: Any) -> Built:
+    """Return an application of FastAPI with a Push."""
     from fastapi import FastAPI
 
     from asgi_push import Push, PushMiddleware
@@ -23,7 +24,7 @@ def _build(**settings: Any) -> Built:
 
 
 def _build_over_redis(**settings: Any) -> Built:
-    return _build(path="/ws", broker=redis_url(), **settings)
+    return build(path="/ws", broker=redis_url(), **settings)
 
 
 def _sdk_text(data: Any) -> str:
@@ -35,7 +36,7 @@ def _sdk_text(data: Any) -> str:
 def _sdk(title: str, **settings: Any) -> Peer:
     return Peer(
         title,
-        partial(_build, ping_interval=3600, **settings),
+        partial(build, ping_interval=3600, **settings),
         text=_sdk_text,
         path="/connection/websocket",
         hello='{"id":1,"connect":{}}',
@@ -46,18 +47,18 @@ def _sdk(title: str, **settings: Any) -> Peer:
 
 
 def _sse(title: str, **settings: Any) -> Peer:
-    build = partial(_build, sse=True, ping_interval=3600, **settings)
-    return Peer(title, build, text=compact, path="/push/events", compresses=False, reader=Events, events=True)
+    make = partial(build, sse=True, ping_interval=3600, **settings)
+    return Peer(title, make, text=compact, path="/push/events", compresses=False, reader=Events, events=True)
 
 
 SDK = _sdk("asgi_push, SDK protocol")
 SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_writes=False)
 SSE = _sse("asgi_push, event streams")
 SSE_ORDINARY = _sse("asgi_push, event streams, direct_writes=false", direct_writes=False)
-DIRECT = Peer("asgi_push", partial(_build, path="/ws"), text=compact, compresses=False)
-METRICS = Peer("asgi_push, metrics=true", partial(_build, path="/ws", metrics=True), text=compact, compresses=False)
-ORDINARY = Peer("asgi_push, direct_writes=false", partial(_build, path="/ws", direct_writes=False), text=compact)
-USERS = Peer("asgi_push, send_to_user", partial(_build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
+DIRECT = Peer("asgi_push", partial(build, path="/ws"), text=compact, compresses=False)
+METRICS = Peer("asgi_push, metrics=true", partial(build, path="/ws", metrics=True), text=compact, compresses=False)
+ORDINARY = Peer("asgi_push, direct_writes=false", partial(build, path="/ws", direct_writes=False), text=compact)
+USERS = Peer("asgi_push, send_to_user", partial(build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
 REDIS = Peer("asgi_push, Redis, history", _build_over_redis, text=compact, compresses=False)
 REDIS_UNKEPT = Peer(
     "asgi_push, Redis, no history", partial(_build_over_redis, history_size=0), text=compact, compresses=False

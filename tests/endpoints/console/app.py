@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
-from asgi_push.connection import Connection
+from asgi_push.connection import Connection, Writes
 from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
@@ -32,6 +32,7 @@ class Nowhere:
     """Carries a session whose client is made up: what it is sent goes nowhere."""
 
     name = "websocket"
+    writes: Writes = "ordinary"
 
     def write(self, frames: bytes) -> bool:
         return True

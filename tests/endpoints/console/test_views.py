@@ -150,7 +150,7 @@ def test_samples() -> None:
     counters = Counters()
     counters.fanout_hold.observe(9.0)  # before anybody looked
     sampler = Sampler(counters, 10.0)
-    counters.sessions["plain", "websocket"] = 5
+    counters.sessions["plain", "websocket", "direct"] = 5
     counters.deliveries += 300
     counters.disconnects["force"] += 4
     counters.fanout_hold.observe(0.002)

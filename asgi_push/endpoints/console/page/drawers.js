@@ -114,7 +114,7 @@ export class Drawers extends EventTarget {
     $("session-publish").hidden = $("session-disconnect-user").hidden = !session.user;
     facts($("session-facts"), [
       ["Session", session.id],
-      ["Protocol", `${session.protocol} over ${session.transport}`],
+      ["Protocol", `${session.protocol} over ${session.transport}, ${session.writes} writes`],
       ["From", session.remote || "unknown"],
       ["Connected for", duration(session.age)],
       ["Last heard", `${duration(session.silent)} ago`],
