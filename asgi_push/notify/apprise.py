@@ -24,7 +24,8 @@ class Apprise:
             nothing is done. It may be sync or async, as may ``message``.
         message: ``(user, publication) -> Message``: what they read. By default the data: a text, or
             the "body", "title" and "url" of an object.
-        timeout: how many seconds one service may take.
+        timeout: how many seconds one service may take, and each function of yours. Push gives
+            the whole hook 60.
         threads: how many services are called at once, as these calls block.
 
     Raises:
@@ -36,7 +37,7 @@ class Apprise:
         urls: Callable[[str], Awaitable[Urls] | Urls],
         *,
         message: MakeMessage = default_message,
-        timeout: float = 30.0,
+        timeout: float = 15.0,
         threads: int = 8,
     ) -> None:
         try:

@@ -48,7 +48,8 @@ class WebPush:
         hosts: where messages may be sent to. Anybody can make up a subscription, so your server
             would otherwise call any address that a client names.
         ttl: how many seconds a push service keeps it for a device that is off.
-        timeout: how many seconds one push service may take.
+        timeout: how many seconds one push service may take, and each function of yours. Push
+            gives the whole hook 60.
         threads: how many push services are called at once, as these calls block.
 
     Raises:
@@ -65,7 +66,7 @@ class WebPush:
         message: MakeMessage = default_message,
         hosts: Iterable[str] = PUSH_SERVICES,
         ttl: int = 24 * 60 * 60,  # a day, in seconds
-        timeout: float = 30.0,
+        timeout: float = 15.0,
         threads: int = 8,
     ) -> None:
         for name, function in (("subscriptions", subscriptions), ("forget", forget)):

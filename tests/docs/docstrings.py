@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any, get_overloads, get_type_hints
 
 import asgi_push
-from asgi_push import Disconnect, Push, Session
+from asgi_push import Disconnect, Push, Session, testing
 
 _PLACE = re.compile(
     r"(?<=^<!-- from the docstring of )([\w.]+)( -->\n).*?(?=^<!-- until here -->$)", re.MULTILINE | re.DOTALL
 )
-_GIVEN = {"ClientInfo", "Publication", "Session"}  # classes that an application is given, and makes none of
+_GIVEN = {
+    "ClientInfo",
+    "Publication",
+    "Session",
+    "testing.Sent",
+    "testing.Server",
+    "testing.WebSocket",
+}  # classes that an application is given, and makes none of
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns):$", re.MULTILINE)
 _ITEM = re.compile(r"^    (?=\w)([\w, ]+): ", re.MULTILINE)
 
@@ -31,7 +38,13 @@ def with_docstrings(path: Path) -> str:
 def found(name: str) -> Any:
     """What is meant by ``push.publish``, ``session.send``, ``Settings.load`` or ``Credentials``."""
     owner, _, attribute = name.rpartition(".")
-    owners = {"push": Push, "session": Session}
+    owners = {
+        "push": Push,
+        "session": Session,
+        "sent": testing.Sent,
+        "server": testing.Server,
+        "websocket": testing.WebSocket,
+    }
     holder = owners.get(owner) or (getattr(asgi_push, owner) if owner else asgi_push)
     return getattr(holder, attribute)
 
@@ -87,7 +100,7 @@ def section(name: str, title: str, body: str) -> str:
         case "Raises":
             return paragraph("Raises " + " ".join(f"``{error}``: {about}" for error, about in items(body)))
         case "Attributes":
-            prefix = f"{name.lower()}."
+            prefix = f"{name.lower().rpartition('.')[2]}."
         case _:
             prefix = ""
     return "\n".join(
