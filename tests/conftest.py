@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +36,9 @@ with suppress(ImportError):
     # A slow machine is no failure: how long an example takes is nobody's business.
     hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
     hypothesis.settings.load_profile("patient")
+
+# A run in the background is born with SIGINT ignored, and so would be the servers that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A developer's own settings must not steer the tests, nor the servers that they start.
 for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:

@@ -225,9 +225,9 @@ async def test_a_failing_write_ends_its_session_only() -> None:
 
 
 class BrokenCodec:
-    """A protocol that cannot write what is published."""
+    """A protocol that cannot write what is published; it is counted as the one in whose place it is."""
 
-    name = "broken"
+    name = "plain"
     ping = None
 
     def __getattr__(self, name: str) -> Any:
