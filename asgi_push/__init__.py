@@ -4,6 +4,7 @@ from .disconnect import Disconnect
 from .errors import (
     AuthenticationError,
     BrokerError,
+    NoAnswerError,
     NotRunningError,
     PushError,
     RpcError,
@@ -37,6 +38,7 @@ __all__ = [
     "Credentials",
     "Disconnect",
     "History",
+    "NoAnswerError",
     "NotRunningError",
     "PresenceStats",
     "Publication",

@@ -64,10 +64,23 @@ class Blocking:
         result: PublishResult = self._run("send_to_all", data, confirm=confirm)
         return result
 
-    def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+    def send_to_session(
+        self, session_id: str, data: Any, *, confirm: float | None = None
+    ) -> PublishResult:
         """See ``Push.send_to_session``."""
-        result: PublishResult = self._run("send_to_session", session_id, data)
+        result: PublishResult = self._run("send_to_session", session_id, data, confirm=confirm)
         return result
+
+    def ask(
+        self,
+        data: Any,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        timeout: float = 5.0,
+    ) -> Any:
+        """See ``Push.ask``."""
+        return self._run("ask", data, user=user, session=session, timeout=timeout)
 
     def publish(
         self,

@@ -98,6 +98,15 @@ class ProtocolSession(Protocol):
         """Whether its client can confirm what it was sent."""
         ...
 
+    @property
+    def answers(self) -> bool:
+        """Whether its client can be asked something."""
+        ...
+
+    def send_for_answer(self, message: bytes) -> bool:
+        """Send JSON that its client answers or confirms by its id; return whether it can be."""
+        ...
+
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """Tell the client that a subscription cannot be continued."""
         ...

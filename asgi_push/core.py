@@ -187,15 +187,40 @@ class Core:
         publications = [Publication(channel, payload, 0, "", tags) for channel in channels]
         return await hub.confirmations.publish(publications, idempotency_key, seconds)
 
-    async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+    async def send_to_session(
+        self, session_id: str, data: Any, confirm: float | None = None
+    ) -> PublishResult:
         """See ``Push.send_to_session``."""
-        return await self.runner.call(
-            self._send_to_session, check_text("session_id", session_id), data
-        )
+        seconds = None if confirm is None else check_wait("confirm", confirm)
+        name = check_text("session_id", session_id)
+        return await self.runner.call(self._send_to_session, name, data, seconds)
 
-    async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
-        session = self.hub.registry.get(session_id)
-        return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
+    async def _send_to_session(
+        self, session_id: str, data: Any, seconds: float | None
+    ) -> PublishResult:
+        hub = self.hub
+        session = hub.registry.get(session_id)
+        if session is None or session.disconnect is not None:
+            return PublishResult(None, 0)
+        if seconds is None or session.client is None or not session.client.answers:
+            return PublishResult(None, int(await session.send(data)))
+        confirmed = await hub.questions.confirm(session, hub.encode(data), seconds)
+        return PublishResult(None, 1, (session_id,) if confirmed else ())
+
+    async def ask(self, data: Any, user: str | None, session: str | None, wait: float) -> Any:
+        """See ``Push.ask``."""
+        if (user is None) == (session is None):
+            raise ValueError("user, session: one of them must be named, and not both")
+        if user is not None:
+            user = check_user(user)
+        if session is not None:
+            session = check_text("session", session)
+        seconds = check_wait("timeout", wait)
+        return await self.runner.call(self._ask, data, user, session, seconds)
+
+    async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
+        hub = self.hub
+        return await hub.questions.ask(hub.encode(data), user, session, seconds)
 
     async def history(
         self,

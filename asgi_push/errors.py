@@ -7,8 +7,11 @@ PushError
  +-- NotRunningError (also a RuntimeError)
  +-- UnrecoverablePosition
  +-- RpcError
+ +-- NoAnswerError
  +-- BrokerError
 """
+
+from collections.abc import Sequence
 
 from .names import check_text
 
@@ -60,6 +63,17 @@ class RpcError(PushError):
         self.message = check_text("message", message)
         self.temporary = bool(temporary)
         super().__init__(self.message)
+
+
+class NoAnswerError(PushError):
+    """Nobody has answered a question; the message says who was asked.
+
+    ``asked`` has the ids of the sessions that were asked; it is empty if there was none.
+    """
+
+    def __init__(self, message: str, asked: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.asked = list(asked)
 
 
 class BrokerError(PushError):

@@ -214,9 +214,43 @@ class Push:
             return (await self._core.send_confirmed(confirm, [EVERYBODY], data))[0]
         return await self._core.send(EVERYBODY, data)
 
-    async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
-        """Send to one session of this process; ``receivers`` is 0 if it has none with this id."""
-        return await self._core.send_to_session(session_id, data)
+    async def send_to_session(
+        self, session_id: str, data: Any, *, confirm: float | None = None
+    ) -> PublishResult:
+        """Send to one session of this process; ``receivers`` is 0 if it has none with this id.
+
+        With ``confirm``, seconds, it waits until the session confirms it. The client then gets an
+        object with ``id`` and ``data``. A bare plain client and an event stream get what they
+        always do, and are not waited for.
+        """
+        return await self._core.send_to_session(session_id, data, confirm)
+
+    async def ask(
+        self,
+        data: Any,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109  # an answer that comes later is known as late
+    ) -> Any:
+        """Ask all sessions of a user, or one session, in any process; return the first answer.
+
+        Args:
+            data: the question, as in ``publish``.
+            user: the user's id.
+            session: the session's id, instead of a user.
+            timeout: seconds to wait for an answer, at most an hour.
+
+        Returns:
+            the answer, decoded JSON. Later answers are dropped, and counted.
+
+        Raises:
+            NoAnswerError: nobody answers in time; at once if there is nobody to ask. A bare plain
+                client and an event stream cannot be asked.
+            ValueError: an argument cannot be used.
+            BrokerError: the broker did not take it.
+        """
+        return await self._core.ask(data, user, session, timeout)
 
     async def publish(
         self,

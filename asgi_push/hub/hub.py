@@ -27,10 +27,12 @@ from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission, Refused
+from .asked import Asked
 from .confirmations import Confirmations
 from .lifecycle import Lifecycle
 from .membership import Membership
 from .publisher import Publisher
+from .questions import Questions
 from .receipts import Receipts
 from .stats import Stats
 from .told import Told
@@ -90,6 +92,8 @@ class Hub:
         self.told = Told(failures)
         self.watches = Watches(self, registry, self.fanout, broker)
         self.receipts = Receipts(counters, self.watches)
+        self.asked = Asked(self, self.fanout, broker, counters)
+        self.questions = Questions(self, self.asked, broker, self.told, counters)
         self.confirmations = Confirmations(self, self.publisher, broker, self.told, counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
@@ -125,6 +129,7 @@ class Hub:
     def _bind_verbs(self) -> None:
         """Give the hub the verbs of its rooms, without a call in between."""
         self.acknowledge = self.receipts.acknowledge
+        self.answer = self.asked.answer
         self.publish = self.publisher.publish
         self.deliver = self.publisher.deliver
         self.lost = self.publisher.lost

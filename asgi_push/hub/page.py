@@ -48,6 +48,24 @@ class PageClient:
         """Whether its page can confirm what it was sent."""
         return self._speech.confirms
 
+    @property
+    def answers(self) -> bool:
+        """Whether its page can be asked something."""
+        return self._speech.answers
+
+    def send_for_answer(self, message: bytes) -> bool:
+        """Send what its page answers, after the start; return whether it can."""
+        if not self._speech.answers:
+            return False
+        if self._connected:
+            self._hub.send_wire(self._session, WireMessage(message, text=True))
+        else:
+            self._hub.call(self._session, self._send_later, message)
+        return True
+
+    async def _send_later(self, session: Connection, message: bytes) -> None:
+        self._hub.send_wire(session, WireMessage(message, text=True))
+
     # -- the start ---------------------------------------------------------------------------------
 
     async def begin(self, channels: Sequence[str]) -> None:

@@ -74,10 +74,12 @@ class Speech(Protocol):
         goes_on: whether a page that misses something goes on in its session. Else the session is
             closed, and the page comes back with the positions that it has.
         confirms: whether a page can confirm what it was sent.
+        answers: whether a page can be asked something.
     """
 
     goes_on: bool
     confirms: bool
+    answers: bool
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool

@@ -49,6 +49,9 @@ OPERATIONS = (
 # What becomes of the acknowledgements of clients (see ``hub.receipts``).
 ACKNOWLEDGEMENTS = ("taken", "not_subscribed", "no_position", "other_epoch", "not_sent")
 
+# What becomes of the answers of clients (see ``hub.asked``).
+ANSWERS = ("taken", "late", "not_asked")
+
 # Where something can fail without ending anything else (see ``runtime.failures``).
 FAILURES = ("delivery", "hook", "publication", "task", "timer")
 
@@ -90,6 +93,7 @@ class Counters:
 
     __slots__ = (
         "acknowledgements",
+        "answers",
         "broker",
         "broker_errors",
         "broker_outages",
@@ -124,6 +128,7 @@ class Counters:
         self.drops = {"drop_oldest": 0, "drop_newest": 0}
         self.recoveries = {"recovered": 0, "unrecoverable": 0}
         self.gaps = 0
+        self.answers = dict.fromkeys(ANSWERS, 0)
         self.acknowledgements = dict.fromkeys(ACKNOWLEDGEMENTS, 0)
         self.failures = dict.fromkeys(FAILURES, 0)
         self.fanout = Histogram()

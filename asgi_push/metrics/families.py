@@ -65,6 +65,7 @@ FAMILIES = (
         "times a client said what it has, by what became of that",
         ("outcome",),
     ),
+    Family("answers", "counter", "answers of clients to questions, by outcome", ("outcome",)),
     Family(
         "failures",
         "counter",

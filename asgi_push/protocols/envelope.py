@@ -14,7 +14,7 @@ import orjson
 
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Payload, Publication, StreamPosition, parse_id
-from . import plain
+from . import lossless_json, plain
 from .wire import WireMessage, frame
 
 
@@ -77,10 +77,11 @@ def _envelope(publication: Publication) -> bytes:
         about += b'"id":"%b",' % str(publication.id).encode()
     if publication.time is not None:
         about += b'"time":%.3f,' % publication.time
-    return b"{%b%b}" % (about, _data(publication.payload))
+    return b"{%b%b}" % (about, data_field(publication.payload))
 
 
-def _data(payload: Payload) -> bytes:
+def data_field(payload: Payload) -> bytes:
+    """Return ``"data": ...`` with a payload as JSON, or ``"base64": ...`` with its bytes."""
     if payload.kind == "json":
         return b'"data":' + payload.data
     if payload.kind == "text":
@@ -96,7 +97,8 @@ def _json_text(text: str) -> bytes:
 def acknowledged(text: str) -> Mapping[str, StreamPosition] | None:
     """Return what a message of a page confirms, by channel; None if it confirms nothing.
 
-    It is ``{"type": "ack", "channel": ..., "id": ...}``, or a ping with ``"seen"``, an object of
+    It is ``{"type": "ack", "channel": ..., "id": ...}`` (for one without a channel see
+    ``answered``), or a ping with ``"seen"``, an object of
     channel -> id.
 
     Raises:
@@ -115,6 +117,31 @@ def acknowledged(text: str) -> Mapping[str, StreamPosition] | None:
             return {channel: _position(place) for channel, place in seen.items()}
         case {"type": "ping", "seen": _}:
             raise ValueError("seen must be an object of channel -> id")
+    return None
+
+
+def answered(text: str) -> tuple[str, bytes] | None:
+    """Return the id and the JSON with which a page answers; None if the message is no answer.
+
+    It is ``{"type": "answer", "id": ..., "data": ...}``, or ``{"type": "ack", "id": ...}`` for what
+    was sent to it alone, which has the answer ``null``.
+
+    Raises:
+        ValueError: an answer has no id, or what is no JSON.
+    """
+    if text[:1] != "{" or ('"ack"' not in text and '"answer"' not in text):
+        return None
+    try:
+        message = lossless_json.loads(text)
+    except ValueError:
+        return None
+    match message:
+        case {"type": "answer", "id": str(question_id), **rest}:
+            return question_id, lossless_json.dumps(rest.get("data"))
+        case {"type": "answer"}:
+            raise ValueError("an answer needs an id")
+        case {"type": "ack", "id": str(message_id), **rest} if "channel" not in rest:
+            return message_id, b"null"
     return None
 
 

@@ -9,6 +9,7 @@ from .. import clock
 from ..connection import Connection
 from ..disconnect import Disconnect
 from ..encoding import encode
+from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..messages import Payload, StreamPosition
 
@@ -34,7 +35,20 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
     if command["verb"] == "confirm":
         told = await hub.watches.begin(command["giver"], command["requests"], command["seconds"])
         return None if told else b"not told"
+    if command["verb"] == "ask":
+        return await _ask(hub, command)
     await _carry_out(hub, command)
+    return None
+
+
+async def _ask(hub: Hub, command: Mapping[str, Any]) -> bytes | None:
+    """Put a question to sessions of this process; None if whoever asks was told whom."""
+    giver = command["giver"]
+    message = command["message"].encode()
+    try:
+        await hub.asked.put(giver, command["id"], _meant(hub, command), message, command["seconds"])
+    except BrokerError:
+        return b"not told"
     return None
 
 

@@ -8,7 +8,7 @@ from ...connection import Connection
 from ...disconnect import Disconnect
 from ...errors import BrokerError
 from ...hub.recovery import go_live, new_subscription
-from ...messages import Payload, StreamPosition
+from ...messages import Payload, Publication, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...subscription import TrackedSubscription
@@ -47,6 +47,7 @@ class SdkClient:
 
     opened_by_command = True
     confirms = True
+    answers = True
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -143,6 +144,23 @@ class SdkClient:
             self._context.send(self._context.codec.error(command.id, error))
 
     # -- what the server does ----------------------------------------------------------------------
+
+    def send_for_answer(self, message: bytes) -> bool:
+        """Send it as a ``message``, to a client that has its reply to connect; return True."""
+        if self._context.connected:
+            self._send_message(message)
+        else:
+            self._context.hub.call(self._context.session, self._send_later, message)
+        return True
+
+    async def _send_later(self, session: Connection, message: bytes) -> None:
+        if self._context.connected:
+            self._send_message(message)
+
+    def _send_message(self, message: bytes) -> None:
+        wire = self._context.codec.encode(Publication("", Payload("json", message)))
+        if wire is not None:
+            self._context.send(wire)
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """End a subscription that cannot go on; the client recovers from its own position."""

@@ -1,12 +1,14 @@
-"""The methods of ``rpc`` that are this package's own: a client confirms what it has."""
+"""The methods of ``rpc`` that are this package's own: a client confirms and answers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ...hub.asked import Answered
 from ...hub.receipts import Acknowledged
 from ...messages import Payload, StreamPosition
+from ...protocols import lossless_json
 from ...protocols.centrifuge import CommandError, ErrorCode
-from .context import Context, decoded
+from .context import Context
 
 # The errors for acknowledgements that are passed over.
 _ERRORS: Final = {
@@ -20,12 +22,16 @@ _ERRORS: Final = {
 def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     """Take ``{"channel", "offset"}``: the client has everything in the channel up to the offset.
 
+    Or ``{"id"}``: it has what was sent to it alone with that id.
+
     Raises:
         CommandError: it was not sent that, or the data is something else.
     """
     match _fields(data):
         case {"channel": str(channel), "offset": int(offset), **rest}:
             position = StreamPosition(offset, str(rest.get("epoch", "")))
+        case {"id": str(message_id)}:
+            return _answer(context, message_id, None)
         case _:
             raise CommandError(ErrorCode.BAD_REQUEST)
     outcome = context.hub.acknowledge(context.session, channel, position)
@@ -34,13 +40,36 @@ def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     return {}
 
 
+def answer(context: Context, data: Payload | None) -> Mapping[str, Any]:
+    """Take ``{"id", "data"}``: the answer to a question. A late one is no error, and not used.
+
+    Raises:
+        CommandError: the client was not asked that, or the data is something else.
+    """
+    match _fields(data):
+        case {"id": str(question_id), **rest}:
+            return _answer(context, question_id, rest.get("data"))
+    raise CommandError(ErrorCode.BAD_REQUEST)
+
+
+def _answer(context: Context, question_id: str, data: Any) -> Mapping[str, Any]:
+    try:
+        encoded = lossless_json.dumps(data)
+    except ValueError:
+        raise CommandError(ErrorCode.BAD_REQUEST) from None
+    if context.hub.answer(context.session, question_id, encoded) is Answered.NOT_ASKED:
+        raise CommandError(ErrorCode.PERMISSION_DENIED)
+    return {}
+
+
 def _fields(data: Payload | None) -> Any:
     try:
-        return decoded(data)
+        return None if data is None else lossless_json.loads(data.data.decode())
     except ValueError:
         raise CommandError(ErrorCode.BAD_REQUEST) from None
 
 
 OWN_METHODS: Final[Mapping[str, Callable[[Context, Payload | None], Mapping[str, Any]]]] = {
     "push.ack": acknowledge,
+    "push.answer": answer,
 }

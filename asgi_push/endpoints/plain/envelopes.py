@@ -33,6 +33,7 @@ class EnvelopeSpeech:
 
     goes_on = True
     confirms = True
+    answers = True
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
@@ -83,6 +84,10 @@ def _take(hub: Hub, session: Connection, data: str | bytes) -> Iterable[int]:
 
 def _take_text(hub: Hub, session: Connection, text: str) -> None:
     try:
+        if (answer := envelope.answered(text)) is not None:
+            hub.on_activity(session)
+            hub.answer(session, *answer)
+            return
         confirmed = envelope.acknowledged(text)
     except ValueError as error:
         hub.close(session, Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {error}"))
@@ -90,8 +95,8 @@ def _take_text(hub: Hub, session: Connection, text: str) -> None:
     if confirmed is not None:
         _acknowledge(hub, session, confirmed)
     limit = hub.settings.max_message_bytes  # as a ping may confirm many channels
-    if (answer := plain.heartbeat_answer(text, hub.settings.pong, limit)) is not None:
-        hub.heartbeat(session, answer)
+    if (beat := plain.heartbeat_answer(text, hub.settings.pong, limit)) is not None:
+        hub.heartbeat(session, beat)
     elif confirmed is None:
         hub.message(session, text)
 

@@ -15,6 +15,7 @@ class EventSpeech:
     # The browser comes back with the id of its last event.
     goes_on = False
     confirms = False
+    answers = False
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
