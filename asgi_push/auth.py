@@ -149,7 +149,8 @@ def _claims(token: str, secret: str, audience: str, issuer: str) -> dict[str, An
         return _decode(token, secret, audience, issuer, 0.0)
     except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
         late = isinstance(error, jwt.ExpiredSignatureError)
-    except jwt.InvalidTokenError as error:
+    # PyJWT 2.10 raises TypeError for a time that is null.
+    except (jwt.InvalidTokenError, TypeError) as error:
         raise AuthenticationError(f"token: {error}") from None
     try:
         claims = _decode(token, secret, audience, issuer, LEEWAY)

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from secrets import token_hex
 
 import anyio
 from starlette.applications import Starlette
@@ -12,12 +14,20 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from asgi_push import ChannelOptions, PublishResult, Push, PushMiddleware, Session
+from asgi_push import (
+    ChannelOptions,
+    PublishResult,
+    Push,
+    PushMiddleware,
+    Session,
+    __version__,
+)
 
 from .board import CHANNEL, MONITOR, Board
 
 PATH = "/websocket/{user_id}"
 IDLE_TIMEOUT = 20.0  # seconds; short, to watch it end. In production above 60: see the settings.
+PING_INTERVAL = 5.0  # seconds; that of the page's own pings
 MAX_MESSAGE = 2000  # characters
 MAX_USERS = 50
 MAX_USER = 64  # characters of one user's id
@@ -39,6 +49,8 @@ class PushRequest:
     to: str
     users: list[str]
     message: str
+    # By which a page knows what it has missed.
+    id: str = field(default_factory=lambda: token_hex(3))
 
 
 def create_app() -> PushMiddleware:
@@ -47,8 +59,10 @@ def create_app() -> PushMiddleware:
     push = Push(
         path=PATH,
         broker="memory://",
+        sse=True,
         idle_timeout=IDLE_TIMEOUT,
-        authenticate=user_of_the_path,
+        ping_interval=PING_INTERVAL,
+        authenticate=user_of_the_address,
         authorize=may_watch,
         on_connect=board.connected,
         on_disconnect=board.disconnected,
@@ -66,6 +80,7 @@ def create_app() -> PushMiddleware:
     routes = [
         Route("/", page),
         Route("/page/{name}", page),
+        Route("/demo/about", about),
         Route("/demo/push", push_message, methods=["POST"]),
         Route("/demo/disconnect", disconnect, methods=["POST"]),
     ]
@@ -73,10 +88,9 @@ def create_app() -> PushMiddleware:
     return PushMiddleware(app, push)
 
 
-def user_of_the_path(connection: HTTPConnection) -> str:
-    """Return the user that the path names. A demo may; an application asks a token or a cookie."""
-    user: str = connection.path_params["user_id"]
-    return user
+def user_of_the_address(connection: HTTPConnection) -> str:
+    """Return the user of the path or of the query, which an application would ask a cookie for."""
+    return str(connection.path_params.get("user_id") or connection.query_params.get("user", ""))
 
 
 def may_watch(session: Session, channel: str, action: str) -> bool:
@@ -92,11 +106,23 @@ async def page(request: Request) -> Response:
     return FileResponse(file, media_type=TYPES[file.suffix], headers=HEADERS)
 
 
+async def about(request: Request) -> JSONResponse:
+    """Answer with the version, and where the documentation is; empty if it is not published."""
+    try:
+        urls = metadata("asgi-push").get_all("Project-URL", [])
+    except PackageNotFoundError:
+        urls = []
+    named = dict(url.split(", ", 1) for url in urls)
+    docs = named.get("Documentation", "")
+    return JSONResponse({"version": __version__, "docs": "" if "example.org" in docs else docs})
+
+
 async def push_message(request: Request) -> JSONResponse:
-    """Push to one user, several, or everybody, and say how many sessions that reached."""
+    """Push to one user, several, or everybody; say how many sessions that reached, and its id."""
     wanted = read_push(await read_json(request))
     try:
-        return JSONResponse({"receivers": await deliver(request.app.state.push, wanted)})
+        receivers = await deliver(request.app.state.push, wanted)
+        return JSONResponse({"receivers": receivers, "id": wanted.id})
     except ValueError as error:  # text that no frame can carry, such as half of a surrogate pair
         raise HTTPException(400, str(error)) from None
 
@@ -104,7 +130,7 @@ async def push_message(request: Request) -> JSONResponse:
 async def deliver(push: Push, wanted: PushRequest) -> int:
     """Push, and return how many sessions that reached, except for the pages' monitors."""
     # An object: a page cannot take it for a pong or for the list.
-    data = {"message": wanted.message}
+    data = {"message": wanted.message, "id": wanted.id}
     if wanted.to == "all":
         watching = len(push.sessions(user=MONITOR))
         return max(0, count(await push.send_to_all(data)) - watching)

@@ -99,6 +99,7 @@ def describe(session: Session, now: float) -> dict[str, object]:
     return {
         "id": session.id,
         "user": session.user,
+        "protocol": session.protocol,
         "remote": ":".join(map(str, session.remote or ())),
         "age": now - session.connected_at,
         "silent": now - session.last_seen,

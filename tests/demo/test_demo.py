@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 from asgi_push import Push
 from asgi_push.demo import board, run
-from tests.servers import HOST, PATIENCE, Server, free_port, run_server
+from tests.servers import HOST, PATIENCE, ROOT, Server, free_port, run_server
 
 # Milliseconds: a ping is sent every 5 s and its pong is waited for 3 s, a delay lasts up to 10 s; the rest is for a
 # busy machine.
@@ -40,15 +40,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def visit(page: Page, server: Server) -> None:
-    """Open the page and wait until the sessions of an earlier test have left."""
+    """Open the page, which connects by itself, and wait until the sessions of an earlier test have left."""
     page.goto(server.http)
     expect(page.locator("#server-state")).to_have_text("Live")
-    expect(page.locator("#sessions-none")).to_be_visible()
-
-
-def open_line(page: Page) -> None:
-    page.get_by_role("button", name="Open", exact=True).click()
     expect(page.locator("#line-state")).to_have_text("Open")
+    expect(rows(page)).to_have_count(1)
+
+
+def listen_by(page: Page, mode: str) -> None:
+    page.get_by_text(mode, exact=True).first.click()
+    expect(page.locator("#line-state")).to_have_text("Open")
+    protocol = "WebSocket" if mode in ("Bare", "Envelope") else mode
+    expect(rows(page, "11").locator(".protocol")).to_have_text(protocol)
 
 
 def rows(page: Page, user: str = "") -> Locator:
@@ -71,9 +74,8 @@ def push(page: Page, message: str, to: str = "One user", users: str = "11") -> N
 
 
 def test_opens_and_closes(demo: Server, page: Page) -> None:
-    """The page opens a WebSocket as user 11, learns its session, sees its heartbeat answered, and closes it."""
+    """The page connects by itself as user 11, learns its session, sees its heartbeat answered, and closes it."""
     visit(page, demo)
-    open_line(page)
     expect(log(page)).to_contain_text("ping, pong in")
     expect(rows(page, "11").locator(".tag")).to_have_text("this page")
     expect(log(page)).to_contain_text(f'"session":"{rows(page, "11").get_attribute("data-session")}"')
@@ -86,7 +88,6 @@ def test_opens_and_closes(demo: Server, page: Page) -> None:
 def test_server_hears_the_page(demo: Server, page: Page) -> None:
     """What the page says arrives at the application."""
     visit(page, demo)
-    open_line(page)
     page.locator("#say-text").fill("hello, server")
     page.keyboard.press("Enter")
     expect(page.locator("#seen li[data-kind=in]").last).to_contain_text("11: hello, server")
@@ -106,7 +107,6 @@ def test_push_reaches_whom_it_names(
 ) -> None:
     """A push reaches one user, several or everybody, and nobody else; the page says how many sessions that were."""
     visit(page, demo)
-    open_line(page)
     page.get_by_role("button", name="Open users 12, 13 and 14").click()
     expect(rows(page)).to_have_count(4)
     push(page, "for some", to, users)
@@ -133,7 +133,6 @@ def test_nothing_is_taken_for_html(demo: Server, page: Page) -> None:
     """Markup in a message, in what a client says and in a user's name stays text."""
     markup = "<img src=x onerror=alert(1)>"
     visit(page, demo)
-    open_line(page)
     with connect(f"{demo.ws}/websocket/%3Cimg%20src=x%3E") as client:
         expect(rows(page, "<img src=x>")).to_be_visible()
         client.send(markup)
@@ -149,13 +148,12 @@ def test_nothing_is_taken_for_html(demo: Server, page: Page) -> None:
 def test_cut_line_comes_back(demo: Server, page: Page) -> None:
     """With the line cut a missing pong tells the page, which tries again after growing delays until it is back."""
     visit(page, demo)
-    open_line(page)
     expect(rows(page, "11")).to_have_count(1)
     lost_session = rows(page, "11").get_attribute("data-session") or ""
     page.get_by_role("button", name="Cut the line").click()
     push(page, "into the void")
     expect(page.locator("#result")).to_have_text("Reached 1 session")  # written is not delivered
-    expect(page.locator("#line-state")).to_have_text("Reconnecting")
+    expect(page.locator("#line-state")).to_have_text("Lost, trying again")
     expect(log(page)).to_contain_text("Lost: no pong within 3 s")
     expect(rows(page, "11").locator(".tag")).to_have_text("line lost")
     expect(log(page)).to_contain_text("Attempt 2: 1006 the line is cut. Next in")
@@ -169,10 +167,74 @@ def test_cut_line_comes_back(demo: Server, page: Page) -> None:
     expect(log(page)).not_to_contain_text("into the void")
 
 
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [("Bare", "2 lost"), ("Envelope", "2 recovered"), ("SDK", "2 recovered"), ("EventSource", "2 recovered")],
+)
+def test_what_a_cut_costs(demo: Server, page: Page, mode: str, verdict: str) -> None:
+    """Cut, push twice, mend: the page counts what was lost and what came again, for each way to listen."""
+    visit(page, demo)
+    listen_by(page, mode)
+    push(page, "before it")
+    expect(log(page)).to_contain_text("before it")
+    page.get_by_role("button", name="Cut the line").click()
+    for count in ("1", "2"):
+        push(page, f"number {count}")
+        expect(page.locator("#verdict")).to_have_text(f"{count} pushed meanwhile")
+    expect(page.locator("#line-state")).to_have_text("Lost, trying again")
+    page.get_by_role("button", name="Mend the line").click()
+    expect(page.locator("#verdict")).to_have_text(verdict)
+    expect(log(page).get_by_text("number")).to_have_count(2 if "recovered" in verdict else 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "file"),
+    [("Bare", "client.js"), ("Envelope", "envelope.js"), ("SDK", "sdk.js"), ("EventSource", "stream.js")],
+)
+def test_the_code_is_that_of_the_page(demo: Server, page: Page, mode: str, file: str) -> None:
+    """What stands in the panel is the very file that the page runs, and an application that serves it."""
+    visit(page, demo)
+    listen_by(page, mode)
+    expect(page.locator("#page-file")).to_have_text(file)
+    expect(page.locator("#page-code")).to_have_text(httpx.get(f"{demo.http}/page/{file}").text, use_inner_text=False)
+    source = page.locator("#application-code").text_content() or ""
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert names["push"].settings.sse is (mode == "EventSource")
+
+
+def test_a_stream_goes_one_way(demo: Server, page: Page) -> None:
+    """Nothing can be said to the server on it, and the page says so."""
+    visit(page, demo)
+    listen_by(page, "EventSource")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    expect(rows(page, "11").locator(".silent")).to_have_text("none")
+
+
+def test_the_log_stands_above_the_push_on_a_phone(demo: Server, page: Page) -> None:
+    """Both are on one screen, and no part of the page is wider than that."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit(page, demo)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    top = log(page).bounding_box()
+    bottom = page.get_by_role("button", name="Push", exact=True).bounding_box()
+    assert top is not None
+    assert bottom is not None
+    assert 0 < bottom["y"] - top["y"] < 500
+
+
+def test_links_lead_to_published_documentation_only(demo: Server, page: Page) -> None:
+    """Without an address of its own the page names the documentation, and links nowhere."""
+    visit(page, demo)
+    docs = httpx.get(f"{demo.http}/demo/about").json()["docs"]
+    assert page.locator("footer a[href]").count() == (page.locator("footer a").count() if docs else 0)
+    for link in page.locator("footer a").all():
+        assert (ROOT / "docs" / f"{link.get_attribute('data-page')}.md").exists()
+
+
 def test_line_mended_in_time(demo: Server, page: Page) -> None:
     """A line mended before the heartbeat misses anything goes on as if nothing had been: TCP delivers what waited."""
     visit(page, demo)
-    open_line(page)
     expect(rows(page, "11")).to_have_count(1)
     session = rows(page, "11").get_attribute("data-session") or ""
     page.get_by_role("button", name="Cut the line").click()
@@ -181,6 +243,7 @@ def test_line_mended_in_time(demo: Server, page: Page) -> None:
     expect(log(page)).not_to_contain_text("held back")
     page.get_by_role("button", name="Mend the line").click()
     expect(log(page)).to_contain_text("held back")
+    expect(page.locator("#verdict")).to_have_text("1 arrived late")
     expect(rows(page, "11")).to_have_attribute("data-session", session)
 
 
@@ -189,9 +252,8 @@ def test_server_restarts(page: Page, tmp_path: Path) -> None:
     port = free_port()
     with serve_demo(port, tmp_path) as server:
         visit(page, server)
-        open_line(page)
         expect(rows(page, "11")).to_have_count(1)
-    expect(page.locator("#line-state")).to_have_text("Reconnecting")
+    expect(page.locator("#line-state")).to_have_text("Lost, trying again")
     expect(page.locator("#server-state")).to_have_text("Unreachable, trying again")
     expect(log(page)).to_contain_text("Lost: 1012")
     push(page, "too early")
@@ -206,7 +268,6 @@ def test_server_restarts(page: Page, tmp_path: Path) -> None:
 def test_disconnected_by_the_server_stays_away(demo: Server, page: Page) -> None:
     """Disconnect in the table closes that session with the code that asks a client not to come back."""
     visit(page, demo)
-    open_line(page)
     rows(page, "11").get_by_role("button", name="Disconnect").click()
     expect(page.locator("#line-state")).to_have_text("Closed")
     expect(log(page)).to_contain_text("Closed (3503 force disconnect")
@@ -236,7 +297,6 @@ def test_sessions_are_pushed(demo: Server, page: Page) -> None:
 def test_focus_survives_an_update(demo: Server, page: Page) -> None:
     """The list is updated in place: the button that has the focus keeps it."""
     visit(page, demo)
-    open_line(page)
     button = rows(page, "11").get_by_role("button", name="Disconnect")
     button.focus()
     with connect(f"{demo.ws}/websocket/12"):

@@ -1,19 +1,19 @@
-/** The left panel: one browser, as user 11, on a line that can be cut; and three more users beside it. */
-import { Line } from "./client.js";
+/** The left panel: one browser, as user 11, which listens in one of several ways on a line that can be cut. */
+import { TIMES } from "./client.js";
+import { showCode } from "./code.js";
 import { $, Log, element, plural, seconds } from "./dom.js";
+import { MODES } from "./modes.js";
+import "./neighbours.js";
 import { Network } from "./network.js";
+import { Outage } from "./outage.js";
+import { greeted, lose, parsed } from "./sessions.js";
 
-const origin = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
-const address = (user) => `${origin}/websocket/${user}`;
-const STATES = { closed: "Closed", connecting: "Connecting", open: "Open", waiting: "Reconnecting" };
-const NEIGHBOURS = ["12", "13", "14"];
-
-/** Sessions that this page opened, by id: "held", or "lost" while only the server still believes in them. */
-export const own = new Map();
+const STATES = { closed: "Closed", connecting: "Connecting", open: "Open", waiting: "Lost, trying again" };
 
 const network = new Network();
-const line = new Line(address("11"), { connect: network.connect });
+export const outage = new Outage();
 const log = new Log($("log"));
+let line = null;
 let beats = null; // the log's current row of heartbeats: a run of them is one row
 
 const shown = (data) => (typeof data === "string" ? data : `(binary, ${data.size} bytes)`);
@@ -21,27 +21,6 @@ const shown = (data) => (typeof data === "string" ? data : `(binary, ${data.size
 function note(kind, text) {
   beats = null;
   log.add(kind, text);
-}
-
-function parsed(data) {
-  try {
-    return Object(JSON.parse(data));
-  } catch {
-    return {};
-  }
-}
-
-/** The application's first message tells a page which session it is. Returns whether `data` is that message. */
-function greeted(data, holder) {
-  const { session } = parsed(data);
-  if (typeof session !== "string") return false;
-  holder.session = session;
-  own.set(session, "held");
-  return true;
-}
-
-function lose(holder) {
-  if (own.has(holder.session)) own.set(holder.session, "lost");
 }
 
 // -- the wire -----------------------------------------------------------------------------------------------------
@@ -66,43 +45,62 @@ const EXPLAIN = {
   open: () => note("good", line.attempt ? `Open, at attempt ${line.attempt}` : "Open"),
   waiting: (why) => {
     const what = line.attempt === 1 ? `Lost: ${why}` : `Attempt ${line.attempt - 1}: ${why}`;
-    note("bad", `${what}. Next in ${seconds(line.retryDelay / 1000)}`);
+    note("bad", line.retryDelay ? `${what}. Next in ${seconds(line.retryDelay / 1000)}` : `${what}. The browser tries again`);
   },
 };
 
-line.addEventListener("state", ({ detail: { state, why } }) => {
+function onState({ detail: { state, why } }) {
   EXPLAIN[state](why);
   if (state !== "open") lose(line);
+  if (state === "waiting") outage.begin(true);
+  if (state === "open" && !network.cut) outage.end();
   render();
-});
+}
 
-line.addEventListener("message", ({ detail }) => {
+function onMessage({ detail }) {
   greeted(detail, line);
+  outage.arrived(parsed(detail).id);
   note("in", shown(detail));
   pulse("message", "page");
-});
+}
 
-line.addEventListener("ping", () => pulse("beat", "server"));
-
-line.addEventListener("pong", ({ detail: roundTrip }) => {
+function onPong({ detail: roundTrip }) {
   if (!beats) beats = { row: log.add("beat", ""), count: 0 };
   beats.count += 1;
   beats.row.setAttribute("aria-hidden", "true"); // a screen reader need not hear each one
-  beats.row.lastElementChild.textContent = `ping, pong in ${roundTrip.toFixed(1)} ms` + (beats.count > 1 ? `  ×${beats.count}` : "");
+  const what = roundTrip === undefined ? "the server's ping, answered" : `ping, pong in ${roundTrip.toFixed(1)} ms`;
+  beats.row.lastElementChild.textContent = what + (beats.count > 1 ? `  ×${beats.count}` : "");
   line.roundTrip = roundTrip;
   pulse("beat", "page");
   caption();
+}
+
+// -- what was lost and what came again ----------------------------------------------------------------------------
+function verdict(kind, text) {
+  $("verdict").dataset.kind = kind;
+  $("verdict").textContent = text;
+}
+
+outage.addEventListener("down", ({ detail: pushed }) => verdict("down", pushed ? `${pushed} pushed meanwhile` : "Push something now"));
+
+outage.addEventListener("over", ({ detail: { recovered, lost, noticed } }) => {
+  const parts = [recovered && `${recovered} ${noticed ? "recovered" : "arrived late"}`, lost && `${lost} lost`].filter(Boolean);
+  const text = parts.join(", ") || "Nothing was pushed meanwhile";
+  verdict(lost ? "bad" : recovered ? "good" : "", text);
+  note(lost ? "bad" : recovered ? "good" : "note", text + (recovered && !noticed ? ": the line was mended before anybody noticed" : ""));
 });
 
 // -- what is shown ------------------------------------------------------------------------------------------------
 const CAPTIONS = {
   closed: () => "No connection",
-  connecting: () => "Waiting for the handshake",
-  waiting: () => "No connection",
+  connecting: () => "Waiting for the server",
+  waiting: () => "The browser tries again by itself",
   open: () => {
+    if (network.cut && !line.pingSentAt) return "Cut. The page does not know yet";
+    if (line.nextPingAt === undefined) return "Open";
     const now = performance.now();
     if (line.pingSentAt && now - line.pingSentAt > 200) return `Ping sent, no pong for ${seconds((now - line.pingSentAt) / 1000)}`;
-    if (line.roundTrip === undefined) return "Ping sent";
+    if (line.roundTrip === undefined) return line.nextPingAt ? "Ping sent" : "Open. The server pings";
     return `Pong in ${line.roundTrip.toFixed(1)} ms, next ping in ${Math.max(0, Math.ceil((line.nextPingAt - now) / 1000))} s`;
   },
 };
@@ -119,6 +117,7 @@ function countdown() {
 
 function render() {
   const { state } = line;
+  const counts = state === "waiting" && line.retryDelay > 0;
   $("line-state").textContent = STATES[state];
   $("line-state").dataset.state = state;
   $("wire").dataset.state = state;
@@ -127,20 +126,38 @@ function render() {
   $("close").disabled = state === "closed";
   $("cut").setAttribute("aria-pressed", network.cut);
   $("cut").textContent = network.cut ? "Mend the line" : "Cut the line";
-  $("retry").hidden = state !== "waiting";
-  $("beat").hidden = state === "waiting";
-  if (state === "waiting") countdown();
-  $("say-send").disabled = state !== "open";
+  $("retry").hidden = !counts;
+  $("beat").hidden = counts;
+  if (counts) countdown();
+  $("say-send").disabled = $("say-text").disabled = state !== "open" || line.nextPingAt === undefined;
   caption();
 }
 
 setInterval(() => {
-  if (line.state === "waiting") countdown();
+  if (line.state === "waiting" && line.retryDelay) countdown();
   else if (line.state === "open") caption();
 }, 100);
 
 // -- what a person does -------------------------------------------------------------------------------------------
-$("url").value = line.url;
+function listen(name) {
+  const mode = MODES[name];
+  line?.close();
+  line = mode.make(network, mode.url);
+  line.addEventListener("state", onState);
+  line.addEventListener("message", onMessage);
+  line.addEventListener("ping", () => pulse("beat", "server"));
+  line.addEventListener("pong", onPong);
+  $("about").textContent = mode.about;
+  $("url").value = mode.url;
+  $("url-label").textContent = mode.field;
+  $("say-text").placeholder = name === "stream" ? "A stream goes one way: a page sends by fetch" : "Say something to the server";
+  $("rhythm").textContent = name === "stream" ? "" : `ping every ${TIMES.pingEvery / 1000} s, answer due in ${TIMES.pongWithin / 1000} s`;
+  verdict("", "");
+  showCode(name, mode);
+  line.open();
+}
+
+for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", () => listen(radio.value));
 
 $("line-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -157,9 +174,12 @@ $("cut").addEventListener("click", () => {
   if (network.cut) {
     note("note", "The line is mended");
     network.mend();
+    line.retryNow();
+    if (line.state === "open") outage.end();
   } else {
-    note("bad", "The line is cut. Neither end knows yet: only a missing pong will tell");
+    note("bad", "The line is cut. Neither end knows yet");
     network.pull();
+    outage.begin(false);
   }
   render();
 });
@@ -175,38 +195,6 @@ $("say").addEventListener("submit", (event) => {
   $("say-text").value = "";
 });
 
-// -- three more users ---------------------------------------------------------------------------------------------
-function neighbour(user) {
-  const last = element("p", { className: "last", text: "Nothing yet" });
-  const count = element("span", { className: "count", text: "0 messages" });
-  const state = element("span", { className: "dot" });
-  const card = element("li", {}, element("p", { className: "who" }, state, element("b", { text: user }), count), last);
-  const other = new Line(address(user));
-  let received = 0;
-  other.addEventListener("state", ({ detail }) => {
-    state.dataset.state = detail.state;
-    state.title = STATES[detail.state];
-    if (detail.state !== "open") lose(other);
-  });
-  other.addEventListener("message", ({ detail }) => {
-    if (greeted(detail, other)) return;
-    count.textContent = plural((received += 1), "message");
-    last.textContent = parsed(detail).message ?? shown(detail);
-    card.animate([{ borderColor: "var(--accent)" }, {}], { duration: 900 });
-  });
-  card.dataset.user = user;
-  return { card, line: other };
-}
+$("extra").open = !matchMedia("(max-width: 640px)").matches; // there the log stands right above the push
 
-const neighbours = NEIGHBOURS.map(neighbour);
-
-$("neighbours-toggle").addEventListener("click", () => {
-  const opening = $("neighbours").hidden;
-  for (const { line: other } of neighbours) opening ? other.open() : other.close();
-  $("neighbours").hidden = !opening;
-  $("neighbours-toggle").textContent = `${opening ? "Close" : "Open"} users 12, 13 and 14`;
-  $("neighbours-toggle").setAttribute("aria-expanded", opening);
-});
-
-$("neighbours").append(...neighbours.map(({ card }) => card));
-render();
+listen(document.querySelector("input[name=mode]:checked").value);

@@ -18,6 +18,8 @@ export const comesBack = (code) => code < 3500 || (code >= 4000 && code < 4500);
 /**
  * Events: `state` (detail: {state, why}), `message` (detail: the data), `ping`, `pong` (detail: the round trip).
  * States: closed, connecting, open, waiting (for the next attempt).
+ *
+ * A class that extends it may say other things: `address`, `greet` and `read` are what a bare page does.
  */
 export class Line extends EventTarget {
   state = "closed";
@@ -37,6 +39,24 @@ export class Line extends EventTarget {
     this.connect = connect;
     addEventListener("online", () => this.retryNow());
     document.addEventListener("visibilitychange", () => document.hidden || this.retryNow());
+  }
+
+  /** Where to connect. */
+  address() {
+    return this.url;
+  }
+
+  /** What to say first. A server that answers is there once it has: `ready` belongs into `read` then. */
+  greet() {
+    this.ready();
+    this.#ping();
+    this.#pinger = setInterval(() => this.#ping(), this.times.pingEvery);
+  }
+
+  /** What to do with what arrived. */
+  read(data) {
+    if (data === "pong") this.pong();
+    else this.deliver(data);
   }
 
   open(url = this.url) {
@@ -62,25 +82,48 @@ export class Line extends EventTarget {
     return true;
   }
 
+  // -- for classes that extend it --------------------------------------------------------------------------------
+
+  write(text) {
+    this.#socket.send(text);
+  }
+
+  ready() {
+    clearTimeout(this.#timer);
+    this.#enter("open");
+  }
+
+  deliver(data) {
+    this.#emit("message", data);
+  }
+
+  /** A heartbeat was answered: the server's to our ping, or ours to the server's, which has no round trip. */
+  pong() {
+    const roundTrip = this.pingSentAt ? performance.now() - this.pingSentAt : undefined;
+    this.pingSentAt = 0;
+    this.#emit("pong", roundTrip);
+  }
+
+  /** Give up unless something arrives within a time. */
+  expect(within, what) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#giveUp(what), within);
+  }
+
+  // -- one attempt after the other -------------------------------------------------------------------------------
+
   #dial() {
     clearTimeout(this.#timer);
     this.#enter("connecting");
     try {
-      this.#socket = this.connect(this.url);
+      this.#socket = this.connect(this.address());
     } catch (error) {
       return this.#enter("closed", error.message); // not a WebSocket URL: trying again cannot help
     }
-    this.#socket.onopen = () => this.#opened();
+    this.#socket.onopen = () => this.greet();
     this.#socket.onmessage = (event) => this.#arrived(event.data);
     this.#socket.onclose = (event) => this.#lost(event.code, event.reason);
     this.#timer = setTimeout(() => this.#giveUp("no answer to the handshake"), this.times.openWithin);
-  }
-
-  #opened() {
-    clearTimeout(this.#timer);
-    this.#enter("open");
-    this.#ping();
-    this.#pinger = setInterval(() => this.#ping(), this.times.pingEvery);
   }
 
   // Sent even while messages arrive: they prove the server to us, the ping proves us to the server.
@@ -94,11 +137,8 @@ export class Line extends EventTarget {
 
   #arrived(data) {
     clearTimeout(this.#timer);
+    this.read(data);
     this.attempt = 0; // only now: a server that accepts and closes at once must not be asked in a tight loop
-    if (data !== "pong") return this.#emit("message", data);
-    const roundTrip = performance.now() - this.pingSentAt;
-    this.pingSentAt = 0;
-    this.#emit("pong", roundTrip);
   }
 
   #lost(code, reason) {

@@ -1,7 +1,8 @@
 /** The right panel and the table: what the application can do, and whom it holds. The list is pushed, never polled. */
-import { own } from "./browser.js";
+import { outage } from "./browser.js";
 import { Line } from "./client.js";
 import { $, Log, duration, element, plural, seconds } from "./dom.js";
+import { own } from "./sessions.js";
 
 const SILENT_AFTER = 8; // seconds: one ping interval and its answer; later than this, something is wrong
 
@@ -79,7 +80,9 @@ $("message").addEventListener("input", renderForm);
 $("push-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    const { receivers } = await post("/demo/push", { to: audience, users: users(), message: $("message").value });
+    const to11 = audience === "all" || users().includes("11");
+    const { receivers, id } = await post("/demo/push", { to: audience, users: users(), message: $("message").value });
+    if (to11) outage.pushed(id);
     report(receivers === 0 ? "note" : "good", reached(receivers));
   } catch (error) {
     complain(error);
@@ -89,8 +92,9 @@ $("push-form").addEventListener("submit", async (event) => {
 // -- the live list ------------------------------------------------------------------------------------------------
 const OWN = { held: "this page", lost: "line lost" };
 const rows = new Map(); // session id -> its row: kept, so that focus survives each update
-const COLUMNS = ["user", "session", "remote", "age", "silent", "dropped"];
-const HEADINGS = { user: "User", session: "Session", remote: "From", age: "Age", silent: "Last heartbeat", dropped: "Dropped" };
+const PROTOCOLS = { plain: "WebSocket", centrifuge: "SDK", sse: "EventSource" };
+const COLUMNS = ["user", "session", "protocol", "remote", "age", "silent", "dropped"];
+const HEADINGS = { user: "User", session: "Session", protocol: "Protocol", remote: "From", age: "Age", silent: "Last heartbeat", dropped: "Dropped" };
 
 function newRow({ id, user }) {
   const cells = Object.fromEntries(COLUMNS.map((name) => [name, element("td", { className: name })]));
@@ -107,10 +111,12 @@ function newRow({ id, user }) {
 function fill({ row, cells }, session) {
   cells.session.textContent = session.id.slice(0, 8);
   cells.session.title = session.id;
+  cells.protocol.textContent = PROTOCOLS[session.protocol];
   cells.remote.textContent = session.remote || "unknown";
   cells.age.textContent = duration(session.age);
-  cells.silent.textContent = `${seconds(session.silent)} ago`;
-  cells.silent.dataset.late = session.silent > SILENT_AFTER;
+  const beats = session.protocol !== "sse"; // the client of an event stream says nothing
+  cells.silent.textContent = beats ? `${seconds(session.silent)} ago` : "none";
+  cells.silent.dataset.late = beats && session.silent > SILENT_AFTER;
   cells.dropped.textContent = session.dropped;
   const tag = OWN[own.get(session.id)] ?? "";
   if (cells.tag.textContent !== tag) cells.tag.textContent = tag;
@@ -179,5 +185,13 @@ for (const button of document.querySelectorAll("[data-copies]")) {
   });
 }
 
+async function showAbout() {
+  const { version, docs } = await (await fetch("/demo/about")).json();
+  $("version").textContent = version;
+  if (!docs) return; // the pages are named as they are in a checkout
+  for (const link of document.querySelectorAll("[data-page]")) link.href = `${docs}/${link.dataset.page}.html`;
+}
+
 choose("one");
 monitor.open();
+showAbout();
