@@ -1,5 +1,6 @@
 """The credentials of a connection: how they are found, and which ones it can have."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,10 @@ HOOK_TOO_SLOW = "have %s answer within 10 s"
 _MISSING = "let the client send credentials, or set anonymous=true if it may come without"
 _EXPIRED = "the client must come with new ones; if they are new, see what the clocks say"
 _IMPOSSIBLE = "correct what authenticate or the token says, or the path that the client uses"
+
+
+# What Starlette says of a connection that one of its middlewares has not seen.
+_NOT_OUTSIDE = re.compile(r"(\w+Middleware) must be installed")
 
 
 async def identify(core: Core, connection: HTTPConnection) -> Credentials:
@@ -74,8 +79,12 @@ async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
         Exception: whatever else the hook raised.
     """
     if core.authenticate is not None:
-        with anyio.fail_after(HOOK_TIME):
-            answer = await call_hook(core.hub.threads.authenticate, core.authenticate, connection)
+        threads = core.hub.threads.authenticate
+        try:
+            with anyio.fail_after(HOOK_TIME):
+                answer = await call_hook(threads, core.authenticate, connection)
+        except AssertionError as error:
+            raise _explained(error) from error
         return _as_credentials(answer)
     if (user := _scope_user(connection.scope.get("user"))) is not None:
         return Credentials(user)
@@ -86,6 +95,18 @@ async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
         return Credentials()
     # Nothing else identifies users here, so the path is believed; a warning at start-up says so.
     return Credentials(str(connection.path_params.get("user_id", "")))
+
+
+def _explained(error: AssertionError) -> Exception:
+    """Return an error that says what Starlette's assertion means here."""
+    found = _NOT_OUTSIDE.match(str(error))
+    if found is None:
+        return error
+    return RuntimeError(
+        f"authenticate needs {found[1]}, which is missing or stands inside of PushMiddleware. "
+        f"It must stand outside: call add_middleware({found[1]}, ...) after that of "
+        "PushMiddleware, or put it before PushMiddleware in a list"
+    )
 
 
 def _as_credentials(answer: object) -> Credentials:

@@ -23,6 +23,7 @@ from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
 from tests.docs import (
+    fastapi_scenarios,
     http_scenarios,
     migrating_scenarios,
     operating_scenarios,
@@ -39,6 +40,7 @@ from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after,
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = (
     scenarios,
+    fastapi_scenarios,
     sdk_scenarios,
     sse_scenarios,
     http_scenarios,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
 import jwt
 import pytest
+from starlette.applications import Starlette
 from starlette.authentication import SimpleUser, UnauthenticatedUser
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
 from asgi_push import AuthenticationError, Credentials, Disconnect, Push, PushMiddleware, Session
@@ -149,6 +153,29 @@ async def test_authenticate_may_refuse(authenticate: Any, status: int, body: str
     """On purpose, by a bug, or with credentials of yesterday; a bug's words stay in the log."""
     answer = await refused(authenticate=authenticate)
     assert (answer.status, answer.body) == (status, body)
+
+
+@pytest.mark.parametrize("outside", [True, False])
+@pytest.mark.parametrize("path", ["/ws", "/connection/websocket"])
+async def test_a_middleware_that_authenticate_needs_stands_outside(
+    outside: bool, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the other order the log names it and says where to put it, for both protocols."""
+    app = Starlette()
+    middlewares: list[Any] = [
+        partial(app.add_middleware, PushMiddleware, authenticate=lambda found: found.session.get("user", "x")),
+        partial(app.add_middleware, SessionMiddleware, secret_key=SECRET),
+    ]
+    for add in middlewares if outside else reversed(middlewares):
+        add()
+    async with serve(app) as server:
+        with suppress(Refused):
+            client = await server.connect(path)
+            if path != "/ws":
+                client.send('{"id":1,"connect":{}}')
+                await client.message()
+    assert ("authenticate needs SessionMiddleware" in caplog.text) is not outside
+    assert ("must stand outside" in caplog.text) is not outside
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
