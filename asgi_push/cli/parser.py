@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction["_Parser"]  # argparse has no public name for it
 
 _EPILOG = """\
-commands that speak to a running application:
-  send, publish and watch go through the Redis or the PostgreSQL of
-  ASGI_PUSH_BROKER if that is set to one. Without, or with --url, they ask a
-  server over its HTTP API, as sessions and drain always do. The server needs
-  an api_key, and this command the same one in ASGI_PUSH_API_KEY. It is not
-  taken from the command line, which other users of the machine can read.
+commands that talk to a running application:
+  send, publish and watch use the broker in ASGI_PUSH_BROKER, if that is one
+  that processes share. Otherwise, or with --url, they use the HTTP API of a
+  server. sessions and drain always do. The server needs an api_key, and this
+  command needs the same one in ASGI_PUSH_API_KEY. It is no argument, because
+  other users of the machine can read arguments.
 
 examples:
   asgi-push demo
@@ -33,17 +33,17 @@ examples:
 
 exit codes:
   0  done
-  1  it could not be done; one line on stderr says why
-  2  the command line cannot be understood
+  1  the command failed; one line on stderr says why
+  2  the arguments are wrong
 """
 
 _DEMO = """\
-Serve a page on which to open, cut and push into WebSockets. It needs the
-extra [demo].
+Serve a page on which you open WebSockets, cut them, and push to them. It needs
+the extra [demo].
 """
 
 _CONFIG = """\
-Print the settings in force, and where each value comes from; secrets are
+Print the settings in force, and where each value comes from. Secrets are
 masked.
 """
 
@@ -52,37 +52,36 @@ Send to all sessions of one user. A user who is not there is no error.
 """
 
 _PUBLISH = """\
-Publish to the sessions that are in a channel, and into its history. The
-channel of a user is #USER, that of everybody is *. Through Redis or PostgreSQL
-the options that an application gave its channels in code (namespaces) are not
-known: where there are some, publish with --url.
+Publish to the sessions that are subscribed to a channel, and into its history.
+A user's channel is #USER, everybody's is *. Through a broker this command does
+not know the namespaces of the application. If it has some, publish with --url.
 """
 
 _SESSIONS = """\
 List the sessions of the process that answers, the oldest first. With several
-workers that is any one of them. CONNECTED and SEEN are seconds ago.
+workers it may be any of them. CONNECTED and SEEN are in seconds ago.
 """
 
 _WATCH = """\
-Print each publication of a channel as it comes, after its offset and the
-time at which the broker took it, until Ctrl+C. It is read from the channel's
-history: of a channel that keeps none nothing can be seen.
+Print each new publication of a channel, until Ctrl+C: its offset, the time at
+which the broker took it, and its data. This command reads the channel's
+history. It sees nothing in a channel without history.
 """
 
 _DRAIN = """\
-Refuse new sessions from now on and close those that there are, spread evenly
-over a time, so that their clients do not all come back at once; return when
-that is done. It is about the process that answers: with several workers set
-drain_timeout and stop the server by SIGTERM.
+Refuse new sessions, and close the open ones one by one, evenly over a time. So
+their clients do not all come back at once. Return when all are closed. This
+drains the process that answers. For several workers set drain_timeout, and
+stop the server with SIGTERM.
 """
 
 
 _POSTGRES = """\
-For the broker postgres://: print the SQL that makes the schema asgi_push, or
-make it in a database, where a schema that is there is left alone. An
-application makes it by itself if it may; this is for one that may not, and
---role gives that what it needs. A password is better in PGPASSWORD or in
-~/.pgpass than in the URL, which other users of the machine can read.
+For the broker postgres://: print the SQL that creates the schema asgi_push, or
+create it in a database. A schema that exists is left alone. An application
+creates it by itself if its user may. If not, use this command, and let --role
+give that user the rights. Put a password into PGPASSWORD or ~/.pgpass rather
+than into the URL, because other users of the machine can read arguments.
 """
 
 
@@ -103,7 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_local_commands(commands: "_Commands") -> None:
     command = _add_command(
-        commands, demo, "serve a page on which to try it", _DEMO, ["asgi-push demo --port 8080"]
+        commands, demo, "serve a page to try it", _DEMO, ["asgi-push demo --port 8080"]
     )
     command.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
@@ -163,7 +162,7 @@ def _add_operating_commands(commands: "_Commands") -> None:
 
     examples = ["asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"]
     command = _add_command(
-        commands, drain, "send the sessions of a server's process away", _DRAIN, examples
+        commands, drain, "close the sessions of a server's process, one by one", _DRAIN, examples
     )
     command.add_argument(
         "--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10"
@@ -175,7 +174,7 @@ def _add_operating_commands(commands: "_Commands") -> None:
         "asgi-push postgres apply postgres://owner@localhost/shop --role shop",
     ]
     command = _add_command(
-        commands, postgres, "make the schema of the broker postgres://", _POSTGRES, examples
+        commands, postgres, "create the schema of the broker postgres://", _POSTGRES, examples
     )
     command.add_argument("action", choices=["print", "apply"], help="print the SQL, or run it")
     command.add_argument("url", metavar="URL", nargs="?", help="of the database, for apply")

@@ -80,7 +80,7 @@ def with_table(path: Path) -> str:
     return page
 
 
-_HELP = re.compile(r"(?<=```text\n)usage: asgi-push (?:\[-h\] )?(\w+).*?(?=```)", re.DOTALL)
+_HELP = re.compile(r"(?<=```text\n)usage: asgi-push (?:\[[-\w]+\] )*(\w+).*?(?=```)", re.DOTALL)
 
 
 def help_of(command: str) -> str:
