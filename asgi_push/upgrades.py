@@ -34,7 +34,7 @@ class HttpOnWebSocketPaths:
             self._warn(
                 scope,
                 "this server speaks no WebSocket: it handed on the handshake for %s as an HTTP "
-                "request; uvicorn needs a library for it, pip install websockets",
+                "request; uvicorn needs a library for it, pip install 'websockets>=15'",
             )
             await _upgrade_required(scope, _NO_WEBSOCKETS)(scope, receive, send)
         else:

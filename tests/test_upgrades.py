@@ -92,4 +92,4 @@ def test_a_server_without_websockets(serve: Serve) -> None:
             with pytest.raises(InvalidStatus, match="426"):
                 connect(f"{server.ws}/connection/websocket")
         assert httpx.get(f"{server.http}/connection/websocket").status_code == 426
-        assert server.log().count("pip install websockets") == 1
+        assert server.log().count("pip install 'websockets>=15'") == 1
