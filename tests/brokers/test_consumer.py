@@ -18,6 +18,7 @@ from asgi_push.brokers.redis.cursor import Cursor
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.streams import Reading
 from asgi_push.messages import JoinLeave, Publication
+from tests.asgi import PATIENCE
 from tests.brokers.contract import publication
 
 KEPT = 4
@@ -127,9 +128,9 @@ class World:
         try:
             for event in events:
                 if (waits := steps[event]()) is not None:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(PATIENCE):
                         await waits
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await self.all_over()
         finally:
             for task in self.consumer._tasks:

@@ -16,6 +16,7 @@ from asgi_push import BrokerError, Publication
 from asgi_push.brokers import StreamOptions, envelope
 from asgi_push.brokers.redis import connection, consumer, pipeline
 from asgi_push.brokers.redis.scripts import PUBLISH
+from asgi_push.logs import RateLimit
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
@@ -289,10 +290,20 @@ async def test_more_is_lost_than_is_kept(here: Station, there: Station) -> None:
     assert here.told_of_loss == ["news"]
 
 
+def lines(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    """How often something was said; a slow machine may say more."""
+    return sum(text in record.getMessage() for record in caplog.records)
+
+
 async def test_what_somebody_else_put_there(
-    here: Station, there: Station, redis: FaultyRedis, caplog: pytest.LogCaptureFixture
+    here: Station,
+    there: Station,
+    redis: FaultyRedis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is left out, said once, and is a gap where it took a place; nothing else is disturbed."""
+    monkeypatch.setattr(envelope, "_quiet", RateLimit(3600.0))  # another test in this process may just have said it
     await publish(there, 1)
     await here.numbers(1)
     for rubbish in ("", "rubbish", "0::", "x::j0:1", "0::z0:1", "0::j9:1", "0::j2:[]1", '0::j11:{"info":{}}1'):
@@ -303,7 +314,7 @@ async def test_what_somebody_else_put_there(
     await here.numbers(3)
     assert here.told_of_loss == ["news"]
     assert [item.data for item in (await there.broker.history("news", -1, None, False)).publications] == [1, 3]
-    assert len(caplog.records) == 1
+    assert lines(caplog, "that is no publication") == 1
 
 
 async def test_what_cannot_be_delivered(here: Station, there: Station, caplog: pytest.LogCaptureFixture) -> None:
@@ -319,7 +330,7 @@ async def test_what_cannot_be_delivered(here: Station, there: Station, caplog: p
     await publish(there, 1, 2, 3, 4)
     await here.numbers(1, 4)
     assert here.told_of_loss == ["news", "news"]
-    assert len(caplog.records) == 1
+    assert lines(caplog, "a delivery 'news' failed") == 1
 
 
 async def test_what_cannot_be_taken(
@@ -339,7 +350,7 @@ async def test_what_cannot_be_taken(
     await publish(there, 3)
     await here.numbers(3)
     assert here.told_of_loss == []
-    assert len(caplog.records) == 1
+    assert lines(caplog, "could not be taken") == 1
 
 
 async def test_a_process_that_does_not_keep_up(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ async def test_a_session_without_a_peer_gives_its_place_to_who_comes_back() -> N
 
 async def test_who_answers_stays() -> None:
     """However often others are refused."""
-    async with pushing(authenticate=lambda connection: "11", **SETTINGS) as (push, server):
+    settings = SETTINGS | {"pong_timeout": PATIENCE}
+    async with pushing(authenticate=lambda connection: "11", **settings) as (push, server):
         client = await connect(server)
         assert "connect" in json.loads(await client.receive())
         for _ in range(3):

@@ -58,7 +58,6 @@ push = Push(
     authorize=authorize,
     on_rpc=answer,
     ping_interval=1.0,
-    pong_timeout=1.0,
     namespaces={
         "": ChannelOptions(presence=True, join_leave=True),
         "long": ChannelOptions(history_size=5000),
@@ -71,7 +70,7 @@ push = Push(
 def authenticate(connection: HTTPConnection) -> Credentials:
     """What an application with logins of its own says: a token of its own making, else a cookie's short session."""
     user, _, until = connection.headers.get("authorization", "").removeprefix("Bearer ").partition(" until ")
-    return Credentials(user, expires_at=float(until)) if user else Credentials("11", expires_at=time.time() + 1)
+    return Credentials(user, expires_at=float(until)) if user else Credentials("11", expires_at=time.time() + 2)
 
 
 login_app = PushMiddleware(
@@ -105,6 +104,12 @@ async def disconnect(request: Request) -> Response:
     return JSONResponse(None)
 
 
+async def answered(request: Request) -> Response:
+    """How many sessions of a user have answered a ping."""
+    sessions: Any = push.sessions(request.path_params["user"])
+    return JSONResponse(sum(session.heartbeat.round_trip is not None for session in sessions))
+
+
 async def count(request: Request) -> Response:
     """Publish the numbers up to ``to`` to some channels, a thousand in about two seconds, from now on."""
     return JSONResponse(None, background=BackgroundTask(count_up, **await request.json()))
@@ -129,6 +134,7 @@ client_app = PushMiddleware(
             Route("/users/{user}/subscribe/{channel}", subscribe, methods=["POST"]),
             Route("/users/{user}/unsubscribe/{channel}", unsubscribe, methods=["POST"]),
             Route("/users/{user}/disconnect", disconnect, methods=["POST"]),
+            Route("/users/{user}/answered", answered),
             Route("/count", count, methods=["POST"]),
             Route("/page", page),
             Mount("/drivers", StaticFiles(directory=HERE / "drivers")),
