@@ -164,11 +164,15 @@ def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
 
 
 def hold_back(subscription: Subscription | None, batch: Batch) -> None:
-    """Keep what came behind a gap for a subscription that goes on after it, if it does."""
+    """Keep what is in no stream for a subscription that goes on after a gap, if it does.
+
+    All else is read again, with what is missing.
+    """
     if not isinstance(subscription, TrackedSubscription) or not subscription.active:
         return
     if subscription.buffer is not None:
-        subscription.buffer.extend(batch.after(subscription.since).items)
+        items = batch.after(subscription.since).items
+        subscription.buffer.extend(item for item in items if not item.publication.offset)
 
 
 def _without_notices(batch: Batch) -> Batch | None:

@@ -213,6 +213,9 @@ class SdkModel:
     def _left(self, sub: Subscription) -> None:
         sub.leaving -= 1
 
+    def taken_out(self, user: str, channel: str) -> None:
+        """The application takes a user out of a channel, of which the SDK is told."""
+
     def _subscribe_command(self, sub: Subscription) -> dict[str, Any]:
         fields = {"channel": sub.channel, **self._recover_fields(sub)} | ({"flag": sub.flag} if sub.flag else {})
         since = sub.position

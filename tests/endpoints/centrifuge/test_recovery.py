@@ -83,7 +83,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.presence = core_of(self.push).make_broker(Counters())[1]
         core_of(self.push).make_broker = self.take_late_broker  # type: ignore[method-assign]
-        self.clients = [SdkModel(self.broker, user, together=one) for user, one in zip(USERS, together, strict=True)]
+        self.clients = [self.make_client(user, together=one) for user, one in zip(USERS, together, strict=True)]
         self.over = asyncio.Event()
         self.started: asyncio.Future[asgi.Server] = self.loop.create_future()
         self.serving = self.loop.create_task(self.serve())
@@ -93,6 +93,12 @@ class RecoveryMachine(RuleBasedStateMachine):
                 self.subscribe(which, channel, flag)
             self.connect(which)
         self.settle_and_read()
+
+    def make_client(self, user: str, *, together: bool) -> Any:
+        return SdkModel(self.broker, user, together=together)
+
+    async def dial(self, which: int) -> asgi.Client:
+        return await self.server.connect("/connection/websocket")
 
     def take_late_broker(self, _: Counters) -> tuple[Broker, PresenceStore]:
         return self.broker, self.presence
@@ -152,7 +158,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     def connect(self, which: int) -> None:
         client = self.clients[which]
         if client.connection is None:
-            client.connect(self.do(self.server.connect("/connection/websocket")))
+            client.connect(self.do(self.dial(which)))
 
     @rule(which=clients)
     def connect_and_read(self, which: int) -> None:
@@ -216,9 +222,15 @@ class RecoveryMachine(RuleBasedStateMachine):
     def take_out(self, user: str, channel: str) -> None:
         self.calls.append(self.loop.create_task(self.push.unsubscribe(user, channel)))
         self.settle()  # it returns when all that was asked for this user before is done, which may be later
+        for client in self.clients:
+            client.taken_out(user, channel)
         if channel in PUT_INTO:
             self.taken_out.add((user, channel))
             self.put_in = {(session, name) for session, name in self.put_in if (session.user, name) != (user, channel)}
+
+    def ask_again(self, which: int, channel: str) -> None:
+        self.unsubscribe(which, channel)
+        self.subscribe(which, channel, 0)
 
     @rule(
         which=clients,
@@ -235,8 +247,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.connect(which)
             channel = "token"
         elif channel in ASKED_FOR:
-            self.unsubscribe(which, channel)
-            self.subscribe(which, channel, 0)
+            self.ask_again(which, channel)
         else:
             channel = PUT_INTO[0]
             self.put_into(USERS[which], channel)
@@ -385,6 +396,11 @@ class RecoveryMachine(RuleBasedStateMachine):
 def test_nothing_is_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through cuts, races, slow readers, lost and late deliveries, trimmed and expired histories and restarts of the
     broker, each client sees every publication of a channel in order and once, or is told that it does not."""
+    run(RecoveryMachine, monkeypatch)
+
+
+def run(machine: type[RuleBasedStateMachine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a machine, with bounds that are soon reached."""
     monkeypatch.setattr(writers, "_SLOW_AFTER", 0.0)  # nobody waits for those who do not read
     monkeypatch.setattr(batch, "_MAX_BUFFERED", 4)
     monkeypatch.setattr(serve, "_FIRST_COMMAND_TIME", 1e6)  # no time but the broker's passes, however slow the machine
@@ -394,4 +410,4 @@ def test_nothing_is_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     options = settings(
         max_examples=EXAMPLES, stateful_step_count=40, phases=phases, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(RecoveryMachine, settings=options)
+    run_state_machine_as_test(machine, settings=options)
