@@ -9,6 +9,7 @@ _TEXT = 0x81  # the last frame of a message, opcode 1
 _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
 _MASKED = 0x80
 
+_ENVELOPE = re.compile(rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,"data":(.*)\}\n', re.MULTILINE)
 _DATA = re.compile(rb"^data: (.*\n)", re.MULTILINE)
 
 
@@ -64,6 +65,19 @@ class Lines:
             self._missing -= len(part)
             found.append(part if self._missing else part + b"\n")
         return b"".join(found)
+
+
+class Envelopes:
+    """Takes the frames of one connection apart, as they come: what the envelopes in them carry."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+        self._rest = b""  # of a line
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new."""
+        whole, end, self._rest = (self._rest + self._lines.feed(chunk)).rpartition(b"\n")
+        return b"".join([data + b"\n" for data in _ENVELOPE.findall(whole + end)])
 
 
 class Events:

@@ -14,6 +14,7 @@ from .running import Case, Figures
 
 _OURS = ("asgi_push", "asgi_push_ordinary")
 _SSE = ("asgi_push_sse", "asgi_push_sse_ordinary")
+_ENVELOPES = ("asgi_push_envelopes",)
 _SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
 _BEHIND = ("asgi_push", "asgi_push_sentry", "asgi_push_opentelemetry", "asgi_push_sessions")
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
@@ -55,7 +56,7 @@ WORKLOADS = {
     "burst": Workload(
         "Burst: 1,000 connections, 10 publications a tick, 128 bytes",
         measures.burst,
-        (*_COMPARED, *_SDK, *_SSE, *_OTHERS),
+        (*_ENVELOPES, *_COMPARED, *_SDK, *_SSE, *_OTHERS),
         _BURST,
         **_once(Case("", seconds=2.0)),
     ),
@@ -70,7 +71,7 @@ WORKLOADS = {
     "paced": Workload(
         "Paced: 1,000 connections, 30 publications a second, 128 bytes",
         measures.paced,
-        (*_COMPARED, *_SSE, *_OTHERS),
+        (*_ENVELOPES, *_COMPARED, *_SSE, *_OTHERS),
         _PACED,
         **_once(Case("", seconds=5.0)),
     ),

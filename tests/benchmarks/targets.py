@@ -130,6 +130,16 @@ _WANTED = (
         at_least=5,
     ),
     _Wanted(
+        "burst, envelopes: messages/s over those without",
+        _rate("burst", "asgi_push", "asgi_push_envelopes"),
+        at_least=0.8,
+    ),
+    _Wanted(
+        "paced, envelopes: CPU over those without",
+        _cpu("paced", "asgi_push", "asgi_push_envelopes"),
+        at_most=1.05,
+    ),
+    _Wanted(
         "burst, metrics on: messages/s over metrics off",
         _rate("metrics", "asgi_push", "asgi_push_metrics"),
         at_least=0.95,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ..frames import Events, Lines
+from ..frames import Envelopes, Events, Lines
 
 # What tells a server process of the Redis of the run.
 REDIS_VARIABLE = "BENCHMARK_REDIS"
@@ -44,7 +44,7 @@ class Peer:
     greetings: int = 0  # messages that the server opens with
     compresses: bool = True  # where the client offers to
     pure: bool = True  # Python, as far as fan-out is concerned
-    reader: Callable[[], Lines | Events] | None = None  # takes apart what cannot be told in advance as it is sent
+    reader: Callable[[], Lines | Envelopes | Events] | None = None  # takes apart what cannot be told in advance as it is sent
     events: bool = False  # an event stream, no WebSocket
     http: str = "/health"  # where the application answers while it pushes
 
@@ -64,6 +64,7 @@ PEERS = {
     "asgi_push": "ours.DIRECT",
     "asgi_push_metrics": "ours.METRICS",
     "asgi_push_ordinary": "ours.ORDINARY",
+    "asgi_push_envelopes": "ours.ENVELOPES",
     "asgi_push_sdk": "ours.SDK",
     "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",
     "asgi_push_sse": "ours.SSE",

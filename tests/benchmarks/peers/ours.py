@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ..frames import Events, Lines
+from ..frames import Envelopes, Events, Lines
 from ..publication import FIRST
 from . import Built, Peer, compact, redis_url
 
@@ -56,6 +56,15 @@ SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_write
 SSE = _sse("asgi_push, event streams")
 SSE_ORDINARY = _sse("asgi_push, event streams, direct_writes=false", direct_writes=False)
 DIRECT = Peer("asgi_push", partial(build, path="/ws"), text=compact, compresses=False)
+ENVELOPES = Peer(
+    "asgi_push, envelopes",
+    partial(build, path="/ws"),
+    text=compact,
+    path="/ws?since=",
+    greetings=1,
+    compresses=False,
+    reader=Envelopes,
+)
 METRICS = Peer("asgi_push, metrics=true", partial(build, path="/ws", metrics=True), text=compact, compresses=False)
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(build, path="/ws", direct_writes=False), text=compact)
 USERS = Peer("asgi_push, send_to_user", partial(build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
