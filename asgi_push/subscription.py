@@ -5,6 +5,25 @@ from typing import Any
 from .messages import StreamPosition
 
 
+class Place:
+    """A position in a stream: of one subscription, or of several that are always written together.
+
+    A ``shared`` one is ``broken`` when one of these goes on alone: none of them is in step then.
+    """
+
+    __slots__ = ("broken", "epoch", "offset", "shared")
+
+    def __init__(self, offset: int, epoch: str, *, shared: bool = False) -> None:
+        self.offset = offset
+        self.epoch = epoch
+        self.shared = shared
+        self.broken = False
+
+    def follows(self, first: int, epoch: str) -> bool:
+        """Whether an offset is the very next one."""
+        return self.offset + 1 == first and self.epoch == epoch
+
+
 class Subscription:
     """One session in one channel: it gets the publications numbered over ``since`` here."""
 
@@ -21,6 +40,10 @@ class Subscription:
         self.active = True
         self.announced = False  # whether the others in the channel were told that it joined
 
+    def end(self) -> None:
+        """Get nothing any more."""
+        self.active = False
+
 
 class TrackedSubscription(Subscription):
     """A subscription whose client keeps a position.
@@ -32,11 +55,10 @@ class TrackedSubscription(Subscription):
     __slots__ = (
         "buffer",
         "confirmed",
-        "epoch",
         "expires_at",
         "info",
         "join_leave",
-        "offset",
+        "place",
         "positioned",
         "server_side",
         "start",
@@ -48,10 +70,9 @@ class TrackedSubscription(Subscription):
     def __init__(self, since: int) -> None:
         super().__init__(since)
         self.positioned = False
-        self.offset = 0
+        self.place = Place(0, "")
         self.start = 0  # the session is sent what comes after this offset, and nothing before
         self.confirmed = 0  # the client said that it has everything up to this offset
-        self.epoch = ""
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
@@ -66,4 +87,42 @@ class TrackedSubscription(Subscription):
             self.start = position.offset
         if position.epoch != self.epoch:
             self.confirmed = 0  # that was in another epoch
-        self.offset, self.epoch = position
+        place = self.own_place()
+        place.offset = position.offset
+        place.epoch = position.epoch
+
+    @property
+    def offset(self) -> int:
+        """The offset of the last publication that the session was handed."""
+        return self.place.offset
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        self.own_place().offset = offset
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the stream in which that is."""
+        return self.place.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: str) -> None:
+        self.own_place().epoch = epoch
+
+    def own_place(self) -> Place:
+        """Return its place, which is its own from now on."""
+        place = self.place
+        if place.shared:
+            place.broken = True
+            self.place = place = Place(place.offset, place.epoch)
+        return place
+
+    def hold(self) -> None:
+        """Hold publications back in ``buffer`` from now on."""
+        self.own_place()
+        self.buffer = []
+
+    def end(self) -> None:
+        """Get nothing any more, also of what is being handed out."""
+        super().end()
+        self.own_place()

@@ -2,7 +2,7 @@
 
 from ..messages import JoinLeave, Publication
 from ..protocols import Codec, WireMessage
-from ..subscription import Subscription, TrackedSubscription
+from ..subscription import Place, Subscription, TrackedSubscription
 
 
 class Item:
@@ -123,6 +123,13 @@ class OffsetRange:
             if publication.offset != offset or publication.epoch != self.epoch:
                 self.first = 0
 
+    def advance(self, place: Place) -> bool:
+        """Move a place over these offsets; return False, and leave it, if they do not follow it."""
+        if not self.first or not place.follows(self.first, self.epoch):
+            return False
+        place.offset = self.last
+        return True
+
 
 class Gap(Exception):
     """A subscription cannot go on, as publications after its position are missing."""
@@ -130,6 +137,15 @@ class Gap(Exception):
 
 # The most publications that are buffered while a subscription is being answered; more is a gap.
 _MAX_BUFFERED = 1000
+
+
+def is_next(subscription: Subscription, publication: Publication) -> bool:
+    """Whether a publication is the next for a subscription, and nothing is held back for it."""
+    if not isinstance(subscription, TrackedSubscription):
+        return True
+    if subscription.buffer is not None or not subscription.positioned:
+        return False
+    return subscription.place.follows(publication.offset, publication.epoch)
 
 
 def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
@@ -152,13 +168,7 @@ def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
         return None
     if not subscription.positioned:
         return batch if subscription.join_leave else _without_notices(batch)
-    offset_range = batch.offset_range
-    if (
-        offset_range.first
-        and subscription.offset + 1 == offset_range.first
-        and subscription.epoch == offset_range.epoch
-    ):
-        subscription.offset = offset_range.last
+    if batch.offset_range.advance(subscription.own_place()):
         return batch
     return _one_by_one(subscription, batch)
 

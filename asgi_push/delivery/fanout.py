@@ -19,10 +19,10 @@ from ..registry import Registry
 from ..runtime.failures import Failures
 from ..settings import Settings
 from ..subscription import Subscription, TrackedSubscription
-from .batch import Batch, Gap, Item, filter_for, hold_back
+from .batch import Batch, Gap, Item, filter_for, hold_back, is_next
 from .pending import Pending, Target
 from .queues import Queues
-from .recipients import Recipients, recipients_of
+from .recipients import Group, recipients_of
 from .time_slice import STRIDE, TimeSlice
 from .undeliverable import Undeliverable, before, gaps
 from .writers import Writers
@@ -96,11 +96,13 @@ class Fanout:
         if self.pending.items or not self._idle or session in self._served:
             return False
         # A session with a queue would refuse the write, so its frame is not even built.
-        if session.queue is not None or subscription.tracked:
+        if session.queue is not None or not is_next(subscription, publication):
             return False
         try:
             frame = session.codec.frame(publication)
         except Exception:  # noqa: BLE001  # neither the session nor the publisher can help it
+            if subscription.tracked:  # the run tells its client
+                return False
             self.undeliverable.note(session.codec.name, publication.channel)
             return True
         try:
@@ -109,6 +111,8 @@ class Fanout:
         except Exception as error:  # noqa: BLE001  # one session must not reach the publisher
             self._failed(session, error)
             return True
+        if isinstance(subscription, TrackedSubscription):
+            subscription.offset = publication.offset
         if not self._served:
             self.pending.work.set()
         self._served.add(session)
@@ -196,31 +200,52 @@ class Fanout:
             await self._serve_each(list(members), list(members.values()), batch, time_slice)
             return
         self._counters.deliveries += len(batch.items) * recipients.size
-        if recipients.codec is not None:
-            sendable = self.undeliverable.sendable(batch, recipients.codec)
-            if sendable.items and (frames := sendable.frames(recipients.codec)):
-                await self._write_to_each(recipients, sendable, frames, time_slice)
+        for group in recipients.groups.values():
+            await self._hand_out_to(group, batch, time_slice)
         await self._serve_each(recipients.others, recipients.other_subscriptions, batch, time_slice)
 
+    async def _hand_out_to(self, group: Group, batch: Batch, time_slice: TimeSlice) -> None:
+        """Hand a batch to the sessions of a group."""
+        sendable = self.undeliverable.sendable(batch, group.codec)
+        if group.tracked and (sendable is not batch or not batch.offset_range.first):
+            await self._serve_each(group.sessions, group.subscriptions, batch, time_slice)
+        elif sendable.items and (frames := sendable.frames(group.codec)):
+            await self._write_to_each(group, sendable, frames, time_slice)
+
     async def _write_to_each(
-        self, recipients: Recipients, batch: Batch, frames: bytes, time_slice: TimeSlice
+        self, group: Group, batch: Batch, frames: bytes, time_slice: TimeSlice
     ) -> None:
         """Write to the sessions that need no more than a write.
 
         This is what a server does most, so every attribute that is read counts. A session that
-        leaves meanwhile is written to as well: it was there when the batch was published.
+        leaves meanwhile is written to as well, unless it keeps a position: it was there when the
+        batch was published.
         """
-        sessions = recipients.sessions
-        writes = recipients.writes
+        sessions = group.sessions
+        writes = group.writes
         for start in range(0, len(writes), STRIDE):
             if time_slice.over(STRIDE):
                 await time_slice.next()
+            if group.tracked and not self._in_step(group, start, batch):
+                continue
             for place, write in enumerate(writes[start : start + STRIDE], start):
                 try:
                     if not write(frames):
                         self.deliver(sessions[place], batch)
                 except Exception as error:  # noqa: BLE001  # one session must not reach another
                     self._failed(sessions[place], error)
+
+    def _in_step(self, group: Group, start: int, batch: Batch) -> bool:
+        """Move the place of a stride; if it is not in step, serve its sessions one by one."""
+        place = group.places[start // STRIDE]
+        if not place.broken and batch.offset_range.advance(place):
+            return True
+        part = slice(start, start + STRIDE)
+        for session, subscription in zip(
+            group.sessions[part], group.subscriptions[part], strict=True
+        ):
+            self.serve(session, ((subscription, batch),))
+        return False
 
     async def _serve_each(
         self,

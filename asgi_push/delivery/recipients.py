@@ -5,10 +5,49 @@ from collections.abc import Callable, Mapping
 from ..connection import Connection
 from ..protocols import Codec
 from ..registry import Registry
-from ..subscription import Subscription
+from ..subscription import Place, Subscription, TrackedSubscription
+from .time_slice import STRIDE
 
 # Fewer members than this are looked at one by one, which costs less than to keep lists of them.
 _FEW = 16
+
+
+class Group:
+    """Sessions of one codec that need no more than a write.
+
+    If they keep positions they are in step: each ``STRIDE`` of them, which are written to without
+    a pause, share one place, which moves with them. A stride whose place is broken is looked at one
+    by one.
+    """
+
+    __slots__ = ("codec", "places", "sessions", "subscriptions", "tracked", "writes")
+
+    def __init__(self, codec: Codec, *, tracked: bool) -> None:
+        self.codec = codec
+        self.tracked = tracked
+        self.sessions: list[Connection] = []
+        self.writes: list[Callable[[bytes], bool]] = []  # their transports' ``write``
+        self.subscriptions: list[Subscription] = []  # only of those that keep positions
+        self.places: list[Place] = []  # of the strides
+
+    def add(self, session: Connection, subscription: Subscription) -> bool:
+        """Add a session; return False if it is not in step with the others."""
+        if isinstance(subscription, TrackedSubscription) and not self._share(subscription):
+            return False
+        self.sessions.append(session)
+        self.writes.append(session.io.write)
+        return True
+
+    def _share(self, subscription: TrackedSubscription) -> bool:
+        own = subscription.place
+        if self.places and (self.places[0].offset, self.places[0].epoch) != (own.offset, own.epoch):
+            return False
+        if len(self.sessions) % STRIDE == 0:
+            self.places.append(Place(own.offset, own.epoch, shared=True))
+        subscription.own_place()  # of another stride, if the members of the channel have changed
+        subscription.place = self.places[-1]
+        self.subscriptions.append(subscription)
+        return True
 
 
 class Recipients:
@@ -16,39 +55,58 @@ class Recipients:
 
     A run spends most of its time on memory that no cache of the processor holds. With 1,000
     sessions, to look at each session and its subscription costs an eighth of a publication. For
-    sessions that keep no position there is nothing to see.
+    sessions that keep no position, and for those that are in step, there is nothing to see.
     """
 
-    __slots__ = ("codec", "newest", "other_subscriptions", "others", "sessions", "size", "writes")
+    __slots__ = ("groups", "newest", "other_subscriptions", "others", "out_of_step", "size")
 
     def __init__(self, members: Mapping[Connection, Subscription]) -> None:
         self.size = len(members)
-        self.codec: Codec | None = None  # of the sessions that need only a write
-        self.sessions: list[Connection] = []  # these sessions
-        self.writes: list[Callable[[bytes], bool]] = []  # their transports' ``write``
-        self.newest = 0  # after this number all of them were there
+        self.groups: dict[tuple[Codec, bool], Group] = {}
+        self.newest = 0  # after this number all in the groups were there
+        self.out_of_step = 0  # how many of the others may be in step some time
         # Two lists instead of one of tuples: the garbage collector looks at each tuple, and with
         # 8,000 sessions that took half a second now and then.
         self.others: list[Connection] = []
         self.other_subscriptions: list[Subscription] = []
         for session, subscription in members.items():
-            if not subscription.tracked and self.codec in (None, session.codec):
-                self.codec = session.codec
-                self.sessions.append(session)
-                self.writes.append(session.io.write)
+            self._add(session, subscription)
+
+    def _add(self, session: Connection, subscription: Subscription) -> None:
+        if _can_be_in_step(subscription):
+            key = session.codec, subscription.tracked
+            group = self.groups.get(key)
+            if group is None:
+                group = self.groups[key] = Group(session.codec, tracked=subscription.tracked)
+            if group.add(session, subscription):
                 self.newest = max(self.newest, subscription.since)
-            else:
-                self.others.append(session)
-                self.other_subscriptions.append(subscription)
+                return
+        if isinstance(subscription, TrackedSubscription) and subscription.positioned:
+            self.out_of_step += 1
+        self.others.append(session)
+        self.other_subscriptions.append(subscription)
+
+    @property
+    def stale(self) -> bool:
+        """Whether so many are out of step that all had better be looked at anew."""
+        return self.out_of_step >= _FEW or any(
+            place.broken for group in self.groups.values() for place in group.places
+        )
+
+
+def _can_be_in_step(subscription: Subscription) -> bool:
+    if not isinstance(subscription, TrackedSubscription):
+        return True
+    return subscription.positioned and subscription.buffer is None
 
 
 def recipients_of(registry: Registry[Connection, Subscription], channel: str) -> Recipients | None:
     """Return the recipients of a channel; None for a small channel.
 
-    They are kept until the members of the channel change.
+    They are kept until the members of the channel change, or too many are out of step.
     """
     recipients = registry.derived.get(channel)
-    if isinstance(recipients, Recipients):
+    if isinstance(recipients, Recipients) and not recipients.stale:
         return recipients
     members = registry.members(channel)
     if len(members) < _FEW:

@@ -125,7 +125,7 @@ class Membership:
     def _join(self, session: Connection, channel: str, subscription: Subscription) -> bool:
         """Put a session in a channel; return False if the session was closed meanwhile."""
         if session.disconnect is not None:
-            subscription.active = False
+            subscription.end()
             return False
         session.subscriptions[channel] = subscription
         self._registry.join(session, channel, subscription)
@@ -171,7 +171,7 @@ class Membership:
             self._leave(session, channel, subscription)
 
     def _leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
-        subscription.active = False
+        subscription.end()
         if isinstance(subscription, TrackedSubscription):
             self._watches.on_left(session, channel, subscription)
         if user_of(channel) is None:

@@ -176,7 +176,7 @@ class PageClient:
             for message in self._speech.start([lost], [], first=False):
                 self._hub.send_wire(self._session, message)
         else:
-            subscription.buffer = []
+            subscription.hold()
             self._hub.spawn(self._go_on, channel, subscription)
 
     async def _go_on(self, channel: str, subscription: TrackedSubscription) -> None:

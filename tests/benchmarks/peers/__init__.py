@@ -44,7 +44,8 @@ class Peer:
     greetings: int = 0  # messages that the server opens with
     compresses: bool = True  # where the client offers to
     pure: bool = True  # Python, as far as fan-out is concerned
-    reader: Callable[[], Lines | Envelopes | Events] | None = None  # takes apart what cannot be told in advance as it is sent
+    # Takes apart what cannot be told in advance as it is sent.
+    reader: Callable[[], Lines | Envelopes | Events] | None = None
     events: bool = False  # an event stream, no WebSocket
     http: str = "/health"  # where the application answers while it pushes
 

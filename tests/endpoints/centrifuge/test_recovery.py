@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
 from asgi_push.brokers import Broker, PresenceStore
-from asgi_push.delivery import batch, writers
+from asgi_push.delivery import batch, fanout, recipients, time_slice, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
 from asgi_push.push import core_of
@@ -74,8 +74,10 @@ class RecoveryMachine(RuleBasedStateMachine):
     @initialize(
         together=st.tuples(*[st.booleans() for _ in USERS]),
         subscribed=st.tuples(*[st.dictionaries(st.sampled_from(ASKED_FOR), flags) for _ in USERS]),
+        in_step=st.booleans(),
     )
-    def start(self, together: tuple[bool, ...], subscribed: tuple[dict[str, int], ...]) -> None:
+    def start(self, together: tuple[bool, ...], subscribed: tuple[dict[str, int], ...], in_step: bool) -> None:
+        recipients._FEW = 1 if in_step else 16  # as if all channels were large, or small
         self.broker = LateBroker()
         self.push = Push(
             authenticate=authenticate, authorize=authorize, namespaces=NAMESPACES, queue_messages=8,
@@ -403,6 +405,10 @@ def run(machine: type[RuleBasedStateMachine], monkeypatch: pytest.MonkeyPatch) -
     """Run a machine, with bounds that are soon reached."""
     monkeypatch.setattr(writers, "_SLOW_AFTER", 0.0)  # nobody waits for those who do not read
     monkeypatch.setattr(batch, "_MAX_BUFFERED", 4)
+    monkeypatch.setattr(recipients, "_FEW", 16)
+    for module in (fanout, recipients, time_slice):
+        monkeypatch.setattr(module, "STRIDE", 2)
+    monkeypatch.setattr(time_slice, "_HOLD", -1.0)  # a run pauses as often as it can
     monkeypatch.setattr(serve, "_FIRST_COMMAND_TIME", 1e6)  # no time but the broker's passes, however slow the machine
     if LONG:
         faulthandler.cancel_dump_traceback_later()
