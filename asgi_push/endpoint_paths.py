@@ -63,9 +63,11 @@ def endpoint_paths(settings: Settings, plain_path: str) -> dict[str, list[Endpoi
 
         http.append(EndpointPath(base + "/api/{method}", serve_api))
     if settings.sse:
+        from .endpoints.sse.ack import serve_ack  # noqa: PLC0415
         from .endpoints.sse.endpoint import serve_events  # noqa: PLC0415
 
         http.append(EndpointPath(base + "/events", serve_events))
+        http.append(EndpointPath(base + "/events/ack", serve_ack))
     if settings.metrics:
         from .endpoints.metrics import serve_metrics  # noqa: PLC0415
 

@@ -35,6 +35,7 @@ from .publisher import Publisher
 from .questions import Questions
 from .receipts import Receipts
 from .stats import Stats
+from .stream_acks import StreamAcks
 from .told import Told
 from .watches import Watches
 
@@ -92,6 +93,7 @@ class Hub:
         self.told = Told(failures)
         self.watches = Watches(self, registry, self.fanout, broker)
         self.receipts = Receipts(counters, self.watches)
+        self.stream_acks = StreamAcks(registry, self.receipts, broker, self.told)
         self.asked = Asked(self, self.fanout, broker, counters)
         self.questions = Questions(self, self.asked, broker, self.told, counters)
         self.confirmations = Confirmations(self, self.publisher, broker, self.told, counters)

@@ -137,6 +137,11 @@ class LastEventId:
         self._positions[name.encode()] = position
         return place is None or position is not None
 
+    @property
+    def broken(self) -> bool:
+        """Whether it cannot be read."""
+        return self._broken
+
     def knows(self, channel: str) -> bool:
         """Whether the stream of this id was in a channel; of an unreadable id: True."""
         return self._broken or _digest(channel) in self._positions
@@ -201,6 +206,10 @@ class SseCodec:
         if gaps:
             lines += _named_event("gap", {"channels": gaps})
         return _joined([Event(lines, tokens).data, *_with_tokens(missed, tokens)])
+
+    def welcome(self, session_id: str, ack: str) -> Event:
+        """Return what tells a stream its session, and the token with which it confirms."""
+        return Event(_named_event("welcome", {"session": session_id, "ack": ack}))
 
     def unsubscribed(self, channel: str) -> Event:
         """Return what makes the ids of a stream forget a channel that it has left."""

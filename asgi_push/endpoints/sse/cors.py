@@ -8,8 +8,9 @@ from starlette.responses import Response
 from ...auth import origin_allowed
 from ...transports.refusal import Refusal
 
-# The headers of a fetch() in place of an EventSource that need permission.
-_ALLOWED_HEADERS = "authorization, cache-control, last-event-id"
+# The headers of a fetch() in place of an EventSource, or of an acknowledgement, that need
+# permission.
+_ALLOWED_HEADERS = "authorization, cache-control, content-type, last-event-id"
 
 # Seconds that a browser may remember a preflight: after ten minutes all browsers know of a changed
 # allowed_origins.
@@ -42,10 +43,10 @@ def cors_headers(allowed_origins: str, connection: HTTPConnection) -> dict[str, 
     }
 
 
-def preflight(cors: Mapping[str, str]) -> Response:
+def preflight(cors: Mapping[str, str], method: str = "GET") -> Response:
     """Return the response to a preflight; without ``cors`` the page may not send its request."""
     allowed = {
-        "access-control-allow-methods": "GET",
+        "access-control-allow-methods": method,
         "access-control-allow-headers": _ALLOWED_HEADERS,
     }
     return Response(

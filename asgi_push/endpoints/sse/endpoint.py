@@ -52,13 +52,15 @@ async def serve_events(
             await _respond(answer, scope, receive, send)
             return
         places = _places(core, connection, last_id)
+        confirms = _confirms(connection)
         hub, session, channels = await _admit(core, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
         await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
         return
     core.runner.end_streams_at_sigint()
-    await _run(hub, session, transport, receive, channels, places)
+    speech = EventSpeech(hub.stream_acks.token(session.id) if confirms else "")
+    await _run(hub, session, transport, receive, channels, places, speech)
 
 
 def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -93,6 +95,18 @@ def _places(core: Core, connection: HTTPConnection, last_id: str) -> Places:
         return Since(since, max_channels)
     except ValueError as error:
         raise Refusal(400, str(error), "correct the ?since= of the client's address") from None
+
+
+def _confirms(connection: HTTPConnection) -> bool:
+    """Return whether a client asks for what it confirms with, by ``?ack=1``.
+
+    Raises:
+        Refusal: it says something else.
+    """
+    asked = connection.query_params.get("ack", "")
+    if asked not in ("", "1"):
+        raise Refusal(400, "ack: must be 1", "correct the ?ack= of the client's address")
+    return bool(asked)
 
 
 async def _admit(
@@ -151,11 +165,12 @@ async def _run(
     receive: Receive,
     channels: list[str],
     places: Places,
+    speech: EventSpeech,
 ) -> None:
     """Run a session to its end, which is all that its client can tell."""
     # A cancellation means that the server shuts down; every other end sets its own reason.
     disconnect = Disconnect.SHUTDOWN
-    client = session.client = PageClient(hub, session, CODEC, EventSpeech(), places)
+    client = session.client = PageClient(hub, session, CODEC, speech, places)
     transport.attach(hub, session)
     try:
         await hub.open(session, partial(client.begin, channels))

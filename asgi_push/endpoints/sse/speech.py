@@ -14,8 +14,12 @@ class EventSpeech:
 
     # The browser comes back with the id of its last event.
     goes_on = False
-    confirms = False
     answers = False
+
+    def __init__(self, ack: str) -> None:
+        """Tell the stream its ack token; without one its client does not confirm."""
+        self._ack = ack
+        self.confirms = bool(ack)
 
     def start(
         self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
@@ -25,8 +29,11 @@ class EventSpeech:
         gaps = [item.channel for item in resumed if item.lost]
         return [CODEC.start(retry() if first else 0, tokens, gaps, missed)]
 
-    def welcome(self, session: Connection, resumed: Sequence[Resumed], *, first: bool) -> None:
-        """Return None: the ids of events say all of it."""
+    def welcome(
+        self, session: Connection, resumed: Sequence[Resumed], *, first: bool
+    ) -> WireMessage | None:
+        """Return what a client confirms with, if it wants to; ids of events say all else."""
+        return CODEC.welcome(session.id, self._ack) if first and self._ack else None
 
     def unsubscribed(self, channel: str) -> WireMessage:
         """Return what makes the ids of the stream forget a channel."""
