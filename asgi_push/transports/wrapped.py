@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from types import CellType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from .. import clock
@@ -80,6 +80,9 @@ def _held_by(function: Any) -> Iterator[Any]:
 
 
 def _name(send: Any) -> str:
+    if isinstance(send, FunctionType):  # its own name: functools.wraps gives it that of another
+        name = send.__code__.co_qualname
+        return f"{send.__globals__.get('__name__')}.{name.partition('.<locals>')[0]}"
     owner = send.__self__ if isinstance(send, MethodType) else send
     kind = owner if hasattr(owner, "__qualname__") else type(owner)
     return f"{kind.__module__}.{kind.__qualname__.partition('.<locals>')[0]}"

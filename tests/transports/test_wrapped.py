@@ -95,17 +95,26 @@ def closure(inner: Send) -> Send:
     return send
 
 
+def disguised(inner: Send) -> Send:
+    @functools.wraps(inner)
+    async def send(message: Message) -> None:
+        await inner(message)
+
+    return send
+
+
 @pytest.mark.parametrize(
     ("wrap", "name"),
     [
         (lambda send: Wrapper(send).send, "test_wrapped.Wrapper "),
         (Wrapper, "test_wrapped.Wrapper "),
         (closure, "test_wrapped.closure "),
+        (disguised, "test_wrapped.disguised "),
         (lambda send: functools.partial(closure(send)), "functools.partial "),
         (lambda send: functools.partial(closure, send), "functools.partial "),
         (lambda send: closure(Wrapper(closure(send)).send), "test_wrapped.closure "),
     ],
-    ids=["method", "object", "closure", "partial of one", "partial with it", "three"],
+    ids=["method", "object", "closure", "disguised", "partial of one", "partial with it", "three"],
 )
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 def test_each_kind_of_wrapper_has_a_name(
