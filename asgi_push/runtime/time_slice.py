@@ -7,8 +7,8 @@ from .. import clock
 # How long all tasks of one kind together may hold the loop before others run, in seconds.
 _HOLD = 0.004
 
-# This many pieces of work are done without a look at the clock: a task with fewer is never
-# interrupted.
+# This many pieces of work are done without a look at the clock, by default: a task with fewer is
+# never interrupted.
 _STRIDE = 16
 
 # A large piece counts as one for each this many bytes: decoding them takes about as long as a
@@ -24,9 +24,10 @@ class SharedSlice:
     as long again.
     """
 
-    __slots__ = ("_count", "_rest", "_until")
+    __slots__ = ("_count", "_rest", "_stride", "_until")
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int = _STRIDE) -> None:
+        self._stride = stride  # pieces without a look at the clock
         self._count = 0
         self._until = 0.0
         self._rest = anyio.Lock(fast_acquire=True)  # those who wait go on in the order they came
@@ -37,7 +38,7 @@ class SharedSlice:
         return self._spent()
 
     def _spent(self) -> bool:
-        return self._count >= _STRIDE and clock.monotonic() > self._until
+        return self._count >= self._stride and clock.monotonic() > self._until
 
     async def next(self) -> None:
         """Let the other tasks of the loop run, once for all who wait here."""

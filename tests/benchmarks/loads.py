@@ -1,14 +1,18 @@
 """What happens inside the server process: the publishing of each workload."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
-from .peers import Built
+from .peers import API_KEY, Built
 from .publication import publication
+
+# Batches without an answer yet, as of so many publishers that each wait for theirs.
+_ON_THEIR_WAY = 8
 
 
 async def burst(built: Built, first: int, count: int, size: int, tick: int, seconds: float) -> dict[str, Any]:
@@ -60,9 +64,53 @@ async def publish(built: Built, first: int, size: int, tasks: int, seconds: floa
     return {"published": next(numbers) - first, "seconds": time.monotonic() - started}
 
 
+async def batches(
+    built: Built, first: int, count: int, size: int, tick: int, port: int, seconds: float
+) -> dict[str, Any]:
+    """Publish by the HTTP API, ``tick`` publications in a batch, with a few batches on their way.
+
+    The client is in the server's process, so what it costs is counted, too: a request whose body is ready, and the
+    reading of the answer. Several publishers would give the same load, but no order that can be told in advance.
+    """
+    numbers = range(first, first + count)
+    requests = [_batch(numbers[start : start + tick], size) for start in range(0, count, tick)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    started, answered = time.monotonic(), 0
+    for sent, request in enumerate(requests, 1):
+        writer.write(request)
+        while answered < sent - (0 if sent == len(requests) else _ON_THEIR_WAY - 1):
+            await _answer(reader, tick)
+            answered += 1
+        if time.monotonic() > started + seconds:
+            break
+    while answered < sent:
+        await _answer(reader, tick)
+        answered += 1
+    writer.close()
+    return {"started": started, "published": answered * tick}
+
+
+async def _answer(reader: asyncio.StreamReader, tick: int) -> None:
+    """Read the answer to a batch, and see that each of its publications was taken."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    answer = await reader.readexactly(length)
+    if answer.count(b'"publish"') != tick:
+        raise RuntimeError(answer.decode())
+
+
+def _batch(numbers: range, size: int) -> bytes:
+    """Return a request that publishes these to everybody."""
+    commands = [{"publish": {"channel": "*", "data": publication(number, size)}} for number in numbers]
+    body = json.dumps({"commands": commands}, separators=(",", ":")).encode()
+    head = f"POST /push/api/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {API_KEY}\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "burst": burst,
     "paced": paced,
     "to_users": to_users,
     "publish": publish,
+    "batches": batches,
 }

@@ -22,12 +22,21 @@ def burst(case: Case) -> Figures:
         return _growing_burst(run, case.seconds)[1]
 
 
-def _growing_burst(run: Run, seconds: float) -> tuple[int, Figures]:
+def outside(case: Case) -> Figures:
+    """The burst by the HTTP API for the peer that has its key, from inside for any other."""
+    with running(case) as run:
+        if case.peer != "asgi_push_outside":
+            return _growing_burst(run, case.seconds)[1]
+        return _growing_burst(run, case.seconds, "batches", port=run.server.port)[1]
+
+
+def _growing_burst(run: Run, seconds: float, load: str = "burst", **arguments: float) -> tuple[int, Figures]:
     """Burst ever longer, until one burst takes about so many seconds; all before it is warm-up."""
     count = _TICK
     most = _tens(_MAX_STREAM / run.case.size)
     while True:
-        _, figures = run.load("burst", run.due_to_all(count), count=count, tick=_TICK, seconds=_UNLIMITED)
+        due = run.due_to_all(count)
+        _, figures = run.load(load, due, count=count, tick=_TICK, seconds=_UNLIMITED, **arguments)
         elapsed = figures["seconds"]
         if not figures["complete"] or elapsed > _LONG_ENOUGH * seconds or count == most:
             return count, figures

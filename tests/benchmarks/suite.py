@@ -75,6 +75,14 @@ WORKLOADS = {
         _PACED,
         **_once(Case("", seconds=5.0)),
     ),
+    "outside": Workload(
+        "Publishing from outside: the burst from inside, and by the HTTP API in batches of 10",
+        measures.outside,
+        ("asgi_push", "asgi_push_outside"),
+        _BURST,
+        **_once(Case("", seconds=2.0)),
+        times=2,
+    ),
     "behind": Workload(
         "Behind middlewares that wrap send: the burst",
         measures.burst,

@@ -152,6 +152,11 @@ _WANTED = (
         _Wanted(f"paced, behind {name}: CPU over without", _cpu("behind_paced", "asgi_push", peer), at_most=1.1)
         for name, peer in _BEHIND.items()
     ),
+    _Wanted(
+        "burst, HTTP API in batches of 10: messages/s over from inside",
+        _rate("outside", "asgi_push", "asgi_push_outside"),
+        at_least=0.5,
+    ),
     _Wanted("burst, event streams: messages/s over ConnectionManager", _rate("burst", _MANAGER, "asgi_push_sse")),
     _Wanted("paced, event streams: CPU over WebSockets", _cpu("paced", "asgi_push", "asgi_push_sse")),
     _Wanted("4 KiB burst: messages/s over ConnectionManager", _rate("large", _MANAGER)),

@@ -14,6 +14,9 @@ from ..frames import Envelopes, Events, Lines
 # What tells a server process of the Redis of the run.
 REDIS_VARIABLE = "BENCHMARK_REDIS"
 
+# The key to this library's HTTP API.
+API_KEY = "a key that nobody guesses"
+
 Publish = Callable[[Any], Awaitable[object]]
 Send = Callable[[str, Any], Awaitable[object]]
 
@@ -70,6 +73,7 @@ PEERS = {
     "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",
     "asgi_push_sse": "ours.SSE",
     "asgi_push_sse_ordinary": "ours.SSE_ORDINARY",
+    "asgi_push_outside": "ours.OUTSIDE",
     "asgi_push_users": "ours.USERS",
     "asgi_push_sentry": "behind.SENTRY",
     "asgi_push_opentelemetry": "behind.OPENTELEMETRY",

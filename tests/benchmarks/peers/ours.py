@@ -5,7 +5,7 @@ from typing import Any
 
 from ..frames import Envelopes, Events, Lines
 from ..publication import FIRST
-from . import Built, Peer, compact, redis_url
+from . import API_KEY, Built, Peer, compact, redis_url
 
 
 def build(**settings: Any) -> Built:
@@ -66,6 +66,9 @@ ENVELOPES = Peer(
     reader=Envelopes,
 )
 METRICS = Peer("asgi_push, metrics=true", partial(build, path="/ws", metrics=True), text=compact, compresses=False)
+OUTSIDE = Peer(
+    "asgi_push, HTTP API, batches of 10", partial(build, path="/ws", api_key=API_KEY), text=compact, compresses=False
+)
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(build, path="/ws", direct_writes=False), text=compact)
 USERS = Peer("asgi_push, send_to_user", partial(build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
 REDIS = Peer("asgi_push, Redis, history", _build_over_redis, text=compact, compresses=False)

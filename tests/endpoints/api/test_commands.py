@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 
-from asgi_push import ChannelOptions
-from tests.asgi import Clock, Closed
-from tests.endpoints.api.posting import api
+from asgi_push import ChannelOptions, clock
+from asgi_push.push import core_of
+from tests.asgi import Client, Clock, Closed
+from tests.endpoints.api.posting import Api, api
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,49 @@ async def test_a_long_batch(parallel: bool) -> None:
         replies = (await caller.post("batch", commands=commands, parallel=parallel))["replies"]
         assert [next(iter(reply)) for reply in replies[:100]] == ["publish"] * 100
         assert all(reply["history"]["offset"] == 1 for reply in replies[100:])
+
+
+def batch_of(count: int) -> list[Any]:
+    return [{"publish": {"channel": "news", "data": number}} for number in range(count)]
+
+
+@asynccontextmanager
+async def two_readers() -> AsyncIterator[tuple[Api, Client]]:
+    """Who calls the API, and one of two clients: the fan-out hands nothing out before its run."""
+    async with api(authorize=lambda *_: True) as caller:
+        client = await caller.server.connect("/ws/alice?channels=news")
+        await caller.server.connect("/ws/bob?channels=news")
+        yield caller, client
+
+
+@pytest.mark.parametrize("method", ["batch", "broadcast"])
+async def test_what_comes_together_goes_out_together(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The publications of one request are one run of the fan-out, while the event loop is not held for long."""
+    async with two_readers() as (caller, client):
+        runs = core_of(caller.push).hub.counters.fanout
+        await caller.post("info")  # the slice begins
+        now = clock.monotonic()
+        monkeypatch.setattr(clock, "monotonic", lambda: now)
+        before = runs.count
+        if method == "batch":
+            await caller.post("batch", commands=batch_of(20))
+        else:
+            await caller.post("broadcast", channels=["news"] * 20, data=0)
+        received = [await client.receive() for _ in range(20)]
+        assert received == [str(number if method == "batch" else 0) for number in range(20)]
+        assert runs.count == before + 1
+
+
+async def test_a_long_batch_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a few milliseconds, before the next command, with all that was published before on its way."""
+    async with two_readers() as (caller, client):
+        runs = core_of(caller.push).hub.counters.fanout
+        passed = count()
+        monkeypatch.setattr(clock, "monotonic", lambda: next(passed) * 0.01)
+        before = runs.count
+        await caller.post("batch", commands=batch_of(20))
+        assert [await client.receive() for _ in range(20)] == [str(number) for number in range(20)]
+        assert runs.count > before + 10
 
 
 async def test_one_session_of_a_user() -> None:
