@@ -1,8 +1,11 @@
-"""What must hold of the recipes for FastAPI."""
+"""What must hold of the recipes for FastAPI, and of the page for Flask."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -92,6 +95,25 @@ def fastapi_jobs(stage: Stage) -> None:
     assert said == [{"export": 50}, {"export": 100}, {"convert": "done"}]
 
 
+def wsgi_flask(stage: Stage) -> None:
+    """Its application answers one request after the other, as a WSGI server would have it."""
+
+    def ask(path: str) -> str:
+        code = f"from shop import shop; a = shop.test_client().post({path!r}); print(a.status, a.headers, a.text)"
+        env = {**os.environ, "PUSH": stage.server.http}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=stage.folder, env=env, check=True, capture_output=True, text=True).stdout
+
+    with pytest.raises(InvalidStatus, match="401"), stage.connect("/ws"):
+        pass
+    answer = ask("/login/11")
+    assert "HttpOnly" in answer
+    cookie = answer.partition("Set-Cookie: ")[2].partition(";")[0]
+    with stage.connect("/ws", Cookie=cookie, Origin="http://localhost:5000") as client:
+        assert ask("/orders/7/ship").startswith("200 OK")
+        assert json.loads(client.recv(PATIENCE)) == {"order": 7, "status": "shipped"}
+
+
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
-    name: function for name, function in list(globals().items()) if name.startswith("fastapi_")
+    name: function for name, function in list(globals().items()) if name.startswith(("fastapi_", "wsgi_"))
 }

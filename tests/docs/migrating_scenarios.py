@@ -32,6 +32,34 @@ def django_channels_after(stage: Stage) -> None:
         pass
 
 
+def litestar_channels_after(stage: Stage) -> None:
+    with stage.connect("/ws/news") as news, stage.connect("/ws/sport") as sport:
+        publish(stage, "/publish/news", {"title": "first"})
+        publish(stage, "/publish/sport", {"title": "goal"})
+        assert json.loads(news.recv(PATIENCE)) == {"title": "first"}
+        assert json.loads(sport.recv(PATIENCE)) == {"title": "goal"}
+    with pytest.raises(InvalidStatus, match="401"), stage.connect("/ws/secret"):
+        pass
+
+
+def publish(stage: Stage, path: str, body: object) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(stage.server.http + path, json.dumps(body).encode(), headers)
+    urllib.request.urlopen(request, timeout=PATIENCE).close()
+
+
+def sse_starlette_after(stage: Stage) -> None:
+    with stage.connect("/ws?channels=news") as client:  # a WebSocket gets the same
+        stage.post("/publish?text=hello")
+        assert client.recv(PATIENCE) == "hello"
+
+
+def sse_starlette_page(stage: Stage) -> None:
+    said = stage.open_script()
+    stage.until(lambda: stage.post("/publish?text=hello") or said)
+    assert set(said) == {"hello"}
+
+
 def python_socketio_after(stage: Stage) -> None:
     said = stage.open_script()
     stage.until(lambda: len(said) == 2)
@@ -73,5 +101,5 @@ HIDDEN = {
 }
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
-    name: function for name, function in list(globals().items()) if name.endswith("_after")
+    name: function for name, function in list(globals().items()) if name.endswith(("_after", "starlette_page"))
 }

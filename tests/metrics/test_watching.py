@@ -85,9 +85,9 @@ def test_each_rule_has_a_test_of_promtool() -> None:
     """One series that makes it fire, and a moment at which it does not yet."""
     tests = yaml.safe_load((MONITORING / "alerts_test.yml").read_text())["tests"]
     moments: dict[str, set[bool]] = {}
-    for test in tests:
-        for moment in test["alert_rule_test"]:
-            moments.setdefault(moment["alertname"], set()).add(bool(moment.get("exp_alerts")))
+    for moment in (moment for test in tests for moment in test["promql_expr_test"]):
+        name = re.findall(r'alertname="(\w+)"', moment["expr"])[0]
+        moments.setdefault(name, set()).add(bool(moment["exp_samples"]))
     assert moments == {rule["alert"]: {True, False} for rule in RULES}
 
 
