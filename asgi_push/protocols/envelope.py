@@ -129,7 +129,8 @@ def answered(text: str) -> tuple[str, bytes] | None:
     Raises:
         ValueError: an answer has no id, or what is no JSON.
     """
-    if text[:1] != "{" or ('"ack"' not in text and '"answer"' not in text):
+    by_id = '"ack"' in text and '"channel"' not in text
+    if text[:1] != "{" or not (by_id or '"answer"' in text):
         return None
     try:
         message = lossless_json.loads(text)

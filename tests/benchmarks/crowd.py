@@ -184,6 +184,8 @@ class Crowd:
                 place, chunk = at[fd], view[:size]
                 if readers and size:
                     chunk = memoryview(readers[fd].feed(bytes(chunk)))
+                    if answer := getattr(readers[fd], "answer", b""):
+                        self.sockets[self._connection[fd]].sendall(answer)
                 if not size or not streams[fd].startswith(chunk, place):
                     self._explain(fd, streams[fd], place, bytes(chunk), due)
                 size = len(chunk)

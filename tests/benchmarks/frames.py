@@ -10,6 +10,7 @@ _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
 _MASKED = 0x80
 
 _ENVELOPE = re.compile(rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,"data":(.*)\}\n', re.MULTILINE)
+_PLACE = re.compile(rb'"channel":"[^"]*","id":"[^"]*"')
 _DATA = re.compile(rb"^data: (.*\n)", re.MULTILINE)
 
 
@@ -70,14 +71,30 @@ class Lines:
 class Envelopes:
     """Takes the frames of one connection apart, as they come: what the envelopes in them carry."""
 
+    answer = b""  # the client sends nothing
+
     def __init__(self) -> None:
         self._lines = Lines()
         self._rest = b""  # of a line
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what is new."""
+        return b"".join([data + b"\n" for data in _ENVELOPE.findall(self._whole(chunk))])
+
+    def _whole(self, chunk: bytes) -> bytes:
         whole, end, self._rest = (self._rest + self._lines.feed(chunk)).rpartition(b"\n")
-        return b"".join([data + b"\n" for data in _ENVELOPE.findall(whole + end)])
+        return whole + end
+
+
+class Confirming(Envelopes):
+    """Does the same for a client that confirms the last of each chunk."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new; ``answer`` is what the client sends then."""
+        whole = self._whole(chunk)
+        places = _PLACE.findall(whole)
+        self.answer = client_frame(b'{"type":"ack",%b}' % places[-1]) if places else b""
+        return b"".join([data + b"\n" for data in _ENVELOPE.findall(whole)])
 
 
 class Events:

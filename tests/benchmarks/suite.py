@@ -126,6 +126,13 @@ WORKLOADS = {
         ("cpu_us", "rate"),
         **_once(Case("", seconds=2.0)),
     ),
+    "receipts": Workload(
+        "Receipts: a message to each of 1,000 users, whose pages confirm, in envelopes",
+        measures.to_users,
+        ("asgi_push_no_receipts", "asgi_push_receipts_1", "asgi_push_receipts_all"),
+        ("cpu_us", "rate"),
+        **_once(Case("", seconds=2.0)),
+    ),
     "idle": Workload(
         "Idle: 10,000 connections that send a heartbeat every 25 s",
         measures.idle,

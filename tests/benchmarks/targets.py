@@ -165,6 +165,14 @@ _WANTED = (
     _Wanted("8,000 connections: CPU over ConnectionManager", _cpu("crowd", _MANAGER), at_most=0.6),
     _Wanted("deflate offered: CPU over ConnectionManager", _cpu("deflate", _MANAGER)),
     _Wanted("send_to_user: CPU over a dict lookup", _cpu("users", "dict_lookup", "asgi_push_users"), at_most=1.1),
+    _Wanted(
+        "receipts on 1 %: CPU over a page that confirms nothing",
+        _cpu("receipts", "asgi_push_no_receipts", "asgi_push_receipts_1"),
+    ),
+    _Wanted(
+        "receipts on all: CPU over a page that confirms nothing",
+        _cpu("receipts", "asgi_push_no_receipts", "asgi_push_receipts_all"),
+    ),
     _Wanted("idle: memory of a connection over a bare handler's", _more_memory, "kB", at_most=3),
     _Wanted("idle: CPU of a heartbeat over a bare handler's", _cpu("idle", "bare"), at_most=1.3),
     _Wanted("Redis, history: publications/s over channels_redis", _redis("sequential"), at_least=2),

@@ -1,9 +1,11 @@
 """This library: as it comes, without direct writes, and with a path that names the user."""
 
+import asyncio
 from functools import partial
+from itertools import count
 from typing import Any
 
-from ..frames import Envelopes, Events, Lines
+from ..frames import Confirming, Envelopes, Events, Lines
 from ..publication import FIRST
 from . import API_KEY, Built, Peer, compact, redis_url
 
@@ -71,6 +73,40 @@ OUTSIDE = Peer(
 )
 ORDINARY = Peer("asgi_push, direct_writes=false", partial(build, path="/ws", direct_writes=False), text=compact)
 USERS = Peer("asgi_push, send_to_user", partial(build, path="/ws/{user_id}"), text=compact, path="/ws/{user}")
+
+
+def _receipts(title: str, every: int, reader: type[Envelopes] = Confirming) -> Peer:
+    """Return one that wants to know of every so many messages whether they were confirmed."""
+    build_one = partial(_build_with_receipts, every)
+    path = "/ws/{user}?since="
+    return Peer(title, build_one, text=compact, path=path, greetings=1, compresses=False, reader=reader)
+
+
+def _build_with_receipts(every: int) -> Built:
+    built = build(path="/ws/{user_id}")
+    send, numbers, waiting, room = built.send, count(), set[asyncio.Task[None]](), asyncio.Semaphore(500)
+
+    async def confirmed(user: str, data: Any) -> None:
+        result: Any = await send(user, data, confirm=30.0)  # type: ignore[call-arg]
+        room.release()
+        if not result.confirmed:
+            raise RuntimeError("nobody has confirmed")
+
+    async def maybe(user: str, data: Any) -> None:
+        if not every or next(numbers) % every:
+            await send(user, data)
+            return
+        await room.acquire()
+        task = asyncio.create_task(confirmed(user, data))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+
+    return Built(built.app, publish=built.publish, send=maybe)
+
+
+NO_RECEIPTS = _receipts("asgi_push, send_to_user, envelopes", 0, Envelopes)
+RECEIPTS_1 = _receipts("asgi_push, send_to_user, 1 % with receipts", 100)
+RECEIPTS_ALL = _receipts("asgi_push, send_to_user, all with receipts", 1)
 REDIS = Peer("asgi_push, Redis, history", _build_over_redis, text=compact, compresses=False)
 REDIS_UNKEPT = Peer(
     "asgi_push, Redis, no history", partial(_build_over_redis, history_size=0), text=compact, compresses=False
