@@ -10,6 +10,7 @@ from .brokers import Broker, PresenceStore
 from .brokers.factory import make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
+from .confirming import Confirming
 from .connection import Connection
 from .disconnect import Disconnect
 from .encoding import Encoder
@@ -44,9 +45,6 @@ from .transactional import Transactional
 Authenticate = Callable[
     [HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None
 ]
-# The longest that anything is waited for, in seconds.
-_HOUR = 60 * 60
-
 Authorize = Callable[[Session, str, str], Awaitable[bool] | bool]
 
 
@@ -76,6 +74,7 @@ class Core:
         self._namespaces = namespaces
         self._encoder = encoder
         self.transactional = Transactional(settings, namespaces, encoder)
+        self.confirming = Confirming(self.runner, namespaces)
         self.make_broker(Counters())  # raises SettingsError now, and not at the first start
 
     def make_broker(self, counters: Counters) -> tuple[Broker, PresenceStore]:
@@ -146,81 +145,15 @@ class Core:
         payload = hub.encode(data)
         return [await hub.publish(Publication(channel, payload)) for channel in channels]
 
-    async def send_confirmed(
-        self,
-        confirm: float,
-        channels: list[str],
-        data: Any,
-        tags: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        *,
-        using: Any = None,
-    ) -> list[PublishResult]:
-        """Publish to channels, which have been checked, and wait until the sessions confirm it.
-
-        Return the results in their order.
-        """
-        seconds = check_wait("confirm", confirm)
-        if using is not None:
-            raise ValueError(
-                "confirm: the place of a publication is known at the commit, so not with using"
-            )
-        for channel in channels:
-            if self._namespaces.stream(channel) is None:
-                raise ValueError(
-                    f"confirm: {channel!r:.80} keeps no history, so nothing in it has a position"
-                )
+    async def send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        """See ``Push.send_to_session``."""
         return await self.runner.call(
-            self._send_confirmed, seconds, channels, data, tags, idempotency_key
+            self._send_to_session, check_text("session_id", session_id), data
         )
 
-    async def _send_confirmed(
-        self,
-        seconds: float,
-        channels: list[str],
-        data: Any,
-        tags: Mapping[str, str] | None,
-        idempotency_key: str | None,
-    ) -> list[PublishResult]:
-        hub = self.hub
-        payload = hub.encode(data)
-        publications = [Publication(channel, payload, 0, "", tags) for channel in channels]
-        return await hub.confirmations.publish(publications, idempotency_key, seconds)
-
-    async def send_to_session(
-        self, session_id: str, data: Any, confirm: float | None = None
-    ) -> PublishResult:
-        """See ``Push.send_to_session``."""
-        seconds = None if confirm is None else check_wait("confirm", confirm)
-        name = check_text("session_id", session_id)
-        return await self.runner.call(self._send_to_session, name, data, seconds)
-
-    async def _send_to_session(
-        self, session_id: str, data: Any, seconds: float | None
-    ) -> PublishResult:
-        hub = self.hub
-        session = hub.registry.get(session_id)
-        if session is None or session.disconnect is not None:
-            return PublishResult(None, 0)
-        if seconds is None or session.client is None or not session.client.answers:
-            return PublishResult(None, int(await session.send(data)))
-        confirmed = await hub.questions.confirm(session, hub.encode(data), seconds)
-        return PublishResult(None, 1, (session_id,) if confirmed else ())
-
-    async def ask(self, data: Any, user: str | None, session: str | None, wait: float) -> Any:
-        """See ``Push.ask``."""
-        if (user is None) == (session is None):
-            raise ValueError("user, session: one of them must be named, and not both")
-        if user is not None:
-            user = check_user(user)
-        if session is not None:
-            session = check_text("session", session)
-        seconds = check_wait("timeout", wait)
-        return await self.runner.call(self._ask, data, user, session, seconds)
-
-    async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
-        hub = self.hub
-        return await hub.questions.ask(hub.encode(data), user, session, seconds)
+    async def _send_to_session(self, session_id: str, data: Any) -> PublishResult:
+        session = self.hub.registry.get(session_id)
+        return PublishResult(None, 1 if session is not None and await session.send(data) else 0)
 
     async def history(
         self,
@@ -316,19 +249,6 @@ class Core:
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
     """Return how many sessions and how many users there are in a channel's presence."""
     return PresenceStats(len(presence), len({info.user for info in presence.values()}))
-
-
-def check_wait(name: str, seconds: Any) -> float:
-    """Return how long something is waited for, in seconds.
-
-    Raises:
-        ValueError: it is no number above 0 and up to an hour.
-    """
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _HOUR:
-        return float(seconds)
-    raise ValueError(
-        f"{name}: must be a number of seconds above 0 and at most {_HOUR}, not {seconds!r:.80}"
-    )
 
 
 def check_over(seconds: Any) -> float:

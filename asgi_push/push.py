@@ -191,7 +191,7 @@ class Push:
         """
         channel = check_user_channel(user)
         if confirm is not None:
-            return (await self._core.send_confirmed(confirm, [channel], data, using=using))[0]
+            return await self._core.confirming.publish(confirm, channel, data, using=using)
         if using is not None:
             return await self._core.transactional.publish(using, channel, data)
         return await self._core.send(channel, data)
@@ -202,7 +202,7 @@ class Push:
         """Send to several users; return the results in their order. See ``send_to_user``."""
         channels = [check_user_channel(user) for user in check_several("users", users)]
         if confirm is not None:
-            return await self._core.send_confirmed(confirm, channels, data)
+            return await self._core.confirming.publish_to_each(confirm, channels, data)
         return await self._core.send_to_channels(channels, data)
 
     async def send_to_all(self, data: Any, *, confirm: float | None = None) -> PublishResult:
@@ -211,7 +211,7 @@ class Push:
         For ``confirm`` see ``publish``.
         """
         if confirm is not None:
-            return (await self._core.send_confirmed(confirm, [EVERYBODY], data))[0]
+            return await self._core.confirming.publish(confirm, EVERYBODY, data)
         return await self._core.send(EVERYBODY, data)
 
     async def send_to_session(
@@ -223,7 +223,9 @@ class Push:
         object with ``id`` and ``data``. A bare plain client and an event stream get what they
         always do, and are not waited for.
         """
-        return await self._core.send_to_session(session_id, data, confirm)
+        if confirm is not None:
+            return await self._core.confirming.send_to_session(confirm, session_id, data)
+        return await self._core.send_to_session(session_id, data)
 
     async def ask(
         self,
@@ -235,22 +237,16 @@ class Push:
     ) -> Any:
         """Ask all sessions of a user, or one session, in any process; return the first answer.
 
-        Args:
-            data: the question, as in ``publish``.
-            user: the user's id.
-            session: the session's id, instead of a user.
-            timeout: seconds to wait for an answer, at most an hour.
-
-        Returns:
-            the answer, decoded JSON. Later answers are dropped, and counted.
+        The answer is decoded JSON. Later ones are dropped, and counted. ``data`` is as in
+        ``publish``, ``timeout`` in seconds, at most an hour. A bare plain client and an event
+        stream cannot be asked.
 
         Raises:
-            NoAnswerError: nobody answers in time; at once if there is nobody to ask. A bare plain
-                client and an event stream cannot be asked.
+            NoAnswerError: nobody answers in time; at once if there is nobody to ask.
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._core.ask(data, user, session, timeout)
+        return await self._core.confirming.ask(data, user, session, timeout)
 
     async def publish(
         self,
@@ -275,10 +271,9 @@ class Push:
                 does not.
             idempotency_key: makes it safe to try again. If the channel got the same key in the
                 last 300 seconds, nothing is published and the first result is returned.
-            confirm: seconds. It returns when all sessions that were handed it, in any process,
-                have confirmed it, or when the time is over, at most an hour. Clients confirm by
-                themselves or never do: a bare plain client cannot, and is not waited for. The
-                channel must keep a history.
+            confirm: seconds to wait, at most an hour, until all sessions that were handed it, in
+                any process, have confirmed it. A bare plain client cannot, and is not waited for.
+                The channel must keep a history.
             using: a database connection in a transaction, with the broker ``postgres://``. It is
                 published when the transaction commits, and never if it is rolled back. A
                 connection of psycopg, asyncpg or Django, or a connection or session of SQLAlchemy.
@@ -303,10 +298,9 @@ class Push:
             idempotency_key = check_text("idempotency_key", idempotency_key)
         if confirm is None:
             return await self._core.send(name, data, tags, idempotency_key)
-        results = await self._core.send_confirmed(
-            confirm, [name], data, tags, idempotency_key, using=using
+        return await self._core.confirming.publish(
+            confirm, name, data, tags, idempotency_key, using=using
         )
-        return results[0]
 
     async def history(
         self,

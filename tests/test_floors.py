@@ -23,6 +23,7 @@ FLOORS = [
     {"encoding"},
     {"protocols"},  # bytes in, messages out
     {"session", "subscription"},  # what an application sees of a client; where a client is in a channel
+    {"protocol_session"},  # what a protocol keeps of it
     {"connection"},
     {"clock"},  # which all above may ask, and none below
     {"metrics"},
@@ -34,6 +35,7 @@ FLOORS = [
     {"inbound"},  # from what clients send to the hooks
     {"hub"},
     {"runner"},
+    {"confirming"},  # publications that are waited for, and questions
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call
@@ -48,7 +50,7 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-PURE = set[str]().union(*FLOORS[:9])  # no loop, no socket, no clock: `now` is a parameter
+PURE = set[str]().union(*FLOORS[:10])  # no loop, no socket, no clock: `now` is a parameter
 IMPURE = {"anyio", "asyncio", "select", "socket", "ssl", "threading", "time", "trio", "uvicorn"}
 
 

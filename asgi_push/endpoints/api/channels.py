@@ -65,7 +65,7 @@ async def _publish_confirmed(core: Core, fields: PublishFields) -> Result:
     tags = {name: tag or "" for name, tag in fields.tags.items()} or None
     key = fields.idempotency_key or None
     confirm = as_float(fields.confirm)
-    (result,) = await core.send_confirmed(confirm, [channel], _data(fields), tags, key)
+    result = await core.confirming.publish(confirm, channel, _data(fields), tags, key)
     return _position(result) | {"receivers": result.receivers, "confirmed": result.confirmed}
 
 
