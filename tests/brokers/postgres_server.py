@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,20 @@ from tests.servers import HOST, Server, free_port, run_server, unavailable
 
 # Nobody waits for a disk in tests.
 FAST = ("fsync=off", "synchronous_commit=on", "full_page_writes=off", "shared_buffers=32MB")
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    """Send a signal, if the process has not ended by itself."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _stop(process: psutil.Process) -> None:
+    """Stop a process, and return when it stands still or has ended."""
+    _signal(process, signal.SIGSTOP)
+    with suppress(psutil.NoSuchProcess):
+        while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+            time.sleep(0.001)
 
 
 class PostgresServer:
@@ -95,7 +109,7 @@ class PostgresServer:
         """End it and all its processes as a crash does."""
         if self._server is not None:
             for process in self._processes():
-                process.send_signal(signal.SIGKILL)
+                _signal(process, signal.SIGKILL)
             self._stack.close()
             self._server = None
 
@@ -109,16 +123,16 @@ class PostgresServer:
 
     def pause(self) -> None:
         """It takes connections, as far as the kernel does that, and answers nothing."""
+        # First the one that forks the others, so that they are all there is.
+        assert self._server is not None
+        _stop(psutil.Process(self._server.process.pid))
         for process in self._processes():
-            process.send_signal(signal.SIGSTOP)
-        for process in self._processes():
-            while process.status() != psutil.STATUS_STOPPED:
-                time.sleep(0.001)
+            _stop(process)
 
     def resume(self) -> None:
         """It goes on."""
         for process in reversed(self._processes()):
-            process.send_signal(signal.SIGCONT)
+            _signal(process, signal.SIGCONT)
 
     def _processes(self) -> list[psutil.Process]:
         assert self._server is not None

@@ -42,7 +42,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let who says nothing be taken for dead soon."""
-    monkeypatch.setattr(liveness, "_EXPIRY", 0.6)
+    monkeypatch.setattr(liveness, "_EXPIRY", 2.0)
     monkeypatch.setattr(liveness, "_EVERY", 0.2)
 
 

@@ -60,7 +60,8 @@ async def test_psycopg(server: PostgresServer, here: Station, push: Push) -> Non
     with psycopg.connect(server.url) as connection:
         push.blocking.publish("news", {"n": 1}, using=connection)
         await push.publish("news", 2, tags={"a": "b"}, using=connection)
-        assert await push.publish("news", b"\x00\xff", using=connection) == (None, None)
+        result = await push.publish("news", b"\x00\xff", using=connection)
+        assert (result.position, result.receivers) == (None, None)
     assert [(await here.next()).data for _ in range(3)] == [{"n": 1}, 2, b"\x00\xff"]
     with psycopg.connect(server.url) as connection:
         push.blocking.publish("news", 3, using=connection)

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from asgi_push import BrokerError, ChannelOptions, Push, PushMiddleware, Session
 from asgi_push.brokers.redis import presence
 
-presence._EXPIRY, presence._RENEW_EVERY = 2.0, 0.5
+presence._RENEW_EVERY = 0.5
 
 
 async def on_message(session: Session, data: str | bytes) -> None:
