@@ -88,8 +88,11 @@ class Undeliverable:
 
 def without_position(publication: Publication) -> Publication:
     """Return a publication without its position in the stream."""
-    channel, payload = publication.channel, publication.payload
-    tags, info, time = publication.tags, publication.info, publication.time
+    channel = publication.channel
+    payload = publication.payload
+    tags = publication.tags
+    info = publication.info
+    time = publication.time
     return Publication(channel, payload, tags=tags, info=info, time=time)
 
 

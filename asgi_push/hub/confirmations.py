@@ -89,7 +89,8 @@ class Confirmations:
         """
         if len(self._open) + len(publications) > _MAX_OPEN:
             raise BrokerError(f"{len(self._open)} publications wait to be confirmed already")
-        began, results = [], []
+        began = []
+        results = []
         for publication in publications:
             began.append(clock.monotonic())
             results.append(await self._publisher.publish(publication, key))

@@ -99,7 +99,8 @@ class Questions:
     def _begin(self) -> tuple[str, _Open]:
         if len(self._open) >= _MAX_OPEN:
             raise BrokerError(f"{_MAX_OPEN} questions wait to be answered already")
-        question_id, found = secrets.token_urlsafe(9), _Open()
+        question_id = secrets.token_urlsafe(9)
+        found = _Open()
         self._open[question_id] = found
         return question_id, found
 

@@ -40,7 +40,8 @@ class RedisInbox:
     ) -> Filed:
         """Publish and keep in one step. What is due is told all processes before that."""
         channel = publication.channel
-        due, token = milliseconds(undelivered_after or 0), ""
+        due = milliseconds(undelivered_after or 0)
+        token = ""
         if undelivered_after is not None:
             token = await self._expect(channel, due)
         keys = [self._keys.key(kind, channel) for kind in ("position", "stream")] + self._of(
