@@ -10,6 +10,7 @@ from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
 from ..protocols.sse import CODEC, EventIds
+from .context import keep_context
 from .interrupt import make_interrupt
 from .uvicorn import StreamWriter, recognise_stream
 from .websocket import send_nowhere
@@ -42,6 +43,7 @@ class EventStreamTransport:
         "_held",
         "_send",
         "_session",
+        "_wrapped",
         "hub",
         "interrupt",
     )
@@ -49,7 +51,8 @@ class EventStreamTransport:
     name = "sse"
 
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
-        self._send = send
+        self._send = keep_context(send)
+        self._wrapped: Send | None = send  # None once the stream has started
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
         self._event_ids = EventIds()
         self._direct: StreamWriter | None = None
@@ -72,7 +75,8 @@ class EventStreamTransport:
         self._headers = None
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         if self.hub is not None and self.hub.settings.direct_writes:
-            self._direct = recognise_stream(self._send)
+            self._direct = recognise_stream(self._wrapped)
+        self._wrapped = None
         if self._direct is not None and self.hub is not None:
             self._direct.hub = self.hub
             self._direct.session = self._session

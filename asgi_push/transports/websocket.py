@@ -10,6 +10,7 @@ from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
 from ..protocols import Codec, WireMessage
+from .context import keep_context
 from .interrupt import make_interrupt
 from .limits import check_server, closed_by_server
 from .offer import take_offered
@@ -80,6 +81,7 @@ class WebSocketTransport:
     def attach(self, hub: Hub, session: Connection) -> None:
         """Tell the hub when more is written to the session than its peer takes."""
         check_server(hub, unwrap(self._send) if self._direct is None else self._direct.send)
+        self._send = keep_context(self._send)
         if self._direct is not None:
             self._direct.hub = hub
             self._direct.session = session

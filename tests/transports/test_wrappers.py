@@ -101,6 +101,15 @@ def test_what_goes_out_at_the_start_goes_out(server: Server) -> None:
     assert "traceresponse" in visit(server, "opentelemetry, sampled")[2]
 
 
+def test_a_middleware_finds_its_context_variables(server: Server) -> None:
+    """Whoever sends: an event stream is started, and messages are sent, by tasks that know no connection."""
+    assert visit(server, "identified")[:2] == ("ordinary", "quiet")
+    with streaming(server, "identified") as stream:
+        assert stream.headers["x-id"] == "7"
+    with streaming(server, "correlation") as stream:
+        assert "x-request-id" in stream.headers
+
+
 @pytest.mark.parametrize("behind", ["louder", "louder, sessions", "sessions, louder"])
 def test_nothing_goes_around_what_changes_messages(server: Server, behind: str) -> None:
     """Wherever it stands among the others."""

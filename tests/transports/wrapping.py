@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -64,6 +65,26 @@ class Louder:
         await self.app(scope, receive, louder)
 
 
+_id = ContextVar[str]("id")
+
+
+class Identified:
+    """Keeps an id in a context variable, as many middlewares do, and needs it for all that is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def identified(message: Message) -> None:
+            found = _id.get()
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-id", found.encode())]
+            await send(message)
+
+        _id.set("7")
+        await self.app(scope, receive, identified)
+
+
 def _tracing(app: ASGIApp, sampler: Sampler = ALWAYS_OFF, **options: Any) -> ASGIApp:
     return OpenTelemetryMiddleware(app, tracer_provider=TracerProvider(sampler), **options)
 
@@ -86,6 +107,7 @@ BEHIND: dict[str, ASGIApp] = {
     "cors": CORSMiddleware(inside, allow_origins=["*"]),
     "gzip": GZipMiddleware(inside),
     "all": _tracing(sessions(CorrelationIdMiddleware(Starlette(middleware=[Middleware(PushMiddleware, push=push)])))),
+    "identified": Identified(inside),
     "hook": _tracing(inside, client_response_hook=_see),
     "louder": Louder(inside),
     "louder, sessions": sessions(Louder(inside)),
