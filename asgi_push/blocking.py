@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .disconnect import Disconnect
-from .messages import ClientInfo, History, PresenceStats, PublishResult, StreamPosition
+from .inbox import InboxVerbs
+from .messages import (
+    ClientInfo,
+    History,
+    PresenceStats,
+    Publication,
+    PublishResult,
+    StreamPosition,
+)
 from .names import check_user_channel
 from .runner.loop_thread import LoopThread
 from .transactional import Transactional
@@ -23,11 +31,16 @@ class Blocking:
     """
 
     def __init__(
-        self, run: Callable[..., Any], thread: LoopThread, transactional: Transactional
+        self,
+        run: Callable[..., Any],
+        thread: LoopThread,
+        transactional: Transactional,
+        inbox: InboxVerbs,
     ) -> None:
         self._run = run  # runs the verb of a name on the event loop
         self._thread = thread
         self._transactional = transactional  # publishes on a database connection, here and now
+        self._inbox = inbox
 
     def start(self) -> None:
         """Start push on an event loop in a thread of its own.
@@ -44,12 +57,34 @@ class Blocking:
         self._thread.stop()
 
     def send_to_user(
-        self, user: str, data: Any, *, confirm: float | None = None, using: Any = None
+        self,
+        user: str,
+        data: Any,
+        *,
+        inbox: bool = False,
+        undelivered_after: float | None = None,
+        confirm: float | None = None,
+        idempotency_key: str | None = None,
+        using: Any = None,
     ) -> PublishResult:
         """See ``Push.send_to_user``; a connection is used on this thread."""
-        if using is not None and confirm is None:
-            return self._transactional.publish_blocking(using, check_user_channel(user), data)
-        result: PublishResult = self._run("send_to_user", user, data, confirm=confirm, using=using)
+        if using is not None and inbox and confirm is None:
+            verbs = self._inbox
+            return verbs.publish_blocking(using, user, data, idempotency_key, undelivered_after)
+        if using is not None and undelivered_after is None and not inbox:
+            channel = check_user_channel(user)
+            given = {"idempotency_key": idempotency_key, "confirm": confirm, "using": using}
+            return self.publish(channel, data, **given)
+        result: PublishResult = self._run(
+            "send_to_user",
+            user,
+            data,
+            inbox=inbox,
+            undelivered_after=undelivered_after,
+            confirm=confirm,
+            idempotency_key=idempotency_key,
+            using=using,
+        )
         return result
 
     def send_to_users(
@@ -97,6 +132,16 @@ class Blocking:
             return self._transactional.publish_blocking(using, channel, data, tags, idempotency_key)
         given = {"tags": tags, "idempotency_key": idempotency_key, "confirm": confirm}
         result: PublishResult = self._run("publish", channel, data, using=using, **given)
+        return result
+
+    def inbox(self, user: str) -> list[Publication]:
+        """See ``Push.inbox``."""
+        result: list[Publication] = self._run("inbox", user)
+        return result
+
+    def clear_inbox(self, user: str) -> int:
+        """See ``Push.clear_inbox``."""
+        result: int = self._run("clear_inbox", user)
         return result
 
     def subscribe(self, user: str, channel: str) -> int:

@@ -44,7 +44,7 @@ class Confirming:
         idempotency_key: str | None = None,
     ) -> list[PublishResult]:
         """Publish the same to several channels; return the results in their order."""
-        seconds = _check_wait("confirm", confirm)
+        seconds = check_wait("confirm", confirm)
         for channel in channels:
             if self._namespaces.stream(channel) is None:
                 raise ValueError(
@@ -69,7 +69,7 @@ class Confirming:
 
     async def send_to_session(self, confirm: float, session_id: str, data: Any) -> PublishResult:
         """See ``Push.send_to_session``."""
-        seconds = _check_wait("confirm", confirm)
+        seconds = check_wait("confirm", confirm)
         name = check_text("session_id", session_id)
         return await self._runner.call(self._send_to_session, seconds, name, data)
 
@@ -91,7 +91,7 @@ class Confirming:
             user = check_user(user)
         if session is not None:
             session = check_text("session", session)
-        seconds = _check_wait("timeout", wait)
+        seconds = check_wait("timeout", wait)
         return await self._runner.call(self._ask, data, user, session, seconds)
 
     async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
@@ -99,7 +99,7 @@ class Confirming:
         return await hub.questions.ask(hub.encode(data), user, session, seconds)
 
 
-def _check_wait(name: str, seconds: Any) -> float:
+def check_wait(name: str, seconds: Any) -> float:
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _HOUR:
         return float(seconds)
     raise ValueError(

@@ -6,8 +6,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from .brokers import Broker, PresenceStore
-from .brokers.factory import make_broker
+from .brokers.factory import BrokerParts, make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
 from .confirming import Confirming
@@ -16,6 +15,7 @@ from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.hub import Hub
 from .inbound.hooks import Hooks
+from .inbox import InboxVerbs
 from .messages import (
     ClientInfo,
     Credentials,
@@ -75,23 +75,28 @@ class Core:
         self._encoder = encoder
         self.transactional = Transactional(settings, namespaces, encoder)
         self.confirming = Confirming(self.runner, namespaces)
+        self.inbox = InboxVerbs(
+            settings,
+            self.runner,
+            encoder,
+            self.transactional,
+            has_hook=hooks.on_undelivered is not None,
+        )
         self.make_broker(Counters())  # raises SettingsError now, and not at the first start
 
-    def make_broker(self, counters: Counters) -> tuple[Broker, PresenceStore]:
-        """Return a new broker, as the settings say, and the presence that goes with it."""
-        broker, presence = make_broker(self.settings, self._namespaces.streams)
+    def make_broker(self, counters: Counters) -> BrokerParts:
+        """Return a new broker, as the settings say, and the stores that go with it."""
+        parts = make_broker(self.settings, self._namespaces.streams)
         if self.settings.metrics or self.settings.console:
-            return InstrumentedBroker(broker, counters), presence
-        return broker, presence
+            return parts._replace(broker=InstrumentedBroker(parts.broker, counters))
+        return parts
 
     def _make_hub(self) -> Hub:
         # All is new at each start: what is in memory ends when the application ends, even if the
         # event loop ended without a stop, and a connection belongs to one event loop.
         counters = Counters()
-        broker, presence = self.make_broker(counters)
-        return Hub(
-            self.settings, self._hooks, broker, presence, self._namespaces, counters, self._encoder
-        )
+        parts = self.make_broker(counters)
+        return Hub(self.settings, self._hooks, *parts, self._namespaces, counters, self._encoder)
 
     @property
     def hub(self) -> Hub:

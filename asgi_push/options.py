@@ -18,6 +18,7 @@ ARGUMENTS = {
     "on_disconnect": ("session", "disconnect"),
     "on_message": ("session", "data"),
     "on_rpc": ("session", "method", "data"),
+    "on_undelivered": ("user", "publication"),
     "default": ("value",),
 }
 

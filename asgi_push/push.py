@@ -16,6 +16,7 @@ from .messages import (
     ClientInfo,
     History,
     PresenceStats,
+    Publication,
     PublishResult,
     StreamPosition,
 )
@@ -58,6 +59,9 @@ class Push:
             str or bytes from a plain client, decoded JSON from an SDK.
         on_rpc: ``(session, method, data)``, called when an SDK client calls. The client gets what
             it returns, or the error of an RpcError.
+        on_undelivered: ``(user, publication)``, called when nobody has confirmed what was sent with
+            ``undelivered_after`` in time: once over all processes. One that dies in the call, or
+            fails in it, lets it be called again, at most five times in all. It may take 60 seconds.
         namespaces: the options of channels, by the part of their name before ``:``; "" for all
             others.
         default: ``(value) -> value`` for data that JSON has no type for, like the ``default`` of
@@ -81,6 +85,7 @@ class Push:
         on_disconnect: Hook | None = None,
         on_message: Hook | None = None,
         on_rpc: Hook | None = None,
+        on_undelivered: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
         default: Default | None = None,
         **settings_fields: Unpack[SettingsFields],
@@ -93,18 +98,22 @@ class Push:
             on_disconnect=on_disconnect,
             on_message=on_message,
             on_rpc=on_rpc,
+            on_undelivered=on_undelivered,
             default=default,
         )
         self._core = Core(
             in_force,
-            Hooks(on_connect, on_disconnect, on_message, on_rpc),
+            Hooks(on_connect, on_disconnect, on_message, on_rpc, on_undelivered),
             Namespaces(in_force, {} if namespaces is None else namespaces),
             Encoder(default, in_force.queue_bytes),
             authenticate=authenticate,
             authorize=authorize,
         )
         self._blocking = Blocking(
-            self._run_from_thread, LoopThread(self._core.runner), self._core.transactional
+            self._run_from_thread,
+            LoopThread(self._core.runner),
+            self._core.transactional,
+            self._core.inbox,
         )
 
     def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
@@ -172,7 +181,15 @@ class Push:
     # -- sending --------------------------------------------------------------------------------
 
     async def send_to_user(
-        self, user: str, data: Any, *, confirm: float | None = None, using: Any = None
+        self,
+        user: str,
+        data: Any,
+        *,
+        inbox: bool = False,
+        undelivered_after: float | None = None,
+        confirm: float | None = None,
+        idempotency_key: str | None = None,
+        using: Any = None,
     ) -> PublishResult:
         """Send to all sessions of one user.
 
@@ -180,20 +197,33 @@ class Push:
             user: the user's id.
             data: a str or bytes, sent unchanged; else anything that JSON can hold, and models.
             confirm: seconds to wait for the user's sessions to confirm it; see ``publish``.
+            inbox: keep it until a session of the user confirms it. Whoever connects as this user
+                gets it first, again and again until then. A client without envelopes or an SDK
+                cannot confirm.
+            undelivered_after: seconds after which ``on_undelivered`` is called, in one of the
+                processes that have it, if nobody has confirmed it; needs ``inbox``.
+            idempotency_key: see ``publish``.
             using: a database connection in a transaction; see ``publish``.
 
         Returns:
             a ``PublishResult``.
 
         Raises:
-            ValueError: the user or the data cannot be used.
+            ValueError: an argument cannot be used: there is no inbox for it (the setting
+                ``inbox_size`` or ``history_size`` is 0), the data are more than ``inbox_bytes``,
+                or with ``memory://`` there is no ``on_undelivered``.
             BrokerError: the broker did not take it.
         """
+        if inbox:
+            verbs = self._core.inbox
+            key = idempotency_key
+            return await verbs.publish(user, data, key, undelivered_after, confirm, using)
+        if undelivered_after is not None:
+            raise ValueError("undelivered_after: needs inbox=True")
         channel = check_user_channel(user)
-        if confirm is not None:
-            return await self._core.confirming.publish(confirm, channel, data, using=using)
-        if using is not None:
-            return await self._core.transactional.publish(using, channel, data)
+        if confirm is not None or idempotency_key is not None or using is not None:
+            given = {"idempotency_key": idempotency_key, "confirm": confirm, "using": using}
+            return await self.publish(channel, data, **given)
         return await self._core.send(channel, data)
 
     async def send_to_users(
@@ -326,6 +356,29 @@ class Push:
             BrokerError: the broker did not answer.
         """
         return await self._core.history(channel, limit, since, reverse)
+
+    async def inbox(self, user: str) -> list[Publication]:
+        """Return what a user has not confirmed, the oldest first; see ``send_to_user``.
+
+        ``len(await push.inbox(user))`` is the number for a badge.
+
+        Raises:
+            ValueError: the user cannot be used.
+            BrokerError: the broker did not answer.
+        """
+        return await self._core.inbox.read(user)
+
+    async def clear_inbox(self, user: str) -> int:
+        """Take everything out of a user's inbox, as if it were confirmed.
+
+        Returns:
+            how many publications there were.
+
+        Raises:
+            ValueError: the user cannot be used.
+            BrokerError: the broker did not answer.
+        """
+        return await self._core.inbox.clear(user)
 
     # -- sessions -------------------------------------------------------------------------------
 

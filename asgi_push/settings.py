@@ -163,6 +163,13 @@ class Settings:
         values.seconds(zero=True),
         "how long a channel keeps them after the last one; 0 = no history",
     )
+    inbox_size: int = _setting(
+        100, values.whole(0), "publications that one user's inbox holds; 0 = no inboxes"
+    )
+    inbox_bytes: int = _setting(256 * 1024, values.whole(1), "bytes of data that it holds")
+    inbox_ttl: float = _setting(
+        7 * 24 * 60 * 60.0, values.seconds(), "how long a publication stays in it, unconfirmed"
+    )
     drain_timeout: float = _setting(
         0.0,
         values.seconds(zero=True),

@@ -41,6 +41,9 @@ class FieldsWithoutPath(TypedDict, total=False):
     max_channels: int
     history_size: int
     history_ttl: float
+    inbox_size: int
+    inbox_bytes: int
+    inbox_ttl: float
     drain_timeout: float
     direct_writes: bool
     sse: bool

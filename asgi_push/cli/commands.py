@@ -156,6 +156,28 @@ def _local_time(seconds: float | None) -> str:
     return f"{shown}.{int(seconds * 1000) % 1000:03d}"
 
 
+def inbox(arguments: argparse.Namespace) -> None:
+    """Print what a user has not confirmed, or remove it."""
+    with open_target(arguments.url) as target:
+        if not arguments.clear:
+            _print_inbox(arguments, target.inbox(arguments.user))
+            return
+        removed = target.clear_inbox(arguments.user)
+    if arguments.json:
+        _print_json({"removed": removed})
+    else:
+        print(_plain(f"removed {removed} from the inbox of user {arguments.user}"))
+
+
+def _print_inbox(arguments: argparse.Namespace, publications: Sequence[Mapping[str, Any]]) -> None:
+    for publication in publications:
+        if arguments.json:
+            _print_json(publication)
+        else:
+            shown = json.dumps(publication.get("data"), ensure_ascii=False, separators=(",", ":"))
+            print(f"{_plain(publication['id'])}  {_plain(shown)}")
+
+
 def drain(arguments: argparse.Namespace) -> None:
     """Send the sessions of a process away."""
     server = Server(arguments.url, Settings.load())

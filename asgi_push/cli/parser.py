@@ -8,7 +8,7 @@ import orjson
 
 from asgi_push import __version__
 
-from .commands import config, demo, drain, publish, send, sessions, watch
+from .commands import config, demo, drain, inbox, publish, send, sessions, watch
 from .postgres import postgres
 from .server import DEFAULT_URL
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 commands that talk to a running application:
-  send, publish and watch use the broker in ASGI_PUSH_BROKER, if that is one
-  that processes share. Otherwise, or with --url, they use the HTTP API of a
+  send, publish, watch and inbox use the broker in ASGI_PUSH_BROKER, if that is
+  one that processes share. Otherwise, or with --url, they use the HTTP API of a
   server. sessions and drain always do. The server needs an api_key, and this
   command needs the same one in ASGI_PUSH_API_KEY. It is no argument, because
   other users of the machine can read arguments.
@@ -66,6 +66,11 @@ _WATCH = """\
 Print each new publication of a channel, until Ctrl+C: its offset, the time at
 which the broker took it, and its data. This command reads the channel's
 history. It sees nothing in a channel without history.
+"""
+
+_INBOX = """\
+Print what was sent to a user with inbox=True and is not confirmed yet, each
+after its id, the oldest first; or remove it, as if it were confirmed.
 """
 
 _DRAIN = """\
@@ -158,6 +163,12 @@ def _add_operating_commands(commands: "_Commands") -> None:
     command.add_argument(
         "channel", metavar="CHANNEL", help="its name; #USER is a user's, * is everybody's"
     )
+    _add_common(command)
+
+    examples = ["asgi-push inbox 11", "asgi-push inbox 11 --clear"]
+    command = _add_command(commands, inbox, "show or clear a user's inbox", _INBOX, examples)
+    command.add_argument("user", metavar="USER", help="the user's id")
+    command.add_argument("--clear", action="store_true", help="remove everything in it")
     _add_common(command)
 
     examples = ["asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"]

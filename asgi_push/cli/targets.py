@@ -1,7 +1,7 @@
 """Where the commands publish and read: through a server, or in the Redis that servers share."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +44,14 @@ class Target(Protocol):
         """Return what was published after a position; with None only the position."""
         ...
 
+    def inbox(self, user: str) -> Sequence[Mapping[str, Any]]:
+        """Return what a user has not confirmed."""
+        ...
+
+    def clear_inbox(self, user: str) -> int:
+        """Remove it, and return how many publications there were."""
+        ...
+
 
 class OverHttp:
     """Publishes and reads through a server."""
@@ -75,6 +83,15 @@ class OverHttp:
             continued,
         )
 
+    def inbox(self, user: str) -> Sequence[Mapping[str, Any]]:
+        """See ``Target``."""
+        found: Sequence[Mapping[str, Any]] = self._server.call("inbox", user=user)["publications"]
+        return found
+
+    def clear_inbox(self, user: str) -> int:
+        """See ``Target``."""
+        return int(self._server.call("clear_inbox", user=user)["removed"])
+
 
 class OverRedis:
     """Publishes and reads in Redis, without a server."""
@@ -102,6 +119,14 @@ class OverRedis:
         return Read(
             [_shown(publication) for publication in found.publications], found.position, continued
         )
+
+    def inbox(self, user: str) -> Sequence[Mapping[str, Any]]:
+        """See ``Target``."""
+        return [_shown(publication) for publication in self._push.inbox(user)]
+
+    def clear_inbox(self, user: str) -> int:
+        """See ``Target``."""
+        return self._push.clear_inbox(user)
 
 
 def _shown(publication: Publication) -> Mapping[str, Any]:

@@ -167,6 +167,8 @@ def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
         subscription.buffer.extend(batch.items)
         return None
     if not subscription.positioned:
+        if subscription.skip:
+            return _not_sent(subscription, batch)
         return batch if subscription.join_leave else _without_notices(batch)
     if batch.offset_range.advance(subscription.own_place()):
         return batch
@@ -183,6 +185,17 @@ def hold_back(subscription: Subscription | None, batch: Batch) -> None:
     if subscription.buffer is not None:
         items = batch.after(subscription.since).items
         subscription.buffer.extend(item for item in items if not item.publication.offset)
+
+
+def _not_sent(subscription: TrackedSubscription, batch: Batch) -> Batch | None:
+    """Return the publications that the session did not get from its user's inbox."""
+    items = [
+        item
+        for item in batch.items
+        if isinstance(item.publication, Publication)
+        and (item.publication.offset, item.publication.epoch) not in subscription.skip
+    ]
+    return Batch(items) if items else None
 
 
 def _without_notices(batch: Batch) -> Batch | None:

@@ -288,9 +288,13 @@ class Fanout:
         self._owner.close(session, Disconnect.SERVER_ERROR)
 
     def _gap(self, session: Connection, channel: str, subscription: Subscription | None) -> None:
-        if session.client is not None and isinstance(subscription, TrackedSubscription):
-            self._counters.gaps += 1
+        if not isinstance(subscription, TrackedSubscription):
+            return
+        self._counters.gaps += 1
+        if session.client is not None:
             session.client.gap(channel, subscription)
+        else:  # more came than is held back while it is sent its user's inbox
+            self._owner.close(session, Disconnect.INSUFFICIENT_STATE)
 
     def deliver(self, session: Connection, batch: Batch) -> None:
         """Hand a batch to one session now; a failure ends only that session."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -24,6 +24,10 @@ _MAX_OPEN = 10_000
 # Those that are asked for in one command, and how long the next ones wait for it, in seconds.
 _IN_ONE_COMMAND = 200
 _PATIENCE = 0.05
+
+
+# Publishes with a key, in another way than most.
+Publish = Callable[[Publication, str | None], Awaitable[PublishResult]]
 
 
 class Request:
@@ -78,7 +82,11 @@ class Confirmations:
         told.handlers["confirmed"] = self._on_confirmed
 
     async def publish(
-        self, publications: Sequence[Publication], key: str | None, seconds: float
+        self,
+        publications: Sequence[Publication],
+        key: str | None,
+        seconds: float,
+        publish: Publish | None = None,
     ) -> list[PublishResult]:
         """Publish to channels with a history; return the results when all are confirmed.
 
@@ -93,7 +101,7 @@ class Confirmations:
         results = []
         for publication in publications:
             began.append(clock.monotonic())
-            results.append(await self._publisher.publish(publication, key))
+            results.append(await (publish or self._publisher.publish)(publication, key))
         until = clock.monotonic() + seconds
         requests = [
             self._begin(publication.channel, result.position, at, until)

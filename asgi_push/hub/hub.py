@@ -8,6 +8,7 @@ import anyio
 
 from .. import clock
 from ..brokers import Broker, PresenceStore
+from ..brokers.inbox import InboxStore
 from ..channels import Namespaces
 from ..connection import Connection
 from ..delivery.fanout import Fanout
@@ -30,6 +31,8 @@ from ..subscription import Subscription
 from .admission import Admission, Refused
 from .asked import Asked
 from .confirmations import Confirmations
+from .inbox import Inbox
+from .inbox_first import InboxFirst
 from .lifecycle import Lifecycle
 from .membership import Membership
 from .publisher import Publisher
@@ -38,6 +41,7 @@ from .receipts import Receipts
 from .stats import Stats
 from .stream_acks import StreamAcks
 from .told import Told
+from .undelivered import Undelivered
 from .watches import Watches
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
@@ -54,6 +58,7 @@ class Hub:
         hooks: Hooks,
         broker: Broker,
         presence: PresenceStore,
+        inboxes: InboxStore,
         namespaces: Namespaces,
         counters: Counters,
         encoder: Encoder,
@@ -77,6 +82,7 @@ class Hub:
         self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()
         self._make_rooms(encoder)
+        self._make_inbox(inboxes)
         self._bind_verbs()
 
     def _make_rooms(self, encoder: Encoder) -> None:
@@ -130,6 +136,25 @@ class Hub:
         )
         self._closing = self._lifecycle.closing
 
+    def _make_inbox(self, store: InboxStore) -> None:
+        """Make the rooms of what users have not confirmed."""
+        pending, counters = self.fanout.pending, self.counters
+        self.inbox = Inbox(store, self.settings, self.namespaces, pending, counters)
+        self.receipts.listeners.append(self.inbox.acknowledged)
+        self._inbox_first = InboxFirst(
+            self,
+            self.inbox,
+            self.registry,
+            self.membership,
+            self.fanout,
+            self._writers,
+            self.publisher,
+        )
+        hook, threads = self.hooks.on_undelivered, self.threads.others
+        self._undelivered: Undelivered | None = None
+        if hook is not None:
+            self._undelivered = Undelivered(self, store, hook, threads, counters, self.failures)
+
     def _bind_verbs(self) -> None:
         """Give the hub the verbs of its rooms, without a call in between."""
         self.acknowledge = self.receipts.acknowledge
@@ -144,7 +169,7 @@ class Hub:
         self.wait_capacity = self._writers.wait_capacity
         self.call = self._calls.call
         self.prepare = self.membership.prepare
-        self.join_all = self.membership.join_all
+        self.join_all = self._inbox_first.join_all
         self.join = self.membership.join
         self.leave = self.membership.leave
         self.subscribe = self.membership.subscribe
@@ -180,6 +205,9 @@ class Hub:
         self._supervise("the fan-out", self.fanout.run)
         self._supervise("the timer", self._timer.run)
         self._supervise("presence", self.presence.run)
+        self._supervise("the inbox", self.inbox.run)
+        if self._undelivered is not None:
+            self._supervise("on_undelivered", self._undelivered.run)
         if self.settings.metrics:
             self._supervise("the sharing of metrics", self.stats.share)
         if self.settings.broker.startswith("memory:"):
@@ -192,6 +220,8 @@ class Hub:
     async def stop(self) -> None:
         """Close all sessions and stop, in a bounded time whatever the peers and the hooks do."""
         self.accepting = False
+        if self._undelivered is not None:
+            self._undelivered.stop()
         with anyio.move_on_after(_SHUTDOWN_TIME):
             await self.fanout.settled()
         self.fanout.stop()
@@ -218,7 +248,8 @@ class Hub:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._closing or self._calls.running or self.membership.notices.running)
+        hooks = self._calls.running + (self._undelivered.running if self._undelivered else 0)
+        return bool(self._closing or hooks or self.membership.notices.running or self.inbox.busy)
 
     def end_streams(self) -> None:
         """Refuse new sessions, and close event streams: a server that ends would wait for them."""

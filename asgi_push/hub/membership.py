@@ -1,7 +1,7 @@
 """Who is in which channel: joining and leaving, a session's own channels, presence and notices."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from .. import clock
@@ -60,12 +60,20 @@ class Membership:
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
-        own = Subscription(self._fanout.pending.number)  # for all the channels it never leaves
+        joined = await self.join_silently(session, channels, Subscription)
+        for channel in joined:
+            self.notices.publish_join(session, channel)
+
+    async def join_silently(
+        self, session: Connection, channels: Iterable[str], make: Callable[[int], Subscription]
+    ) -> list[str]:
+        """Do the same with other subscriptions, and tell nobody; return the channels."""
+        own = make(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
-        joined += [name for name in channels if self._join(session, name, Subscription(own.since))]
+        joined += [name for name in channels if self._join(session, name, make(own.since))]
         for channel in joined:
             await self._listen(channel)
-            self.notices.publish_join(session, channel)
+        return joined
 
     async def join(self, session: Connection, channel: str, subscription: Subscription) -> None:
         """Put a session in a channel.

@@ -76,18 +76,29 @@ class PageClient:
         """Say where the channels stand, send what the page missed, and let the rest come."""
         started: list[Resumed] = []
         missed: list[WireMessage] = []
+        inbox: list[WireMessage] = []
         try:
             for channel in channels:
                 resumed, messages = await self._subscribe(channel, self._take_place(channel))
                 started.append(resumed)
+                inbox += await self._unconfirmed(resumed)
                 missed += messages
         except BrokerError:
             self._hub.close(session, Disconnect.INSUFFICIENT_STATE)
             return
-        await self._send(started, missed, first=True)
+        await self._send(started, [*inbox, *missed], first=True)
         await self._welcome(started, first=True)
         self._connected = True
         self._go_live(started)
+
+    async def _unconfirmed(self, resumed: Resumed) -> list[WireMessage]:
+        """Return the messages of the user's inbox, if this is the user's channel."""
+        channel, subscription = resumed.channel, resumed.subscription
+        found = await self._hub.inbox.unconfirmed(self._session, channel, subscription)
+        carried = self._hub.fanout.undeliverable.carried(self._codec, found)
+        messages = self._codec.encode_part(carried)
+        back = self._speech.back(resumed) if messages else None
+        return messages if back is None else [*messages, back]
 
     def _go_live(self, resumed: Sequence[Resumed]) -> None:
         for item in resumed:

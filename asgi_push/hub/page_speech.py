@@ -90,6 +90,13 @@ class Speech(Protocol):
         """
         ...
 
+    def back(self, resumed: Resumed) -> WireMessage | None:
+        """Return what says where a page stands in a channel after older messages of it.
+
+        None where ``welcome`` says it.
+        """
+        ...
+
     def welcome(
         self, session: Connection, resumed: Sequence[Resumed], *, first: bool
     ) -> WireMessage | None:

@@ -60,6 +60,9 @@ class Receipts:
             return Acknowledged.NOT_SUBSCRIBED
         if not isinstance(subscription, TrackedSubscription) or not subscription.positioned:
             return Acknowledged.NO_POSITION
+        if position in subscription.older:
+            self._tell(session, channel, position)
+            return Acknowledged.TAKEN
         if position.epoch not in ("", subscription.epoch):
             return Acknowledged.OTHER_EPOCH
         if not 0 <= position.offset <= subscription.offset:
@@ -68,7 +71,9 @@ class Receipts:
         if position.offset > before:
             subscription.confirmed = position.offset
             self._watches.on_confirmed(session, channel, subscription, before)
-            known = StreamPosition(position.offset, subscription.epoch)
-            for listener in self.listeners:
-                listener(session, channel, known)
+            self._tell(session, channel, StreamPosition(position.offset, subscription.epoch))
         return Acknowledged.TAKEN
+
+    def _tell(self, session: Connection, channel: str, position: StreamPosition) -> None:
+        for listener in self.listeners:
+            listener(session, channel, position)

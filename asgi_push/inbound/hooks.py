@@ -26,6 +26,7 @@ class Hooks:
     on_disconnect: Hook | None = None
     on_message: Hook | None = None
     on_rpc: Hook | None = None
+    on_undelivered: Hook | None = None
 
 
 class HookFailed(Exception):

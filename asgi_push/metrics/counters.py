@@ -109,11 +109,13 @@ class Counters:
         "fanout_hold",
         "gaps",
         "heartbeat_round_trip",
+        "inbox",
         "publications",
         "published",
         "queue_bytes",
         "recoveries",
         "sessions",
+        "undelivered",
     )
 
     def __init__(self) -> None:
@@ -131,6 +133,8 @@ class Counters:
         self.answers = dict.fromkeys(ANSWERS, 0)
         self.acknowledgements = dict.fromkeys(ACKNOWLEDGEMENTS, 0)
         self.failures = dict.fromkeys(FAILURES, 0)
+        self.inbox = {"kept": 0, "confirmed": 0, "cleared": 0, "dropped": 0}
+        self.undelivered = {"called": 0, "failed": 0, "given_up": 0}
         self.fanout = Histogram()
         self.fanout_hold = Histogram()
         self.heartbeat_round_trip = Histogram()

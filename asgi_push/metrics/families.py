@@ -66,6 +66,8 @@ FAMILIES = (
         ("outcome",),
     ),
     Family("answers", "counter", "answers of clients to questions, by outcome", ("outcome",)),
+    Family("inbox", "counter", "publications for inboxes, by what became of them", ("outcome",)),
+    Family("undelivered", "counter", "calls of on_undelivered, by what came of them", ("outcome",)),
     Family(
         "failures",
         "counter",

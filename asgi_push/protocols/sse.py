@@ -211,6 +211,10 @@ class SseCodec:
         """Return what tells a stream its session, and the token with which it confirms."""
         return Event(_named_event("welcome", {"session": session_id, "ack": ack}))
 
+    def position(self, channel: str, position: StreamPosition | None) -> Event:
+        """Return what makes the ids of a stream say that it stands there in a channel."""
+        return Event(b"", token=position_token(channel, position))
+
     def unsubscribed(self, channel: str) -> Event:
         """Return what makes the ids of a stream forget a channel that it has left."""
         return Event(b"", [_digest(channel) + _UNSUBSCRIBED])

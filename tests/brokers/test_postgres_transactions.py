@@ -17,7 +17,7 @@ import sqlalchemy
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sqlalchemy_async
 
-from asgi_push import ChannelOptions, Push
+from asgi_push import ChannelOptions, Publication, Push
 from asgi_push.brokers import StreamOptions
 from tests import asgi
 from tests.brokers.contract import Process
@@ -131,6 +131,45 @@ async def test_async_sqlalchemy(server: PostgresServer, here: Station, push: Pus
         await push.publish("news", 3, tags={"a": "b"}, idempotency_key="key", using=session)
     await engine.dispose()
     await here.numbers(2, 3)
+
+
+async def test_inbox(server: PostgresServer) -> None:
+    """What commits is kept with its publication, in order and once for a key; what does not, is not."""
+    told: list[tuple[str, Any]] = []
+
+    async def note(user: str, publication: Publication) -> None:
+        told.append((user, publication.data))
+
+    async with Push(broker=server.url, inbox_size=3, on_undelivered=note) as push:
+        with psycopg.connect(server.url) as connection:
+            for number in range(4):
+                await push.send_to_user("bob", number, inbox=True, using=connection)
+            push.blocking.send_to_user("ann", 1, inbox=True, using=connection)
+            await push.send_to_user("ann", 2, using=connection)
+            for _ in range(2):
+                given = {"idempotency_key": "a", "using": connection}
+                await push.send_to_user("ann", 3, inbox=True, **given)
+            assert await push.inbox("ann") == []
+        with psycopg.connect(server.url) as connection:
+            await push.send_to_user("ann", 4, inbox=True, using=connection)
+            connection.rollback()
+        engine = sqlalchemy.create_engine(sqlalchemy_url(server, "psycopg"))
+        with engine.begin() as transaction:
+            await push.send_to_user("ann", 5, inbox=True, using=transaction)
+        engine.dispose()
+        connection_ = await asyncpg.connect(server.url)
+        await push.send_to_user("ann", 6, inbox=True, using=connection_)
+        await connection_.close()
+        found = await push.inbox("ann")
+        kept = {item.offset: item.data for item in (await push.history("#ann")).publications}
+        assert [item.data for item in found] == [3, 5, 6]  # 1 had no room
+        assert all(kept[item.offset] == item.data for item in found)
+        assert [item.data for item in await push.inbox("bob")] == [1, 2, 3]
+        with psycopg.connect(server.url) as connection:
+            given = {"inbox": True, "undelivered_after": 0.0, "using": connection}
+            await push.send_to_user("cid", 7, **given)
+        await asgi.until(lambda: told)
+        assert told == [("cid", 7)]
 
 
 @pytest.fixture

@@ -397,6 +397,18 @@ def delivery_catch_up(stage: Stage) -> None:
     assert missed(100, "another") == {"complete": False}
 
 
+def delivery_undelivered(stage: Stage) -> None:
+    stage.post("/tell/11?text=shipped")
+    with urllib.request.urlopen(f"{stage.server.http}/letters", timeout=PATIENCE) as response:
+        assert json.load(response) == []
+    until = time.monotonic() + PATIENCE
+    letters: list[str] = []
+    while not letters and time.monotonic() < until:
+        with urllib.request.urlopen(f"{stage.server.http}/letters", timeout=PATIENCE) as response:
+            letters = json.load(response)
+    assert letters == ["To 11: shipped"]
+
+
 def close_codes_final(stage: Stage) -> None:
     said = stage.open_script()
     stage.until(lambda: said)

@@ -1,22 +1,25 @@
 """Publishing inside a transaction of the application, on its own connection."""
 
 import inspect
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from ...messages import Publication
 from .. import envelope
 from ..contract import StreamOptions
+from ..inbox import Keep
 from .names import stored, stored_key
 
-_ARGUMENTS = "{}::text, {}::bytea, {}::bigint, {}::float8, {}::text"
-
-# As each driver writes arguments.
-_PERCENT = "SELECT asgi_push.publish({})".format(_ARGUMENTS.format(*["%s"] * 5))
-_DOLLAR = "SELECT asgi_push.publish({})".format(_ARGUMENTS.format("$1", "$2", "$3", "$4", "$5"))
-_NAMED = (
-    "SELECT asgi_push.publish(CAST(:channel AS text), CAST(:body AS bytea),"
-    " CAST(:size AS bigint), CAST(:ttl AS float8), CAST(:key AS text))"
-)
+# The arguments of ``asgi_push.publish`` and their types, and those that an inbox has beside them.
+_TYPES = {"channel": "text", "body": "bytea", "size": "bigint", "ttl": "float8", "key": "text"}
+_INBOX_TYPES = {
+    "data_size": "bigint",
+    "inbox_size": "bigint",
+    "inbox_bytes": "bigint",
+    "inbox_ttl": "float8",
+    "undelivered_after": "float8",
+}
+_ALL_TYPES = _TYPES | _INBOX_TYPES
 
 # What may be given, by the library and the name of a class; others may derive from these.
 _KINDS = {
@@ -35,14 +38,7 @@ _KINDS = {
 }
 
 
-class Arguments(NamedTuple):
-    """The arguments of ``asgi_push.publish``, in their order."""
-
-    channel: str
-    body: bytes
-    size: int | None
-    ttl: float | None
-    key: str | None
+Arguments = Mapping[str, Any]  # by name, in the order of the types
 
 
 async def publish_in(
@@ -50,6 +46,7 @@ async def publish_in(
     publication: Publication,
     stream: StreamOptions | None,
     idempotency_key: str | None,
+    keep: Keep | None = None,
 ) -> None:
     """Publish in the transaction of a connection: delivered when it commits, never if it does not.
 
@@ -59,7 +56,7 @@ async def publish_in(
         ValueError: it is no connection to a PostgreSQL that is known here.
         Exception: whatever the driver raises.
     """
-    done = _execute(connection, _arguments(publication, stream, idempotency_key))
+    done = _execute(connection, _arguments(publication, stream, idempotency_key, keep))
     if inspect.isawaitable(done):
         await done
 
@@ -69,11 +66,12 @@ def publish_in_blocking(
     publication: Publication,
     stream: StreamOptions | None,
     idempotency_key: str | None,
+    keep: Keep | None = None,
 ) -> None:
     """Do the same on a connection that is not async; see ``publish_in``."""
     if kind_of(connection).startswith("async"):
         raise ValueError("using: this connection is async: await push.publish(...)")
-    _execute(connection, _arguments(publication, stream, idempotency_key))
+    _execute(connection, _arguments(publication, stream, idempotency_key, keep))
 
 
 def kind_of(connection: Any) -> str:
@@ -102,24 +100,40 @@ def _check_dialect(kind: str, connection: Any) -> None:
 
 
 def _arguments(
-    publication: Publication, stream: StreamOptions | None, idempotency_key: str | None
+    publication: Publication,
+    stream: StreamOptions | None,
+    idempotency_key: str | None,
+    keep: Keep | None,
 ) -> Arguments:
     size, ttl = (None, None) if stream is None else (stream.size, stream.ttl)
     channel = stored(publication.channel)
     body = envelope.body(publication)
-    return Arguments(channel, body, size, ttl, stored_key(idempotency_key))
+    values = [channel, body, size, ttl, stored_key(idempotency_key)]
+    if keep is not None:
+        inbox = keep.options
+        values += [publication.size, inbox.size, inbox.bytes, inbox.ttl, keep.undelivered_after]
+    return dict(zip(_ALL_TYPES, values, strict=False))
 
 
 def _execute(connection: Any, arguments: Arguments) -> Any:
     """Run the function; what is returned is to be awaited if the connection is async."""
     kind = kind_of(connection)
     if kind.endswith("psycopg"):
-        return connection.execute(_PERCENT, arguments)
+        return connection.execute(_call(arguments, "%s"), [*arguments.values()])
     if kind == "async asyncpg":
-        return connection.execute(_DOLLAR, *arguments)
+        return connection.execute(_call(arguments, "${number}"), *arguments.values())
     if kind == "django":
         with connection.cursor() as cursor:
-            return cursor.execute(_PERCENT, arguments)
+            return cursor.execute(_call(arguments, "%s"), [*arguments.values()])
     from sqlalchemy import text  # noqa: PLC0415  # whose connection this is
 
-    return connection.execute(text(_NAMED), arguments._asdict())
+    return connection.execute(text(_call(arguments, ":{name}")), dict(arguments))
+
+
+def _call(arguments: Arguments, place: str) -> str:
+    """Return the SQL that calls the function; ``place`` is how a driver writes an argument."""
+    given = [
+        f"CAST({place.format(name=name, number=number)} AS {_ALL_TYPES[name]})"
+        for number, name in enumerate(arguments, 1)
+    ]
+    return f"SELECT asgi_push.publish({', '.join(given)})"

@@ -109,12 +109,12 @@ async def history(core: Core, fields: HistoryFields) -> Result:
     channel = check_channel(fields.channel)
     since = fields.since
     position = None if since is None else StreamPosition(max(0, since.offset), since.epoch)
-    codec = _HistoryCodec()
+    codec = TimedCodec()
     found = await read_history(core.hub, codec, channel, fields.limit, position, fields.reverse)
     return {**found, "id": position_id(StreamPosition(found["offset"], found["epoch"]))}
 
 
-class _HistoryCodec:
+class TimedCodec:
     """Writes publications with their ids and times, which SDK clients are not told."""
 
     join_parts = staticmethod(CODEC.join_parts)

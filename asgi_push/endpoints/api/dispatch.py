@@ -11,7 +11,7 @@ from ...core import Core
 from ...protocols import lossless_json
 from ...protocols.centrifuge import ErrorCode
 from ...schema import Invalid
-from . import admin, channels
+from . import admin, channels, inbox
 from .fields import Command, decode, decode_batch
 from .replies import Reply, error_reply, reply
 
@@ -32,6 +32,8 @@ _HANDLERS: dict[str, Handler] = {
     "presence_stats": channels.presence_stats,
     "history": channels.history,
     "history_remove": channels.history_remove,
+    "inbox": inbox.inbox,
+    "clear_inbox": inbox.clear_inbox,
     "channels": channels.channels,
     "info": admin.info,
     "sessions": admin.sessions,

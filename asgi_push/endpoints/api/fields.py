@@ -104,6 +104,13 @@ class ChannelName:
 
 
 @dataclass(frozen=True, slots=True)
+class UserName:
+    """Fields of ``inbox`` and ``clear_inbox``."""
+
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryFields:
     """Fields of ``history``."""
 
@@ -160,6 +167,8 @@ FIELDS: dict[str, type] = {
     "presence_stats": ChannelName,
     "history": HistoryFields,
     "history_remove": ChannelName,
+    "inbox": UserName,
+    "clear_inbox": UserName,
     "channels": ChannelsFields,
     "info": InfoFields,
     "sessions": SessionsFields,

@@ -31,6 +31,7 @@ from ...transports.handshake import INFO_IS_NO_JSON
 from ...transports.refusal import warn
 from .context import Context, Ended
 from .subscribe import check_supported, seconds_to_live, start_subscription
+from .unconfirmed import send_unconfirmed, unconfirmed
 
 # The version of the server in replies; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
@@ -81,6 +82,7 @@ async def _join(
     channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
     try:
         subs = await _server_subscriptions(context, channels, command.request.subs)
+        inbox = await unconfirmed(context)
         context.reply(command, _result(context, ttl, subs))
     except BaseException:
         for channel in channels:
@@ -88,6 +90,7 @@ async def _join(
         raise
     _start_heartbeat(context)
     context.connected = True
+    await send_unconfirmed(context, inbox)
     for channel in channels:
         go_live(context.hub, context.session, channel)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ...hub.asked import Answered
 from ...hub.receipts import Acknowledged
-from ...messages import Payload, StreamPosition
+from ...messages import Payload, StreamPosition, parse_id
 from ...protocols import lossless_json
 from ...protocols.centrifuge import CommandError, ErrorCode
 from .context import Context
@@ -22,7 +22,8 @@ _ERRORS: Final = {
 def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     """Take ``{"channel", "offset"}``: the client has everything in the channel up to the offset.
 
-    Or ``{"id"}``: it has what was sent to it alone with that id.
+    In place of the offset may be the ``id`` of a publication. Or ``{"id"}`` alone: it has what was
+    sent to it alone with that id.
 
     Raises:
         CommandError: it was not sent that, or the data is something else.
@@ -30,6 +31,8 @@ def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     match _fields(data):
         case {"channel": str(channel), "offset": int(offset), **rest}:
             position = StreamPosition(offset, str(rest.get("epoch", "")))
+        case {"channel": str(channel), "id": str(text)} if (found := parse_id(text)) is not None:
+            position = found
         case {"id": str(message_id)}:
             return _answer(context, message_id, None)
         case _:

@@ -42,6 +42,9 @@ class EnvelopeSpeech:
         lost = [item.channel for item in resumed if item.lost]
         return [envelope.gap(lost), *missed] if lost else missed
 
+    def back(self, resumed: Resumed) -> None:
+        """Return None: ``welcome`` has the ids of all channels."""
+
     def welcome(
         self, session: Connection, resumed: Sequence[Resumed], *, first: bool
     ) -> WireMessage:

@@ -35,6 +35,10 @@ class EventSpeech:
         """Return what a client confirms with, if it wants to; ids of events say all else."""
         return CODEC.welcome(session.id, self._ack) if first and self._ack else None
 
+    def back(self, resumed: Resumed) -> WireMessage:
+        """Return what makes the ids of the stream say again where it stands."""
+        return CODEC.position(resumed.channel, resumed.after)
+
     def unsubscribed(self, channel: str) -> WireMessage:
         """Return what makes the ids of the stream forget a channel."""
         return CODEC.unsubscribed(channel)

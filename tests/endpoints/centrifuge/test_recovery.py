@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
-from asgi_push.brokers import Broker, PresenceStore
+from asgi_push.brokers.factory import BrokerParts
 from asgi_push.delivery import batch, fanout, recipients, time_slice, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
 from asgi_push.metrics.counters import Counters
@@ -83,7 +83,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             authenticate=authenticate, authorize=authorize, namespaces=NAMESPACES, queue_messages=8,
             ping_interval=1e6, send_timeout=1e6,
         )  # fmt: skip
-        self.presence = core_of(self.push).make_broker(Counters())[1]
+        self.parts = core_of(self.push).make_broker(Counters())
         core_of(self.push).make_broker = self.take_late_broker  # type: ignore[method-assign]
         self.clients = [self.make_client(user, together=one) for user, one in zip(USERS, together, strict=True)]
         self.over = asyncio.Event()
@@ -102,8 +102,8 @@ class RecoveryMachine(RuleBasedStateMachine):
     async def dial(self, which: int) -> asgi.Client:
         return await self.server.connect("/connection/websocket")
 
-    def take_late_broker(self, _: Counters) -> tuple[Broker, PresenceStore]:
-        return self.broker, self.presence
+    def take_late_broker(self, _: Counters) -> BrokerParts:
+        return self.parts._replace(broker=self.broker)
 
     async def serve(self) -> None:
         async with asgi.serve(PushMiddleware(asgi.nothing, self.push)) as server:

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from asgi_push import BrokerError, ChannelOptions, Credentials, Push, PushMiddleware, StreamPosition
-from asgi_push.brokers import Broker, PresenceStore, envelope
+from asgi_push.brokers import envelope
+from asgi_push.brokers.factory import BrokerParts
 from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.hub.hub import Hub
@@ -173,11 +174,12 @@ class RedisMachine(RuleBasedStateMachine):
         )  # fmt: skip
         make = core_of(push).make_broker
 
-        def witnessed(counters: Counters) -> tuple[Broker, PresenceStore]:
-            broker, presence = make(counters)
+        def witnessed(counters: Counters) -> BrokerParts:
+            parts = make(counters)
+            broker: Any = parts.broker
             broker.__class__ = Witnessed
-            broker.ledger = self.ledger  # type: ignore[attr-defined]
-            return broker, presence
+            broker.ledger = self.ledger
+            return parts
 
         core_of(push).make_broker = witnessed  # type: ignore[method-assign]
         self.pushes.append(push)

@@ -1,0 +1,166 @@
+"""What users have not confirmed: published and kept, and taken away when a session confirms it."""
+
+import logging
+
+import anyio
+
+from .. import clock
+from ..brokers.backoff import backoffs
+from ..brokers.inbox import InboxStore, Keep, check_keepable
+from ..channels import Namespaces
+from ..connection import Connection
+from ..delivery.pending import Pending
+from ..errors import BrokerError
+from ..logs import RateLimit, printable
+from ..messages import Publication, PublishResult, StreamPosition
+from ..metrics.counters import Counters
+from ..names import user_channel
+from ..settings import Settings
+from ..subscription import TrackedSubscription
+
+# Confirmations that go to the broker at once, and that may wait. What is beyond that stays in the
+# inbox, and comes again.
+_TOGETHER = 100
+_MAX_WAITING = 100_000
+
+# Seconds between two log lines that say the same.
+_QUIET = 10.0
+
+
+class Inbox:
+    """The inboxes of all users, as the sessions and the publishers of this process see them."""
+
+    def __init__(
+        self,
+        store: InboxStore,
+        settings: Settings,
+        namespaces: Namespaces,
+        pending: Pending,
+        counters: Counters,
+    ) -> None:
+        self._store = store
+        self._on = bool(settings.inbox_size)
+        self._namespaces = namespaces
+        self._pending = pending
+        self._counters = counters
+        self._quiet = RateLimit(_QUIET)
+        self._waiting: dict[tuple[str, str], int] = {}  # offsets, by channel and epoch
+        self._work = anyio.Event()
+        self._sending = False
+
+    async def publish(self, keep: Keep, publication: Publication, key: str | None) -> PublishResult:
+        """Publish to a user, and keep it until it is confirmed; see ``Publisher.publish``.
+
+        Raises:
+            ValueError: an inbox cannot hold it.
+            BrokerError: the broker did not take it.
+        """
+        channel = publication.channel
+        stream = self._namespaces.stream(channel)
+        stream = check_keepable(publication, stream, keep.options)
+        if self._pending.full:
+            await self._pending.wait_capacity()
+        after = keep.undelivered_after
+        filed = await self._store.publish(publication, stream, keep.options, after, key)
+        if filed.new:
+            self._counters.published += 1
+            self._counters.inbox["kept"] += 1
+        if filed.dropped:
+            self._counters.inbox["dropped"] += filed.dropped
+            message = "the inbox of channel %s was full: the oldest went (inbox_size, inbox_bytes)"
+            self._quiet.log(logging.WARNING, clock.monotonic(), message, printable(channel))
+        return filed.result
+
+    async def read(self, user: str) -> list[Publication]:
+        """Return what a user has not confirmed, the oldest first."""
+        return await self._store.read(user_channel(user))
+
+    async def clear(self, user: str) -> int:
+        """Remove all of it; return how many there were."""
+        many = await self._store.clear(user_channel(user))
+        self._counters.inbox["cleared"] += many
+        return many
+
+    # -- a session that connects -------------------------------------------------------------------
+
+    def has(self, session: Connection, channel: str) -> bool:
+        """Whether what is in a channel may be in the inbox of a session's user."""
+        user = session.user
+        return self._on and bool(user) and channel == user_channel(user)
+
+    async def unconfirmed(
+        self, session: Connection, channel: str, subscription: TrackedSubscription
+    ) -> list[Publication]:
+        """Return what a session that begins in its user's channel gets before anything else.
+
+        That is the inbox, but for what the session is sent anyway: what came after the position
+        that it goes on from, or is held back now.
+        """
+        if not subscription.positioned or not self.has(session, channel):
+            return []
+        found = [item for item in await self._store.read(channel) if _is_before(item, subscription)]
+        subscription.older = frozenset(
+            StreamPosition(item.offset, item.epoch)
+            for item in found
+            if item.epoch != subscription.epoch
+        )
+        return found
+
+    # -- confirmations -----------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was confirmed is still in an inbox."""
+        return self._sending or bool(self._waiting)
+
+    def acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
+        """Take what a session confirms in its user's channel out of the inbox, soon."""
+        if self.has(session, channel):
+            self._confirm_soon((channel, position.epoch), position.offset)
+            self._work.set()
+
+    def _confirm_soon(self, key: tuple[str, str], offset: int) -> None:
+        if key in self._waiting or len(self._waiting) < _MAX_WAITING:
+            self._waiting[key] = max(offset, self._waiting.get(key, 0))
+
+    async def run(self) -> None:
+        """Send confirmations to the broker, for ever."""
+        while True:
+            self._work = anyio.Event()
+            if not self._waiting:
+                await self._work.wait()
+            for backoff in backoffs():
+                if await self._send():
+                    break
+                await anyio.sleep(backoff)
+
+    async def _send(self) -> bool:
+        """Send those that wait; return False if the broker did not take one."""
+        keys = list(self._waiting)[:_TOGETHER]
+        offsets = {key: self._waiting.pop(key) for key in keys}
+        self._sending = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                for key in keys:
+                    tasks.start_soon(self._confirm, key, offsets)
+        finally:
+            self._sending = False
+            for key, offset in offsets.items():
+                self._confirm_soon(key, offset)
+        return not offsets
+
+    async def _confirm(self, key: tuple[str, str], offsets: dict[tuple[str, str], int]) -> None:
+        """Confirm one, and take it out of ``offsets``; leave it there if that fails."""
+        channel, epoch = key
+        try:
+            many = await self._store.confirm(channel, StreamPosition(offsets[key], epoch))
+        except BrokerError as error:
+            message = "what a user confirmed stays in the inbox for now: %s"
+            self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
+            return
+        del offsets[key]
+        self._counters.inbox["confirmed"] += many
+
+
+def _is_before(item: Publication, subscription: TrackedSubscription) -> bool:
+    return item.epoch != subscription.epoch or item.offset <= subscription.start

@@ -1,0 +1,112 @@
+"""A bare client gets its inbox before anything else. It has no position, and confirms nothing."""
+
+from collections.abc import Iterable, Sequence
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..brokers.backoff import backoffs
+from ..connection import Connection, Owner
+from ..delivery.batch import Batch
+from ..delivery.fanout import Fanout
+from ..delivery.writers import Writers
+from ..errors import BrokerError
+from ..messages import Publication, StreamPosition
+from ..names import user_channel
+from ..registry import Registry
+from ..subscription import Subscription, TrackedSubscription
+from .inbox import Inbox
+from .membership import Membership
+from .publisher import Publisher
+
+# So many are sent in one turn of the event loop.
+_TOGETHER = 200
+
+
+class InboxFirst:
+    """Puts bare clients in their channels, and holds back what comes until the inbox is sent."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        inbox: Inbox,
+        registry: Registry[Connection, Subscription],
+        membership: Membership,
+        fanout: Fanout,
+        writers: Writers,
+        publisher: Publisher,
+    ) -> None:
+        self._owner = owner
+        self._writers = writers
+        self._inbox = inbox
+        self._registry = registry
+        self._membership = membership
+        self._fanout = fanout
+        self._publisher = publisher
+
+    async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
+        """Put a new session in its own channels and in ``channels``."""
+        channel = user_channel(session.user) if session.user else ""
+        if not self._inbox.has(session, channel):
+            await self._membership.join_all(session, channels)
+            return
+        joined = await self._membership.join_silently(session, channels, _held)
+        try:
+            unconfirmed = await self._inbox.read(session.user)
+        except BrokerError:
+            self._release(session, ())
+            self._owner.spawn(self._send_later, session)
+        else:
+            await self._send(session, unconfirmed)
+            self._release(session, unconfirmed)
+        for name in joined:
+            self._membership.notices.publish_join(session, name)
+
+    async def _send_later(self, session: Connection) -> None:
+        """Send the inbox when the broker answers again; what came meanwhile comes twice."""
+        for backoff in backoffs():
+            await anyio.sleep(backoff)
+            if session.disconnect is not None:
+                return
+            try:
+                unconfirmed = await self._inbox.read(session.user)
+            except BrokerError:
+                continue
+            await self._send(session, unconfirmed)
+            return
+
+    async def _send(self, session: Connection, publications: list[Publication]) -> None:
+        codec = session.codec
+        for start in range(0, len(publications), _TOGETHER):
+            if start:
+                await checkpoint()
+                await self._writers.wait_capacity(session)
+            part = publications[start : start + _TOGETHER]
+            for publication in self._fanout.undeliverable.carried(codec, part):
+                if (message := codec.encode(publication)) is not None:
+                    self._publisher.send_wire(session, message)
+
+    def _release(self, session: Connection, sent: Sequence[Publication]) -> None:
+        """Let everything come from now on, and first what was held back and not sent yet."""
+        own = user_channel(session.user)
+        parts: list[tuple[Subscription, Batch]] = []
+        for channel, held in list(session.subscriptions.items()):
+            if not isinstance(held, TrackedSubscription):
+                continue
+            items, held.buffer = held.buffer, None
+            if items:
+                parts.append((held, Batch(items)))
+            if channel == own and sent:
+                # What was sent may come still, from the broker or as it waits for a run.
+                held.skip = frozenset(StreamPosition(item.offset, item.epoch) for item in sent)
+            else:  # nothing more is to be compared, so it can be written to directly
+                session.subscriptions[channel] = fresh = Subscription(held.since)
+                self._registry.join(session, channel, fresh)
+        if parts:
+            self._fanout.serve(session, parts)
+
+
+def _held(since: int) -> TrackedSubscription:
+    subscription = TrackedSubscription(since)
+    subscription.buffer = []
+    return subscription
