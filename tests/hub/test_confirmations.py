@@ -278,3 +278,28 @@ class Leaver:
 
     def __init__(self, session_id: str) -> None:
         self.id = session_id
+
+
+async def test_who_joined_before_it_was_asked_was_not_handed_it() -> None:
+    """The command comes after the publication; whoever came in between began after it."""
+    async with house() as here:
+        peer = await subscribed(here)
+        await here.push.publish("news", "x", idempotency_key="k")
+        offset = await next_offset(peer)
+        later = await subscribed(here)
+        await ack(peer, "news", offset)
+        await ack(later, "news", offset)
+        result = await here.push.publish("news", "x", idempotency_key="k", confirm=LONG)
+        assert (result.confirmed, result.receivers) == (ids(here.push)[:1], 1)
+
+
+async def test_it_is_not_over_before_all_processes_have_said_who_was_handed_it() -> None:
+    """One of them may say so, and have all its confirmations, before another is heard of."""
+    request = confirmations.Request(1, "news", StreamPosition(1, "a"), 0.0, 1.0)
+    request.handed = request.able = 1
+    request.confirmed["one"] = None
+    request.check()
+    assert not request.over.is_set()
+    request.asked = True
+    request.check()
+    assert request.over.is_set()

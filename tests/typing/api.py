@@ -17,6 +17,7 @@ from asgi_push import (
     Credentials,
     Disconnect,
     History,
+    NoAnswerError,
     NotRunningError,
     PresenceStats,
     Publication,
@@ -107,8 +108,16 @@ async def handler(request: Request) -> None:
     result = await push.publish("news", 5, tags={"lang": "en"}, idempotency_key="key")
     assert_type(result.position, StreamPosition | None)
     assert_type(result.receivers, int | None)
-    await push.subscribe("alice", "news")
-    await push.unsubscribe("alice", "news")
+    assert_type(await push.subscribe("alice", "news"), int)
+    assert_type(await push.unsubscribe("alice", "news"), int)
+    confirmed = await push.publish("news", 1, confirm=5.0)
+    assert_type(confirmed.confirmed, list[str])
+    assert_type(confirmed.receivers, int | None)
+    assert_type(await push.send_to_users(["alice"], 1, confirm=1), list[PublishResult])
+    try:
+        await push.ask("?", user="alice", timeout=2.0)
+    except NoAnswerError as error:
+        assert_type(error.asked, list[str])
     await push.disconnect("alice")
     await push.disconnect(session="id", disconnect=Disconnect.FORCE_RECONNECT)
     assert_type(await push.is_online("alice"), bool)
