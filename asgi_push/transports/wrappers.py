@@ -12,8 +12,10 @@ import ast
 import functools
 import hashlib
 import inspect
+import linecache
 import sys
 import textwrap
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType
@@ -164,6 +166,9 @@ KNOWN = (
     ),
 )
 
+# Several times what there is.
+_MOST_DIGESTS = 4 * len(KNOWN)
+
 _BY_FUNCTION = {wrapper.function: wrapper for wrapper in KNOWN}
 
 
@@ -212,15 +217,31 @@ def _content(cell: Any) -> Any:
         return None
 
 
-@functools.lru_cache(maxsize=4 * len(KNOWN))
+# The digests of functions that were met, by the id of their code: to hash a code takes as long as
+# all the rest. Each code is kept, so that its id is not given to another.
+_digests: dict[int, tuple[CodeType, str]] = {}
+
+
 def digest(code: CodeType) -> str:
     """Return a digest of what a function says; it is empty where the source is not at hand.
 
     Its layout, its annotations and its docstring do not count.
     """
+    known = _digests.get(id(code))
+    if known is None:
+        if len(_digests) >= _MOST_DIGESTS:  # somebody makes them at run time
+            _digests.clear()
+        known = _digests[id(code)] = (code, _digest(code))
+    return known[1]
+
+
+def _digest(code: CodeType) -> str:
+    # inspect.getsource looks at every module that is loaded first, which takes many milliseconds.
+    lines = linecache.getlines(code.co_filename)
     try:
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
-    except (OSError, SyntaxError, TypeError, ValueError):
+        source = textwrap.dedent("".join(inspect.getblock(lines[code.co_firstlineno - 1 :])))
+        (function,) = ast.parse(source).body
+    except (SyntaxError, ValueError, tokenize.TokenError):  # not there, or not what was compiled
         return ""
     for node in ast.walk(function):
         if isinstance(node, ast.arg):
