@@ -116,6 +116,12 @@ class Confirmations:
             for request in filter(None, requests):
                 self._end(request)
 
+    def stop(self) -> None:
+        """Let all go who wait, as nobody confirms any more."""
+        for request in self._open.values():
+            request.failure = BrokerError("Push has stopped")
+            request.check()
+
     def _begin(
         self, channel: str, position: StreamPosition | None, began: float, until: float
     ) -> Request | None:

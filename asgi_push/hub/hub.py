@@ -225,6 +225,8 @@ class Hub:
         with anyio.move_on_after(_SHUTDOWN_TIME):
             await self.fanout.settled()
         self.fanout.stop()
+        self.confirmations.stop()
+        self.questions.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
         await self.see_off()

@@ -96,6 +96,12 @@ class Questions:
             self._counters.confirmation.observe(clock.monotonic() - began)
         return found.answer is not None
 
+    def stop(self) -> None:
+        """Let all go who wait, as nobody answers any more."""
+        for found in self._open.values():
+            found.failure = BrokerError("Push has stopped")
+            found.over.set()
+
     def _begin(self) -> tuple[str, _Open]:
         if len(self._open) >= _MAX_OPEN:
             raise BrokerError(f"{_MAX_OPEN} questions wait to be answered already")

@@ -303,3 +303,26 @@ async def test_it_is_not_over_before_all_processes_have_said_who_was_handed_it()
     request.asked = True
     request.check()
     assert request.over.is_set()
+
+
+async def test_who_waits_is_let_go_at_the_end() -> None:
+    """Push stops: nobody confirms or answers any more."""
+    failures: list[str] = []
+
+    async def wait(call: Any) -> None:
+        with pytest.raises(BrokerError) as error:
+            await call
+        failures.append(str(error.value))
+
+    async with house() as here:
+        peer = await subscribed(here)
+        (session,) = here.push.sessions()
+        async with anyio.create_task_group() as tasks:
+            with anyio.fail_after(asgi.PATIENCE):
+                tasks.start_soon(wait, here.push.publish("news", 1, confirm=LONG))
+                tasks.start_soon(wait, here.push.ask("?", session=session.id, timeout=LONG))
+                for _ in range(2):
+                    await peer.hear()
+                await core_of(here.push).hub.stop()
+                await until(lambda: len(failures) == 2)
+    assert all("Push has stopped" in failure for failure in failures)
