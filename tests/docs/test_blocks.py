@@ -23,6 +23,7 @@ from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
 from tests.docs import (
+    envelope_scenarios,
     fastapi_scenarios,
     http_scenarios,
     migrating_scenarios,
@@ -40,6 +41,7 @@ from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after,
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = (
     scenarios,
+    envelope_scenarios,
     fastapi_scenarios,
     sdk_scenarios,
     sse_scenarios,
