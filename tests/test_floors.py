@@ -47,7 +47,7 @@ FLOORS = [
     {"lifespan", "location", "routes", "endpoint_paths", "upgrades", "middleware_options"},
     {"middleware"},
     {"__init__"},
-    {"demo"},  # this and all above use the public names, as any application does
+    {"demo", "django"},  # this and all above use the public names, as any application does
     {"cli"},
     {"__main__"},
 ]

@@ -216,6 +216,8 @@ def test_the_log_stands_above_the_push_on_a_phone(demo: Server, page: Page) -> N
     page.set_viewport_size({"width": 390, "height": 844})
     visit(page, demo)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in page.locator(".segments label span").all():
+        assert name.evaluate("node => node.scrollWidth <= node.clientWidth")
     top = log(page).bounding_box()
     bottom = page.get_by_role("button", name="Push", exact=True).bounding_box()
     assert top is not None
