@@ -22,14 +22,18 @@ _MAX_OPEN = 10_000
 
 
 class _Open:
-    """A question that waits: who was asked, and the first answer; ``over`` ends the wait."""
+    """A question that waits: who was asked, and the first answer; ``over`` ends the wait.
 
-    __slots__ = ("answer", "asked", "failure", "over")
+    ``put`` is whether all processes have said whom they asked.
+    """
+
+    __slots__ = ("answer", "asked", "failure", "over", "put")
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: Payload | None = None
         self.failure: BrokerError | None = None
+        self.put = False
         self.over = anyio.Event()
 
 
@@ -77,7 +81,7 @@ class Questions:
         if found.failure is not None:
             raise BrokerError(f"not all could be asked: {found.failure}") from found.failure
         whom = f"session {session}" if user is None else f"user {user!r:.80}"
-        raise _no_answer(whom, found.asked, seconds)
+        raise _no_answer(whom, found, seconds)
 
     async def confirm(self, session: Connection, payload: Payload, seconds: float) -> bool:
         """Send to a session that can confirm it; return whether it has in time."""
@@ -113,7 +117,9 @@ class Questions:
     async def _command(self, found: _Open, command: bytes) -> None:
         """Put a question to all processes; it is over if nobody was there to be asked."""
         try:
-            if any(await self._broker.command(command)):
+            replies = await self._broker.command(command)
+            found.put = True
+            if any(replies):
                 found.failure = BrokerError("a process could not say whom it has asked")
         except BrokerError as error:
             found.failure = error
@@ -133,9 +139,9 @@ class Questions:
         found.over.set()
 
 
-def _no_answer(whom: str, asked: list[str], seconds: float) -> NoAnswerError:
-    if not asked:
-        return NoAnswerError(f"nobody was asked: {whom} has no session that can be asked", asked)
-    many = "1 session" if len(asked) == 1 else f"{len(asked)} sessions"
-    said = f"no answer within {seconds:g} s: {whom} was asked in {many}"
-    return NoAnswerError(said, asked)
+def _no_answer(whom: str, found: _Open, seconds: float) -> NoAnswerError:
+    if found.put and not found.asked:
+        return NoAnswerError(f"nobody was asked: {whom} has no session that can be asked")
+    many = "1 session" if len(found.asked) == 1 else f"{len(found.asked)} sessions"
+    asked = f"{whom} was asked in {many}" + ("" if found.put else ", as far as is known yet")
+    return NoAnswerError(f"no answer within {seconds:g} s: {asked}", found.asked)

@@ -85,7 +85,7 @@ async def test_it_returns_when_the_time_is_over() -> None:
     async with house() as here:
         first, second = await subscribed(here), await subscribed(here)
         one, _ = ids(here.push)
-        async with publishing(here.push, confirm=0.3) as results:
+        async with publishing(here.push, confirm=1.5) as results:
             await ack(first, "news", await next_offset(first))
             await next_offset(second)
         assert (results[0].confirmed, results[0].receivers) == ([one], 2)
@@ -259,7 +259,7 @@ async def test_who_left_at_once_was_handed_it() -> None:
         for peer in peers:
             peer.client.close()
             await peer.client.ended()
-        again = await here.push.publish("news", "x", idempotency_key="k", confirm=0.01)
+        again = await here.push.publish("news", "x", idempotency_key="k", confirm=1.0)
         assert (again.confirmed, again.receivers) == ([first], 2)
         hub = core_of(here.push).hub
         for number in range(watches._MAX_LEFT + 10):

@@ -151,7 +151,7 @@ async def test_a_process_that_was_killed_holds_nobody_up(redis: FaultyRedis) -> 
 
         async with anyio.create_task_group() as tasks:
             for number in (1, 2):
-                tasks.start_soon(publish, 0.5)
+                tasks.start_soon(publish, 1.5)
                 assert (await peer.hear())["push"]["pub"]["offset"] == number
                 await peer.ask("rpc", method="push.ack", data={"channel": "killed", "offset": number})
         (session,) = here.push.sessions()

@@ -81,7 +81,7 @@ async def test_nobody_confirms_for_another() -> None:
         stream, welcome = await welcomed(server)
         other, others = await welcomed(server)
         ids = [session.id for session in push.sessions()]
-        async with publishing(push, 0.5) as results:
+        async with publishing(push, 2.0) as results:
             event = await stream.next()
             await other.next()
             process, session, proof = welcome["ack"].split(".")
