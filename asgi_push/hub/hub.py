@@ -24,7 +24,7 @@ from ..registry import Registry
 from ..runtime.failures import Failures
 from ..runtime.tasks import TaskRoot, supervise
 from ..runtime.threads import HookThreads
-from ..runtime.time_slice import SharedSlice
+from ..runtime.time_slice import TurnSlice
 from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
@@ -77,7 +77,7 @@ class Hub:
         self.failures = Failures(counters)
         self.threads = HookThreads()
         self.history_encoder = HistoryEncoder()
-        self.requests = SharedSlice(1)  # of what is asked over HTTP: one may be as long as many
+        self.requests = TurnSlice()  # of what is asked over HTTP
         self.tasks = TaskRoot(self.failures)
         self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()

@@ -3,12 +3,13 @@
 import anyio
 
 from .. import clock
+from .event_loop import call_soon
 
 # How long all tasks of one kind together may hold the loop before others run, in seconds.
 _HOLD = 0.004
 
-# This many pieces of work are done without a look at the clock, by default: a task with fewer is
-# never interrupted.
+# This many pieces of work are done without a look at the clock: a task with fewer is never
+# interrupted.
 _STRIDE = 16
 
 # A large piece counts as one for each this many bytes: decoding them takes about as long as a
@@ -24,10 +25,9 @@ class SharedSlice:
     as long again.
     """
 
-    __slots__ = ("_count", "_rest", "_stride", "_until")
+    __slots__ = ("_count", "_rest", "_until")
 
-    def __init__(self, stride: int = _STRIDE) -> None:
-        self._stride = stride  # pieces without a look at the clock
+    def __init__(self) -> None:
         self._count = 0
         self._until = 0.0
         self._rest = anyio.Lock(fast_acquire=True)  # those who wait go on in the order they came
@@ -38,7 +38,7 @@ class SharedSlice:
         return self._spent()
 
     def _spent(self) -> bool:
-        return self._count >= self._stride and clock.monotonic() > self._until
+        return self._count >= _STRIDE and clock.monotonic() > self._until
 
     async def next(self) -> None:
         """Let the other tasks of the loop run, once for all who wait here."""
@@ -47,3 +47,26 @@ class SharedSlice:
                 await anyio.lowlevel.checkpoint()
                 self._count = 0
                 self._until = clock.monotonic() + _HOLD
+
+
+class TurnSlice:
+    """A time slice that tasks share, and that begins anew in each turn of the event loop.
+
+    Who begins in a new turn has not held the loop yet, however long others did before.
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until: float | None = None  # None: nobody has used this turn's
+
+    def over(self) -> bool:
+        """Return whether this turn's slice is over."""
+        if self._until is None:
+            self._until = clock.monotonic() + _HOLD
+            call_soon()(self._begin)
+            return False
+        return clock.monotonic() > self._until
+
+    def _begin(self) -> None:
+        self._until = None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
+from anyio.lowlevel import checkpoint
 
 from ...core import Core
 from ...errors import BrokerError, NotRunningError
@@ -23,9 +24,8 @@ async def reply(core: Core, name: str, call: Callable[[], Awaitable[Mapping[str,
     because what is published in between goes out together.
     """
     try:
-        requests = core.hub.requests
-        if requests.over():
-            await requests.next()
+        if core.hub.requests.over():
+            await checkpoint()
         return {"result": orjson.Fragment(_encoded(core, await call()))}
     except CommandError as failure:
         return error_reply(failure.error)

@@ -126,7 +126,6 @@ async def test_what_comes_together_goes_out_together(method: str, monkeypatch: p
     """The publications of one request are one run of the fan-out, while the event loop is not held for long."""
     async with two_readers() as (caller, client):
         runs = core_of(caller.push).hub.counters.fanout
-        await caller.post("info")  # the slice begins
         now = clock.monotonic()
         monkeypatch.setattr(clock, "monotonic", lambda: now)
         before = runs.count
@@ -148,7 +147,7 @@ async def test_a_long_batch_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> 
         before = runs.count
         await caller.post("batch", commands=batch_of(20))
         assert [await client.receive() for _ in range(20)] == [str(number) for number in range(20)]
-        assert runs.count > before + 10
+        assert runs.count > before + 5
 
 
 async def test_one_session_of_a_user() -> None:
