@@ -101,7 +101,7 @@ class PageModel:
                 assert channel not in self._gaps, "told twice"
                 self._gaps.add(channel)
             self.told += 1
-            del self._seen[channel]
+            self._seen.pop(channel, None)  # it is told again if it was cut off before the welcome
 
     def _position(self, channel: str) -> StreamPosition:
         position = parse_id(self._ids[channel])
