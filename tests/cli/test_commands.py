@@ -17,7 +17,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from asgi_push import __version__
+from asgi_push import Push, __version__
 from asgi_push.cli import main
 from tests.live.talking import PATIENCE, client, state, until
 from tests.servers import HOST, ROOT, Serve, Server, free_port
@@ -232,6 +232,29 @@ def test_through_redis(
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     assert capsys.readouterr().out.splitlines()[0] == "sent to user cli, offset 1"
+
+
+@pytest.mark.parametrize("over", ["http", "redis"])
+def test_inbox(
+    over: str, serve: Serve, redis: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not confirmed is shown, and removed, by a server or by the Redis."""
+    monkeypatch.setenv("ASGI_PUSH_BROKER", redis.redis)
+    with serve(APP, env={**ENV, "ASGI_PUSH_BROKER": redis.redis}) as server:
+        way = ["--url", url(server)] if over == "http" else []
+        with Push(broker=redis.redis) as push:
+            for data in ({"order": 7}, "\x1b[0m"):
+                push.blocking.send_to_user("mia", data, inbox=True)
+            ids = [publication.id for publication in push.blocking.inbox("mia")]
+        assert main(["inbox", "mia", *way]) == 0
+        assert capsys.readouterr().out == f'{ids[0]}  {{"order":7}}\n{ids[1]}  "\\u001b[0m"\n'
+        assert main(["inbox", "mia", "--json", *way]) == 0
+        shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [item["id"] for item in shown] == ids
+        assert main(["inbox", "mia", "--clear", *way]) == 0
+        assert capsys.readouterr().out == "removed 2 from the inbox of user mia\n"
+        assert main(["inbox", "mia", "--clear", "--json", *way]) == 0
+        assert json.loads(capsys.readouterr().out) == {"removed": 0}
 
 
 def test_a_redis_that_is_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

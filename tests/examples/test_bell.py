@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.examples.pages import STRINGS, wait_for_entries
 from tests.examples.running import RunExample
+from tests.live.talking import until
 from tests.servers import Server, free_port
 
 
@@ -24,6 +25,10 @@ def open_as(page: Page, server: Server, user: str = "ann") -> None:
 def notify(server: Server, text: str, user: str = "ann") -> bool:
     answer = httpx.post(f"{server.http}/users/{user}/notify", params={"text": text}).json()
     return bool(answer["online"])
+
+
+def unread(server: Server) -> int:
+    return int(httpx.get(f"{server.http}/users/ann/unread").json()["unread"])
 
 
 def wait_for_unread(page: Page, number: int) -> None:
@@ -74,6 +79,25 @@ def test_what_came_while_the_page_was_closed_is_there(server: Server, page: Page
     open_as(page, server)
     wait_for_unread(page, 2)
     wait_for_entries(page, ["nor now", "nobody is here"])
+
+
+def test_what_is_read_on_one_device_is_read_on_all(server: Server, chromium: Browser, page: Page) -> None:
+    """The number is the inbox's: a page that read it all leaves nothing for another device."""
+    notify(server, "early")
+    open_as(page, server)
+    notify(server, "late")
+    wait_for_unread(page, 2)
+    assert unread(server) == 2
+    page.locator("#bell").click()
+    wait_for_unread(page, 0)
+    until(lambda: unread(server) == 0)
+    with chromium.new_context() as context:
+        other = context.new_page()
+        open_as(other, server)
+        wait_for_entries(other, ["late", "early"])
+        wait_for_unread(other, 0)
+        notify(server, "latest")
+        wait_for_unread(other, 1)
 
 
 def test_after_a_restart_it_begins_anew(run_example: RunExample, page: Page) -> None:

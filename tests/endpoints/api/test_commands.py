@@ -45,6 +45,21 @@ async def test_who_has_confirmed_a_publication() -> None:
         assert (result["offset"], result["receivers"], result["confirmed"]) == (1, 1, [])
 
 
+async def test_inbox() -> None:
+    """What a user has not confirmed, with its ids and times, and none of it after it is cleared."""
+    async with api() as caller:
+        for data in ({"n": 1}, b"\x00"):
+            await caller.push.send_to_user("alice", data, inbox=True)
+        kept = await caller.push.inbox("alice")
+        answer = await caller.post("inbox", user="alice")
+        shown = answer["result"]["publications"]
+        assert [item["data"] for item in shown] == [{"n": 1}, "AA=="]
+        assert [item["id"] for item in shown] == [item.id for item in kept]
+        assert [item["time"] for item in shown] == [item.time for item in kept]
+        assert await caller.post("clear_inbox", user="alice") == {"result": {"removed": 2}}
+        assert await caller.post("inbox", user="alice") == {"result": {"publications": []}}
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "says"),
     [
@@ -75,6 +90,8 @@ async def test_who_has_confirmed_a_publication() -> None:
         ("history", {}, "channel: "),
         ("history", {"channel": "x", "limit": 1, "since": {}, "reverse": True}, ""),
         ("history_remove", {}, "channel: "),
+        ("inbox", {}, "user: "),
+        ("clear_inbox", {}, "user: "),
         ("channels", {"pattern": "x" * 256}, "pattern: "),
         ("channels", {"pattern": "{a,b}" * 7}, "pattern: "),
     ],
