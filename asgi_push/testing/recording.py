@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from ..blocking import Blocking
-from ..errors import NotRunningError
+from ..errors import NoAnswerError, NotRunningError
 from ..messages import PublishResult
 from ..names import (
     EVERYBODY,
@@ -25,15 +25,22 @@ _VERBS: dict[str, Callable[[Mapping[str, Any]], list["_To"]]] = {
     "send_to_all": lambda given: [_To(EVERYBODY)],
     "send_to_session": lambda given: [_To("", check_text("session_id", given["session_id"]))],
     "publish": lambda given: [_To(check_channel(given["channel"]))],
+    "ask": lambda given: [_asked(given)],
 }
 
 # The arguments that say what is sent and to whom; the others are options.
-_NO_OPTIONS = {"self", "data", "user", "users", "session_id", "channel"}
+_NO_OPTIONS = {"self", "data", "user", "users", "session_id", "session", "channel"}
 
 
 class _To(NamedTuple):
     channel: str
     session: str = ""
+
+
+def _asked(given: Mapping[str, Any]) -> _To:
+    if given.get("user") is not None:
+        return _To(check_user_channel(given["user"]))
+    return _To("", check_text("session", given.get("session")))
 
 
 class SentItem(NamedTuple):
@@ -59,7 +66,7 @@ class Sent:
         self.items: list[SentItem] = []
 
     def to_user(self, user: str) -> list[Any]:
-        """Return what was sent to one user, by ``send_to_user`` and ``send_to_users``."""
+        """Return what was sent to one user, and what the user was asked."""
         return self.to_channel(user_channel(user))
 
     def to_all(self) -> list[Any]:
@@ -71,7 +78,7 @@ class Sent:
         return [item.data for item in self.items if item.channel == channel]
 
     def to_session(self, session_id: str) -> list[Any]:
-        """Return what ``push.send_to_session`` sent to one session."""
+        """Return what ``push`` sent to one session, and what the session was asked."""
         return [item.data for item in self.items if item.session == session_id]
 
     def clear(self) -> None:
@@ -90,8 +97,9 @@ def record(push: Push) -> Iterator[Sent]:
     """Record what is sent through ``push``, and by ``push.blocking``, in a ``with`` block.
 
     It is sent all the same. Where ``push`` does not run, as in a test of one function, it is only
-    checked and recorded, and the result is ``PublishResult(None, 0)``. A publication inside a
-    transaction (``using``) is recorded at the call, whether or not it is committed later.
+    checked and recorded: the result is ``PublishResult(None, 0)``, and nobody answers a question. A
+    publication inside a transaction (``using``) is recorded at the call, whether or not it is
+    committed later.
 
     What a hook sends with ``session.send`` is not recorded, nor what clients publish.
     """
@@ -131,6 +139,9 @@ class _Call:
             result = await self._original(*given.args[1:], **given.kwargs)
         except NotRunningError:
             result = self._nobody(items)
+        except NoAnswerError:
+            self._sent.items += items  # it was asked all the same
+            raise
         self._sent.items += items
         return result
 
@@ -168,5 +179,8 @@ class _Call:
         """Return what the verb does where nobody is connected; if push runs, raise the error."""
         if self._push.running:
             raise  # noqa: PLE0704  # it is called where this is caught
+        if self._verb == "ask":
+            self._sent.items += items
+            raise NoAnswerError("nobody was asked: push does not run") from None
         results = [PublishResult(None, 0) for _ in items]
         return results if self._verb == "send_to_users" else results[0]

@@ -58,6 +58,16 @@ async def test_a_mail(mailbox: Mailbox) -> None:
     assert body.get_content().split() == [*text.split(), "https://example.com/7"]
 
 
+async def test_a_message_is_text_where_a_service_shows_html(mailbox: Mailbox) -> None:
+    """What somebody wrote becomes no markup in somebody else's mail."""
+    hook = Apprise(lambda user: mailbox.url("ada@example.com") + "&format=html")
+    await hook("11", publication("<a href='https://evil.example'>5 < 7</a>"))
+    body = mailbox.mails[0].get_body(("html",))
+    assert body is not None
+    assert "<a" not in body.get_content()
+    assert "&lt;a" in body.get_content()
+
+
 async def test_a_robot_of_dingtalk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A robot that asks for a signature takes the message."""
     secret = "SEC" + "a" * 61

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from starlette.applications import Starlette
 
-from asgi_push import BrokerError, PublishResult, Push, PushMiddleware, StreamPosition
+from asgi_push import BrokerError, NoAnswerError, PublishResult, Push, PushMiddleware, StreamPosition
 from asgi_push.testing import record, serve
 
 NOBODY = PublishResult(None, 0)
@@ -138,3 +138,21 @@ async def test_one_inside_another() -> None:
     assert isinstance(result.position, StreamPosition)
     assert outer.to_channel("news") == [1, 2, 3]
     assert inner.to_channel("news") == [2]
+
+
+async def test_a_question_is_recorded() -> None:
+    """Whether or not anybody answers, or is there, or push runs."""
+    push = Push()
+    with record(push) as sent:
+        with pytest.raises(NoAnswerError, match="push does not run"):
+            await push.ask("here?", user="11")
+        with pytest.raises(NoAnswerError, match="push does not run"):
+            push.blocking.ask("here, too?", session="s-1", timeout=1.0)
+        async with push:
+            with pytest.raises(NoAnswerError):
+                await push.ask("and now?", user="11")
+        with pytest.raises(ValueError, match=r"^session: "):
+            await push.ask("whom?")
+    assert sent.to_user("11") == ["here?", "and now?"]
+    assert sent.to_session("s-1") == ["here, too?"]
+    assert sent.items[1].options == {"timeout": 1.0}
