@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..messages import Publication
-from .deliveries import MOST, Deliveries, NotifyError
+from .deliveries import MOST, Deliveries, NotifyError, check_functions
 from .message import MakeMessage, Message, checked, default_message
 
 Urls = str | Iterable[str] | None
@@ -36,7 +36,7 @@ class Apprise:
         self,
         urls: Callable[[str], Awaitable[Urls] | Urls],
         *,
-        message: MakeMessage = default_message,
+        message: MakeMessage | None = None,
         timeout: float = 15.0,
         threads: int = 8,
     ) -> None:
@@ -46,10 +46,9 @@ class Apprise:
             raise SettingsError(
                 'notify.Apprise needs apprise: pip install "apprise>=2.3"'
             ) from None
-        if not callable(urls):
-            raise SettingsError("urls: must be a function that returns the Apprise URLs of a user")
+        check_functions(urls=urls, message=message or default_message)
         self._urls = urls
-        self._message = message
+        self._message = default_message if message is None else message
         self._deliveries = Deliveries(timeout, threads)
         self._library: Any = apprise
         # Our threads bound the time: with a bound of its own Apprise would call from other threads.

@@ -124,6 +124,13 @@ def _where(error: Exception) -> str:
     return type(error).__name__ + place
 
 
+def check_functions(**functions: object) -> None:
+    """Raise SettingsError if what the application has to give as a function is none."""
+    for name, function in functions.items():
+        if not callable(function):
+            raise SettingsError(f"{name}: must be a function, not {type(function).__name__}")
+
+
 def is_number(value: object, kind: type | UnionType) -> bool:
     """Whether a value is a number of this kind, which True and False are not."""
     return isinstance(value, kind) and not isinstance(value, bool)

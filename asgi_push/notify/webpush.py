@@ -11,7 +11,7 @@ from .. import clock
 from ..errors import SettingsError
 from ..logs import logger, printable
 from ..messages import Publication
-from .deliveries import MOST, Deliveries, Gone, NotifyError, is_number
+from .deliveries import MOST, Deliveries, Gone, NotifyError, check_functions, is_number
 from .message import MakeMessage, as_json, checked, default_message
 from .subscriptions import PUSH_SERVICES, check_subscription
 
@@ -63,22 +63,22 @@ class WebPush:
         *,
         vapid_private_key: str | Path,
         vapid_subject: str,
-        message: MakeMessage = default_message,
+        message: MakeMessage | None = None,
         hosts: Iterable[str] = PUSH_SERVICES,
         ttl: int = 24 * 60 * 60,  # a day, in seconds
         timeout: float = 15.0,
         threads: int = 8,
     ) -> None:
-        for name, function in (("subscriptions", subscriptions), ("forget", forget)):
-            if not callable(function):
-                raise SettingsError(f"{name}: must be a function")
+        check_functions(
+            subscriptions=subscriptions, forget=forget, message=message or default_message
+        )
         if isinstance(hosts, str):
             raise SettingsError("hosts: must be several names, not one text")
         if not is_number(ttl, int) or ttl < 0:
             raise SettingsError(f"ttl: must be a whole number of seconds, not {ttl!r:.80}")
         self._subscriptions = subscriptions
         self._forget = forget
-        self._message = message
+        self._message = default_message if message is None else message
         self._hosts = tuple(hosts)
         self._ttl = ttl
         self._timeout = timeout

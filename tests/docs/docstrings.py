@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_overloads, get_type_hints
 
 import asgi_push
-from asgi_push import Disconnect, Push, Session, testing
+from asgi_push import Disconnect, Push, Session, notify, testing
 
 _PLACE = re.compile(
     r"(?<=^<!-- from the docstring of )([\w.]+)( -->\n).*?(?=^<!-- until here -->$)", re.MULTILINE | re.DOTALL
@@ -43,6 +43,7 @@ def found(name: str) -> Any:
         "session": Session,
         "sent": testing.Sent,
         "server": testing.Server,
+        "web_push": notify.WebPush,
         "websocket": testing.WebSocket,
     }
     holder = owners.get(owner) or (getattr(asgi_push, owner) if owner else asgi_push)

@@ -23,6 +23,7 @@ from asgi_push.logs import logger
 from tests import servers
 from tests.asgi import pushing
 from tests.docs import (
+    away_scenarios,
     envelope_scenarios,
     fastapi_scenarios,
     http_scenarios,
@@ -52,9 +53,10 @@ ROOMS = (
     operating_scenarios,
     postgres_scenarios,
     testing_scenarios,
+    away_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
-HIDDEN = scenarios.HIDDEN | migrating_scenarios.HIDDEN | testing_scenarios.HIDDEN | tutorial_scenarios.HIDDEN
+HIDDEN = {name: files for room in ROOMS for name, files in getattr(room, "HIDDEN", {}).items()}
 PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
 
 
@@ -187,6 +189,8 @@ def check_command(words: list[str]) -> None:
             subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=ROOT)
         case ["asgi-push", *arguments]:
             make_parser().parse_args(arguments)
+        case ["vapid", "--gen"]:
+            distribution("py-vapid")
         case ["python", "-m", "venv", _] | [".", ".venv/bin/activate"]:
             pass
         case ["python", script, *_] if script.startswith("tests/"):

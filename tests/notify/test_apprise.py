@@ -246,6 +246,7 @@ async def test_a_function_that_hangs_is_an_error() -> None:
         ({"threads": 0}, "threads"),
         ({"threads": True}, "threads"),
         ({"urls": "mailto://"}, "urls"),
+        ({"message": "hello"}, "message"),
     ],
 )
 def test_a_wrong_argument_is_named(options: dict[str, Any], name: str) -> None:
