@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import random
@@ -74,6 +75,8 @@ class Page:
 
 async def test_each_number_once_or_told(serve: Serve, redis: Server) -> None:
     """Whichever worker a page comes back to, and whenever it was cut off."""
+    if "BARE_PAGES" in os.environ:  # it may take its time
+        faulthandler.cancel_dump_traceback_later()
     env = {
         "ASGI_PUSH_BROKER": redis.redis,
         "ASGI_PUSH_REDIS_PREFIX": "bare_pages",
