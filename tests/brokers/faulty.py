@@ -13,13 +13,12 @@ import psutil
 import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers import backoff
+from asgi_push.brokers import backoff, commands, health
 from asgi_push.brokers.redis import (
     connection,
     connection_factory,
     consumer,
     control,
-    health,
     loopback,
     pipeline,
     subscriber,
@@ -111,8 +110,13 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CONNECT_TIME", 2.0)
     monkeypatch.setattr(subscriber, "_PATIENCE", 2.0)
     monkeypatch.setattr(loopback, "_LATE", 2.0)
-    for name, seconds in (("_PATIENCE", 5.0), ("_ALIVE", 2.0), ("_RENEW_EVERY", 0.3), ("_LOOK_EVERY", 0.1)):
-        monkeypatch.setattr(control, name, seconds)
+    for module, name, seconds in (
+        (commands, "_PATIENCE", 5.0),
+        (commands, "_LOOK_EVERY", 0.1),
+        (control, "_ALIVE", 2.0),
+        (control, "_RENEW_EVERY", 0.3),
+    ):
+        monkeypatch.setattr(module, name, seconds)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers import StreamOptions, backoff
-from asgi_push.brokers.postgres import consumer, health, listener, liveness, pipeline, presence
+from asgi_push.brokers import StreamOptions, backoff, health, liveness
+from asgi_push.brokers.postgres import consumer, listener, pipeline, presence
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE
 from tests.brokers.contract import Process, publication

@@ -382,7 +382,7 @@ async def test_commands_and_publications_keep_their_order(here: Station, there: 
             await there.publish(number, channel=channel)
             await there.broker.publish(publication(channel, number), None)
         giving.append(asyncio.create_task(there.broker.command(b"%d" % number)))
-        await until(lambda: there.broker._control._given)
+        await until(lambda: there.broker._control._commands._given)
         await until_committed(there, number + 1)
     deaf.undo()
     here.broker.listening()

@@ -12,12 +12,12 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, ClientInfo, Settings
-from asgi_push.brokers import PresenceStore
+from asgi_push.brokers import PresenceStore, liveness
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.postgres.presence import PostgresPresence
-from asgi_push.brokers.redis import liveness, presence, presence_table
+from asgi_push.brokers.redis import presence, presence_table
 from asgi_push.brokers.redis.connection_factory import ConnectionFactory
-from asgi_push.brokers.redis.health import ConnectionHealth
+from asgi_push.brokers.redis.health import RedisHealth
 from asgi_push.brokers.redis.keys import Keys
 from asgi_push.brokers.redis.pipeline import Pipeline
 from asgi_push.brokers.redis.presence import RedisPresence
@@ -140,7 +140,7 @@ async def flush(redis: Server) -> None:
 @asynccontextmanager
 async def linked(redis: Server | Cluster) -> AsyncIterator[Pipeline]:
     factory = ConnectionFactory(redis.redis)
-    pipeline = Pipeline(factory, ConnectionHealth(factory.name), Keys("test", 0))
+    pipeline = Pipeline(factory, RedisHealth(factory.name), Keys("test", 0))
     await pipeline.start()
     yield pipeline
     await pipeline.stop()

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, Session
-from asgi_push.brokers.redis import control
+from asgi_push.brokers import commands
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import publication
@@ -121,7 +121,7 @@ async def test_a_process_that_was_killed_is_not_waited_for_long(redis: FaultyRed
 
 async def test_a_process_that_does_not_obey_is_said(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lives, so its sessions may be those that are meant; it obeys when it can."""
-    monkeypatch.setattr(control, "_PATIENCE", 0.5)
+    monkeypatch.setattr(commands, "_PATIENCE", 0.5)
     async with station(redis.url) as here, station(redis.url) as there:
         free = anyio.Event()
 

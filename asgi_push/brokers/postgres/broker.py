@@ -20,7 +20,7 @@ from .consumer import COMMANDS, Consumer
 from .control import Control
 from .cursor import Cursor
 from .functions import REMEMBER
-from .health import ConnectionHealth
+from .health import PostgresHealth
 from .listener import Listener
 from .names import stored
 from .pipeline import Pipeline
@@ -53,7 +53,7 @@ class PostgresBroker:
     ) -> None:
         server = ConnectionFactory(url)
         self._histories = streams or {}
-        self._health = ConnectionHealth(server.name)
+        self._health = PostgresHealth(server.name)
         self.writing = Pipeline("writing", server, self._health, self._prepare)
         self.reading = Pipeline("reading", server, self._health, _nothing)
         self._streams = Streams(self.writing, self.reading)

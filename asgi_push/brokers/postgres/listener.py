@@ -8,9 +8,9 @@ import orjson
 
 from ...errors import BrokerError
 from ..backoff import backoffs
+from ..health import ConnectionHealth, Deaf
 from .connection import CONNECT_TIME, Connection, ConnectionFactory, hang_up
 from .functions import TELL
-from .health import ConnectionHealth, Deaf
 from .pipeline import Pipeline, in_time
 
 # How often this process notifies itself, and how long that may take to come, in seconds.

@@ -1,62 +1,25 @@
-"""Says every few seconds that this process lives: the sessions of a dead one do not count."""
+"""Which processes live, as PostgreSQL knows it: each has a row with a time."""
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
-from ... import clock
-from ...errors import BrokerError
+from ..liveness import Liveness
 from .functions import ALIVE, GONE
 from .pipeline import Pipeline
 
-# For how long a process is taken to live after it said so, and how often it does, in seconds.
-_EXPIRY = 6.0
-_EVERY = 2.0
 
-
-class Liveness:
-    """One process among the others; it says nothing before anybody may need to know.
-
-    ``lost`` is called when others may have taken it for dead.
-    """
+class PostgresLiveness(Liveness):
+    """One process among those of a database; ``obeys`` says whether commands wait for it."""
 
     def __init__(
         self, pipeline: Pipeline, name: str, *, obeys: bool, lost: Callable[[], None]
     ) -> None:
-        self.id = name
+        super().__init__(name, lost)
         self._pipeline = pipeline
         self._obeys = obeys
-        self._lost = lost
-        self._said_at: float | None = None
-        self._saying = asyncio.Lock()
 
-    @property
-    def known(self) -> bool:
-        """Whether it ever said that it lives."""
-        return self._said_at is not None
+    async def _say(self, expiry: float) -> bool:
+        ((known,),) = await self._pipeline.call(ALIVE, self.id, self._obeys, expiry)
+        return bool(known)
 
-    async def ensure(self) -> None:
-        """Return when the others know that this process lives."""
-        async with self._saying:
-            if self._said_at is None or clock.monotonic() >= self._said_at + _EVERY:
-                await self._say()
-
-    async def run(self) -> None:
-        """Say it for ever, once it was said."""
-        while True:
-            await asyncio.sleep(_EVERY / 2)
-            if self._said_at is not None:
-                with suppress(BrokerError):  # told by those who wait for an answer
-                    await self.ensure()
-
-    async def stop(self) -> None:
-        """Live no more."""
-        if self._said_at is not None:
-            self._said_at = None
-            await self._pipeline.call(GONE, self.id)
-
-    async def _say(self) -> None:
-        ((known,),) = await self._pipeline.call(ALIVE, self.id, self._obeys, _EXPIRY)
-        if not known and self._said_at is not None:
-            self._lost()
-        self._said_at = clock.monotonic()
+    async def _leave(self) -> None:
+        await self._pipeline.call(GONE, self.id)

@@ -11,9 +11,10 @@ import psycopg
 from ... import clock
 from ...errors import BrokerError
 from ..backoff import backoffs
+from ..health import ConnectionHealth
 from .connection import Connection, ConnectionFactory, hang_up
 from .functions import Function, Rows
-from .health import ConnectionHealth, reason, words
+from .health import reason, words
 
 # What a statement may take, in seconds: a transaction that commits much holds the places of its
 # channels for that long.

@@ -22,7 +22,7 @@ from ...settings import Settings
 from ...subscription import Subscription
 from ..contract import Evict, Watched, present
 from .functions import ADMIT, ELSEWHERE, ENTER, LEAVE, LEAVE_ALL, OTHERS
-from .liveness import Liveness
+from .liveness import PostgresLiveness
 from .names import can_be_stored, stored
 from .pipeline import Pipeline
 
@@ -55,7 +55,9 @@ class PostgresPresence:
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"
         self._quiet = RateLimit(_QUIET)
-        self._life = Liveness(pipeline, secrets.token_hex(8), obeys=False, lost=self._write_anew)
+        self._life = PostgresLiveness(
+            pipeline, secrets.token_hex(8), obeys=False, lost=self._write_anew
+        )
         self._changes: Changes = {}
         self._reserved: dict[str, dict[str, Connection]] = {}  # who is on the way, by channel
         self._anew = False

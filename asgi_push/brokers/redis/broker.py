@@ -12,7 +12,7 @@ from ..contract import Receiver, StreamOptions
 from ..stopping import run_to_completion
 from .connection_factory import ConnectionFactory
 from .consumer import Consumer
-from .health import ConnectionHealth
+from .health import RedisHealth
 from .keys import Keys
 from .loopback import Loopback
 from .pipeline import Pipeline
@@ -34,7 +34,7 @@ class RedisBroker:
 
     def __init__(self, url: str, prefix: str) -> None:
         factory = ConnectionFactory(url)
-        self._health = ConnectionHealth(factory.name)
+        self._health = RedisHealth(factory.name)
         self.keys = Keys(prefix, factory.database)
         self.pipeline = Pipeline(factory, self._health, self.keys)
         self._started = False

@@ -7,6 +7,7 @@ from ...messages import JoinLeave, Publication, PublishResult, StreamPosition
 from .. import envelope
 from ..contract import OnTold, Receiver, StreamOptions
 from ..deliveries import ControlMessage, Deliveries, Lost
+from ..health import ConnectionHealth
 from ..replies import check_told
 from .barriers import BARRIER, Barriers
 from .catch_up import CatchUp, Missing
@@ -14,7 +15,6 @@ from .connection_factory import ConnectionFactory
 from .control import COMMANDS, Control
 from .cursor import Cursor
 from .echoes import Echoes, let_go, wait_in_time
-from .health import ConnectionHealth
 from .keys import Keys
 from .loopback import Loopback
 from .pipeline import Pipeline

@@ -1,56 +1,21 @@
-"""Says in Redis every few seconds that this process lives: what a dead one left does not count."""
+"""Which processes live, as Redis knows it: each has a key that expires."""
 
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
-from ... import clock
-from ...errors import BrokerError
+from ..liveness import Liveness
 from .keys import Keys
 from .pipeline import Pipeline
 
-# For how long a process is taken to live after it said so, and how often it does, in seconds: two
-# may be late or lost.
-_EXPIRY = 6.0
-_EVERY = 2.0
 
-
-class Liveness:
-    """This process among the others. It says nothing before others can see anything of it."""
+class RedisLiveness(Liveness):
+    """This process among those of one Redis, or of one cluster."""
 
     def __init__(self, pipeline: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
-        self.id = secrets.token_urlsafe(9)
+        super().__init__(secrets.token_urlsafe(9), lost)
         self._pipeline = pipeline
         self._keys = keys
-        self._lost = lost  # called when others may have taken this process for dead
-        self._said_at: float | None = None
-        self._saying = asyncio.Lock()
-
-    @property
-    def known(self) -> bool:
-        """Whether it ever said that it lives."""
-        return self._said_at is not None
-
-    async def ensure(self) -> None:
-        """Return when the others know that this process lives; what it writes afterwards counts."""
-        async with self._saying:
-            if self._said_at is None or clock.monotonic() >= self._said_at + _EVERY:
-                await self._say()
-
-    async def run(self) -> None:
-        """Say it for ever, once it was said."""
-        while True:
-            await asyncio.sleep(_EVERY / 2)
-            if self._said_at is not None:
-                with suppress(BrokerError):  # told by those who wait for an answer
-                    await self.ensure()
-
-    async def stop(self) -> None:
-        """Live no more: whatever is left in Redis does not count."""
-        if self._said_at is not None:
-            self._said_at = None
-            await self._pipeline.call("DEL", self._key(self.id))
 
     async def living(self, processes: Iterable[str]) -> list[str]:
         """Return those that live."""
@@ -62,13 +27,15 @@ class Liveness:
         alive = {self.id} | {other for other, answer in zip(others, answers, strict=True) if answer}
         return [process for process in asked if process in alive]
 
-    async def _say(self) -> None:
-        expiry = round(_EXPIRY * 1000)
-        if await self._pipeline.call("SET", self._key(self.id), "", "XX", "PX", expiry) is None:
-            await self._pipeline.call("SET", self._key(self.id), "", "PX", expiry)
-            if self._said_at is not None:
-                self._lost()
-        self._said_at = clock.monotonic()
+    async def _say(self, expiry: float) -> bool:
+        told = self._key(self.id), "", "PX", round(expiry * 1000)
+        if await self._pipeline.call("SET", *told, "XX") is not None:
+            return True
+        await self._pipeline.call("SET", *told)
+        return False
+
+    async def _leave(self) -> None:
+        await self._pipeline.call("DEL", self._key(self.id))
 
     def _key(self, process: str) -> str:
         return self._keys.key("process", process)

@@ -7,7 +7,7 @@ from itertools import count
 
 from ... import clock
 from ...errors import BrokerError
-from .health import ConnectionHealth, Deaf
+from ..health import ConnectionHealth, Deaf
 from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import SIGN

@@ -11,10 +11,11 @@ from redis.exceptions import NoScriptError
 from ... import clock
 from ...errors import BrokerError
 from ..backoff import backoffs
+from ..health import ConnectionHealth
 from . import inbox_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
 from .connection_factory import ConnectionFactory, TooOldError
-from .health import ConnectionHealth, reason, words
+from .health import reason, words
 from .keys import Keys
 from .requirements import channel_by_node, pings, probes, refusals
 from .scripts import Script

@@ -20,7 +20,7 @@ from ...settings import Settings
 from ...subscription import Subscription
 from ..contract import Evict, Watched, present
 from .keys import Keys
-from .liveness import Liveness
+from .liveness import RedisLiveness
 from .pipeline import Pipeline
 from .presence_table import PresenceTable
 
@@ -59,7 +59,7 @@ class RedisPresence:
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"
         self._quiet = RateLimit(_QUIET)
-        self._life = Liveness(pipeline, keys, self._renew_soon)
+        self._life = RedisLiveness(pipeline, keys, self._renew_soon)
         self._table = PresenceTable(pipeline, keys, self._life)
         self._changes: Changes = {}
         self._reserved: dict[str, dict[str, Connection]] = {}  # sessions on their way, by channel

@@ -16,7 +16,7 @@ from ...connection import Connection
 from ...errors import BrokerError
 from ...messages import ClientInfo
 from .keys import Keys
-from .liveness import Liveness
+from .liveness import RedisLiveness
 from .pipeline import Pipeline
 from .scripts import ADMIT, FORGET, UPDATE, Script
 
@@ -30,7 +30,7 @@ _ADMIT_ATTEMPTS = 10
 class PresenceTable:
     """Reads and writes these hashes, for this process."""
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, life: Liveness) -> None:
+    def __init__(self, pipeline: Pipeline, keys: Keys, life: RedisLiveness) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._life = life

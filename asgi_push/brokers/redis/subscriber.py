@@ -11,9 +11,9 @@ from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit
 from ..backoff import backoffs
+from ..health import ConnectionHealth, Deaf
 from .connection import CONNECT_TIME
 from .connection_factory import ConnectionFactory
-from .health import ConnectionHealth, Deaf
 from .loopback import Loopback
 
 # A connection on which nothing came for so many seconds is asked for a sign of life, and given up
