@@ -141,7 +141,7 @@ class Hub:
         pending, counters = self.fanout.pending, self.counters
         self.inbox = Inbox(store, self.settings, self.namespaces, pending, counters)
         self.receipts.listeners.append(self.inbox.acknowledged)
-        self._inbox_first = InboxFirst(
+        self.inbox_first = InboxFirst(
             self,
             self.inbox,
             self.registry,
@@ -169,7 +169,7 @@ class Hub:
         self.wait_capacity = self._writers.wait_capacity
         self.call = self._calls.call
         self.prepare = self.membership.prepare
-        self.join_all = self._inbox_first.join_all
+        self.join_all = self.inbox_first.join_all
         self.join = self.membership.join
         self.leave = self.membership.leave
         self.subscribe = self.membership.subscribe

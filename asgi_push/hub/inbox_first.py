@@ -22,6 +22,10 @@ from .publisher import Publisher
 # So many are sent in one turn of the event loop.
 _TOGETHER = 200
 
+# How long a command waits for sessions that are sent their inbox, in seconds. A broker that works
+# answers in milliseconds, and what comes after the command waits for it.
+_PATIENCE = 1.0
+
 
 class InboxFirst:
     """Puts bare clients in their channels, and holds back what comes until the inbox is sent."""
@@ -43,6 +47,14 @@ class InboxFirst:
         self._membership = membership
         self._fanout = fanout
         self._publisher = publisher
+        self._under_way: dict[str, anyio.Event] = {}  # sessions that are sent their inbox, by id
+
+    async def settled(self, sessions: Iterable[Connection]) -> None:
+        """Wait until these sessions have got what was held back for them, but not for long."""
+        found = [self._under_way.get(session.id) for session in sessions]
+        with anyio.move_on_after(_PATIENCE):
+            for sent in filter(None, found):
+                await sent.wait()
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
@@ -50,7 +62,17 @@ class InboxFirst:
         if not self._inbox.has(session, channel):
             await self._membership.join_all(session, channels)
             return
-        joined = await self._membership.join_silently(session, channels, _held)
+        sent = self._under_way[session.id] = anyio.Event()
+        try:
+            joined = await self._membership.join_silently(session, channels, _held)
+            await self._send_first(session)
+        finally:
+            del self._under_way[session.id]
+            sent.set()
+        for name in joined:
+            self._membership.notices.publish_join(session, name)
+
+    async def _send_first(self, session: Connection) -> None:
         try:
             unconfirmed = await self._inbox.read(session.user)
         except BrokerError:
@@ -59,8 +81,6 @@ class InboxFirst:
         else:
             await self._send(session, unconfirmed)
             self._release(session, unconfirmed)
-        for name in joined:
-            self._membership.notices.publish_join(session, name)
 
     async def _send_later(self, session: Connection) -> None:
         """Send the inbox when the broker answers again; what came meanwhile comes twice."""

@@ -61,8 +61,7 @@ async def _change_channels(hub: Hub, command: Mapping[str, Any]) -> int:
     """Subscribe or unsubscribe sessions; return how many it reached."""
     channel = command["channel"]
     if command["verb"] == "unsubscribe":
-        await hub.fanout.settled()  # what was published before is for those who were there
-        return sum(hub.unsubscribe(session, channel) for session in _meant(hub, command))
+        return sum(hub.unsubscribe(session, channel) for session in await _settled(hub, command))
     greeting = _greeting(command)
     found = [await hub.subscribe(session, channel, *greeting) for session in _meant(hub, command)]
     return sum(found)
@@ -72,8 +71,7 @@ async def _carry_out(hub: Hub, command: Mapping[str, Any]) -> None:
     if command["verb"] == "probe":
         hub.prober.probe(command["user"])
         return
-    await hub.fanout.settled()  # what was published before is for those who were there
-    for session in _meant(hub, command):
+    for session in await _settled(hub, command):
         match command["verb"]:
             case "evict":
                 hub.close(session, Disconnect.CONNECTION_LIMIT)
@@ -89,6 +87,13 @@ def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPositio
     since = command.get("since")
     payload = None if data is None else encode(data)
     return payload, None if since is None else StreamPosition(**since)
+
+
+async def _settled(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
+    """Return those sessions when they have been handed what was published before."""
+    await hub.inbox_first.settled(_meant(hub, command))
+    await hub.fanout.settled()
+    return _meant(hub, command)
 
 
 def _meant(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
