@@ -12,6 +12,9 @@ from asgi_push import StreamPosition
 from asgi_push.brokers import Broker, StreamOptions
 from asgi_push.brokers.inbox import Claim, Filed, InboxOptions, InboxStore
 from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.brokers.redis import inbox as redis_inbox
+from asgi_push.brokers.redis.broker import RedisBroker
+from asgi_push.brokers.redis.inbox import RedisInbox
 from asgi_push.messages import ClientInfo
 from tests.asgi import PATIENCE
 from tests.brokers.contract import Factory, Process, inbox_of, publication
@@ -282,3 +285,43 @@ async def test_claims_are_bounded(store: InboxStore) -> None:
             assert len(claims) <= 10
             found += [claim.publication.data for claim in claims]
     assert sorted(found) == list(range(25))
+
+
+# -- what is due, over Redis, where it is in two places --------------------------------------------
+
+
+@pytest.fixture
+def over_redis(broker: Broker, kind: str) -> RedisInbox:
+    if kind.partition("-")[0] not in ("redis", "cluster"):
+        pytest.skip("it is in one place")
+    assert isinstance(broker, RedisBroker)
+    return RedisInbox(broker)
+
+
+async def test_publisher_that_is_late(over_redis: RedisInbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked for before it is there is looked for again, and found."""
+    expect = over_redis._expect
+    monkeypatch.setattr(redis_inbox, "_GRACE", 1000)
+
+    async def looked_for(channel: str, due: int) -> str:
+        token = await expect(channel, due)
+        pipeline, key = over_redis._pipeline, over_redis._due
+        before = int(token.partition(":")[0]) + 500
+        with anyio.fail_after(PATIENCE):
+            while await pipeline.call("ZRANGEBYSCORE", key, 0, before):
+                assert await over_redis.claim(10, 60.0) == []
+        return token
+
+    monkeypatch.setattr(over_redis, "_expect", looked_for)
+    await send(over_redis, 1, undelivered_after=0.0)
+    assert (await claimed(over_redis)).publication.data == 1
+
+
+async def test_claim_that_is_in_one_place_only(over_redis: RedisInbox) -> None:
+    """Who holds a claim has it, though the set of what is due says otherwise."""
+    await send(over_redis, 1, undelivered_after=0.0)
+    claim = await claimed(over_redis)
+    await over_redis._look_again(f"{claim.id}:{ALICE}", 0)
+    assert await over_redis.claim(10, 60.0) == []
+    assert await over_redis.postpone(claim, 0.0)
+    assert (await claimed(over_redis)).attempt == 2

@@ -315,6 +315,7 @@ async def test_event_streams() -> None:
     async with streaming() as (push, server):
         for number in range(2):
             await push.send_to_user("alice", number, inbox=True)
+        await push.send_to_user("alice", "before")
         stream = await open_stream(server, "user=alice&channels=news")
         assert await stream.take(2) == ["0", "1"]
         last_id = stream.reader.last_id
