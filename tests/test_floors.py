@@ -116,7 +116,7 @@ def test_lower_floors_are_pure(module: str) -> None:
 
 
 # What several endpoints may share. Everything else of the room belongs to one endpoint alone.
-SHARED_BY_ENDPOINTS = {"api_key", "body", "package_version", "results", "session_summary"}
+SHARED_BY_ENDPOINTS = {"api_key", "body", "results"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("endpoints.")])

@@ -64,30 +64,78 @@ def _print_position(
         print(_plain(done) + (f", offset {position.offset}" if position is not None else ""))
 
 
+def workers(arguments: argparse.Namespace) -> None:
+    """List the processes that share a broker."""
+    found = Server(arguments.url, Settings.load()).call("info")
+    if arguments.json:
+        _print_json(found)
+        return
+    headings = ["PROCESS", "SESSIONS", "USERS", "CHANNELS", "RUNNING", "STATE", "VERSION", "ID"]
+    _print_table([headings, *map(_process_row, found["nodes"])])
+    if len(found["nodes"]) > 1:
+        total = sum(node["num_clients"] for node in found["nodes"])
+        _note(f"{len(found['nodes'])} processes, {total} sessions")
+    _note_silence(found)
+
+
+def _process_row(node: Mapping[str, Any]) -> list[str]:
+    state = "accepting" if node["accepting"] else "draining"
+    numbers = [node[name] for name in ("num_clients", "num_users", "num_channels", "uptime")]
+    cells = [node["name"], *numbers, state, node["version"], node["uid"]]
+    return [_plain(_cell(cell)) for cell in cells]
+
+
+def _note_silence(found: Mapping[str, Any]) -> None:
+    if not found["complete"]:
+        _note("a process did not answer in time: it is missing here")
+
+
+def _process_id(server: Server, name: str) -> str:
+    """Return the id of a process, of its name or its id; empty for an empty name."""
+    if not name:
+        return ""
+    nodes = server.call("info")["nodes"]
+    found = [node["uid"] for node in nodes if name in (node["uid"], node["name"])]
+    if len(found) != 1:
+        known = ", ".join(node["name"] for node in nodes)
+        raise Failed(f"--process {name}: it must be the name or the id of one of {known}")
+    return str(found[0])
+
+
 def sessions(arguments: argparse.Namespace) -> None:
-    """List the sessions of a process."""
+    """List the sessions of all processes, or of one."""
     server = Server(arguments.url, Settings.load())
     found = server.call(
-        "sessions", user=arguments.user, channel=arguments.channel, limit=arguments.limit
+        "sessions",
+        user=arguments.user,
+        channel=arguments.channel,
+        limit=arguments.limit,
+        process=_process_id(server, arguments.process),
     )
     if arguments.json:
         _print_json(found)
         return
-    columns = [
-        "client",
-        "user",
-        "protocol",
-        "transport",
-        "remote",
-        "connected",
-        "seen",
-        "queued",
-        "dropped",
-    ]
-    rows = [[_plain(_cell(session[column])) for column in columns] for session in found["sessions"]]
-    _print_table([[column.upper() for column in columns], *rows])
+    names = {node["uid"]: node["name"] for node in found["processes"]}
+    shown = [{**row, "process": names[row["process"]]} for row in found["sessions"]]
+    rows = [[_plain(_cell(session[column])) for column in _COLUMNS] for session in shown]
+    _print_table([[column.upper() for column in _COLUMNS], *rows])
     if len(rows) < found["num_clients"]:
         _note(f"{len(rows)} of {found['num_clients']} sessions; --limit shows more")
+    _note_silence(found)
+
+
+_COLUMNS = (
+    "client",
+    "user",
+    "protocol",
+    "transport",
+    "remote",
+    "connected",
+    "seen",
+    "queued",
+    "dropped",
+    "process",
+)
 
 
 def _cell(value: Any) -> str:
@@ -181,13 +229,14 @@ def _print_inbox(arguments: argparse.Namespace, publications: Sequence[Mapping[s
 def drain(arguments: argparse.Namespace) -> None:
     """Send the sessions of a process away."""
     server = Server(arguments.url, Settings.load())
-    found = server.call(
-        "drain", patience=None, **({} if arguments.over is None else {"over": arguments.over})
-    )
+    over = {} if arguments.over is None else {"over": arguments.over}
+    process = _process_id(server, arguments.process)
+    found = server.call("drain", patience=None, process=process, **over)
     if arguments.json:
         _print_json(found)
     else:
-        print(f"closed {found['num_clients']} sessions of {server.url}")
+        place = f" in {arguments.process}" if process else ""
+        print(_plain(f"closed {found['num_clients']} sessions of {server.url}{place}"))
 
 
 def _print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ import orjson
 
 from asgi_push import __version__
 
-from .commands import config, demo, drain, inbox, publish, send, sessions, watch
+from .commands import config, demo, drain, inbox, publish, send, sessions, watch, workers
 from .postgres import postgres
 from .server import DEFAULT_URL
 
@@ -19,14 +19,15 @@ _EPILOG = """\
 commands that talk to a running application:
   send, publish, watch and inbox use the broker in ASGI_PUSH_BROKER, if that is
   one that processes share. Otherwise, or with --url, they use the HTTP API of a
-  server. sessions and drain always do. The server needs an api_key, and this
-  command needs the same one in ASGI_PUSH_API_KEY. It is no argument, because
-  other users of the machine can read arguments.
+  server. workers, sessions and drain always do. The server needs an api_key,
+  and this command needs the same one in ASGI_PUSH_API_KEY. It is no argument,
+  because other users of the machine can read arguments.
 
 examples:
   asgi-push demo
   asgi-push send 11 '{"order": 7, "status": "shipped"}'
   asgi-push publish news '"closing in five minutes"'
+  asgi-push workers
   asgi-push sessions --user 11
   asgi-push watch news
   asgi-push drain --over 30
@@ -57,9 +58,15 @@ A user's channel is #USER, everybody's is *. Through a broker this command does
 not know the namespaces of the application. If it has some, publish with --url.
 """
 
+_WORKERS = """\
+List the processes that share the broker of a server, with their sessions.
+RUNNING is in seconds. With the broker memory:// it is the process that answers.
+"""
+
 _SESSIONS = """\
-List the sessions of the process that answers, the oldest first. With several
-workers it may be any of them. CONNECTED and SEEN are in seconds ago.
+List the sessions of all processes that share the broker of a server, the oldest
+first. With the broker memory:// they are those of the process that answers.
+CONNECTED and SEEN are in seconds ago.
 """
 
 _WATCH = """\
@@ -75,9 +82,9 @@ after its id, the oldest first; or remove it, as if it were confirmed.
 
 _DRAIN = """\
 Refuse new sessions, and close the open ones one by one, evenly over a time. So
-their clients do not all come back at once. Return when all are closed. This
-drains the process that answers. For several workers set drain_timeout, and
-stop the server with SIGTERM.
+their clients do not all come back at once. Return when all are closed. Without
+--process this drains the process that answers, which with several workers may
+be any of them. To stop a server set drain_timeout, and send it SIGTERM.
 """
 
 
@@ -142,18 +149,21 @@ def _add_publishing_commands(commands: "_Commands") -> None:
 
 
 def _add_operating_commands(commands: "_Commands") -> None:
+    examples = ["asgi-push workers", "asgi-push workers --json"]
+    command = _add_command(commands, workers, "list the processes of a server", _WORKERS, examples)
+    _add_common(command)
+
     examples = [
         "asgi-push sessions --user 11",
         "asgi-push sessions --channel news --limit 1000 --json",
     ]
-    command = _add_command(
-        commands, sessions, "list the sessions of a server's process", _SESSIONS, examples
-    )
+    command = _add_command(commands, sessions, "list the sessions of a server", _SESSIONS, examples)
     command.add_argument("--user", default="", help="only those of this user")
     command.add_argument("--channel", default="", help="only those in this channel")
     command.add_argument(
         "--limit", default=100, type=int, help="how many at most, to 10000 (default: %(default)s)"
     )
+    _add_process(command, "only those of this process, by its name or id")
     _add_common(command)
 
     examples = ["asgi-push watch news", "asgi-push watch '#11' --json"]
@@ -171,13 +181,17 @@ def _add_operating_commands(commands: "_Commands") -> None:
     command.add_argument("--clear", action="store_true", help="remove everything in it")
     _add_common(command)
 
-    examples = ["asgi-push drain", "asgi-push drain --over 30 --url http://127.0.0.1:8001/push"]
+    examples = [
+        "asgi-push drain --over 30 --url http://127.0.0.1:8001/push",
+        "asgi-push drain --process web-1_4711",
+    ]
     command = _add_command(
         commands, drain, "close the sessions of a server's process, one by one", _DRAIN, examples
     )
     command.add_argument(
         "--over", type=float, metavar="SECONDS", help="default: the server's drain_timeout, or 10"
     )
+    _add_process(command, "its name or id; see the command workers")
     _add_common(command)
 
     examples = [
@@ -226,6 +240,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=_json,
         help="what to send; a text has quotes of its own: '\"hi\"'",
     )
+
+
+def _add_process(parser: argparse.ArgumentParser, about: str) -> None:
+    parser.add_argument("--process", default="", metavar="NAME", help=about)
 
 
 def _add_common(parser: argparse.ArgumentParser, *, url: bool = True) -> None:

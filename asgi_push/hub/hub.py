@@ -35,9 +35,11 @@ from .inbox import Inbox
 from .inbox_first import InboxFirst
 from .lifecycle import Lifecycle
 from .membership import Membership
+from .processes import Processes
 from .publisher import Publisher
 from .questions import Questions
 from .receipts import Receipts
+from .samples import Samples
 from .stats import Stats
 from .stream_acks import StreamAcks
 from .told import Told
@@ -99,6 +101,8 @@ class Hub:
             broker, self.namespaces, registry, self.fanout, counters, encoder
         )
         self.told = Told(failures)
+        self.samples = Samples(self.stats)
+        self.processes = Processes(broker, self.told)
         self.watches = Watches(self, registry, self.fanout, broker)
         self.receipts = Receipts(counters, self.watches)
         self.stream_acks = StreamAcks(registry, self.receipts, broker, self.told)
@@ -210,6 +214,8 @@ class Hub:
             self._supervise("on_undelivered", self._undelivered.run)
         if self.settings.metrics:
             self._supervise("the sharing of metrics", self.stats.share)
+        if self.settings.console:
+            self._supervise("the samples for consoles", self.samples.run)
         if self.settings.broker.startswith("memory:"):
             self.spawn(warn_about_multiple_workers)
         self.accepting = True

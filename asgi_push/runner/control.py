@@ -12,6 +12,7 @@ from ..encoding import encode
 from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..messages import Payload, StreamPosition
+from .processes import answers, draining
 
 Verb = Literal["disconnect", "evict", "expire", "probe", "subscribe", "unsubscribe"]
 
@@ -37,6 +38,10 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
         return None if told else b"not told"
     if command["verb"] == "ask":
         return await _ask(hub, command)
+    if command["verb"] == "look":
+        return await answers.look(hub, command)
+    if command["verb"] == "drain":
+        return draining.begin(hub, command)
     await _carry_out(hub, command)
     return None
 

@@ -86,6 +86,7 @@ def test_sessions(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
             "SEEN",
             "QUEUED",
             "DROPPED",
+            "PROCESS",
         ]
         assert [line.split()[1:5] for line in lines] == [
             ["21", "plain", "websocket", HOST],
@@ -96,6 +97,24 @@ def test_sessions(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["sessions", "--url", url(server), "--channel", "news", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert [session["user"] for session in found["sessions"]] == ["21"]
+
+
+def test_workers(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each; a process is named by what stands there, or by its id."""
+    with client(server, "41"):
+        until(lambda: len(state(server)["sessions"]) == 1)
+        assert main(["workers", "--url", url(server)]) == 0
+        heading, line = capsys.readouterr().out.splitlines()
+        assert heading.split()[:3] == ["PROCESS", "SESSIONS", "USERS"]
+        name, sessions, _, _, _, said, _, process = line.split()
+        assert (sessions, said) == ("1", "accepting")
+        for named in (name, process):
+            assert main(["sessions", "--url", url(server), "--process", named, "--json"]) == 0
+            (found,) = json.loads(capsys.readouterr().out)["sessions"]
+            assert (found["user"], found["process"]) == ("41", process)
+        for command in ("sessions", "drain"):
+            assert main([command, "--url", url(server), "--process", "nobody"]) == 1
+            assert capsys.readouterr().err.startswith("--process nobody: it must be the name or the id of one of ")
 
 
 def test_drain(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:

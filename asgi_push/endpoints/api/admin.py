@@ -1,39 +1,27 @@
-"""What operators do over HTTP: look at this process, drain it, and act on users' sessions."""
+"""What operators do over HTTP: act on users' sessions, and drain a process."""
 
-import os
-import socket
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import orjson
 
-from ... import clock
-from ...connection import Connection
 from ...core import Core, check_over
 from ...disconnect import Disconnect
-from ...hub.hub import Hub
-from ...names import check_channel, check_own_channel, check_user
+from ...names import check_own_channel, check_user
 from ...protocols.lossless_json import as_float
 from ...runner.control import Verb, encode_command
-from ..package_version import package_version
-from ..session_summary import summarize
+from ...runner.processes.draining import drain_process
 from .fields import (
     DisconnectFields,
     DrainFields,
-    InfoFields,
     RefreshFields,
-    SessionsFields,
     SubscribeFields,
     Target,
     UnsubscribeFields,
 )
 
 Result = Mapping[str, Any]
-
-# Sessions in one answer: how many without a limit, and the largest limit.
-_DEFAULT_LIMIT = 100
-_MAX_LIMIT = 10_000
 
 # How long a drain takes where neither the request nor drain_timeout says so, in seconds.
 _DEFAULT_OVER = 10.0
@@ -83,66 +71,11 @@ async def _command(core: Core, verb: Verb, target: Target, **arguments: Any) -> 
     return {}
 
 
-# -- this process; in a thread whatever takes longer than the event loop may be held ---------------
-
-
-async def info(core: Core, fields: InfoFields) -> Result:
-    """Return how many sessions, users and channels this process has."""
-    hub = core.hub
-    return {"nodes": [await hub.threads.lookups.run(_node, hub)]}
-
-
-def _node(hub: Hub) -> dict[str, Any]:
-    sessions = hub.registry.sessions()
-    channels = hub.registry.channels()
-    return {
-        "uid": hub.id,
-        "name": f"{socket.gethostname()}_{os.getpid()}",
-        "version": package_version(),
-        "num_clients": len(sessions),
-        "num_users": len({session.user for session in sessions}),
-        "num_subs": sum(len(hub.registry.members(channel)) for channel in channels),
-        "num_channels": len(channels),
-        "uptime": int(clock.monotonic() - hub.started_at),
-    }
-
-
-async def sessions(core: Core, fields: SessionsFields) -> Result:
-    """Return the sessions of this process, the oldest first: all, a user's, or a channel's."""
-    if not 0 <= fields.limit <= _MAX_LIMIT:
-        raise ValueError(f"limit: must be from 0 to {_MAX_LIMIT}")
-    user = fields.user or None
-    channel = check_channel(fields.channel) if fields.channel else None
-    limit = fields.limit or _DEFAULT_LIMIT
-    found = await core.hub.threads.lookups.run(_sessions, core, user, channel, limit)
-    return cast(Result, found)
-
-
-def _sessions(core: Core, user: str | None, channel: str | None, limit: int) -> Result:
-    found = core.sessions(user, channel)
-    now = clock.monotonic()
-    shown = [_session(session, now) for session in found[:limit]]
-    return {"sessions": shown, "num_clients": len(found)}
-
-
-def _session(session: Connection, now: float) -> dict[str, Any]:
-    found = summarize(session, now)
-    return {
-        "client": found.id,
-        "user": found.user,
-        "protocol": found.protocol,
-        "transport": found.transport,
-        "remote": None if found.remote is None else found.remote[0],
-        "connected": round(found.age, 3),
-        "seen": round(found.silent, 3),
-        "channels": found.channels,
-        "queued": found.queue_messages,
-        "dropped": found.dropped,
-    }
+# -- one process -----------------------------------------------------------------------------------
 
 
 async def drain(core: Core, fields: DrainFields) -> Result:
-    """Drain this process, and return how many sessions it had once all are closed.
+    """Drain a process, and return how many sessions it had once all are closed.
 
     The drain goes on if the client that asked for it leaves.
     """
@@ -150,6 +83,8 @@ async def drain(core: Core, fields: DrainFields) -> Result:
     if over is None:
         over = core.settings.drain_timeout or _DEFAULT_OVER
     seconds = check_over(over)
+    if fields.process not in ("", core.hub.id):
+        return {"num_clients": await drain_process(core.hub, fields.process, seconds)}
     sessions = len(core.hub.registry)
     done = anyio.Event()
     core.hub.spawn(_drain, core, seconds, done)

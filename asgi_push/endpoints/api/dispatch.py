@@ -11,7 +11,7 @@ from ...core import Core
 from ...protocols import lossless_json
 from ...protocols.centrifuge import ErrorCode
 from ...schema import Invalid
-from . import admin, channels, inbox
+from . import admin, channels, inbox, processes
 from .fields import Command, decode, decode_batch
 from .replies import Reply, error_reply, reply
 
@@ -35,8 +35,8 @@ _HANDLERS: dict[str, Handler] = {
     "inbox": inbox.inbox,
     "clear_inbox": inbox.clear_inbox,
     "channels": channels.channels,
-    "info": admin.info,
-    "sessions": admin.sessions,
+    "info": processes.info,
+    "sessions": processes.sessions,
     "drain": admin.drain,
 }
 

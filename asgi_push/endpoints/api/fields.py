@@ -139,12 +139,14 @@ class SessionsFields:
     user: str = ""
     channel: str = ""
     limit: int = 0
+    process: str = ""  # the id of the only one that is asked
 
 
 @dataclass(frozen=True, slots=True)
 class DrainFields:
     """Fields of ``drain``."""
 
+    process: str = ""  # the id of the one that is drained; empty for the one that answers
     over: Any = None  # a number of seconds, which may be written in any way
 
 

@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from ...core import Core
+from ...core import Core, check_over
 from ...errors import PushError
 from ...logs import logger, printable
 from ...names import check_channel
+from ...runner.processes.draining import drain_process
 from .requests import Action, DisconnectAction, DrainAction, PublishAction
 
 T = TypeVar("T")
@@ -55,7 +56,8 @@ async def _publish(core: Core, action: PublishAction) -> str:
 
 
 async def _drain(core: Core, action: DrainAction) -> str:
-    count = await core.drain(_given("over", action.over))
+    over = check_over(_given("over", action.over))
+    count = await drain_process(core.hub, action.process or core.hub.id, over)
     return f"Drained: {_sessions(count)} sent away"
 
 

@@ -19,6 +19,7 @@ from ...heartbeat import ClientHeartbeat
 from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols import plain
+from ...runner.processes.view import View
 from ...schema import Invalid
 from ...transports.handshake import peer_address
 from ...transports.limits import close_too_large, too_large
@@ -35,7 +36,7 @@ from .login import (
     logged_in_until,
     login_page,
 )
-from .requests import Action, View, read
+from .requests import Action, read
 
 # Actions of one console that may run at a time; a drain takes its time.
 _MAX_ACTIONS = 8

@@ -1,36 +1,12 @@
 """What a console asks for, decoded and checked. Pure."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import orjson
 
-from ...schema import Decoder, Invalid, MaxLength, Range
-
-# Rows of one page: enough to fill a tall screen twice, few enough to be sent every second.
-PAGE = 50
-
-# The last row that can be paged to; people search for what is further away.
-MAX_ROW = 10_000
-
-# A search, a name or an id: as long as the name of a channel may be.
-_Text = Annotated[str, MaxLength(255)]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a console shows: one page of one list, and the session and the channel that are open."""
-
-    list: Literal["sessions", "channels"] = "sessions"
-    search: _Text = ""
-    channel: _Text = ""  # only the sessions in this one
-    sort: Literal["newest", "oldest", "queue", "silent", "round_trip", "user"] = "newest"
-    order: Literal["sessions", "name"] = "sessions"  # of the channels
-    own: bool = False  # list each user's own channel too
-    page: Annotated[int, Range(0, MAX_ROW // PAGE)] = 0
-    open_session: _Text = ""
-    open_channel: _Text = ""
-
+from ...runner.processes.view import VIEW, Text, View
+from ...schema import Decoder, Invalid
 
 # The answer to an action carries its number. A field that an action needs may be missing here: that
 # is answered as any other failure, and does not end the connection.
@@ -43,8 +19,8 @@ class DisconnectAction:
     name: ClassVar = "disconnect"
 
     number: int
-    session: _Text = ""
-    user: _Text = ""
+    session: Text = ""
+    user: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +30,24 @@ class PublishAction:
     name: ClassVar = "publish"
 
     number: int
-    channel: _Text | None = None
+    channel: Text | None = None
     data: str | None = None
     json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DrainAction:
-    """Drain this process over so many seconds."""
+    """Drain a process over so many seconds, this one if none is named."""
 
     name: ClassVar = "drain"
 
     number: int
     over: float | None = None
+    process: Text = ""
 
 
 Action = DisconnectAction | PublishAction | DrainAction
 
-_VIEW = Decoder(View, "a message")
 _ACTIONS: dict[str, Decoder[Any]] = {
     record.name: Decoder(record) for record in (DisconnectAction, PublishAction, DrainAction)
 }
@@ -88,7 +64,7 @@ def read(text: str) -> View | Action:
     except orjson.JSONDecodeError:
         raise Invalid("a message", "must be JSON") from None
     if not isinstance(content, dict) or "do" not in content:
-        return _VIEW.decode(content)
+        return VIEW.decode(content)
     name = content["do"]
     if not isinstance(name, str) or name not in _ACTIONS:
         raise Invalid("do", f"must be one of {', '.join(_ACTIONS)}")

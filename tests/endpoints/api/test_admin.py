@@ -37,6 +37,7 @@ async def test_sessions_are_listed() -> None:
             "channels": ["*", "#bob", "news"],
             "queued": 0,
             "dropped": 0,
+            "process": core_of(caller.push).hub.id,
         }
 
 
@@ -67,6 +68,8 @@ async def test_draining_goes_on_without_who_asked_for_it() -> None:
         ("sessions", {"limit": -1}, "limit: "),
         ("sessions", {"limit": 10_001}, "limit: "),
         ("sessions", {"channel": "x" * 256}, "channel: "),
+        ("sessions", {"process": "nobody"}, "process: there is no process 'nobody'"),
+        ("drain", {"process": "nobody"}, "process: there is no process 'nobody'"),
         ("drain", {"over": -1}, "over: "),
         ("drain", {"over": "1"}, "over: "),
     ],

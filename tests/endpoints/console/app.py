@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,7 +58,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Connection]:
         sdk = chance.random() < 0.4
         beat: Heartbeat = ServerHeartbeat(3600, 8, time.monotonic(), 3600) if sdk else ClientHeartbeat(75)
         codec: Any = SDK_JSON if sdk else plain.CODEC
-        token = f"{chance.randrange(16**12):012x}"
+        token = secrets.token_hex(6)  # other processes make up others
         session = Connection(token, f"{number}", Nowhere(), codec, hub, beat, now)
         session.remote = (
             f"10.{chance.randrange(4)}.{chance.randrange(250)}.{chance.randrange(250)}",

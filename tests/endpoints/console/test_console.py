@@ -146,7 +146,7 @@ def test_feed_is_only_for_who_logged_in(server: Server) -> None:
     """Without a good cookie, or from another page than the console's own, there is no feed, and nothing can be done."""
     value = log_in(server).cookies[COOKIE]
     with open_feed(server, value, server.http) as feed:
-        assert "process" in str(feed.recv(PATIENCE))
+        assert "server" in str(feed.recv(PATIENCE))
     until, random, signature = value.split(".")
     forged = [f"{int(until) + 1}.{random}.{signature}", f"{until}.x.{signature}", f"{until}.{random}.", "", "x.y.z"]
     expired = issue(KEY, 0.0)

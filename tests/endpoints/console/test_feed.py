@@ -14,6 +14,7 @@ import pytest
 from asgi_push import Push
 from asgi_push.endpoints.console import endpoint, feed
 from asgi_push.endpoints.console.login import COOKIE, LIFETIME, issue
+from asgi_push.hub import samples
 from asgi_push.push import core_of
 from tests.asgi import PATIENCE, Client, Clock, Refused, Server, pushing, until
 
@@ -24,6 +25,7 @@ KEY = "k"
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "INTERVAL", 0.01)
     monkeypatch.setattr(feed, "_SETTLE", 0.0)
+    monkeypatch.setattr(samples, "INTERVAL", 0.01)
 
 
 def headers(value: str | None = None, **others: str) -> dict[str, str]:
@@ -50,11 +52,11 @@ async def watched(**options: Any) -> AsyncIterator[tuple[Push, Server, Client]]:
 
 
 async def test_what_comes() -> None:
-    """First which process this is, then one state after the other, of whatever is looked at."""
+    """First what all processes have in common, then one state after the other, of whatever is looked at."""
     async with watched() as (push, server, console):
-        process = orjson.loads(await console.receive())["process"]
-        assert (process["hub"], process["broker"]) == (core_of(push).hub.id, "memory")
-        assert process["paths"] == ["/ws/{user_id}", "/connection/websocket"]
+        met = orjson.loads(await console.receive())["server"]
+        assert (met["hub"], met["broker"]) == (core_of(push).hub.id, "memory")
+        assert met["paths"] == ["/ws/{user_id}", "/connection/websocket"]
         assert (await receive(console, "sessions"))["rows"] == []
         await server.connect("/ws/alice")
         console.send('{"list": "sessions", "search": "ALI"}')
@@ -65,8 +67,12 @@ async def test_what_comes() -> None:
         console.send(orjson.dumps({"open_session": session, "open_channel": "*"}).decode())
         assert (await receive(console, "session"))["id"] == session
         assert (await receive(console, "channel"))["name"] == "*"
-        taken = [sample["at"] for _ in range(3) for sample in await receive(console, "samples")]
+        taken = []
+        while len(taken) < 3:
+            (process,) = await receive(console, "processes")
+            taken += [sample["at"] for sample in process["samples"]]
         assert len(taken) == len(set(taken)), "only those that are new"
+        assert (process["id"], process["sessions"], process["accepting"]) == (met["hub"], 1, True)
 
 
 async def test_it_is_nobody() -> None:
@@ -160,8 +166,9 @@ async def test_one_that_does_not_read() -> None:
         await console.blocked()
         found = server.app._paths["websocket"][0].serve.__self__._feeds[core_of(push).hub]
         (one,) = found.subscribers
-        seen = one.seen
-        await until(lambda: found._count > seen + 20)
+        kept = core_of(push).hub.samples
+        seen = kept.count
+        await until(lambda: kept.count > seen + 20)
         assert one.session.queue is not None
         assert len(one.session.queue) <= 2
         console.unblock()

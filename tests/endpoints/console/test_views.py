@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import anyio.lowlevel
@@ -11,16 +12,32 @@ import pytest
 
 from asgi_push import BrokerError, Disconnect, Push, SettingsError
 from asgi_push.brokers.memory import MemoryBroker
-from asgi_push.endpoints.console import feed, views
-from asgi_push.endpoints.console.requests import DrainAction, View, read
-from asgi_push.endpoints.console.sampling import Sampler
-from asgi_push.endpoints.console.views import list_channels, list_sessions, show_channel, show_session
+from asgi_push.endpoints.console import channel
+from asgi_push.endpoints.console.channel import show_channel
+from asgi_push.endpoints.console.merging import merge_channels, merge_sessions
+from asgi_push.endpoints.console.requests import DrainAction, read
+from asgi_push.hub import samples
+from asgi_push.hub.hub import Hub
+from asgi_push.hub.samples import Samples
 from asgi_push.metrics.counters import Counters
+from asgi_push.metrics.sampling import Sampler
 from asgi_push.push import core_of
+from asgi_push.runner.processes import answers, lists
+from asgi_push.runner.processes.answers import show_state
+from asgi_push.runner.processes.lists import address, show_session
+from asgi_push.runner.processes.view import PAGE, View
 from asgi_push.schema import Invalid
 from asgi_push.sendqueue import SendQueue
-from tests.asgi import PATIENCE, pushing
+from tests.asgi import PATIENCE, pushing, until
 from tests.endpoints.console.app import make_up
+
+
+async def list_sessions(hub: Hub, view: View) -> Any:
+    return await lists.list_sessions(hub, view, range(view.page * PAGE, (view.page + 1) * PAGE))
+
+
+async def list_channels(hub: Hub, view: View) -> Any:
+    return await lists.list_channels(hub, view, range(view.page * PAGE, (view.page + 1) * PAGE))
 
 
 def users(found: Any) -> list[str]:
@@ -65,15 +82,15 @@ async def test_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         turns += 1
         await checkpoint()
 
-    monkeypatch.setattr(views.anyio.lowlevel, "checkpoint", count)
+    monkeypatch.setattr(lists.anyio.lowlevel, "checkpoint", count)
     for key in (None, lambda item: -item):
         turns = 0
-        found, number = await views._page(range(10_000), lambda item: item % 2 == 0, key, 0)
+        found, number = await lists._span(range(10_000), lambda item: item % 2 == 0, key, range(50))
         assert (len(found), number, turns) == (50, 5000, 10)
 
 
 async def test_session() -> None:
-    """One session is shown with its channels and what the application said of it; one that is gone, as gone."""
+    """One session is shown with its channels and what the application said of it; one that is gone is not."""
     async with pushing() as (push, server):
         await server.connect("/ws/alice")
         (session,) = push.sessions("alice")
@@ -82,7 +99,7 @@ async def test_session() -> None:
         assert shown["names"] == ["*", "#alice"]
         assert '"plan":"team"' in shown["known"]["info"]
         assert shown["known"]["path_params"] == '{"user_id":"alice"}'
-        assert show_session(core_of(push).hub, "nobody") == {"id": "nobody", "gone": True}
+        assert show_session(core_of(push).hub, "nobody") is None
 
 
 async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +129,7 @@ async def test_channels(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(MemoryBroker, "history", fail)
         assert (await show_channel(core_of(push).hub, "news"))["error"] == "the broker did not answer: gone"
         monkeypatch.setattr(MemoryBroker, "history", lambda *arguments: anyio.sleep_forever())
-        monkeypatch.setattr(views, "_PATIENCE", 0.01)
+        monkeypatch.setattr(channel, "_PATIENCE", 0.01)
         assert "has not answered" in (await show_channel(core_of(push).hub, "news"))["error"]
 
 
@@ -157,24 +174,89 @@ def test_samples() -> None:
     counters.fanout_hold.observe(0.004)
     sample = sampler.sample(12.0, 1e9)
     assert (sample["sessions"], sample["deliveries"], sample["disconnects"]) == (5, 150, 2)
-    assert sample["fanout_hold"] == {"mean": 3.0, "longest": 4.0}
+    assert sample["fanout_hold"] == {"count": 2, "mean": 3.0, "longest": 4.0}
     assert sample["broker"] is None
     after = sampler.sample(13.0, 1e9)
     assert (after["deliveries"], after["fanout_hold"]) == (0, None)
 
 
-async def test_sampling_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nobody has looked for as long as the charts reach back, no more samples are taken."""
-    monkeypatch.setattr(feed, "INTERVAL", 0.001)
-    monkeypatch.setattr(feed, "KEPT", 5)
+async def test_samples_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process samples itself from its start, keeps so many, and gives what came after a number."""
+    monkeypatch.setattr(samples, "INTERVAL", 0.001)
     async with pushing(console=True, api_key="k") as (push, _):
-        one = feed.Feed(core_of(push).hub)
-        one._sampling = True
-        began = time.monotonic()
-        with anyio.fail_after(PATIENCE):
-            await one._keep_sampling()
-        assert time.monotonic() > began
-        assert (one._sampling, len(one._samples)) == (False, 0)
+        kept = Samples(core_of(push).hub.stats)
+        kept._kept = deque(maxlen=5)
+        with anyio.move_on_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(kept.run)
+                await until(lambda: kept.count >= 7)
+                tasks.cancel_scope.cancel()
+        everything = [orjson.loads(sample)["at"] for sample in kept.since(0)]
+        assert len(everything) == 5
+        assert [orjson.loads(sample)["at"] for sample in kept.since(kept.count - 2)] == everything[-2:]
+        assert kept.since(kept.count) == []
+        assert len(kept.since(kept.count + 100)) == 5, "which is the number of a process that was here before"
+
+
+async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer has only so many samples and so many bytes of rows; what is left comes with the next."""
+    monkeypatch.setattr(answers, "_MAX_SAMPLES", 2)
+    monkeypatch.setattr(answers, "_MAX_ROWS", 1000)
+    async with pushing() as (push, _):
+        hub = core_of(push).hub
+        made = await make_up(hub, 20)
+        hub.samples._kept.extend([b"1", b"2", b"3"])
+        hub.samples.count = 3
+        first = await show_state(hub, View(), 0)
+        assert (len(first["samples"]), first["seen"], first["more"]) == (2, 2, True)
+        second = await show_state(hub, View(), first["seen"])
+        assert (len(second["samples"]), second["seen"], second["more"]) == (1, 3, False)
+        assert 1 <= len(first["listed"]["rows"]) < 5
+        assert first["listed"]["count"] == 20
+        for session in made:
+            hub.end(session, Disconnect.SHUTDOWN)
+
+
+def listed(*rows: dict[str, Any], count: int | None = None, paged: bool = False) -> dict[str, Any]:
+    number = len(rows) if count is None else count
+    return {"rows": list(rows), "count": number, "of": number, "paged": paged}
+
+
+def test_sessions_of_several_processes() -> None:
+    """They are one list, in the order that is asked for, as far as each process sent its first."""
+    found = {
+        "a": listed(*({"id": f"a{age}", "age": age, "user": "x"} for age in range(0, 100, 2)), count=5000),
+        "b": listed(*({"id": f"b{age}", "age": age, "user": "y"} for age in range(1, 100, 2))),
+    }
+    first = merge_sessions(found, View())
+    assert [row["id"] for row in first["rows"][:3]] == ["a0", "b1", "a2"]
+    assert {row["process"] for row in first["rows"]} == {"a", "b"}
+    assert (len(first["rows"]), first["count"], first["last"]) == (50, 5050, 250)
+    assert merge_sessions(found, View(page=1))["rows"][0]["id"] == "a50"
+    one = merge_sessions({"a": listed({"id": "z"}, count=5000, paged=True)}, View(process="a", page=7))
+    assert (one["rows"], one["last"]) == ([{"id": "z", "process": "a"}], 5000)
+
+
+def test_channels_of_several_processes() -> None:
+    """Their sessions are summed; where a process has more channels than it lists, that is said."""
+    found = {
+        "a": listed({"name": "news", "sessions": 2}, {"name": "chat", "sessions": 1}),
+        "b": listed({"name": "chat", "sessions": 5}),
+    }
+    merged = merge_channels(found, View())
+    assert [(row["name"], row["sessions"]) for row in merged["rows"]] == [("chat", 6), ("news", 2)]
+    assert (merged["count"], merged["complete"]) == (2, True)
+    assert [row["name"] for row in merge_channels(found, View(order="name"))["rows"]] == ["chat", "news"]
+    found["a"]["count"] = 900
+    assert not merge_channels(found, View())["complete"]
+
+
+def test_address() -> None:
+    """A proxy names no port of the client, so none is shown."""
+    assert address(("192.0.2.1", 5000)) == "192.0.2.1:5000"
+    assert address(("127.0.0.1", 0)) == "127.0.0.1"
+    assert address(("2001:db8::1", 5000)) == "[2001:db8::1]:5000"
+    assert address(None) == ""
 
 
 def test_needs_a_key() -> None:

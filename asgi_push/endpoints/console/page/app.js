@@ -1,63 +1,62 @@
 /** The console: what the server pushes goes to its part of the page, what is typed goes to its part of the server. */
 import { Charts } from "./charts.js";
-import { $, clock, count, duration, put } from "./dom.js";
+import { $, put } from "./dom.js";
 import { Drawers } from "./drawers.js";
 import { Line } from "./line.js";
 import { Lists } from "./lists.js";
+import { Processes } from "./processes.js";
 
 const line = new Line();
 const charts = new Charts($("charts"));
-const lists = new Lists();
-const drawers = new Drawers(lists, line);
-let hub = null;
-let since = null; // when the broker went away
+const processes = new Processes();
+const lists = new Lists(processes);
+const drawers = new Drawers(lists, line, processes);
+let server = null; // what all processes have in common, and the one at the other end of the line
+let before = null; // the one that was there before
 
 const STATES = { connecting: "Connecting", live: "Live", lost: "Reconnecting" };
 
 line.addEventListener("line", ({ detail: { state } }) => {
-  if (state === "connecting" && hub) return; // it reconnects; the word stays until it has
+  if (state === "connecting" && server) return; // it reconnects; the word stays until it has
   $("line").dataset.state = state;
   put($("line"), STATES[state]);
   $("main").dataset.stale = state !== "live";
+  processes.line(state === "live" || !server);
 });
 
 line.addEventListener("state", ({ detail: state }) => {
-  if (state.process) return meet(state.process);
-  put($("fact-uptime"), duration(state.uptime));
-  health(state);
-  charts.add(state.samples);
-  put($("count-sessions"), count(state.count));
-  lists.update(state[state.view.list], state.view);
+  if (state.server) return meet(state.server);
+  if (before) renew(state.processes);
+  charts.add(state.processes);
+  processes.update(state.processes, state.problem);
+  if (state.view.process === processes.picked) lists.update(state[state.view.list], state.view);
   if (state.session) drawers.showSession(state.session);
   if (state.channel) drawers.showChannel(state.channel);
 });
 
-/** Another process than before may be at the other end: nothing of the old one is shown as the new one's. */
-function meet(process) {
-  if (hub && hub !== process.hub) drawers.say("note", `Now looking at another process: pid ${process.pid} on ${process.host}`);
-  if (hub !== process.hub) charts.reset(process);
-  lists.paths = process.paths;
-  hub = process.hub;
-  put($("fact-process"), `${process.pid} on ${process.host}`);
-  $("fact-process").title = `hub ${process.hub}`;
-  put($("fact-version"), `${process.version || "sources"}, Python ${process.python}`);
-  $("fact-broker").dataset.name = process.broker;
-  const alone = process.broker === "memory";
-  put($("scope"), `You look at one process. ${alone ? "Its broker is its own memory: other processes, if there are any, know nothing of these sessions." : "Others that share its broker have sessions and numbers of their own; publishing and disconnecting users reaches all of them."}`);
+function meet(met) {
+  if (!server) charts.reset(met);
+  else if (met.hub !== server.hub) before = server.hub;
+  server = met;
+  lists.paths = met.paths;
+  processes.meet(met);
 }
 
-function health({ accepting, broker_up: up }) {
-  const name = $("fact-broker").dataset.name;
-  since = up ? null : (since ?? Date.now() / 1000);
-  put($("fact-broker"), up ? name : `${name}, unreachable`);
-  $("fact-broker").dataset.state = up ? "good" : "bad";
-  put($("fact-accepting"), accepting ? "accepted" : "refused");
-  $("fact-accepting").dataset.state = accepting ? "good" : "warn";
-  $("drain-open").disabled = !accepting;
-  $("banner").hidden = up && accepting;
-  $("banner").dataset.kind = up ? "warn" : "bad";
-  put($("banner"), up ? "This process is draining: it takes no new sessions, and sends those that it has to other processes." : `The broker ${name} cannot be reached since ${clock(since ?? 0)}. Publications of other processes do not arrive, and publishing fails.`);
+/** Another process than before is at the other end: if that one is gone, or unknown, nothing of it is shown as another's. */
+function renew(all) {
+  const here = all.find(({ id }) => id === server.hub);
+  if (!all.some(({ id }) => id === before)) {
+    charts.reset(server);
+    drawers.say("note", `Now looking at another process: pid ${here.pid} on ${here.host}`);
+  }
+  before = null;
 }
+
+processes.addEventListener("pick", () => {
+  charts.pick(processes.picked);
+  lists.change({ process: processes.picked, page: 0 });
+});
+processes.addEventListener("ended", () => drawers.say("note", "The process that you looked at has ended: here are all"));
 
 lists.addEventListener("change", () => line.look(lists.view));
 lists.addEventListener("open", ({ detail: { list, key } }) => (list === "sessions" ? drawers.openSession(key) : drawers.openChannel(key)));

@@ -1,5 +1,6 @@
 /** Small charts of the last minutes, side by side: one look at all of them is one moment. */
 import { $, bytes, clock, count, element, milliseconds, put } from "./dom.js";
+import { Timelines } from "./timelines.js";
 
 const rate = (value) => (value == null ? "–" : `${count(value)}/s`);
 
@@ -30,12 +31,12 @@ class Chart {
     this.about = about;
     this.canvas = element("canvas", { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
-    this.max = element("span", { className: "max" });
+    this.peak = element("span", { className: "peak" });
     this.values = about.series.map(([, , colour], place) => element(place ? "span" : "strong", { className: place ? "key" : "", data: { colour } }));
     const [[first, , colour]] = about.series;
     const keys = element("p", { className: "keys" }, element("span", { className: "key", text: first, data: { colour } }), ...this.values.slice(1));
     this.node = element("section", { className: "chart" }, element("h3", { text: about.title }), this.values[0], keys,
-      element("div", { className: "plot" }, this.canvas, this.max));
+      element("div", { className: "plot" }, this.canvas, this.peak));
     this.node.dataset.chart = about.title;
     this.canvas.addEventListener("pointermove", ({ offsetX }) => onPoint(offsetX / this.canvas.clientWidth));
     this.canvas.addEventListener("pointerleave", () => onPoint(null));
@@ -69,7 +70,7 @@ class Chart {
     ink.clearRect(0, 0, width, height);
     const highest = Math.max(0, ...samples.flatMap((sample) => this.about.series.map(([, read]) => read(sample) ?? 0)));
     const top = highest > 0 ? niceMax(highest) : 1;
-    put(this.max, highest > 0 ? this.about.write(top) : "");
+    put(this.peak, highest > 0 ? `peak ${this.about.write(highest)}` : "");
     const x = (place) => width - ((samples.length - 1 - place) / (span - 1)) * width;
     const y = (value) => height - 1 - (value / top) * (height - 1 - PADDING);
     ink.fillStyle = colours.rule;
@@ -111,9 +112,9 @@ class Chart {
 }
 
 export class Charts {
+  #timelines = new Timelines();
+  #picked = ""; // whose samples are drawn; empty for all processes together
   #samples = [];
-  #kept = 300;
-  #interval = 1;
   #cursor = null; // a sample's time: the place moves with each new one
   #charts = CHARTS.map((about) => new Chart(about, (part, step) => this.#point(part, step)));
 
@@ -122,18 +123,22 @@ export class Charts {
     new ResizeObserver(() => this.draw()).observe(parent);
   }
 
-  /** Forget what another process did. */
-  reset({ kept, interval }) {
-    this.#kept = kept;
-    this.#interval = interval;
+  /** Forget what other processes did. */
+  reset(about) {
+    this.#timelines.reset(about);
     this.#samples = [];
     this.#cursor = null;
   }
 
-  add(samples) {
-    this.#samples.push(...samples);
-    this.#samples.splice(0, this.#samples.length - this.#kept);
+  pick(process) {
+    this.#picked = process;
+    this.#samples = this.#timelines.of(process);
     this.draw();
+  }
+
+  add(processes) {
+    this.#timelines.add(processes);
+    this.pick(this.#picked);
   }
 
   #point(part, step = 0) {
@@ -144,7 +149,7 @@ export class Charts {
   }
 
   get #span() {
-    return Math.min(Math.max(this.#samples.length, SHORTEST), this.#kept);
+    return Math.min(Math.max(this.#samples.length, SHORTEST), this.#timelines.kept);
   }
 
   #place() {
@@ -156,7 +161,7 @@ export class Charts {
     const style = getComputedStyle(document.documentElement);
     const colours = Object.fromEntries(["accent", "good", "warn", "bad", "soft", "rule", "ink"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
     const cursor = this.#place();
-    const seconds = this.#span * this.#interval;
+    const seconds = this.#span * this.#timelines.interval;
     put($("moment"), cursor == null ? `The last ${seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}` : `At ${clock(this.#samples[cursor].at)}`);
     for (const chart of this.#charts) chart.draw(this.#samples, this.#span, cursor, colours);
   }

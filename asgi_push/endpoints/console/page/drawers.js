@@ -1,6 +1,6 @@
 /** What opens over the lists: one session, one channel, publishing, draining. */
 import { $, bytes, clock, duration, element, exact, milliseconds, plural, put } from "./dom.js";
-import { sure } from "./lists.js";
+import { protocol, sure } from "./lists.js";
 
 function facts(list, pairs) {
   const known = new Map([...list.children].map((pair) => [pair.dataset.name, pair]));
@@ -27,9 +27,11 @@ export class Drawers extends EventTarget {
   #line;
   #session = null;
   #channel = null;
+  #processes;
 
-  constructor(lists, line) {
+  constructor(lists, line, processes) {
     super();
+    this.#processes = processes;
     this.#lists = lists;
     this.#line = line;
     for (const button of document.querySelectorAll("[data-closes]")) button.addEventListener("click", () => button.closest("dialog").close());
@@ -39,7 +41,7 @@ export class Drawers extends EventTarget {
     $("session").addEventListener("close", () => lists.change({ open_session: "" }));
     $("channel").addEventListener("close", () => lists.change({ open_channel: "" }));
     $("publish-open").addEventListener("click", () => this.publish());
-    $("drain-open").addEventListener("click", () => $("drain").showModal());
+    $("drain-open").addEventListener("click", () => this.#openDrain());
     $("keys-open").addEventListener("click", () => $("keys").showModal());
     $("publish-form").addEventListener("submit", (event) => this.#send(event));
     $("drain-form").addEventListener("submit", (event) => this.#drain(event));
@@ -114,7 +116,8 @@ export class Drawers extends EventTarget {
     $("session-publish").hidden = $("session-disconnect-user").hidden = !session.user;
     facts($("session-facts"), [
       ["Session", session.id],
-      ["Protocol", `${session.protocol} over ${session.transport}, ${session.writes} writes`],
+      ["Protocol", `${protocol(session, (spoken, carrier) => `${spoken} over ${carrier}`)}, ${session.writes} writes`],
+      ["Process", this.#processes.name(session.process)],
       ["From", session.remote || "unknown"],
       ["Connected for", duration(session.age)],
       ["Last heard", `${duration(session.silent)} ago`],
@@ -136,7 +139,7 @@ export class Drawers extends EventTarget {
     if (channel.name !== this.#channel) return;
     const kept = channel.history;
     facts($("channel-facts"), [
-      ["Sessions here", exact(channel.sessions)],
+      ["Sessions", exact(channel.sessions)],
       ["Keeps", kept ? `${exact(kept.size)} for ${duration(kept.ttl)} after the last` : "no history"],
       ...(channel.epoch === undefined ? [] : [["Position", `offset ${exact(channel.offset)}, epoch ${channel.epoch}, id ${channel.id}`]]),
     ]);
@@ -155,10 +158,17 @@ export class Drawers extends EventTarget {
     await this.#answer("publish", fields, $("publish-answer"), $("publish-send"));
   }
 
+  #openDrain() {
+    const open = this.#processes.drainable();
+    $("drain-process").replaceChildren(...open.map(({ id, pid, host, sessions }) => element("option", { value: id, text: `${pid} on ${host}, ${plural(sessions, "session")}` })));
+    put($("drain-answer"), "");
+    $("drain").showModal();
+  }
+
   async #drain(event) {
     event.preventDefault();
     put($("drain-answer"), `Draining since ${clock(Date.now() / 1000)} …`);
-    await this.#answer("drain", { over: Number($("drain-over").value) }, $("drain-answer"), $("drain-start"));
+    await this.#answer("drain", { process: $("drain-process").value, over: Number($("drain-over").value) }, $("drain-answer"), $("drain-start"));
   }
 
   async #answer(name, fields, answer, button) {

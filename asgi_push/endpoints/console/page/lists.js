@@ -6,14 +6,21 @@ const LATE = 60; // seconds without a word after which a session stands out
 
 const heartbeat = (row) => (row.round_trip == null ? `${duration(row.silent)} ago` : `${milliseconds(row.round_trip)}, ${duration(row.silent)} ago`);
 const history = ({ history: kept }) => (kept ? `${exact(kept.size)} for ${duration(kept.ttl)}` : "none");
-const PROTOCOLS = { plain: "plain", centrifuge: "SDK" };
+const PROTOCOLS = { plain: "plain", centrifuge: "SDK", sse: "SSE" };
+
+/** What a session speaks, and over what where that says more. */
+export function protocol({ protocol: name, transport }, write = (spoken, carrier) => `${spoken} · ${carrier}`) {
+  const spoken = PROTOCOLS[name] ?? name;
+  return transport === name ? spoken : write(spoken, transport);
+}
 
 // The columns of each list: name, heading, what stands in it, and by what the server sorts it.
 const COLUMNS = {
   sessions: [
     ["user", "User", (row) => row.user || "anonymous", "user"],
     ["id", "Session", (row) => row.id.slice(0, 8)],
-    ["protocol", "Protocol", (row) => `${PROTOCOLS[row.protocol] ?? row.protocol}${row.transport === "websocket" ? "" : ` · ${row.transport}`}`],
+    ["protocol", "Protocol", (row) => (row.transport === "websocket" ? (PROTOCOLS[row.protocol] ?? row.protocol) : protocol(row))],
+    ["process", "Process", (row, processes) => processes.name(row.process)],
     ["remote", "From", (row) => row.remote || "unknown"],
     ["age", "Age", (row) => duration(row.age), "newest", "oldest"],
     ["heartbeat", "Last heard", heartbeat, "silent", "round_trip"],
@@ -22,21 +29,23 @@ const COLUMNS = {
   ],
   channels: [
     ["user", "Channel", (row) => row.name, "name"],
-    ["sessions", "Sessions here", (row) => exact(row.sessions), "sessions"],
+    ["sessions", "Sessions", (row) => exact(row.sessions), "sessions"],
     ["history", "History", history],
   ],
 };
 const SORTED = { newest: "newest first", oldest: "oldest first", silent: "longest silent first", round_trip: "slowest heartbeat first", queue: "fullest first" };
 
 export class Lists extends EventTarget {
-  view = { list: "sessions", search: "", channel: "", sort: "newest", order: "sessions", own: false, page: 0, open_session: "", open_channel: "" };
+  view = { process: "", list: "sessions", search: "", channel: "", sort: "newest", order: "sessions", own: false, page: 0, open_session: "", open_channel: "" };
   paused = false;
   paths = []; // where clients connect
   #rows = new Map(); // by session id or channel name: kept, so that focus survives each update
-  #count = 0;
+  #last = 0; // the row that can be paged to
+  #processes;
 
-  constructor() {
+  constructor(processes) {
     super();
+    this.#processes = processes;
     for (const list of ["sessions", "channels"]) $(`tab-${list}`).addEventListener("click", () => this.show(list));
     $("tab-sessions").parentElement.addEventListener("keydown", ({ key }) => {
       if (key !== "ArrowLeft" && key !== "ArrowRight") return;
@@ -73,7 +82,7 @@ export class Lists extends EventTarget {
   }
 
   turn(step) {
-    const pages = Math.max(1, Math.ceil(this.#count / PAGE));
+    const pages = Math.max(1, Math.ceil(this.#last / PAGE));
     const page = Math.min(Math.max(this.view.page + step, 0), Math.min(pages, 201) - 1);
     if (page !== this.view.page) this.change({ page });
   }
@@ -137,7 +146,8 @@ export class Lists extends EventTarget {
   /** Show what the server has found. */
   update(found, { list, page }) {
     if (this.paused || list !== this.view.list || page !== this.view.page) return;
-    this.#count = found.count;
+    this.#last = found.last;
+    $("table").dataset.several = this.#processes.several && !this.view.process;
     const focused = document.activeElement?.closest?.("tr")?.dataset.key;
     const within = document.activeElement?.className;
     const keys = found.rows.map((row) => row.id ?? row.name);
@@ -158,22 +168,23 @@ export class Lists extends EventTarget {
     this.#foot(found, page);
   }
 
-  #foot({ rows, count: all, of }, page) {
+  #foot({ rows, count: all, of, last, complete }, page) {
     const { list, search, channel } = this.view;
     const what = list === "sessions" ? "session" : "channel";
     $("table").hidden = rows.length === 0;
     $("none").hidden = rows.length !== 0;
     $("pager").hidden = rows.length === 0 && page === 0;
     $("none-clear").hidden = !search && !channel;
+    const further = last < all && (page + 1) * PAGE >= last;
     if (rows.length) {
-      put($("range"), `${exact(page * PAGE + 1)}–${exact(page * PAGE + rows.length)} of ${plural(all, what)}${all === of || list === "channels" ? "" : `, ${exact(of)} in all`}`);
+      put($("range"), `${exact(page * PAGE + 1)}–${exact(page * PAGE + rows.length)} of ${complete === false ? "at least " : ""}${plural(all, what)}${all === of || list === "channels" ? "" : `, ${exact(of)} in all`}${further ? ". For those further down, pick a process or search" : ""}`);
     } else {
       put($("range"), "");
       put($("none-text"), search ? `No ${what} matches “${search}”.` : channel ? `Nobody is in ${channel} any more.` : page ? "There is nothing so far down any more." : list === "sessions"
-        ? `Nobody is connected to this process. Clients come to ${this.paths.join(" or ")}.` : this.view.own ? "No channel has sessions." : "No channel of the application's has sessions here.");
+        ? `Nobody is connected${this.view.process ? " to this process" : ""}. Clients come to ${this.paths.join(" or ")}.` : this.view.own ? "No channel has sessions." : "No channel of the application's has sessions.");
     }
     $("earlier").disabled = page === 0;
-    $("later").disabled = (page + 1) * PAGE >= all || page >= 200;
+    $("later").disabled = (page + 1) * PAGE >= last || page >= 200;
   }
 
   #newRow(key, about) {
@@ -193,7 +204,7 @@ export class Lists extends EventTarget {
   }
 
   #fill(cells, row) {
-    for (const [name, , read] of COLUMNS[this.view.list]) put(name === "user" ? cells.open : cells[name], read(row));
+    for (const [name, , read] of COLUMNS[this.view.list]) put(name === "user" ? cells.open : cells[name], read(row, this.#processes));
     cells.open.title = row.name ?? row.user;
     if (this.view.list !== "sessions") return;
     cells.user.dataset.anonymous = row.user === "";

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..connection import Connection, Writes
+from ...connection import Connection, Writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...metrics.counters import Counters, Histogram
+from .counters import Counters, Histogram
 
 _RATES = ("published", "publications", "deliveries", "gaps")
 _RATES_BY_LABEL = ("connects", "disconnects", "drops", "broker_errors")
@@ -25,7 +25,7 @@ class Sampler:
         """Return a sample.
 
         Levels are as they are; rates are per second; times have a mean and the longest, in
-        milliseconds, or are None if nothing was measured.
+        milliseconds, and their number, or are None if nothing was measured.
 
         Args:
             now: seconds of the monotonic clock.
@@ -72,8 +72,9 @@ class Sampler:
         longest = _take_longest(histograms)
         if count == count_before:
             return None
-        mean = (total - total_before) / (count - count_before)
-        return {"mean": round(mean * 1e3, 3), "longest": round(longest * 1e3, 3)}
+        new = count - count_before
+        mean = (total - total_before) / new
+        return {"count": new, "mean": round(mean * 1e3, 3), "longest": round(longest * 1e3, 3)}
 
 
 def _sums(histograms: list[Histogram]) -> tuple[int, float]:

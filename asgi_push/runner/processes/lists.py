@@ -1,4 +1,4 @@
-"""The lists, and what opens behind a row.
+"""Pages of the sessions and of the channels of this process.
 
 Sessions and channels are looked through in pieces, so that none holds the event loop for long.
 """
@@ -8,55 +8,47 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-import anyio
 import anyio.lowlevel
 import orjson
 
 from ... import clock
 from ...connection import Connection
-from ...errors import BrokerError
 from ...hub.hub import Hub
-from ...messages import History, Publication
 from ...names import USER_PREFIX
-from ..session_summary import summarize
-from .requests import PAGE, View
+from .session_summary import SessionSummary, summarize
+from .view import View
 
 T = TypeVar("T")
 
 # Items that are looked at before everything else gets its turn: about a millisecond's worth.
 _PIECE = 1000
 
-# The most that is shown: publications of a channel, channels of a session, characters of a text.
-_PUBLICATIONS = 20
+# The most that is shown of a session: its channels, and characters of a text.
 _CHANNELS = 100
 _TEXT = 1000
 
-# How long a broker may take to return a channel's history, in seconds.
-_PATIENCE = 2.0
 
-
-async def _page(
+async def _span(
     items: Sequence[T],
     wanted: Callable[[T], bool],
     key: Callable[[T], Any] | None,
-    page: int,
+    rows: range,
 ) -> tuple[list[T], int]:
-    """Return one page of the items that are wanted, and how many are.
+    """Return some of the items that are wanted, by their places, and how many are wanted.
 
     They are sorted by ``key``, or keep their order if it is None.
     """
-    end = (page + 1) * PAGE
     count = 0
     best: list[T] = []
     for piece in _pieces(items):
         found = [item for item in piece if wanted(item)]
         count += len(found)
         if key is not None:
-            best = heapq.nsmallest(end, chain(best, found), key=key)
-        elif len(best) < end:
+            best = heapq.nsmallest(rows.stop, chain(best, found), key=key)
+        elif len(best) < rows.stop:
             best += found
         await anyio.lowlevel.checkpoint()
-    return best[page * PAGE : end], count
+    return best[rows.start : rows.stop], count
 
 
 def _pieces(items: Sequence[T]) -> Iterator[list[T]]:
@@ -77,16 +69,17 @@ _KEYS: dict[str, Callable[[Connection], Any] | None] = {
 }
 
 
-async def list_sessions(hub: Hub, view: View) -> dict[str, Any]:
-    """Return a page of the sessions that a search finds, of all or of those in a channel."""
+async def list_sessions(hub: Hub, view: View, rows: range) -> dict[str, Any]:
+    """Return some of the sessions that a search finds, of all or of those in a channel."""
     registry = hub.registry
     sessions = list(registry.members(view.channel)) if view.channel else registry.sessions()
     if view.sort == "newest":
         sessions.reverse()
     wanted = _matches(view.search.strip().lower())
-    found, count = await _page(sessions, wanted, _KEYS[view.sort], view.page)
+    found, count = await _span(sessions, wanted, _KEYS[view.sort], rows)
     now = clock.monotonic()
-    return {"rows": [_row(session, now) for session in found], "count": count, "of": len(registry)}
+    listed = [_row(summarize(session, now)) for session in found]
+    return {"rows": listed, "count": count, "of": len(registry)}
 
 
 def _matches(search: str) -> Callable[[Connection], bool]:
@@ -100,18 +93,26 @@ def _matches(search: str) -> Callable[[Connection], bool]:
             or search in session.id.lower()
             or search in session.protocol
             or search in session.transport
-            or (session.remote is not None and search in _address(session.remote))
+            or (session.remote is not None and search in address(session.remote))
         )
 
     return match
 
 
-def _address(remote: tuple[str, int] | None) -> str:
-    return "" if remote is None else f"{remote[0]}:{remote[1]}"
+def address(remote: tuple[str, int] | None) -> str:
+    """Return where a client is, as people write it; empty where the server does not say it.
+
+    Behind a proxy that names the client there is no port: servers then say 0.
+    """
+    if remote is None:
+        return ""
+    host, port = remote
+    if not port:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _row(session: Connection, now: float) -> dict[str, Any]:
-    found = summarize(session, now)
+def _row(found: SessionSummary) -> dict[str, Any]:
     round_trip = found.round_trip
     return {
         "id": found.id,
@@ -119,7 +120,7 @@ def _row(session: Connection, now: float) -> dict[str, Any]:
         "protocol": found.protocol,
         "transport": found.transport,
         "writes": found.writes,
-        "remote": _address(found.remote),
+        "remote": address(found.remote),
         "age": round(found.age, 1),
         "silent": round(found.silent, 1),
         "round_trip": None if round_trip is None else round(round_trip * 1e3, 1),
@@ -130,13 +131,13 @@ def _row(session: Connection, now: float) -> dict[str, Any]:
     }
 
 
-def show_session(hub: Hub, session_id: str) -> dict[str, Any]:
-    """Return what is shown of one session; of one that is not here any more, its id."""
+def show_session(hub: Hub, session_id: str) -> dict[str, Any] | None:
+    """Return what is shown of one session, None if it is not in this process."""
     session = hub.registry.get(session_id)
     if session is None:
-        return {"id": session_id, "gone": True}
+        return None
     known = {"info": session.info, "path_params": dict(session.path_params)}
-    return _row(session, clock.monotonic()) | {
+    return _row(summarize(session, clock.monotonic())) | {
         "known": {name: _text(value) for name, value in known.items() if value},
         "names": session.channels[:_CHANNELS],
     }
@@ -149,8 +150,8 @@ def _text(value: Any) -> str:
 # -- channels --------------------------------------------------------------------------------------
 
 
-async def list_channels(hub: Hub, view: View) -> dict[str, Any]:
-    """Return a page of the channels that have sessions in this process."""
+async def list_channels(hub: Hub, view: View, rows: range) -> dict[str, Any]:
+    """Return some of the channels that have sessions in this process."""
     registry = hub.registry
     search = view.search.strip().lower()
 
@@ -161,62 +162,16 @@ async def list_channels(hub: Hub, view: View) -> dict[str, Any]:
         return -len(registry.members(name)), name
 
     key = most_sessions_first if view.order == "sessions" else str
-    found, count = await _page(registry.channels(), wanted, key, view.page)
-    rows = [_channel(hub, name) for name in found]
-    return {"rows": rows, "count": count, "of": registry.channel_count}
+    found, count = await _span(registry.channels(), wanted, key, rows)
+    listed = [describe_channel(hub, name) for name in found]
+    return {"rows": listed, "count": count, "of": registry.channel_count}
 
 
-def _channel(hub: Hub, name: str) -> dict[str, Any]:
+def describe_channel(hub: Hub, name: str) -> dict[str, Any]:
+    """Return a channel's sessions in this process, and what it keeps."""
     stream = hub.namespaces.stream(name)
     return {
         "name": name,
         "sessions": len(hub.registry.members(name)),
         "history": None if stream is None else {"size": stream.size, "ttl": stream.ttl},
-    }
-
-
-async def show_channel(hub: Hub, name: str) -> dict[str, Any]:
-    """Return what is shown of one channel: its last publications, or why they cannot be shown."""
-    shown = _channel(hub, name)
-    if shown["history"] is None:
-        return shown
-    try:
-        history = await _history(hub, name)
-    except BrokerError as error:
-        return shown | {"error": f"the broker did not answer: {error}"}
-    if history is None:
-        return shown | {"error": f"the broker has not answered for {_PATIENCE:g} s"}
-    return shown | {
-        "offset": history.position.offset,
-        "epoch": history.position.epoch,
-        "id": history.id,
-        "publications": [_publication(item) for item in history.publications],
-    }
-
-
-async def _history(hub: Hub, name: str) -> History | None:
-    """Return the last publications of a channel, None if the broker takes too long."""
-    with anyio.move_on_after(_PATIENCE):
-        return await hub.broker.history(name, _PUBLICATIONS, None, True)
-    return None
-
-
-def _publication(publication: Publication) -> dict[str, Any]:
-    payload = publication.payload
-    size = len(payload.data)
-    if payload.kind == "binary":
-        text = f"{size} bytes"
-        cut = False
-    else:
-        text = payload.data[: 4 * _TEXT].decode(errors="ignore")[:_TEXT]
-        cut = len(text.encode()) < size
-    return {
-        "offset": publication.offset,
-        "time": publication.time,
-        "kind": payload.kind,
-        "size": size,
-        "text": text,
-        "cut": cut,
-        "tags": {str(name): str(tag) for name, tag in (publication.tags or {}).items()},
-        "by": publication.info.user if publication.info is not None else None,
     }
