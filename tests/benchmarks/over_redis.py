@@ -17,7 +17,7 @@ from .crowd import Crowd, connected
 from .process import Server
 from .running import Case, Figures, Run
 
-_TASKS = 50  # that publish concurrently; redis-py allows 100 connections, and the peers want one a task
+TASKS = 50  # that publish concurrently; redis-py allows 100 connections, and the peers want one a task
 _WARM_UP = 0.3  # in seconds
 
 
@@ -33,17 +33,23 @@ def publishing(case: Case) -> Figures:
 
     One after the other, and from many tasks.
     """
+    with _redis():
+        return publishing_here(case)
+
+
+def publishing_here(case: Case) -> Figures:
+    """Do that with the broker that is there."""
     with (
-        _redis(),
         process.start(case.peer, machine.CLIENT_CORE) as other,
         connected(peers.load(case.peer), other, 1) as crowd,
         process.start(case.peer) as publisher,
     ):
-        one_by_one, together = (_publish(case, publisher, crowd, tasks) for tasks in (1, _TASKS))
+        one_by_one, together = (publish_for(case, publisher, crowd, tasks) for tasks in (1, TASKS))
     return {"sequential": one_by_one, "concurrent": together}
 
 
-def _publish(case: Case, publisher: Server, crowd: Crowd, tasks: int) -> float:
+def publish_for(case: Case, publisher: Server, crowd: Crowd, tasks: int) -> float:
+    """Return how many publications a second so many tasks make."""
     rate = 0.0
     for seconds in (_WARM_UP, case.seconds):
         publisher.command("publish", first=0, size=case.size, tasks=tasks, seconds=seconds)
@@ -72,8 +78,13 @@ def delivery(case: Case) -> Figures:
     The load client, Redis, the publisher and the workers share two cores. So what counts is not how much comes through,
     but how many messages are delivered in a second of CPU time of the busiest worker: what it could do with a core.
     """
+    with _redis():
+        return delivery_here(case)
+
+
+def delivery_here(case: Case) -> Figures:
+    """Do that with the broker that is there."""
     with ExitStack() as stack:
-        stack.enter_context(_redis())
         publisher = stack.enter_context(process.start(case.peer, machine.CLIENT_CORE))
         workers = [stack.enter_context(process.start(case.peer)) for _ in range(case.workers)]
         crowd = stack.enter_context(connected(peers.load(case.peer), publisher, case.connections, *workers))

@@ -108,7 +108,7 @@ class PostgresServer:
     def kill(self) -> None:
         """End it and all its processes as a crash does."""
         if self._server is not None:
-            for process in self._processes():
+            for process in self.processes():
                 _signal(process, signal.SIGKILL)
             self._stack.close()
             self._server = None
@@ -126,15 +126,15 @@ class PostgresServer:
         # First the one that forks the others, so that they are all there is.
         assert self._server is not None
         _stop(psutil.Process(self._server.process.pid))
-        for process in self._processes():
+        for process in self.processes():
             _stop(process)
 
     def resume(self) -> None:
         """It goes on."""
-        for process in reversed(self._processes()):
+        for process in reversed(self.processes()):
             _signal(process, signal.SIGCONT)
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         assert self._server is not None
         process = psutil.Process(self._server.process.pid)
         return [process, *process.children(recursive=True)]
