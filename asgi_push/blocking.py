@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .disconnect import Disconnect
-from .inbox import InboxVerbs
 from .messages import (
     ClientInfo,
     History,
@@ -15,7 +14,8 @@ from .messages import (
 )
 from .names import check_user_channel
 from .runner.loop_thread import LoopThread
-from .transactional import Transactional
+from .verbs.inbox import InboxVerbs
+from .verbs.transactional import Transactional
 
 
 class Blocking:

@@ -131,6 +131,14 @@ class Owner(Protocol):
         """Send a message of the session's protocol ahead of what is queued."""
         ...
 
+    def send_wire(self, session: "Connection", message: WireMessage) -> None:
+        """Send a message of the session's protocol after what is queued."""
+        ...
+
+    async def wait_capacity(self, session: "Connection") -> None:
+        """Wait until a session has room for more messages, or is closed."""
+        ...
+
     def look_after(self, session: "Connection") -> None:
         """Have the timer check a session at its next deadline."""
         ...

@@ -9,13 +9,11 @@ from starlette.requests import HTTPConnection
 from .brokers.factory import BrokerParts, make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
-from .confirming import Confirming
 from .connection import Connection
 from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.hub import Hub
 from .inbound.hooks import Hooks
-from .inbox import InboxVerbs
 from .messages import (
     ClientInfo,
     Credentials,
@@ -40,7 +38,9 @@ from .runner.drain import drain
 from .runner.hub_runner import HubRunner
 from .session import Session
 from .settings import Settings
-from .transactional import Transactional
+from .verbs.confirming import Confirming
+from .verbs.inbox import InboxVerbs
+from .verbs.transactional import Transactional
 
 Authenticate = Callable[
     [HTTPConnection], Awaitable[str | Credentials | None] | str | Credentials | None

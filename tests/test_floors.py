@@ -31,12 +31,13 @@ FLOORS = [
     {"options"},
     {"brokers", "delivery"},  # between processes, and to the transports
     {"channels"},
-    {"transactional"},  # publications that wait for a commit of the application
     {"inbound"},  # from what clients send to the hooks
-    {"hub"},
-    {"runner"},
-    {"confirming"},  # publications that are waited for, and questions
+    {"receipts", "questions"},  # what clients say that they have; what they answer
+    {"membership"},  # who is in which channel
     {"inbox"},  # publications that wait for their user
+    {"hub"},
+    {"runner", "recovery"},  # where a hub lives; clients that go on where they were
+    {"verbs"},  # what an application's calls do
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call

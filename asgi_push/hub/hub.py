@@ -9,6 +9,7 @@ import anyio
 from .. import clock
 from ..brokers import Broker, PresenceStore
 from ..brokers.inbox import InboxStore
+from ..brokers.process_messages import Told
 from ..channels import Namespaces
 from ..connection import Connection
 from ..delivery.fanout import Fanout
@@ -19,7 +20,17 @@ from ..encoding import Encoder
 from ..inbound.heartbeats import Heartbeats
 from ..inbound.hooks import HookCalls, Hooks
 from ..inbound.probing import Prober
+from ..inbox.inbox import Inbox
+from ..inbox.replay import InboxFirst
+from ..inbox.undelivered import Undelivered
+from ..membership.membership import Membership
 from ..metrics.counters import Counters
+from ..questions.requester import Questions
+from ..questions.responder import Asked
+from ..receipts.ack_tokens import StreamAcks
+from ..receipts.acknowledgements import Receipts
+from ..receipts.confirmations import Confirmations
+from ..receipts.reports import Watches
 from ..registry import Registry
 from ..runtime.failures import Failures
 from ..runtime.tasks import TaskRoot, supervise
@@ -29,22 +40,11 @@ from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission, Refused
-from .asked import Asked
-from .confirmations import Confirmations
-from .inbox import Inbox
-from .inbox_first import InboxFirst
 from .lifecycle import Lifecycle
-from .membership import Membership
 from .processes import Processes
 from .publisher import Publisher
-from .questions import Questions
-from .receipts import Receipts
 from .samples import Samples
 from .stats import Stats
-from .stream_acks import StreamAcks
-from .told import Told
-from .undelivered import Undelivered
-from .watches import Watches
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
 # seconds.
@@ -108,7 +108,7 @@ class Hub:
         self.stream_acks = StreamAcks(registry, self.receipts, broker, self.told)
         self.asked = Asked(self, self.fanout, broker, counters)
         self.questions = Questions(self, self.asked, broker, self.told, counters)
-        self.confirmations = Confirmations(self, self.publisher, broker, self.told, counters)
+        self.confirmations = Confirmations(self, broker, self.told, counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
         self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
@@ -151,8 +151,6 @@ class Hub:
             self.registry,
             self.membership,
             self.fanout,
-            self._writers,
-            self.publisher,
         )
         hook, threads = self.hooks.on_undelivered, self.threads.others
         self._undelivered: Undelivered | None = None

@@ -12,13 +12,13 @@ from ..delivery.writers import Writers
 from ..disconnect import Disconnect
 from ..inbound.hooks import HookCalls, Hooks
 from ..logs import RateLimit, printable
+from ..membership.membership import Membership
 from ..metrics.counters import Counters
 from ..registry import Registry
 from ..runtime.timer import Timer
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission
-from .membership import Membership
 
 # How long a slow consumer may take for its close frame, in seconds: it is known not to read.
 _SLOW_TIME = 1.0

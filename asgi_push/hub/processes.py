@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from ..brokers import Broker
-from .told import Told, tell
+from ..brokers.process_messages import Told, tell
 
 # How long the answers are waited for, in seconds. That is less than a process that was killed is
 # taken for alive: until then there are the answers of all others.

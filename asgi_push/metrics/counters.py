@@ -46,10 +46,10 @@ OPERATIONS = (
     "join",
 )
 
-# What becomes of the acknowledgements of clients (see ``hub.receipts``).
+# What becomes of the acknowledgements of clients (see ``receipts.acknowledgements``).
 ACKNOWLEDGEMENTS = ("taken", "not_subscribed", "no_position", "other_epoch", "not_sent")
 
-# What becomes of the answers of clients (see ``hub.asked``).
+# What becomes of the answers of clients (see ``questions.responder``).
 ANSWERS = ("taken", "late", "not_asked")
 
 # Where something can fail without ending anything else (see ``runtime.failures``).

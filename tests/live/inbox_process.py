@@ -10,7 +10,7 @@ import sys
 from itertools import count
 
 from asgi_push import Publication, Push
-from asgi_push.hub import undelivered
+from asgi_push.inbox import undelivered
 
 
 def publish(url: str, prefix: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from asgi_push import Publication, Push, PushMiddleware
 from asgi_push.brokers.redis import inbox
-from asgi_push.hub import undelivered
+from asgi_push.inbox import undelivered
 from asgi_push.push import core_of
 from tests import asgi
 from tests.servers import PATIENCE, ROOT, Server

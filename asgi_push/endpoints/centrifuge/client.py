@@ -7,10 +7,10 @@ from ... import clock
 from ...connection import Connection
 from ...disconnect import Disconnect
 from ...errors import BrokerError
-from ...hub.recovery import go_live, new_subscription
 from ...messages import Payload, Publication, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
+from ...recovery.subscriptions import go_live, new_subscription
 from ...subscription import TrackedSubscription
 from ...transports.limits import CHANNEL_BYTES, close_too_large
 from ...transports.refusal import OTHER_CREDENTIALS, Refusal

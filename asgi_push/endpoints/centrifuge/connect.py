@@ -15,11 +15,11 @@ from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
 from ...heartbeat import ServerHeartbeat
 from ...hub.admission import Refused
-from ...hub.recovery import go_live, new_subscription
 from ...logs import module_rate_limit, printable
 from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import Connect, Refresh, Subscribe, sparse
+from ...recovery.subscriptions import go_live, new_subscription
 from ...transports.authentication import (
     anonymous_allowed,
     authenticate,

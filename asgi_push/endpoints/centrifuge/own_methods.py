@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ...hub.asked import Answered
-from ...hub.receipts import Acknowledged
 from ...messages import Payload, StreamPosition, parse_id
 from ...protocols import lossless_json
 from ...protocols.centrifuge import CommandError, ErrorCode
+from ...questions.responder import Answered
+from ...receipts.acknowledgements import Acknowledged
 from .context import Context
 
 # The errors for acknowledgements that are passed over.

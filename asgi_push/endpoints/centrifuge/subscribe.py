@@ -7,10 +7,10 @@ from ... import clock
 from ...auth import SubscriptionToken, verify_subscription_token
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
-from ...hub.recovery import go_live, new_subscription, track
 from ...messages import StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import SubRefresh, Subscribe, Unsubscribe, sparse
+from ...recovery.subscriptions import go_live, new_subscription, track
 from ...subscription import TrackedSubscription
 from ...transports.refusal import warn
 from .context import Context, Ended, checked_channel

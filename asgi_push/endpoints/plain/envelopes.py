@@ -6,11 +6,11 @@ from functools import partial
 from ...connection import Connection
 from ...disconnect import Disconnect
 from ...hub.hub import Hub
-from ...hub.page import PageClient
-from ...hub.page_speech import Resumed
 from ...messages import StreamPosition, position_id
 from ...protocols import WireMessage, envelope, plain
 from ...protocols.since import Since
+from ...recovery.page_client import PageClient
+from ...recovery.page_protocol import Resumed
 from ...subscription import TrackedSubscription
 from ...transports.limits import close_too_large, too_large
 from ...transports.websocket import Take

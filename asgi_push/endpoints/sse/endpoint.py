@@ -15,11 +15,11 @@ from ...core import Core
 from ...disconnect import Disconnect
 from ...heartbeat import UnansweredPings
 from ...hub.hub import Hub
-from ...hub.page import PageClient
-from ...hub.page_speech import FROM_START, Places
 from ...logs import logger, printable
 from ...protocols.since import Since
 from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
+from ...recovery.page_client import PageClient
+from ...recovery.page_protocol import FROM_START, Places
 from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit
 from ...transports.refusal import Refusal

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ...connection import Connection
-from ...hub.page_speech import Resumed
 from ...protocols import WireMessage
 from ...protocols.sse import CODEC, position_token
+from ...recovery.page_protocol import Resumed
 from ...transports.event_stream import retry
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from asgi_push import StreamPosition
 from asgi_push.connection import Connection
-from asgi_push.hub.receipts import Acknowledged
 from asgi_push.push import core_of
+from asgi_push.receipts.acknowledgements import Acknowledged
 from tests.endpoints.centrifuge.peers import House, Peer, house
 
 pytestmark = pytest.mark.anyio

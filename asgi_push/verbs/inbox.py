@@ -4,13 +4,13 @@ import math
 from functools import partial
 from typing import Any
 
-from .brokers.inbox import InboxOptions, Keep
+from ..brokers.inbox import InboxOptions, Keep
+from ..encoding import Encoder
+from ..messages import Publication, PublishResult
+from ..names import check_text, check_user_channel
+from ..runner.hub_runner import HubRunner
+from ..settings import Settings
 from .confirming import check_wait
-from .encoding import Encoder
-from .messages import Publication, PublishResult
-from .names import check_text, check_user_channel
-from .runner.hub_runner import HubRunner
-from .settings import Settings
 from .transactional import Transactional
 
 

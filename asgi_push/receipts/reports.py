@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from .. import clock
 from ..brokers import Broker
+from ..brokers.process_messages import tell
 from ..connection import Connection, Owner
 from ..delivery.fanout import Fanout
 from ..errors import BrokerError
@@ -15,7 +16,6 @@ from ..logs import logger
 from ..messages import StreamPosition
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
-from .told import tell
 
 # Sessions that are looked at in one turn of the event loop.
 _TOGETHER = 500

@@ -9,10 +9,10 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, Publication, Push, SettingsError
-from asgi_push.hub import undelivered
+from asgi_push.inbox import undelivered
 from asgi_push.push import core_of
 from tests.asgi import PATIENCE, Mailbox, pushing, until
-from tests.hub.test_inbox import gone, house, kept, sdk
+from tests.inbox.test_inbox import gone, house, kept, sdk
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from ..connection import Connection
 from ..messages import Publication, StreamPosition
 from ..protocols import Codec, WireMessage
 from ..subscription import TrackedSubscription
-from .recovery import START
+from .subscriptions import START
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from ..brokers import Broker
 from ..runtime.failures import Failures
+from .contract import Broker
 
 Handler = Callable[[Mapping[str, Any]], None]
 

@@ -11,12 +11,11 @@ import orjson
 
 from .. import clock
 from ..brokers import Broker
+from ..brokers.process_messages import Told
 from ..connection import Owner
 from ..errors import BrokerError
 from ..messages import Publication, PublishResult, StreamPosition
 from ..metrics.counters import Counters
-from .publisher import Publisher
-from .told import Told
 
 # Publications of this process that wait at the same time.
 _MAX_OPEN = 10_000
@@ -26,7 +25,7 @@ _IN_ONE_COMMAND = 200
 _PATIENCE = 0.05
 
 
-# Publishes with a key, in another way than most.
+# Publishes with a key.
 Publish = Callable[[Publication, str | None], Awaitable[PublishResult]]
 
 
@@ -66,11 +65,8 @@ class Request:
 class Confirmations:
     """Publishes, asks all processes who was handed it, and waits for those who confirm."""
 
-    def __init__(
-        self, owner: Owner, publisher: Publisher, broker: Broker, told: Told, counters: Counters
-    ) -> None:
+    def __init__(self, owner: Owner, broker: Broker, told: Told, counters: Counters) -> None:
         self._owner = owner
-        self._publisher = publisher
         self._broker = broker
         self._counters = counters
         self._numbers = count(1)
@@ -86,7 +82,7 @@ class Confirmations:
         publications: Sequence[Publication],
         key: str | None,
         seconds: float,
-        publish: Publish | None = None,
+        publish: Publish,
     ) -> list[PublishResult]:
         """Publish to channels with a history; return the results when all are confirmed.
 
@@ -101,7 +97,7 @@ class Confirmations:
         results = []
         for publication in publications:
             began.append(clock.monotonic())
-            results.append(await (publish or self._publisher.publish)(publication, key))
+            results.append(await publish(publication, key))
         until = clock.monotonic() + seconds
         requests = [
             self._begin(publication.channel, result.position, at, until)
@@ -175,7 +171,7 @@ class Confirmations:
             answered.set()
         for request in requests:
             request.asked = True
-            request.failure = failure
+            request.failure = request.failure or failure  # it may have been let go meanwhile
             request.check()
 
     def _on_handed(self, report: Mapping[str, Any]) -> None:

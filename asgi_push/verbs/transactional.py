@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .broker_url import is_postgres, masked
-from .brokers.contract import StreamOptions
-from .brokers.inbox import Keep, check_keepable
-from .brokers.postgres.transactions import publish_in, publish_in_blocking
-from .channels import Namespaces
-from .encoding import Encoder
-from .messages import Publication, PublishResult
-from .names import check_channel, check_tags, check_text
-from .settings import Settings
+from ..broker_url import is_postgres, masked
+from ..brokers.contract import StreamOptions
+from ..brokers.inbox import Keep, check_keepable
+from ..brokers.postgres.transactions import publish_in, publish_in_blocking
+from ..channels import Namespaces
+from ..encoding import Encoder
+from ..messages import Publication, PublishResult
+from ..names import check_channel, check_tags, check_text
+from ..settings import Settings
 
 
 class Transactional:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .channels import Namespaces
-from .messages import Publication, PublishResult
-from .names import check_text, check_user
-from .runner.hub_runner import HubRunner
+from ..channels import Namespaces
+from ..messages import Publication, PublishResult
+from ..names import check_text, check_user
+from ..runner.hub_runner import HubRunner
 
 # The longest that clients are waited for, in seconds.
 _HOUR = 60 * 60
@@ -65,7 +65,7 @@ class Confirming:
         hub = self._runner.hub
         payload = hub.encode(data)
         publications = [Publication(channel, payload, 0, "", tags) for channel in channels]
-        return await hub.confirmations.publish(publications, idempotency_key, seconds)
+        return await hub.confirmations.publish(publications, idempotency_key, seconds, hub.publish)
 
     async def send_to_session(self, confirm: float, session_id: str, data: Any) -> PublishResult:
         """See ``Push.send_to_session``."""

@@ -7,7 +7,7 @@ from ..connection import Connection
 from ..messages import StreamPosition
 from ..metrics.counters import Counters
 from ..subscription import TrackedSubscription
-from .watches import Watches
+from .reports import Watches
 
 
 class Acknowledged(StrEnum):

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 from .. import clock
 from ..brokers import Broker
+from ..brokers.process_messages import tell
 from ..connection import Connection, Owner
 from ..delivery.fanout import Fanout
 from ..errors import BrokerError
 from ..logs import logger
 from ..metrics.counters import Counters
-from .told import tell
 
 # Sessions of this process that one question is put to: the oldest.
 _MAX_ASKED = 1000

@@ -12,9 +12,9 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, Push, StreamPosition
-from asgi_push.hub import confirmations, watches
 from asgi_push.messages import PublishResult
 from asgi_push.push import core_of
+from asgi_push.receipts import confirmations, reports
 from asgi_push.subscription import TrackedSubscription
 from tests import asgi
 from tests.asgi import until
@@ -262,12 +262,12 @@ async def test_who_left_at_once_was_handed_it() -> None:
         again = await here.push.publish("news", "x", idempotency_key="k", confirm=1.0)
         assert (again.confirmed, again.receivers) == ([first], 2)
         hub = core_of(here.push).hub
-        for number in range(watches._MAX_LEFT + 10):
+        for number in range(reports._MAX_LEFT + 10):
             subscription = TrackedSubscription(0)
             subscription.move(StreamPosition(1, "a"), lost=False)
             subscription.positioned = True
             hub.watches.on_left(Leaver(str(number)), str(number % 50), subscription)  # type: ignore[arg-type]
-        assert sum(map(len, hub.watches._left.values())) == len(hub.watches._left_order) == watches._MAX_LEFT
+        assert sum(map(len, hub.watches._left.values())) == len(hub.watches._left_order) == reports._MAX_LEFT
         assert "news" not in hub.watches._left
 
 

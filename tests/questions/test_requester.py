@@ -13,8 +13,8 @@ import pytest
 
 from asgi_push import BrokerError, NoAnswerError, Push
 from asgi_push.connection import Connection
-from asgi_push.hub import asked, questions
 from asgi_push.push import core_of
+from asgi_push.questions import requester, responder
 from tests import asgi
 from tests.asgi import Client, pushing, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
@@ -213,7 +213,6 @@ async def test_a_page_that_only_just_connects_is_asked_after_its_start(form: str
         ({"user": "a", "timeout": math.inf}, "timeout: must be"),
         ({"user": "a", "data": object()}, "data: "),
     ],
-    ids=str,
 )
 async def test_what_cannot_be_asked_is_an_error(arguments: dict[str, Any], says: str) -> None:
     """It names the argument."""
@@ -243,8 +242,8 @@ async def test_an_answer_of_an_sdk_client_without_an_id_is_bad(data: Any) -> Non
 
 async def test_open_questions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who ask, and those that sessions were asked."""
-    monkeypatch.setattr(questions, "_MAX_OPEN", 1)
-    monkeypatch.setattr(asked, "_MAX_OPEN", 2)
+    monkeypatch.setattr(requester, "_MAX_OPEN", 1)
+    monkeypatch.setattr(responder, "_MAX_OPEN", 2)
     async with place("sdk") as here:
         page = await here.open()
         async with asking(here.push, user="ann"):

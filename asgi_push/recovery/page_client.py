@@ -13,13 +13,13 @@ from ..connection import Connection
 from ..delivery.undeliverable import without_position
 from ..disconnect import Disconnect
 from ..errors import BrokerError
+from ..hub.hub import Hub
 from ..messages import Payload, StreamPosition
 from ..protocols import WireMessage
 from ..stream import Recovery
 from ..subscription import TrackedSubscription
-from .hub import Hub
-from .page_speech import PageCodec, Places, Resumed, Speech
-from .recovery import START, go_live, new_subscription, release, track
+from .page_protocol import PageCodec, Places, Resumed, Speech
+from .subscriptions import START, go_live, new_subscription, release, track
 
 # Missed messages that are sent in one turn of the event loop.
 _TOGETHER = 200

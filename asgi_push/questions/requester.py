@@ -9,13 +9,13 @@ import orjson
 
 from .. import clock
 from ..brokers import Broker
+from ..brokers.process_messages import Told
 from ..connection import Connection, Owner
 from ..errors import BrokerError, NoAnswerError
 from ..messages import Payload
 from ..metrics.counters import Counters
 from ..protocols.questions import numbered, question
-from .asked import Answered, Asked
-from .told import Told
+from .responder import Answered, Asked
 
 # Questions of this process that wait for an answer.
 _MAX_OPEN = 10_000

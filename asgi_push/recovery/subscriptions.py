@@ -4,10 +4,10 @@ from typing import Final
 
 from ..connection import Connection
 from ..delivery.batch import Batch
+from ..hub.hub import Hub
 from ..messages import StreamPosition
 from ..stream import Recovery
 from ..subscription import TrackedSubscription
-from .hub import Hub
 
 # Where a client goes on that wants all that a channel keeps. It is known by being this object: an
 # SDK client may name the same place, and gets all or nothing.

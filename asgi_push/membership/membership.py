@@ -13,12 +13,12 @@ from ..errors import BrokerError
 from ..logs import RateLimit, logger
 from ..messages import Payload, StreamPosition
 from ..names import EVERYBODY, user_channel, user_of
+from ..receipts.reports import Watches
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
 from ..settings import Settings
 from ..subscription import Subscription, TrackedSubscription
 from .join_leave import JoinLeaveNotices
-from .watches import Watches
 
 # Seconds between two log lines that say the same of many sessions.
 _QUIET = 10.0

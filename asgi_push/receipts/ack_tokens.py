@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..brokers import Broker
+from ..brokers.process_messages import Told, tell
 from ..connection import Connection
 from ..protocols.sse import LastEventId
 from ..registry import Registry
 from ..subscription import Subscription
-from .receipts import Receipts
-from .told import Told, tell
+from .acknowledgements import Receipts
 
 _PROOF_BYTES = 15
 

@@ -9,15 +9,13 @@ from ..brokers.backoff import backoffs
 from ..connection import Connection, Owner
 from ..delivery.batch import Batch
 from ..delivery.fanout import Fanout
-from ..delivery.writers import Writers
 from ..errors import BrokerError
+from ..membership.membership import Membership
 from ..messages import Publication, StreamPosition
 from ..names import user_channel
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
 from .inbox import Inbox
-from .membership import Membership
-from .publisher import Publisher
 
 # So many are sent in one turn of the event loop.
 _TOGETHER = 200
@@ -37,16 +35,12 @@ class InboxFirst:
         registry: Registry[Connection, Subscription],
         membership: Membership,
         fanout: Fanout,
-        writers: Writers,
-        publisher: Publisher,
     ) -> None:
         self._owner = owner
-        self._writers = writers
         self._inbox = inbox
         self._registry = registry
         self._membership = membership
         self._fanout = fanout
-        self._publisher = publisher
         self._under_way: dict[str, anyio.Event] = {}  # sessions that are sent their inbox, by id
 
     async def settled(self, sessions: Iterable[Connection]) -> None:
@@ -100,11 +94,11 @@ class InboxFirst:
         for start in range(0, len(publications), _TOGETHER):
             if start:
                 await checkpoint()
-                await self._writers.wait_capacity(session)
+                await self._owner.wait_capacity(session)
             part = publications[start : start + _TOGETHER]
             for publication in self._fanout.undeliverable.carried(codec, part):
                 if (message := codec.encode(publication)) is not None:
-                    self._publisher.send_wire(session, message)
+                    self._owner.send_wire(session, message)
 
     def _release(self, session: Connection, sent: Sequence[Publication]) -> None:
         """Let everything come from now on, and first what was held back and not sent yet."""

@@ -1,0 +1,1 @@
+"""Publications that wait until their user confirms them."""
