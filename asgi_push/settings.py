@@ -1,6 +1,7 @@
 """Settings: keyword, else environment ``ASGI_PUSH_<NAME>``, else default."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Final, Unpack, get_args
@@ -8,33 +9,18 @@ from typing import Any, Final, Unpack, get_args
 from starlette.config import Config, environ
 
 from . import setting_values as values
-from .broker_url import masked
 from .errors import SettingsError
 from .messages import Pong, SlowConsumer, WhenExceeded
 from .paths import NamedPath, hidden
+from .setting_sources import SettingSource, describe, mask
 from .settings_fields import SettingsFields
 
 PREFIX: Final = "ASGI_PUSH_"
-_SECRETS = frozenset({"token_secret", "api_key"})
 
 
 def _setting(default: Any, parse: Callable[[Any], Any], about: str) -> Any:
     shown = parse not in (values.token_secret, values.api_key, values.broker, values.postgres_url)
     return field(default=default, repr=shown, metadata={"parse": parse, "about": about})
-
-
-@dataclass(frozen=True, slots=True)
-class SettingSource:
-    """One setting as ``Settings.describe`` tells it.
-
-    ``value`` is text, with secrets masked. ``source`` is "environment" or "default".
-    """
-
-    name: str
-    variable: str
-    value: str
-    source: str
-    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +207,21 @@ class Settings:
         return cls(**found)
 
     @classmethod
-    def describe(cls, env: Mapping[str, str] = environ) -> list[SettingSource]:
-        """Return each setting that the environment and the defaults give, and which of them did."""
-        settings = cls.load(env)
+    def describe(
+        cls, env: Mapping[str, str] = environ, settings: "Settings | None" = None
+    ) -> list[SettingSource]:
+        """Return each setting, and where its value comes from.
+
+        Without ``settings``, those of an application for instance, these are the ones that the
+        environment and the defaults give.
+        """
+        shown = cls.load(env) if settings is None else settings
         found = []
         for item in fields(cls):
-            value = getattr(settings, item.name)
+            value = getattr(shown, item.name)
             variable = PREFIX + item.name.upper()
-            shown = _masked(item.name, value, _shown(value))
-            source = "environment" if variable in env else "default"
-            found.append(SettingSource(item.name, variable, shown, source, item.metadata["about"]))
+            source = _source(item.name, value, env.get(variable))
+            found.append(describe(item.name, variable, value, source, item.metadata["about"]))
         return found
 
     def replaced(self, **given: Unpack[SettingsFields]) -> "Settings":
@@ -274,9 +265,19 @@ def _parsed(name: str, value: Any) -> Any:
         raise _error(name, value, str(error)) from None
 
 
+def _source(name: str, value: Any, in_environment: str | None) -> str:
+    """Return where a value comes from."""
+    given = in_environment is not None
+    with suppress(SettingsError):  # what the application overrides may be anything
+        default = Settings.__dataclass_fields__[name].default
+        if value == _parsed(name, in_environment if given else default):
+            return "environment" if given else "default"
+    return "application"
+
+
 def _error(name: str, value: Any, what: str) -> SettingsError:
     return SettingsError(
-        f"{PREFIX}{name.upper()} ({name}) is {_masked(name, value, repr(value))}: it {what}"
+        f"{PREFIX}{name.upper()} ({name}) is {mask(name, value, repr(value))}: it {what}"
     )
 
 
@@ -299,16 +300,3 @@ def _check_together(settings: Settings) -> None:
             settings.history_ttl,
             f"must be above 0 for a history_size of {settings.history_size}",
         )
-
-
-def _masked(name: str, value: Any, shown: str) -> str:
-    """Return a value as it may be shown: without a secret or the password of a broker."""
-    if name in _SECRETS:
-        return "********" if value else shown
-    return masked(shown) if name in ("broker", "postgres_listen_url") else shown
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "(none)"
-    return str(value).lower() if isinstance(value, bool) else str(value)

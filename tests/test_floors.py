@@ -18,7 +18,7 @@ FLOORS = [
     {"names"},
     {"errors", "disconnect", "messages", "schema"},  # words
     {"origins", "paths", "broker_url"},  # what settings may be
-    {"setting_values", "settings_fields"},
+    {"setting_values", "setting_sources", "settings_fields"},
     {"deadlines", "heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},
     {"protocols"},  # bytes in, messages out

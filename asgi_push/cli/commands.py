@@ -9,6 +9,7 @@ from typing import Any
 
 from asgi_push import Settings, StreamPosition
 
+from .application import find_push
 from .failures import Failed, Unreachable
 from .server import Server
 from .targets import Target, open_target
@@ -28,12 +29,13 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 def config(arguments: argparse.Namespace) -> None:
-    """Print the settings in force."""
-    lines = Settings.describe()
+    """Print the settings in force, of an application or of the environment alone."""
+    target = arguments.application
+    settings = find_push(target).settings if target else None
+    lines = Settings.describe(settings=settings)
     if arguments.json:
-        _print_json(
-            [{"name": line.name, "value": line.value, "source": line.source} for line in lines]
-        )
+        shown = [{"name": line.name, "value": line.plain, "source": line.source} for line in lines]
+        _print_json(shown)
         return
     for line in lines:
         print(f"{line.variable:<32} {line.value:<14} {line.source:<12} {line.about}")

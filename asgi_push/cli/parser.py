@@ -44,8 +44,10 @@ the extra [demo].
 """
 
 _CONFIG = """\
-Print the settings in force, and where each value comes from. Secrets are
-masked.
+Print the settings in force, and where each value comes from: the application,
+the environment, or the default. Secrets are masked. With APPLICATION this
+command imports it, as a server does. Without it the settings are those of the
+environment, which an application may override by keywords.
 """
 
 _SEND = """\
@@ -123,8 +125,15 @@ def _add_local_commands(commands: "_Commands") -> None:
         "--port", default=8000, type=int, help="port to listen on (default: %(default)s)"
     )
 
-    examples = ["asgi-push config", "ASGI_PUSH_PONG=echo asgi-push config"]
+    examples = ["asgi-push config main:app", "ASGI_PUSH_PONG=echo asgi-push config --json"]
     command = _add_command(commands, config, "print the settings in force", _CONFIG, examples)
+    command.add_argument(
+        "application",
+        metavar="APPLICATION",
+        nargs="?",
+        default="",
+        help="module:name, or module:name() of a function that makes it",
+    )
     _add_common(command, url=False)
 
 

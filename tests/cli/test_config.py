@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +41,80 @@ def test_a_bad_setting_is_one_line(
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("argv", [[], ["nothing"], ["config", "more"]])
+BARE = """
+from asgi_push import Push, PushMiddleware
+from starlette.applications import Starlette
+
+push = Push(pong="echo", ping_interval=11, api_key="0123456789abcdef")
+app = PushMiddleware(Starlette(), push)
+nothing = Starlette()
+"""
+
+ADDED = """
+from asgi_push import PushMiddleware
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+
+def make():
+    app = FastAPI()
+    app.add_middleware(PushMiddleware, pong="echo", ping_interval=11, api_key="0123456789abcdef")
+    app.add_middleware(GZipMiddleware)
+    return app
+
+
+app = make()
+"""
+
+
+@pytest.mark.parametrize(("source", "name"), [(BARE, "app"), (ADDED, "app"), (ADDED, "make()")])
+def test_config_of_an_application(
+    source: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the application sets itself counts, and is said to come from there; JSON has numbers as numbers."""
+    module = f"app_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("ASGI_PUSH_MAX_SESSIONS", "7")
+    assert main(["config", f"{module}:{name}", "--json"]) == 0
+    found = {line["name"]: (line["value"], line["source"]) for line in json.loads(capsys.readouterr().out)}
+    assert found["pong"] == ("echo", "application")
+    assert found["ping_interval"] == (11, "application")
+    assert found["max_sessions"] == (7, "environment")
+    assert found["metrics"] == (False, "default")
+    assert found["token_secret"] == (None, "default")
+    assert found["api_key"] == ("********", "application")
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("bare", "bare: must be like main:app"),
+        ("no_such_module:app", "no_such_module:app: there is no module no_such_module"),
+        ("bare:other", "bare:other: bare has no other"),
+        ("bare:nothing", "bare:nothing: no PushMiddleware wraps it"),
+    ],
+)
+def test_no_application(
+    target: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be found is said in one line."""
+    (tmp_path / "bare.py").write_text(BARE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "bare", raising=False)
+    assert main(["config", target]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(says)
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["config", "a:b", "more"]])
 def test_what_cannot_be_understood_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """And shows how it is meant."""
     with pytest.raises(SystemExit) as caught:
