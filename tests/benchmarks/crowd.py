@@ -39,7 +39,7 @@ class StreamError(Exception):
     """A connection got something else than what was due."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Due:
     """What each connection will get, from publication ``first`` on.
 
@@ -47,16 +47,21 @@ class Due:
     """
 
     first: int
-    streams: Sequence[bytes]
-    ends: Sequence[int]
+    streams: Sequence[bytes | bytearray]
+    ends: list[int]
 
     @property
     def mean(self) -> float:
         """The bytes of a message."""
-        return self.ends[-1] / len(self.ends)
+        return self.ends[-1] / len(self.ends) if self.ends else 1.0
 
     def total(self, published: int) -> int:
+        """Return the bytes due to all together, -1 if that is not known yet."""
         return len(self.streams) * (self.ends[published - 1] if published else 0)
+
+    def learn(self, chunk: memoryview, place: int) -> bool:
+        """Return whether a chunk that differs from a stream is due all the same, as the stream was not all known."""
+        return False
 
 
 @dataclass(slots=True)
@@ -187,7 +192,10 @@ class Crowd:
                     if answer := getattr(readers[fd], "answer", b""):
                         self.sockets[self._connection[fd]].sendall(answer)
                 if not size or not streams[fd].startswith(chunk, place):
-                    self._explain(fd, streams[fd], place, bytes(chunk), due)
+                    if not size or not due.learn(chunk, place):
+                        self._explain(fd, streams[fd], place, bytes(chunk), due)
+                    if arrived.reply:
+                        arrived.due_bytes = due.total(arrived.reply["published"])
                 size = len(chunk)
                 at[fd] = place + size
                 got += size
@@ -216,7 +224,7 @@ class Crowd:
             if now() > until:
                 raise StreamError(f"{count - answered} of {count} pings without an answer")
 
-    def _explain(self, fd: int, stream: bytes, place: int, chunk: bytes, due: Due) -> None:
+    def _explain(self, fd: int, stream: bytes | bytearray, place: int, chunk: bytes, due: Due) -> None:
         """Say what a connection got instead of what was due."""
         name = f"connection {self._connection[fd]}"
         if not chunk:

@@ -9,6 +9,7 @@ from itertools import accumulate
 from . import peers, process
 from .crowd import Arrived, Crowd, Due, connected
 from .frames import Deflate, text_frame
+from .learnt import LearntDue
 from .process import Server
 from .publication import publication
 
@@ -40,13 +41,17 @@ class Run:
         self.crowd = crowd
         self._text = peer.text
         self._frame = _framing(case, peer)
+        self._learns = peer.learns
         self._next = 0
 
     def due_to_all(self, count: int) -> Due:
         """Tell the frames of the next publications, the same for everybody."""
-        frames = self._frames(range(self._next, self._next + count))
+        first, connections = self._next, self.case.connections
         self._next += count
-        return Due(self._next - count, [b"".join(frames)] * self.case.connections, list(accumulate(map(len, frames))))
+        frames = self._frames(range(first, self._next))
+        if self._learns:
+            return LearntDue(first, frames, connections)
+        return Due(first, [b"".join(frames)] * connections, list(accumulate(map(len, frames))))
 
     def due_to_users(self, rounds: int) -> Due:
         """Tell the frames of the next rounds, in which each user gets a message with a number of its own."""
@@ -82,6 +87,8 @@ def _framing(case: Case, peer: peers.Peer) -> Callable[[bytes], bytes]:
     """Return what makes of a message what the client compares."""
     if peer.reader:
         return lambda payload: payload + b"\n"
+    if peer.learns:
+        return bytes
     return Deflate() if case.deflate and peer.compresses else text_frame
 
 

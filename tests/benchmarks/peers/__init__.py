@@ -49,6 +49,7 @@ class Peer:
     pure: bool = True  # Python, as far as fan-out is concerned
     # Takes apart what cannot be told in advance as it is sent.
     reader: Callable[[], Lines | Envelopes | Events] | None = None
+    learns: bool = False  # whether the client learns what is in an envelope, the same for everybody, from the first
     events: bool = False  # an event stream, no WebSocket
     http: str = "/health"  # where the application answers while it pushes
 

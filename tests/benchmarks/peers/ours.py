@@ -65,7 +65,7 @@ ENVELOPES = Peer(
     path="/ws?since=",
     greetings=1,
     compresses=False,
-    reader=Envelopes,
+    learns=True,
 )
 METRICS = Peer("asgi_push, metrics=true", partial(build, path="/ws", metrics=True), text=compact, compresses=False)
 OUTSIDE = Peer(
