@@ -1,4 +1,4 @@
-"""What other processes tell this one alone, given to whom it is for."""
+"""Messages from one process to another, through the broker."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,24 +11,28 @@ from .contract import Broker
 Handler = Callable[[Mapping[str, Any]], None]
 
 
-class Told:
-    """Hands messages of processes to handlers by their ``about``; a handler waits for nothing."""
+class ProcessMessages:
+    """Calls a handler for each message that another process sends to this one.
+
+    Attributes:
+        handlers: called by a message's ``about``, with its fields. They must not wait.
+    """
 
     def __init__(self, failures: Failures) -> None:
         self.handlers: dict[str, Handler] = {}
         self._failures = failures
 
-    def take(self, message: bytes) -> None:
-        """Hand a message over; what fails is logged, and reaches nobody else."""
+    def receive(self, message: bytes) -> None:
+        """Call the handler of a message. An error is logged, and not raised."""
         try:
             found = orjson.loads(message)
             handler = self.handlers.get(found["about"])
-            if handler is not None:  # else another version's
+            if handler is not None:  # else it is another version's
                 handler(found)
         except Exception as error:  # noqa: BLE001  # the next message must be taken
-            self._failures.report("task", error, "what a process told")
+            self._failures.report("task", error, "a message of another process")
 
 
 async def tell(broker: Broker, process_id: str, about: str, **fields: Any) -> None:
-    """Tell one process something; see ``Broker.tell``."""
+    """Send a message to one process; see ``Broker.tell``."""
     await broker.tell(process_id, orjson.dumps({"about": about, **fields}))

@@ -9,7 +9,7 @@ import anyio
 from .. import clock
 from ..brokers import Broker, PresenceStore
 from ..brokers.inbox import InboxStore
-from ..brokers.process_messages import Told
+from ..brokers.process_messages import ProcessMessages
 from ..channels import Namespaces
 from ..connection import Connection
 from ..delivery.fanout import Fanout
@@ -21,16 +21,16 @@ from ..inbound.heartbeats import Heartbeats
 from ..inbound.hooks import HookCalls, Hooks
 from ..inbound.probing import Prober
 from ..inbox.inbox import Inbox
-from ..inbox.replay import InboxFirst
-from ..inbox.undelivered import Undelivered
+from ..inbox.replay import InboxReplay
+from ..inbox.undelivered import UndeliveredCalls
 from ..membership.membership import Membership
 from ..metrics.counters import Counters
-from ..questions.requester import Questions
-from ..questions.responder import Asked
-from ..receipts.ack_tokens import StreamAcks
-from ..receipts.acknowledgements import Receipts
+from ..questions.requester import Requester
+from ..questions.responder import Responder
+from ..receipts.ack_tokens import AckTokens
+from ..receipts.acknowledgements import Acknowledgements
 from ..receipts.confirmations import Confirmations
-from ..receipts.reports import Watches
+from ..receipts.reporter import ReceiptReporter
 from ..registry import Registry
 from ..runtime.failures import Failures
 from ..runtime.tasks import TaskRoot, supervise
@@ -100,15 +100,15 @@ class Hub:
         self.publisher = Publisher(
             broker, self.namespaces, registry, self.fanout, counters, encoder
         )
-        self.told = Told(failures)
+        self.process_messages = ProcessMessages(failures)
         self.samples = Samples(self.stats)
-        self.processes = Processes(broker, self.told)
-        self.watches = Watches(self, registry, self.fanout, broker)
-        self.receipts = Receipts(counters, self.watches)
-        self.stream_acks = StreamAcks(registry, self.receipts, broker, self.told)
-        self.asked = Asked(self, self.fanout, broker, counters)
-        self.questions = Questions(self, self.asked, broker, self.told, counters)
-        self.confirmations = Confirmations(self, broker, self.told, counters)
+        self.processes = Processes(broker, self.process_messages)
+        self.receipt_reporter = ReceiptReporter(self, registry, self.fanout, broker)
+        self.acknowledgements = Acknowledgements(counters, self.receipt_reporter)
+        self.ack_tokens = AckTokens(registry, self.acknowledgements, broker, self.process_messages)
+        self.responder = Responder(self, self.fanout, broker, counters)
+        self.requester = Requester(self, self.responder, broker, self.process_messages, counters)
+        self.confirmations = Confirmations(self, broker, self.process_messages, counters)
         self._calls = HookCalls(self, self.threads.others, settings, failures)
         self.intake = self._calls.intake
         self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
@@ -121,7 +121,7 @@ class Hub:
             self.presence,
             self.namespaces,
             self.fanout,
-            self.watches,
+            self.receipt_reporter,
         )
         self.prober = Prober(registry, broker, self)
         self._admission = Admission(settings, registry, self.presence, self.prober)
@@ -144,8 +144,8 @@ class Hub:
         """Make the rooms of what users have not confirmed."""
         pending, counters = self.fanout.pending, self.counters
         self.inbox = Inbox(store, self.settings, self.namespaces, pending, counters)
-        self.receipts.listeners.append(self.inbox.acknowledged)
-        self.inbox_first = InboxFirst(
+        self.acknowledgements.listeners.append(self.inbox.on_acknowledged)
+        self.inbox_replay = InboxReplay(
             self,
             self.inbox,
             self.registry,
@@ -153,14 +153,16 @@ class Hub:
             self.fanout,
         )
         hook, threads = self.hooks.on_undelivered, self.threads.others
-        self._undelivered: Undelivered | None = None
+        self._undelivered: UndeliveredCalls | None = None
         if hook is not None:
-            self._undelivered = Undelivered(self, store, hook, threads, counters, self.failures)
+            self._undelivered = UndeliveredCalls(
+                self, store, hook, threads, counters, self.failures
+            )
 
     def _bind_verbs(self) -> None:
         """Give the hub the verbs of its rooms, without a call in between."""
-        self.acknowledge = self.receipts.acknowledge
-        self.answer = self.asked.answer
+        self.acknowledge = self.acknowledgements.acknowledge
+        self.answer = self.responder.answer
         self.publish = self.publisher.publish
         self.deliver = self.publisher.deliver
         self.lost = self.publisher.lost
@@ -171,7 +173,7 @@ class Hub:
         self.wait_capacity = self._writers.wait_capacity
         self.call = self._calls.call
         self.prepare = self.membership.prepare
-        self.join_all = self.inbox_first.join_all
+        self.join_all = self.inbox_replay.join_all
         self.join = self.membership.join
         self.leave = self.membership.leave
         self.subscribe = self.membership.subscribe
@@ -230,7 +232,7 @@ class Hub:
             await self.fanout.settled()
         self.fanout.stop()
         self.confirmations.stop()
-        self.questions.stop()
+        self.requester.stop()
         for session in self.registry.sessions():
             self.close(session, Disconnect.SHUTDOWN)
         await self.see_off()

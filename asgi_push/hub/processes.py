@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from ..brokers import Broker
-from ..brokers.process_messages import Told, tell
+from ..brokers.process_messages import ProcessMessages, tell
 
 # How long the answers are waited for, in seconds. That is less than a process that was killed is
 # taken for alive: until then there are the answers of all others.
@@ -29,7 +29,7 @@ class Answers(NamedTuple):
     complete: bool
 
 
-class _Open:
+class _PendingQuestion:
     """A question on its way."""
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class _Open:
 class Processes:
     """Asks the processes that share a broker."""
 
-    def __init__(self, broker: Broker, told: Told) -> None:
+    def __init__(self, broker: Broker, messages: ProcessMessages) -> None:
         self._broker = broker
         self._numbers = count()
-        self._open: dict[int, _Open] = {}
-        told.handlers[_ABOUT] = self._on_answer
+        self._open: dict[int, _PendingQuestion] = {}
+        messages.handlers[_ABOUT] = self._on_answer
 
     async def ask(self, about: str, to: list[str] | None = None, **fields: Any) -> Answers:
         """Ask processes, this one too, and wait for their answers.
@@ -64,8 +64,8 @@ class Processes:
             BrokerError: the question is not on its way.
         """
         number = next(self._numbers)
-        question = self._open[number] = _Open()
-        command = {"verb": "look", "giver": self._broker.process_id, "number": number}
+        question = self._open[number] = _PendingQuestion()
+        command = {"verb": "look", "reply_to": self._broker.process_id, "number": number}
         command |= {"about": about, "to": to, "fields": fields}
         complete = False
         try:
@@ -84,11 +84,13 @@ class Processes:
             question.progress.set()
 
 
-async def tell_answer(broker: Broker, giver: str, number: int, process: str, found: bytes) -> None:
+async def tell_answer(
+    broker: Broker, reply_to: str, number: int, process: str, found: bytes
+) -> None:
     """Tell the process that asked what this one answers, which is JSON.
 
     Raises:
         BrokerError: it is not on its way.
     """
     content = orjson.Fragment(found)
-    await tell(broker, giver, _ABOUT, number=number, process=process, found=content)
+    await tell(broker, reply_to, _ABOUT, number=number, process=process, found=content)

@@ -1,4 +1,4 @@
-"""What users have not confirmed: published and kept, and taken away when a session confirms it."""
+"""Inboxes: what is published to a user is kept until a session of the user confirms it."""
 
 import logging
 
@@ -18,8 +18,8 @@ from ..names import user_channel
 from ..settings import Settings
 from ..subscription import TrackedSubscription
 
-# Confirmations that go to the broker at once, and that may wait. What is beyond that stays in the
-# inbox, and comes again.
+# Confirmations that go to the broker at the same time, and those that may wait. Others are dropped:
+# the publications stay in the inbox, and come again.
 _TOGETHER = 100
 _MAX_WAITING = 100_000
 
@@ -28,7 +28,7 @@ _QUIET = 10.0
 
 
 class Inbox:
-    """The inboxes of all users, as the sessions and the publishers of this process see them."""
+    """Publishes into the inboxes of users, reads them, and confirms for this process's sessions."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Inbox:
         return await self._store.read(user_channel(user))
 
     async def clear(self, user: str) -> int:
-        """Remove all of it; return how many there were."""
+        """Empty a user's inbox; return how many publications there were."""
         many = await self._store.clear(user_channel(user))
         self._counters.inbox["cleared"] += many
         return many
@@ -84,17 +84,16 @@ class Inbox:
     # -- a session that connects -------------------------------------------------------------------
 
     def has(self, session: Connection, channel: str) -> bool:
-        """Whether what is in a channel may be in the inbox of a session's user."""
+        """Whether a channel is that of a session's user, and there are inboxes."""
         user = session.user
         return self._on and bool(user) and channel == user_channel(user)
 
     async def unconfirmed(
         self, session: Connection, channel: str, subscription: TrackedSubscription
     ) -> list[Publication]:
-        """Return what a session that begins in its user's channel gets before anything else.
+        """Return what of the inbox a session gets first when it joins its user's channel.
 
-        That is the inbox, but for what the session is sent anyway: what came after the position
-        that it goes on from, or is held back now.
+        What comes after the session's position is left out: the session is sent it anyway.
         """
         if not subscription.positioned or not self.has(session, channel):
             return []
@@ -110,11 +109,11 @@ class Inbox:
 
     @property
     def busy(self) -> bool:
-        """Whether something that was confirmed is still in an inbox."""
+        """Whether the broker does not know yet of something that was confirmed."""
         return self._sending or bool(self._waiting)
 
-    def acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
-        """Take what a session confirms in its user's channel out of the inbox, soon."""
+    def on_acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
+        """Note what a session confirms; soon it is taken out of its user's inbox."""
         if self.has(session, channel):
             self._confirm_soon((channel, position.epoch), position.offset)
             self._work.set()
@@ -135,7 +134,7 @@ class Inbox:
                 await anyio.sleep(backoff)
 
     async def _send(self) -> bool:
-        """Send those that wait; return False if the broker did not take one."""
+        """Send the confirmations that wait; return False if the broker did not take one."""
         keys = list(self._waiting)[:_TOGETHER]
         offsets = {key: self._waiting.pop(key) for key in keys}
         self._sending = True
@@ -150,7 +149,7 @@ class Inbox:
         return not offsets
 
     async def _confirm(self, key: tuple[str, str], offsets: dict[tuple[str, str], int]) -> None:
-        """Confirm one, and take it out of ``offsets``; leave it there if that fails."""
+        """Send one confirmation, and take it out of ``offsets`` unless that fails."""
         channel, epoch = key
         try:
             many = await self._store.confirm(channel, StreamPosition(offsets[key], epoch))

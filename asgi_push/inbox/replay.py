@@ -1,4 +1,4 @@
-"""A bare client gets its inbox before anything else. It has no position, and confirms nothing."""
+"""The inbox of a client that keeps no position: it is sent when the client connects."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,16 +17,16 @@ from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
 from .inbox import Inbox
 
-# So many are sent in one turn of the event loop.
+# Publications that are sent in one turn of the event loop.
 _TOGETHER = 200
 
-# How long a command waits for sessions that are sent their inbox, in seconds. A broker that works
-# answers in milliseconds, and what comes after the command waits for it.
+# How long a command waits for sessions that are being sent their inbox, in seconds. A broker that
+# works answers in milliseconds. The commands after that one wait, too.
 _PATIENCE = 1.0
 
 
-class InboxFirst:
-    """Puts bare clients in their channels, and holds back what comes until the inbox is sent."""
+class InboxReplay:
+    """Puts such clients in their channels, and holds back what comes until they have the inbox."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class InboxFirst:
         self._under_way: dict[str, anyio.Event] = {}  # sessions that are sent their inbox, by id
 
     async def settled(self, sessions: Iterable[Connection]) -> None:
-        """Wait until these sessions have got what was held back for them, but not for long."""
+        """Wait until these sessions have been sent their inbox, but not for long."""
         found = [self._under_way.get(session.id) for session in sessions]
         with anyio.move_on_after(_PATIENCE):
             for sent in filter(None, found):
                 await sent.wait()
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
-        """Put a new session in its own channels and in ``channels``."""
+        """Put a new session in its own channels and in ``channels``, and send it its inbox."""
         channel = user_channel(session.user) if session.user else ""
         if not self._inbox.has(session, channel):
             await self._membership.join_all(session, channels)
@@ -77,7 +77,7 @@ class InboxFirst:
             self._release(session, unconfirmed)
 
     async def _send_later(self, session: Connection) -> None:
-        """Send the inbox when the broker answers again; what came meanwhile comes twice."""
+        """Send the inbox as soon as the broker answers; what came meanwhile comes twice."""
         for backoff in backoffs():
             await anyio.sleep(backoff)
             if session.disconnect is not None:
@@ -101,7 +101,7 @@ class InboxFirst:
                     self._owner.send_wire(session, message)
 
     def _release(self, session: Connection, sent: Sequence[Publication]) -> None:
-        """Let everything come from now on, and first what was held back and not sent yet."""
+        """Stop holding back; send what was held back, but for what the inbox had."""
         own = user_channel(session.user)
         parts: list[tuple[Subscription, Batch]] = []
         for channel, held in list(session.subscriptions.items()):

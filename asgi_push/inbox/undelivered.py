@@ -1,4 +1,4 @@
-"""Calls ``on_undelivered`` for what nobody confirmed in time, once over all processes."""
+"""Calls ``on_undelivered`` for what nobody has confirmed in time, once over all processes."""
 
 import anyio
 
@@ -11,25 +11,25 @@ from ..names import user_of
 from ..runtime.failures import Failures
 from ..runtime.threads import Threads
 
-# How often it is asked what is due, in seconds. It is one small request, and the hook is called
-# that much later than it could be.
+# How often the broker is asked what is due, in seconds. The request is small. The hook is called up
+# to that much late.
 _POLL = 1.0
 
 # Hooks that run at once, and how long one may take, in seconds.
 _TOGETHER = 10
 _HOOK_TIME = 60.0
 
-# A process that is not heard of for so long is dead to the others, in seconds, and one of them
-# calls the hook again. While it runs, that is put off in time.
+# How long a claim holds, in seconds. A process renews it while its hook runs. If the process dies,
+# the claim ends, and another process calls the hook again.
 _LEASE = 30.0
 _RENEW_EVERY = 10.0
 
-# How long after each failure it is tried again, in seconds. After the last it is given up.
+# How long after each failure the hook is called again, in seconds. After the last it is given up.
 _RETRY_AFTER = (10.0, 60.0, 300.0, 1800.0)
 
 
-class Undelivered:
-    """Claims what is due, and calls the hook; what fails is tried again, by whichever process."""
+class UndeliveredCalls:
+    """Claims what is due, and calls the hook. Any process tries again what has failed."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Undelivered:
         self.running = 0
 
     def stop(self) -> None:
-        """Claim nothing more; the calls that run may end."""
+        """Claim nothing more. The calls that run may go on to their end."""
         self._ending = True
 
     async def run(self) -> None:
@@ -71,7 +71,7 @@ class Undelivered:
     async def _claim(self, limit: int) -> list[Claim]:
         try:
             return await self._store.claim(limit, _LEASE)
-        except BrokerError:  # it is told by the broker
+        except BrokerError:  # the broker logs it
             return []
 
     async def _take(self, claim: Claim) -> None:
@@ -90,7 +90,7 @@ class Undelivered:
             self._room.set()
 
     async def _call(self, claim: Claim) -> Exception | None:
-        """Call the hook, and keep the claim meanwhile; return what it raised."""
+        """Call the hook, and renew the claim while it runs; return what it raised."""
         error: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._renew, claim)
@@ -122,6 +122,6 @@ class Undelivered:
             await self._store.postpone(claim, _RETRY_AFTER[claim.attempt - 1])
 
     async def _give_up(self, claim: Claim) -> None:
-        """Never call the hook for it again; it stays in the inbox."""
+        """Never call the hook for it again. The publication stays in the inbox."""
         self._counters.undelivered["given_up"] += 1
         await self._store.settle(claim)

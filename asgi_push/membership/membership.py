@@ -13,7 +13,7 @@ from ..errors import BrokerError
 from ..logs import RateLimit, logger
 from ..messages import Payload, StreamPosition
 from ..names import EVERYBODY, user_channel, user_of
-from ..receipts.reports import Watches
+from ..receipts.reporter import ReceiptReporter
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
 from ..settings import Settings
@@ -36,7 +36,7 @@ class Membership:
         presence: PresenceStore,
         namespaces: Namespaces,
         fanout: Fanout,
-        watches: Watches,
+        reporter: ReceiptReporter,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -44,7 +44,7 @@ class Membership:
         self._presence = presence
         self._namespaces = namespaces
         self._fanout = fanout
-        self._watches = watches
+        self._reporter = reporter
         self._turns = KeyedLock()
         self._quiet = RateLimit(_QUIET)
         self.notices = JoinLeaveNotices(owner, broker, namespaces)
@@ -181,7 +181,7 @@ class Membership:
     def _leave(self, session: Connection, channel: str, subscription: Subscription) -> None:
         subscription.end()
         if isinstance(subscription, TrackedSubscription):
-            self._watches.on_left(session, channel, subscription)
+            self._reporter.on_left(session, channel, subscription)
         if user_of(channel) is None:
             self._presence.remove(channel, session)
         if self._registry.leave(session, channel):

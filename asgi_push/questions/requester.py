@@ -1,4 +1,4 @@
-"""Questions of this process to sessions in any, and what is sent to one session to be confirmed."""
+"""Questions that this process asks the sessions of all processes."""
 
 import secrets
 from collections.abc import Mapping
@@ -9,61 +9,71 @@ import orjson
 
 from .. import clock
 from ..brokers import Broker
-from ..brokers.process_messages import Told
+from ..brokers.process_messages import ProcessMessages
 from ..connection import Connection, Owner
 from ..errors import BrokerError, NoAnswerError
 from ..messages import Payload
 from ..metrics.counters import Counters
 from ..protocols.questions import numbered, question
-from .responder import Answered, Asked
+from .responder import Answered, Responder
 
 # Questions of this process that wait for an answer.
 _MAX_OPEN = 10_000
 
 
-class _Open:
-    """A question that waits: who was asked, and the first answer; ``over`` ends the wait.
+class _PendingQuestion:
+    """A question that waits for its answer.
 
-    ``put`` is whether all processes have said whom they asked.
+    Attributes:
+        asked: the sessions that were asked.
+        complete: whether all processes have said whom they asked.
+        answer: the first answer.
+        failure: why not all could be asked.
+        over: set when there is nothing more to wait for.
     """
 
-    __slots__ = ("answer", "asked", "failure", "over", "put")
+    __slots__ = ("answer", "asked", "complete", "failure", "over")
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: Payload | None = None
         self.failure: BrokerError | None = None
-        self.put = False
+        self.complete = False
         self.over = anyio.Event()
 
 
-class Questions:
+class Requester:
     """Asks the sessions of all processes, and waits for the first answer."""
 
     def __init__(
-        self, owner: Owner, asked: Asked, broker: Broker, told: Told, counters: Counters
+        self,
+        owner: Owner,
+        responder: Responder,
+        broker: Broker,
+        messages: ProcessMessages,
+        counters: Counters,
     ) -> None:
         self._owner = owner
-        self._asked = asked
+        self._responder = responder
         self._broker = broker
         self._counters = counters
-        self._open: dict[str, _Open] = {}
-        told.handlers["asked"] = self._on_asked
-        told.handlers["answer"] = self._on_answer
+        self._open: dict[str, _PendingQuestion] = {}
+        messages.handlers["asked"] = self._on_asked
+        messages.handlers["answer"] = self._on_answer
 
     async def ask(
         self, payload: Payload, user: str | None, session: str | None, seconds: float
     ) -> Any:
-        """Ask the sessions of a user, or one session; return the first answer, decoded.
+        """Ask the sessions of a user, or one session; return the first answer, decoded from JSON.
 
         Raises:
-            NoAnswerError: there is nobody to be asked, or nobody has answered in time.
-            BrokerError: the question could not be put to all processes.
+            NoAnswerError: there is nobody to ask, or nobody has answered in time.
+            BrokerError: not all processes could be asked.
         """
         question_id, found = self._begin()
         command = {
             "verb": "ask",
-            "giver": self._broker.process_id,
+            "reply_to": self._broker.process_id,
             "id": question_id,
             "user": user,
             "session": session,
@@ -83,14 +93,14 @@ class Questions:
         whom = f"session {session}" if user is None else f"user {user!r:.80}"
         raise _no_answer(whom, found, seconds)
 
-    async def confirm(self, session: Connection, payload: Payload, seconds: float) -> bool:
-        """Send to a session that can confirm it; return whether it has in time."""
+    async def send_confirmed(self, session: Connection, payload: Payload, seconds: float) -> bool:
+        """Send data to a session of this process; return whether it confirms them in time."""
         message_id, found = self._begin()
         message = numbered(message_id, payload)
         own = self._broker.process_id
         began = clock.monotonic()
         try:
-            await self._asked.put(own, message_id, [session], message, seconds)
+            await self._responder.ask(own, message_id, [session], message, seconds)
             if found.asked:  # else it has ended meanwhile
                 with anyio.move_on_after(seconds):
                     await found.over.wait()
@@ -101,24 +111,24 @@ class Questions:
         return found.answer is not None
 
     def stop(self) -> None:
-        """Let all go who wait, as nobody answers any more."""
+        """End all waits with an error, as nobody answers any more."""
         for found in self._open.values():
             found.failure = BrokerError("Push has stopped")
             found.over.set()
 
-    def _begin(self) -> tuple[str, _Open]:
+    def _begin(self) -> tuple[str, _PendingQuestion]:
         if len(self._open) >= _MAX_OPEN:
             raise BrokerError(f"{_MAX_OPEN} questions wait to be answered already")
         question_id = secrets.token_urlsafe(9)
-        found = _Open()
+        found = _PendingQuestion()
         self._open[question_id] = found
         return question_id, found
 
-    async def _command(self, found: _Open, command: bytes) -> None:
-        """Put a question to all processes; it is over if nobody was there to be asked."""
+    async def _command(self, found: _PendingQuestion, command: bytes) -> None:
+        """Give a question to all processes; end the wait if nobody was asked."""
         try:
             replies = await self._broker.command(command)
-            found.put = True
+            found.complete = True
             if any(replies):
                 found.failure = BrokerError("a process could not say whom it has asked")
         except BrokerError as error:
@@ -126,22 +136,22 @@ class Questions:
         if not found.asked or found.failure is not None:
             found.over.set()
 
-    def _on_asked(self, told: Mapping[str, Any]) -> None:
-        if (found := self._open.get(told["id"])) is not None:
-            found.asked += told["sessions"]
+    def _on_asked(self, message: Mapping[str, Any]) -> None:
+        if (found := self._open.get(message["id"])) is not None:
+            found.asked += message["sessions"]
 
-    def _on_answer(self, told: Mapping[str, Any]) -> None:
-        found = self._open.get(told["id"])
+    def _on_answer(self, message: Mapping[str, Any]) -> None:
+        found = self._open.get(message["id"])
         if found is None or found.answer is not None:
             self._counters.answers[Answered.LATE] += 1
             return
-        found.answer = Payload("json", told["data"].encode())
+        found.answer = Payload("json", message["data"].encode())
         found.over.set()
 
 
-def _no_answer(whom: str, found: _Open, seconds: float) -> NoAnswerError:
-    if found.put and not found.asked:
+def _no_answer(whom: str, found: _PendingQuestion, seconds: float) -> NoAnswerError:
+    if found.complete and not found.asked:
         return NoAnswerError(f"nobody was asked: {whom} has no session that can be asked")
     many = "1 session" if len(found.asked) == 1 else f"{len(found.asked)} sessions"
-    asked = f"{whom} was asked in {many}" + ("" if found.put else ", as far as is known yet")
+    asked = f"{whom} was asked in {many}" + ("" if found.complete else ", as far as is known yet")
     return NoAnswerError(f"no answer within {seconds:g} s: {asked}", found.asked)

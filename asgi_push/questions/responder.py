@@ -1,4 +1,4 @@
-"""Questions that sessions of this process were asked, by whichever process, and their answers."""
+"""Asks the sessions of this process what any process wants to know, and takes their answers."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ from ..errors import BrokerError
 from ..logs import logger
 from ..metrics.counters import Counters
 
-# Sessions of this process that one question is put to: the oldest.
+# Sessions of this process that are asked one question: the oldest.
 _MAX_ASKED = 1000
 
-# Questions that are remembered; with more the first is forgotten, and its answers are not taken.
+# Questions that are remembered. With more, the first is forgotten and its answers are refused.
 _MAX_OPEN = 20_000
 
-# For how long after its time a question is remembered, in seconds, so that a late answer is known.
+# How long after its time a question is remembered, in seconds, so that a late answer is known.
 _REMEMBERED = 60.0
 
 
@@ -32,19 +32,19 @@ class Answered(StrEnum):
 
 
 class _Question:
-    """Who was asked, on behalf of which process, and until when the answer counts."""
+    """A question: who was asked, for which process, and until when an answer counts."""
 
-    __slots__ = ("answered", "giver", "sessions", "until")
+    __slots__ = ("answered", "reply_to", "sessions", "until")
 
-    def __init__(self, giver: str, until: float) -> None:
-        self.giver = giver
+    def __init__(self, reply_to: str, until: float) -> None:
+        self.reply_to = reply_to
         self.until = until
         self.sessions: list[str] = []
         self.answered = False
 
 
-class Asked:
-    """Puts questions to sessions, and tells whoever asked the first answer."""
+class Responder:
+    """Sends questions to sessions, and the first answer to the process that asks."""
 
     def __init__(self, owner: Owner, fanout: Fanout, broker: Broker, counters: Counters) -> None:
         self._owner = owner
@@ -53,37 +53,38 @@ class Asked:
         self._counters = counters
         self._questions: OrderedDict[str, _Question] = OrderedDict()
 
-    async def put(
+    async def ask(
         self,
-        giver: str,
+        reply_to: str,
         question_id: str,
         sessions: Iterable[Connection],
         message: bytes,
         seconds: float,
     ) -> None:
-        """Put a question to sessions, after what was published before, and tell who was asked.
+        """Send a question to sessions, and tell the process that asks who got it.
 
-        Those whose protocol has no answers are left out.
+        It is sent after all that was published before. Sessions whose protocol has no answers are
+        left out.
 
         Args:
-            giver: the process that asks.
-            question_id: its id, which is in the message.
-            sessions: who is to be asked.
+            reply_to: the id of the process that asks.
+            question_id: the id that is in the message.
+            sessions: those that are to be asked.
             message: the question, as JSON.
-            seconds: for so long an answer counts.
+            seconds: how long an answer counts.
 
         Raises:
-            BrokerError: whoever asks could not be told.
+            BrokerError: the process that asks could not be told.
         """
         await self._fanout.settled()
-        question = _Question(giver, clock.monotonic() + seconds)
+        question = _Question(reply_to, clock.monotonic() + seconds)
         for session in sessions:
             if len(question.sessions) < _MAX_ASKED and _send(session, message):
                 question.sessions.append(session.id)
         if question.sessions:
             self._remember(question_id, question)
             asked = {"id": question_id, "sessions": question.sessions}
-            await tell(self._broker, giver, "asked", **asked)
+            await tell(self._broker, reply_to, "asked", **asked)
 
     def _remember(self, question_id: str, question: _Question) -> None:
         self._questions[question_id] = question
@@ -95,16 +96,16 @@ class Asked:
             del self._questions[first]
 
     def answer(self, session: Connection, question_id: str, data: bytes) -> Answered:
-        """Take the answer of a session, which is JSON; return what came of it.
+        """Take the answer of a session, which is JSON; return the outcome.
 
-        Only the first one in time counts, and only that of a session that was asked.
+        Only the first answer counts, in time and of a session that was asked.
         """
         outcome = self._judge(session, question_id)
         self._counters.answers[outcome] += 1
         if outcome is Answered.TAKEN:
             question = self._questions[question_id]
             question.answered = True
-            self._owner.spawn(self._tell, question.giver, question_id, session.id, data.decode())
+            self._owner.spawn(self._tell, question.reply_to, question_id, session.id, data.decode())
         return outcome
 
     def _judge(self, session: Connection, question_id: str) -> Answered:
@@ -114,10 +115,10 @@ class Asked:
         late = question.answered or clock.monotonic() > question.until
         return Answered.LATE if late else Answered.TAKEN
 
-    async def _tell(self, giver: str, question_id: str, session_id: str, data: str) -> None:
+    async def _tell(self, reply_to: str, question_id: str, session_id: str, data: str) -> None:
         answer = {"id": question_id, "session": session_id, "data": data}
         try:
-            await tell(self._broker, giver, "answer", **answer)
+            await tell(self._broker, reply_to, "answer", **answer)
         except BrokerError as error:
             logger.warning("the answer of session %s is lost: %s", session_id, error)
 

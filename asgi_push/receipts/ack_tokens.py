@@ -1,8 +1,8 @@
 """Acknowledgements of event streams, whose clients send them by requests of their own.
 
-A request may come to another process than the one that has the stream. So a stream is told an ack
-token: the process, the session, and a proof that only that process can make. A session's id is no
-proof, as others in its channels see it.
+The request may reach another process than the one that holds the stream. So each stream gets an ack
+token. It names the process and the session, and has a proof that only that process can make. The
+session's id is no proof, as others in its channels see it.
 """
 
 import base64
@@ -13,33 +13,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..brokers import Broker
-from ..brokers.process_messages import Told, tell
+from ..brokers.process_messages import ProcessMessages, tell
 from ..connection import Connection
 from ..protocols.sse import LastEventId
 from ..registry import Registry
 from ..subscription import Subscription
-from .acknowledgements import Receipts
+from .acknowledgements import Acknowledgements
 
 _PROOF_BYTES = 15
 
 
-class StreamAcks:
-    """Makes ack tokens, and takes what their holders confirm, in whichever process that is."""
+class AckTokens:
+    """Makes ack tokens, and takes acknowledgements by token, for the streams of any process."""
 
     def __init__(
         self,
         registry: Registry[Connection, Subscription],
-        receipts: Receipts,
+        acknowledgements: Acknowledgements,
         broker: Broker,
-        told: Told,
+        messages: ProcessMessages,
     ) -> None:
         self._registry = registry
-        self._receipts = receipts
+        self._acknowledgements = acknowledgements
         self._broker = broker
         self._key = secrets.token_bytes(32)
-        told.handlers["stream_ack"] = self._on_told
+        messages.handlers["stream_ack"] = self._on_acknowledged
 
-    def token(self, session_id: str) -> str:
+    def make(self, session_id: str) -> str:
         """Return the ack token of a session of this process."""
         return f"{self._broker.process_id}.{session_id}.{self._proof(session_id)}"
 
@@ -48,24 +48,26 @@ class StreamAcks:
         return base64.urlsafe_b64encode(digest.digest()).decode()
 
     async def acknowledge(self, token: str, last_event_id: str) -> None:
-        """Have the process of an ack token take what its stream has; who lies is not heard.
+        """Pass an acknowledgement on to the process that made the token.
+
+        It is dropped there if the proof is wrong or the stream has ended.
 
         Raises:
-            ValueError: the token is none.
+            ValueError: the token has not the form of one.
             BrokerError: that process could not be told.
         """
         process_id, session_id, proof = _parts(token)
         ack = {"session": session_id, "proof": proof, "id": last_event_id}
         await tell(self._broker, process_id, "stream_ack", **ack)
 
-    def _on_told(self, ack: Mapping[str, Any]) -> None:
+    def _on_acknowledged(self, ack: Mapping[str, Any]) -> None:
         session = self._registry.get(ack["session"])
         if session is None or not hmac.compare_digest(ack["proof"], self._proof(session.id)):
             return
         last = LastEventId(ack["id"], len(session.subscriptions))
         for channel in list(session.subscriptions):
             if (position := last.position(channel)) is not None:
-                self._receipts.acknowledge(session, channel, position)
+                self._acknowledgements.acknowledge(session, channel, position)
 
 
 def _parts(token: str) -> list[str]:

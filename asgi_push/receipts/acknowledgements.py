@@ -1,4 +1,4 @@
-"""What clients confirm: that they have everything in a channel, up to a position in its stream."""
+"""Acknowledgements: a client says that it has all of a channel, up to a position in its stream."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -7,7 +7,7 @@ from ..connection import Connection
 from ..messages import StreamPosition
 from ..metrics.counters import Counters
 from ..subscription import TrackedSubscription
-from .reports import Watches
+from .reporter import ReceiptReporter
 
 
 class Acknowledged(StrEnum):
@@ -21,32 +21,32 @@ class Acknowledged(StrEnum):
 
 
 class OnAcknowledged(Protocol):
-    """Is told that a session has everything in a channel up to a position."""
+    """Called when a session has confirmed everything in a channel up to a position."""
 
     def __call__(self, session: Connection, channel: str, position: StreamPosition) -> None: ...
 
 
-class Receipts:
-    """Takes the acknowledgements of the sessions of this process.
+class Acknowledgements:
+    """Takes the acknowledgements of this process's sessions.
 
     Attributes:
-        listeners: called with each acknowledgement that says more than those before it. They must
-            not raise, and wait for nothing.
+        listeners: called with each acknowledgement that confirms more than those before it. They
+            must not raise, and must not wait.
     """
 
-    def __init__(self, counters: Counters, watches: Watches) -> None:
+    def __init__(self, counters: Counters, reporter: ReceiptReporter) -> None:
         self._counters = counters
-        self._watches = watches
+        self._reporter = reporter
         self.listeners: list[OnAcknowledged] = []
 
     def acknowledge(
         self, session: Connection, channel: str, position: StreamPosition
     ) -> Acknowledged:
-        """Note that a session has everything in a channel up to a position; return what came of it.
+        """Note that a session has everything in a channel up to a position; return the outcome.
 
-        An acknowledgement is cumulative, and one that says less than another before it is no error.
-        An empty epoch stands for that of the session's subscription. A client can confirm for
-        itself alone, and only what it was sent: all else changes nothing, and is counted.
+        An acknowledgement is cumulative. One that says less than another before it is no error. An
+        empty epoch stands for that of the session's subscription. A client can confirm only what
+        it was sent itself. Anything else changes nothing, and is counted.
         """
         outcome = self._acknowledge(session, channel, position)
         self._counters.acknowledgements[outcome] += 1
@@ -70,7 +70,7 @@ class Receipts:
         before = subscription.confirmed
         if position.offset > before:
             subscription.confirmed = position.offset
-            self._watches.on_confirmed(session, channel, subscription, before)
+            self._reporter.on_confirmed(session, channel, subscription, before)
             self._tell(session, channel, StreamPosition(position.offset, subscription.epoch))
         return Acknowledged.TAKEN
 

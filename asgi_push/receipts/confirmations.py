@@ -1,4 +1,4 @@
-"""Publications that their publisher waits for, until the sessions that got them confirm them."""
+"""Publications whose publisher waits until the sessions that got them have confirmed them."""
 
 from bisect import bisect_right, insort
 from collections import deque
@@ -11,7 +11,7 @@ import orjson
 
 from .. import clock
 from ..brokers import Broker
-from ..brokers.process_messages import Told
+from ..brokers.process_messages import ProcessMessages
 from ..connection import Owner
 from ..errors import BrokerError
 from ..messages import Publication, PublishResult, StreamPosition
@@ -25,15 +25,20 @@ _IN_ONE_COMMAND = 200
 _PATIENCE = 0.05
 
 
-# Publishes with a key.
+# Gives a publication to the broker, with an idempotency key.
 Publish = Callable[[Publication, str | None], Awaitable[PublishResult]]
 
 
-class Request:
-    """One publication: how many sessions were handed it, and who has confirmed it.
+class PendingPublication:
+    """A publication whose publisher waits.
 
-    ``able`` is the number of sessions that can confirm; ``over`` is set when all of them have, or
-    when it cannot be known.
+    Attributes:
+        handed: how many sessions were handed it.
+        able: how many of these can confirm.
+        confirmed: the sessions that have.
+        asked: whether all processes have said who was handed it.
+        failure: why it cannot be known who has it.
+        over: set when all that can have confirmed, or when that cannot be known.
     """
 
     __slots__ = (
@@ -52,30 +57,32 @@ class Request:
         self.handed = 0
         self.able = 0
         self.confirmed: dict[str, None] = {}
-        self.asked = False  # whether all processes have said who was handed it
+        self.asked = False
         self.failure: BrokerError | None = None
         self.over = anyio.Event()
 
     def check(self) -> None:
-        """Note that something has changed."""
+        """Set ``over`` if there is nothing more to wait for."""
         if self.failure is not None or (self.asked and len(self.confirmed) >= self.able):
             self.over.set()
 
 
 class Confirmations:
-    """Publishes, asks all processes who was handed it, and waits for those who confirm."""
+    """Publishes, asks all processes who was handed it, and waits until these confirm."""
 
-    def __init__(self, owner: Owner, broker: Broker, told: Told, counters: Counters) -> None:
+    def __init__(
+        self, owner: Owner, broker: Broker, messages: ProcessMessages, counters: Counters
+    ) -> None:
         self._owner = owner
         self._broker = broker
         self._counters = counters
         self._numbers = count(1)
-        self._open: dict[int, Request] = {}
-        self._by_channel: dict[str, list[Request]] = {}  # in the order of their offsets
-        self._unasked: deque[Request] = deque()
+        self._open: dict[int, PendingPublication] = {}
+        self._by_channel: dict[str, list[PendingPublication]] = {}  # in the order of their offsets
+        self._unasked: deque[PendingPublication] = deque()
         self._asking = False
-        told.handlers["handed"] = self._on_handed
-        told.handlers["confirmed"] = self._on_confirmed
+        messages.handlers["handed"] = self._on_handed
+        messages.handlers["confirmed"] = self._on_confirmed
 
     async def publish(
         self,
@@ -84,12 +91,13 @@ class Confirmations:
         seconds: float,
         publish: Publish,
     ) -> list[PublishResult]:
-        """Publish to channels with a history; return the results when all are confirmed.
+        """Publish to channels with a history, and wait until all of it is confirmed.
 
-        Or when so many seconds are over since the last one was published.
+        It waits for at most so many seconds after the last one was published. ``publish`` gives
+        one publication to the broker.
 
         Raises:
-            BrokerError: the broker did not take one, or it took all and did not say who got them.
+            BrokerError: the broker did not take one, or took all and did not say who got them.
         """
         if len(self._open) + len(publications) > _MAX_OPEN:
             raise BrokerError(f"{len(self._open)} publications wait to be confirmed already")
@@ -113,17 +121,17 @@ class Confirmations:
                 self._end(request)
 
     def stop(self) -> None:
-        """Let all go who wait, as nobody confirms any more."""
+        """End all waits with an error, as nobody confirms any more."""
         for request in self._open.values():
             request.failure = BrokerError("Push has stopped")
             request.check()
 
     def _begin(
         self, channel: str, position: StreamPosition | None, began: float, until: float
-    ) -> Request | None:
+    ) -> PendingPublication | None:
         if position is None:  # its key was used for what is in no history
             return None
-        request = Request(next(self._numbers), channel, position, began, until)
+        request = PendingPublication(next(self._numbers), channel, position, began, until)
         self._open[request.number] = request
         insort(self._by_channel.setdefault(channel, []), request, key=_offset)
         self._unasked.append(request)
@@ -132,7 +140,7 @@ class Confirmations:
             self._owner.spawn(self._ask)
         return request
 
-    def _end(self, request: Request) -> None:
+    def _end(self, request: PendingPublication) -> None:
         del self._open[request.number]
         others = self._by_channel[request.channel]
         others.remove(request)
@@ -140,7 +148,10 @@ class Confirmations:
             del self._by_channel[request.channel]
 
     async def _ask(self) -> None:
-        """Ask all processes, for all that wait together; a slow process keeps nobody waiting."""
+        """Ask all processes about the publications that wait, many in one command.
+
+        A process that replies slowly does not hold up the next command.
+        """
         try:
             while self._unasked:
                 many = min(len(self._unasked), _IN_ONE_COMMAND)
@@ -152,12 +163,12 @@ class Confirmations:
         finally:
             self._asking = False
 
-    async def _command(self, requests: list[Request], answered: anyio.Event) -> None:
+    async def _command(self, requests: list[PendingPublication], answered: anyio.Event) -> None:
         left = max(request.until for request in requests) - clock.monotonic()
         asked = [[request.number, request.channel, *request.position] for request in requests]
         command = {
             "verb": "confirm",
-            "giver": self._broker.process_id,
+            "reply_to": self._broker.process_id,
             "seconds": max(0.0, left),
             "requests": asked,
         }
@@ -175,7 +186,7 @@ class Confirmations:
             request.check()
 
     def _on_handed(self, report: Mapping[str, Any]) -> None:
-        """Take what a process says of one publication."""
+        """Take a process's report of one publication."""
         request = self._open.get(report["number"])
         if request is not None:
             request.handed += report["handed"]
@@ -184,9 +195,9 @@ class Confirmations:
                 self._confirm(request, session_id)
             request.check()
 
-    def _on_confirmed(self, told: Mapping[str, Any]) -> None:
-        """Take what sessions of a process have confirmed in channels."""
-        for channel, session_id, epoch, since, last in told["sessions"]:
+    def _on_confirmed(self, report: Mapping[str, Any]) -> None:
+        """Take a process's report of what its sessions have confirmed in channels."""
+        for channel, session_id, epoch, since, last in report["sessions"]:
             requests = self._by_channel.get(channel, [])
             first = bisect_right(requests, since, key=_offset)
             end = bisect_right(requests, last, key=_offset)
@@ -195,17 +206,17 @@ class Confirmations:
                     self._confirm(request, session_id)
                     request.check()
 
-    def _confirm(self, request: Request, session_id: str) -> None:
+    def _confirm(self, request: PendingPublication, session_id: str) -> None:
         if session_id not in request.confirmed:
             request.confirmed[session_id] = None
             self._counters.confirmation.observe(clock.monotonic() - request.began)
 
 
-def _offset(request: Request) -> int:
+def _offset(request: PendingPublication) -> int:
     return request.position.offset
 
 
-async def _result(request: Request) -> PublishResult:
+async def _result(request: PendingPublication) -> PublishResult:
     with anyio.move_on_after(request.until - clock.monotonic()):
         await request.over.wait()
     if request.failure is not None:

@@ -1,7 +1,7 @@
-"""Clients that send no commands and keep positions: pages, over an event stream or in envelopes.
+"""Pages: clients that keep positions and send no commands, by an event stream or in envelopes.
 
-Each starts with what it missed in all its channels, and then gets what is published, or is told
-that something is lost.
+A page first gets what it missed in all its channels, and then what is published. It is told if
+something is lost.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from ..messages import Payload, StreamPosition
 from ..protocols import WireMessage
 from ..stream import Recovery
 from ..subscription import TrackedSubscription
-from .page_protocol import PageCodec, Places, Resumed, Speech
+from .page_protocol import PageCodec, PageNotices, ResumedChannel, ResumePositions
 from .subscriptions import START, go_live, new_subscription, release, track
 
 # Missed messages that are sent in one turn of the event loop.
@@ -26,36 +26,41 @@ _TOGETHER = 200
 
 
 class PageClient:
-    """The client of a page: ``begin`` its session, and subscribe it for the application later."""
+    """The server's side of one page: starts its session, and subscribes it for the application."""
 
-    __slots__ = ("_codec", "_connected", "_hub", "_places", "_session", "_speech", "_taken")
+    __slots__ = ("_codec", "_connected", "_hub", "_notices", "_positions", "_session", "_taken")
 
     opened_by_command = False
 
     def __init__(
-        self, hub: Hub, session: Connection, codec: PageCodec, speech: Speech, places: Places
+        self,
+        hub: Hub,
+        session: Connection,
+        codec: PageCodec,
+        notices: PageNotices,
+        positions: ResumePositions,
     ) -> None:
         self._hub = hub
         self._session = session
         self._codec = codec
-        self._speech = speech
-        self._places = places
-        self._taken: set[str] = set()  # channels whose position in ``places`` is used, and old now
+        self._notices = notices
+        self._positions = positions
+        self._taken: set[str] = set()  # channels whose position has been used, and is old now
         self._connected = False
 
     @property
     def confirms(self) -> bool:
         """Whether its page can confirm what it was sent."""
-        return self._speech.confirms
+        return self._notices.confirms
 
     @property
     def answers(self) -> bool:
         """Whether its page can be asked something."""
-        return self._speech.answers
+        return self._notices.answers
 
     def send_for_answer(self, message: bytes) -> bool:
-        """Send what its page answers, after the start; return whether it can."""
-        if not self._speech.answers:
+        """Send a message that the page answers, after the start; return whether the page can."""
+        if not self._notices.answers:
             return False
         if self._connected:
             self._hub.send_wire(self._session, WireMessage(message, text=True))
@@ -69,17 +74,17 @@ class PageClient:
     # -- the start ---------------------------------------------------------------------------------
 
     async def begin(self, channels: Sequence[str]) -> None:
-        """Start before anything else that happens to the session from now on."""
+        """Start the session before anything else that happens to it."""
         self._hub.call(self._session, self._start, channels)
 
     async def _start(self, session: Connection, channels: Sequence[str]) -> None:
-        """Say where the channels stand, send what the page missed, and let the rest come."""
-        started: list[Resumed] = []
+        """Send the positions of the channels and what the page missed, and go live."""
+        started: list[ResumedChannel] = []
         missed: list[WireMessage] = []
         inbox: list[WireMessage] = []
         try:
             for channel in channels:
-                resumed, messages = await self._subscribe(channel, self._take_place(channel))
+                resumed, messages = await self._subscribe(channel, self._take_position(channel))
                 started.append(resumed)
                 inbox += await self._unconfirmed(resumed)
                 missed += messages
@@ -91,38 +96,38 @@ class PageClient:
         self._connected = True
         self._go_live(started)
 
-    async def _unconfirmed(self, resumed: Resumed) -> list[WireMessage]:
+    async def _unconfirmed(self, resumed: ResumedChannel) -> list[WireMessage]:
         """Return the messages of the user's inbox, if this is the user's channel."""
         channel, subscription = resumed.channel, resumed.subscription
         found = await self._hub.inbox.unconfirmed(self._session, channel, subscription)
         carried = self._hub.fanout.undeliverable.carried(self._codec, found)
         messages = self._codec.encode_part(carried)
-        back = self._speech.back(resumed) if messages else None
+        back = self._notices.back(resumed) if messages else None
         return messages if back is None else [*messages, back]
 
-    def _go_live(self, resumed: Sequence[Resumed]) -> None:
+    def _go_live(self, resumed: Sequence[ResumedChannel]) -> None:
         for item in resumed:
             if item.subscription.active:  # else the session may be in the channel once more
                 go_live(self._hub, self._session, item.channel)
 
-    def _take_place(self, channel: str) -> StreamPosition | None:
-        """Return the position with which the page came, once: it is old after that."""
+    def _take_position(self, channel: str) -> StreamPosition | None:
+        """Return the position that the page sent; the first time only, as it is old after that."""
         if channel in self._taken:
             return None
         self._taken.add(channel)
-        return self._places.position(channel)
+        return self._positions.position(channel)
 
     async def _subscribe(
         self, channel: str, since: StreamPosition | None
-    ) -> tuple[Resumed, list[WireMessage]]:
+    ) -> tuple[ResumedChannel, list[WireMessage]]:
         """Put the session in a channel, where publications are held back until ``go_live``."""
-        came_back = since is not None or (not self._connected and self._places.knows(channel))
+        came_back = since is not None or (not self._connected and self._positions.knows(channel))
         subscription = new_subscription(self._hub, channel, server_side=True)
         subscription.join_leave = False  # pages are not told
         recovery = await track(self._hub, self._session, channel, subscription, since)
         if recovery is None:
             lost = came_back and since is not START  # who begins has missed nothing
-            return Resumed(channel, subscription, None, None, came_back, lost), []
+            return ResumedChannel(channel, subscription, None, None, came_back, lost), []
         return await self._resume(channel, subscription, recovery, came_back=came_back)
 
     async def _resume(
@@ -132,14 +137,14 @@ class PageClient:
         recovery: Recovery,
         *,
         came_back: bool,
-    ) -> tuple[Resumed, list[WireMessage]]:
-        """Return how a page goes on with what a broker found, and the missed messages."""
+    ) -> tuple[ResumedChannel, list[WireMessage]]:
+        """Return how a page goes on after what the broker found, and the missed messages."""
         missed, whole = await self._missed(recovery)
         lost = came_back and not (whole and recovery.recovered)
         after = top = recovery.position
         if missed and whole:
             after = StreamPosition(recovery.publications[0].offset - 1, top.epoch)
-        return Resumed(channel, subscription, after, top, came_back, lost), missed
+        return ResumedChannel(channel, subscription, after, top, came_back, lost), missed
 
     async def _missed(self, recovery: Recovery) -> tuple[list[WireMessage], bool]:
         """Return the messages that were missed, and whether all of them can be sent."""
@@ -154,23 +159,23 @@ class PageClient:
         return self._codec.encode_part(list(map(without_position, rest))), False
 
     async def _send(
-        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool = False
+        self, resumed: Sequence[ResumedChannel], missed: list[WireMessage], *, first: bool = False
     ) -> None:
-        """Send what a page missed, a part at a time, and before it what is lost.
+        """Send what is lost, and then what the page missed, a part at a time.
 
-        Each message says how far the page has come with it, so a cut between two loses nothing.
+        Each message has its position, so a disconnection between two of them loses nothing.
         """
-        await self._put(self._speech.start(resumed, missed[:_TOGETHER], first=first))
+        await self._send_all(self._notices.start(resumed, missed[:_TOGETHER], first=first))
         for start in range(_TOGETHER, len(missed), _TOGETHER):
             await checkpoint()
-            await self._put(self._codec.join(missed[start : start + _TOGETHER]))
+            await self._send_all(self._codec.join(missed[start : start + _TOGETHER]))
 
-    async def _welcome(self, resumed: Sequence[Resumed], *, first: bool) -> None:
+    async def _welcome(self, resumed: Sequence[ResumedChannel], *, first: bool) -> None:
         await self._hub.wait_capacity(self._session)
-        if (told := self._speech.welcome(self._session, resumed, first=first)) is not None:
+        if (told := self._notices.welcome(self._session, resumed, first=first)) is not None:
             self._hub.send_wire(self._session, told)
 
-    async def _put(self, messages: Iterable[WireMessage]) -> None:
+    async def _send_all(self, messages: Iterable[WireMessage]) -> None:
         """Send messages, not more than the session has room for."""
         for message in messages:
             await self._hub.wait_capacity(self._session)
@@ -179,19 +184,19 @@ class PageClient:
     # -- a gap -------------------------------------------------------------------------------------
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
-        """Go on after the last publication that the page got, which the broker may have."""
-        if not self._speech.goes_on or subscription.buffer is not None:
+        """Recover from the last publication that the page got, or tell it what is lost."""
+        if not self._notices.goes_on or subscription.buffer is not None:
             self._hub.close(self._session, Disconnect.INSUFFICIENT_STATE)
         elif not subscription.positioned:
-            lost = Resumed(channel, subscription, None, None, came_back=True, lost=True)
-            for message in self._speech.start([lost], [], first=False):
+            lost = ResumedChannel(channel, subscription, None, None, came_back=True, lost=True)
+            for message in self._notices.start([lost], [], first=False):
                 self._hub.send_wire(self._session, message)
         else:
             subscription.hold()
-            self._hub.spawn(self._go_on, channel, subscription)
+            self._hub.spawn(self._recover, channel, subscription)
 
-    async def _go_on(self, channel: str, subscription: TrackedSubscription) -> None:
-        """Send what the page missed since its position, and let the rest come."""
+    async def _recover(self, channel: str, subscription: TrackedSubscription) -> None:
+        """Send what the page missed since its position, and go live again."""
         since = StreamPosition(subscription.offset, subscription.epoch)
         try:
             recovery = await self._hub.broker.recover(channel, since)
@@ -214,8 +219,8 @@ class PageClient:
     ) -> None:
         """Subscribe the session for the application; pages are not told ``data``.
 
-        A page that came with a position in the channel gets what it missed, as one that was
-        subscribed before it was cut off.
+        A page that sent a position in the channel gets what it missed: it was subscribed before
+        its connection was lost.
         """
         if self._connected:
             await self._subscribe_now(self._session, channel, since)
@@ -227,7 +232,7 @@ class PageClient:
     ) -> None:
         if not self._connected or channel in session.subscriptions:
             return
-        place = self._take_place(channel)
+        place = self._take_position(channel)
         try:
             resumed, missed = await self._subscribe(channel, place if since is None else since)
         except BrokerError:
@@ -251,7 +256,7 @@ class PageClient:
     def _unsubscribe(self, channel: str) -> None:
         if channel in self._session.subscriptions:
             self._hub.leave(self._session, channel)
-            if (told := self._speech.unsubscribed(channel)) is not None:
+            if (told := self._notices.unsubscribed(channel)) is not None:
                 self._hub.send_wire(self._session, told)
 
     # -- what only SDK clients have ----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a page comes with, and how a protocol tells it where it stands."""
+"""What a page sends when it comes back, and what its protocol tells it. Interfaces only."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,16 @@ from .subscriptions import START
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class ResumedChannel:
     """How a page starts, or goes on, in one channel.
 
-    The missed publications follow the position ``after`` and reach ``top``; both are None where the
-    channel keeps no history. ``came_back`` is whether the page said that it had been there, and
-    ``lost`` whether it misses something for good.
+    Attributes:
+        channel: its name.
+        subscription: that of the page's session.
+        after: the position that the missed publications follow; None without a history.
+        top: the position of the last of them; None without a history.
+        came_back: whether the page said that it had been in the channel.
+        lost: whether the page misses something for good.
     """
 
     channel: str
@@ -28,27 +32,27 @@ class Resumed:
     lost: bool
 
 
-class Places(Protocol):
-    """The positions with which a page comes."""
+class ResumePositions(Protocol):
+    """The positions that a page sends when it connects."""
 
     def knows(self, channel: str) -> bool:
         """Whether the page says that it was in a channel."""
         ...
 
     def position(self, channel: str) -> StreamPosition | None:
-        """Return up to where the page has a channel, None where that is not known."""
+        """Return the position up to which the page has a channel; None if it is not known."""
         ...
 
 
 class FromStart:
-    """The places of a page that wants all that its channels keep."""
+    """The positions of a page that wants all that its channels keep."""
 
     def knows(self, channel: str) -> bool:
-        """Return True: what is not kept any more is missing."""
+        """Return True, so that the page is told of what is not kept any more."""
         return True
 
     def position(self, channel: str) -> StreamPosition:
-        """Return the place before everything."""
+        """Return the position before all that is kept."""
         return START
 
 
@@ -56,7 +60,7 @@ FROM_START: Final = FromStart()
 
 
 class PageCodec(Codec, Protocol):
-    """How a protocol writes what was missed: as a list of the messages of ``encode``."""
+    """A codec that also encodes lists of missed publications."""
 
     def encode_part(self, publications: Sequence[Publication]) -> list[WireMessage]:
         """Return the messages of some publications."""
@@ -67,12 +71,12 @@ class PageCodec(Codec, Protocol):
         ...
 
 
-class Speech(Protocol):
-    """What a protocol tells its pages beside publications.
+class PageNotices(Protocol):
+    """Makes what a protocol tells its pages beside publications.
 
     Attributes:
-        goes_on: whether a page that misses something goes on in its session. Else the session is
-            closed, and the page comes back with the positions that it has.
+        goes_on: whether a session goes on after a gap. Else it is closed, and the page comes back
+            with its positions.
         confirms: whether a page can confirm what it was sent.
         answers: whether a page can be asked something.
     """
@@ -82,27 +86,27 @@ class Speech(Protocol):
     answers: bool
 
     def start(
-        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
+        self, resumed: Sequence[ResumedChannel], missed: list[WireMessage], *, first: bool
     ) -> Iterable[WireMessage]:
-        """Return what is said before the missed messages, and these; or both in one message.
+        """Return the notice that goes first, and the missed messages; or one message of both.
 
         ``first`` is whether the session starts with it.
         """
         ...
 
-    def back(self, resumed: Resumed) -> WireMessage | None:
-        """Return what says where a page stands in a channel after older messages of it.
+    def back(self, resumed: ResumedChannel) -> WireMessage | None:
+        """Return the notice of a page's position in a channel, for after older messages of it.
 
-        None where ``welcome`` says it.
+        None if ``welcome`` has the position.
         """
         ...
 
     def welcome(
-        self, session: Connection, resumed: Sequence[Resumed], *, first: bool
+        self, session: Connection, resumed: Sequence[ResumedChannel], *, first: bool
     ) -> WireMessage | None:
-        """Return what is said after all that was missed, if anything is."""
+        """Return the notice that follows all that was missed, or None."""
         ...
 
     def unsubscribed(self, channel: str) -> WireMessage | None:
-        """Return what tells a page that it has left a channel, if anything does."""
+        """Return the notice that a page has left a channel, or None."""
         ...

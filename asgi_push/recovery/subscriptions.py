@@ -1,4 +1,4 @@
-"""Subscriptions with a position: the client gets what it missed, nothing twice, no silent gap."""
+"""Subscriptions with a position: a client gets what it missed, once, and is told of a gap."""
 
 from typing import Final
 
@@ -9,13 +9,13 @@ from ..messages import StreamPosition
 from ..stream import Recovery
 from ..subscription import TrackedSubscription
 
-# Where a client goes on that wants all that a channel keeps. It is known by being this object: an
-# SDK client may name the same place, and gets all or nothing.
+# The position of a client that wants all that a channel keeps. It is compared by identity: an SDK
+# client may name an equal position, and gets all or nothing.
 START: Final = StreamPosition(0, "")
 
 
 def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
-    """Return a subscription that holds publications back until it goes live."""
+    """Return a subscription that holds publications back until ``go_live``."""
     subscription = TrackedSubscription(hub.fanout.pending.number)
     subscription.buffer = []
     subscription.server_side = server_side
@@ -33,8 +33,8 @@ async def track(
     """Put a session in a channel; it gets nothing from it before ``go_live``.
 
     Returns:
-        what was published after ``since``, and the stream's position; None if the channel keeps no
-        history. After ``START`` that is what is kept, also where some of it is lost.
+        what was published after ``since``, with the stream's position; None if the channel keeps no
+        history. For ``START`` it is all that is kept, even if some of it is lost.
 
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
@@ -67,13 +67,16 @@ async def _read(hub: Hub, channel: str, since: StreamPosition | None) -> Recover
 
 
 def go_live(hub: Hub, session: Connection, channel: str) -> None:
-    """Deliver what was held back, and then all that comes: the client knows its position now."""
+    """Deliver what was held back, and then all that comes; tell the others of the join."""
     if release(hub, session, channel):
         hub.membership.notices.publish_join(session, channel)
 
 
 def release(hub: Hub, session: Connection, channel: str) -> bool:
-    """Do the same for a session that is in the channel already; return whether it still is."""
+    """Deliver what was held back, and then all that comes; return whether anything could be.
+
+    Nothing can if the session has left the channel, or is live in it.
+    """
     subscription = session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
         return False

@@ -34,7 +34,9 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
         async with hub.subscription_turn(command["user"]):
             return b"%d" % await _change_channels(hub, command)
     if command["verb"] == "confirm":
-        told = await hub.watches.begin(command["giver"], command["requests"], command["seconds"])
+        told = await hub.receipt_reporter.begin(
+            command["reply_to"], command["requests"], command["seconds"]
+        )
         return None if told else b"not told"
     if command["verb"] == "ask":
         return await _ask(hub, command)
@@ -48,10 +50,12 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
 
 async def _ask(hub: Hub, command: Mapping[str, Any]) -> bytes | None:
     """Put a question to sessions of this process; None if whoever asks was told whom."""
-    giver = command["giver"]
+    reply_to = command["reply_to"]
     message = command["message"].encode()
     try:
-        await hub.asked.put(giver, command["id"], _meant(hub, command), message, command["seconds"])
+        await hub.responder.ask(
+            reply_to, command["id"], _meant(hub, command), message, command["seconds"]
+        )
     except BrokerError:
         return b"not told"
     return None
@@ -96,7 +100,7 @@ def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPositio
 
 async def _settled(hub: Hub, command: Mapping[str, Any]) -> list[Connection]:
     """Return those sessions when they have been handed what was published before."""
-    await hub.inbox_first.settled(_meant(hub, command))
+    await hub.inbox_replay.settled(_meant(hub, command))
     await hub.fanout.settled()
     return _meant(hub, command)
 

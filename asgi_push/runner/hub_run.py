@@ -86,7 +86,7 @@ class HubRun:
                         partial(apply_control, hub),
                         hub.lost,
                         hub.fanout.pending.wait_capacity,
-                        hub.told.take,
+                        hub.process_messages.receive,
                     )
                 )
                 await hub.start()

@@ -80,7 +80,7 @@ class Confirming:
             return PublishResult(None, 0)
         if session.client is None or not session.client.answers:
             return PublishResult(None, int(await session.send(data)))
-        confirmed = await hub.questions.confirm(session, hub.encode(data), seconds)
+        confirmed = await hub.requester.send_confirmed(session, hub.encode(data), seconds)
         return PublishResult(None, 1, (session_id,) if confirmed else ())
 
     async def ask(self, data: Any, user: str | None, session: str | None, wait: float) -> Any:
@@ -96,7 +96,7 @@ class Confirming:
 
     async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
         hub = self._runner.hub
-        return await hub.questions.ask(hub.encode(data), user, session, seconds)
+        return await hub.requester.ask(hub.encode(data), user, session, seconds)
 
 
 def check_wait(name: str, seconds: Any) -> float:

@@ -114,7 +114,7 @@ async def test_the_answer_is_what_the_client_said(form: str, data: Any) -> None:
         assert answers == [data]
         hub = core_of(here.push).hub
         assert hub.counters.answers == {"taken": 1, "late": 0, "not_asked": 0}
-        assert hub.questions._open == {}
+        assert hub.requester._open == {}
 
 
 async def test_bytes_are_asked_in_base64(form: str) -> None:
@@ -254,7 +254,7 @@ async def test_open_questions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(4):
             async with asking(here.push, user="ann"):
                 await page.answer((await page.question())["id"], 1)
-        assert len(core_of(here.push).hub.asked._questions) == 2
+        assert len(core_of(here.push).hub.responder._questions) == 2
 
 
 @pytest.mark.parametrize("confirmed", [True, False])

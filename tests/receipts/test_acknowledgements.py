@@ -34,7 +34,7 @@ async def test_what_is_confirmed_is_told_once() -> None:
         told.append((channel, position))
 
     async with house() as here:
-        core_of(here.push).hub.receipts.listeners.append(note)
+        core_of(here.push).hub.acknowledgements.listeners.append(note)
         peer = await peer_with(here, 1, 2, 3)
         epoch = (await here.push.history("news")).position.epoch
         for offset in (2, 1, 2, 3):

@@ -14,7 +14,7 @@ import pytest
 from asgi_push import BrokerError, Push, StreamPosition
 from asgi_push.messages import PublishResult
 from asgi_push.push import core_of
-from asgi_push.receipts import confirmations, reports
+from asgi_push.receipts import confirmations, reporter
 from asgi_push.subscription import TrackedSubscription
 from tests import asgi
 from tests.asgi import until
@@ -262,13 +262,17 @@ async def test_who_left_at_once_was_handed_it() -> None:
         again = await here.push.publish("news", "x", idempotency_key="k", confirm=1.0)
         assert (again.confirmed, again.receivers) == ([first], 2)
         hub = core_of(here.push).hub
-        for number in range(reports._MAX_LEFT + 10):
+        for number in range(reporter._MAX_LEFT + 10):
             subscription = TrackedSubscription(0)
             subscription.move(StreamPosition(1, "a"), lost=False)
             subscription.positioned = True
-            hub.watches.on_left(Leaver(str(number)), str(number % 50), subscription)  # type: ignore[arg-type]
-        assert sum(map(len, hub.watches._left.values())) == len(hub.watches._left_order) == reports._MAX_LEFT
-        assert "news" not in hub.watches._left
+            hub.receipt_reporter.on_left(Leaver(str(number)), str(number % 50), subscription)  # type: ignore[arg-type]
+        assert (
+            sum(map(len, hub.receipt_reporter._left.values()))
+            == len(hub.receipt_reporter._left_order)
+            == reporter._MAX_LEFT
+        )
+        assert "news" not in hub.receipt_reporter._left
 
 
 class Leaver:
@@ -295,7 +299,7 @@ async def test_who_joined_before_it_was_asked_was_not_handed_it() -> None:
 
 async def test_it_is_not_over_before_all_processes_have_said_who_was_handed_it() -> None:
     """One of them may say so, and have all its confirmations, before another is heard of."""
-    request = confirmations.Request(1, "news", StreamPosition(1, "a"), 0.0, 1.0)
+    request = confirmations.PendingPublication(1, "news", StreamPosition(1, "a"), 0.0, 1.0)
     request.handed = request.able = 1
     request.confirmed["one"] = None
     request.check()

@@ -1,4 +1,4 @@
-"""Sessions whose publications come in envelopes: what they are told, and what they confirm."""
+"""Sessions whose publications come in envelopes: their notices, and what they confirm."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from ...messages import StreamPosition, position_id
 from ...protocols import WireMessage, envelope, plain
 from ...protocols.since import Since
 from ...recovery.page_client import PageClient
-from ...recovery.page_protocol import Resumed
+from ...recovery.page_protocol import ResumedChannel
 from ...subscription import TrackedSubscription
 from ...transports.limits import close_too_large, too_large
 from ...transports.websocket import Take
@@ -22,34 +22,34 @@ def with_envelopes(
     hub: Hub, session: Connection, channels: Sequence[str], since: Since
 ) -> tuple[Join, Take]:
     """Return how a session gets into its channels, and what takes the messages of its client."""
-    client = PageClient(hub, session, envelope.CODEC, EnvelopeSpeech(), since)
+    client = PageClient(hub, session, envelope.CODEC, EnvelopeNotices(), since)
     session.client = client
     every = list(dict.fromkeys([*hub.own_channels(session), *channels]))
     return partial(client.begin, every), partial(_take, hub)
 
 
-class EnvelopeSpeech:
-    """Tells a page what is lost, and, after what it missed, where it stands."""
+class EnvelopeNotices:
+    """Makes the notices in envelopes: what is lost, and the page's positions."""
 
     goes_on = True
     confirms = True
     answers = True
 
     def start(
-        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
+        self, resumed: Sequence[ResumedChannel], missed: list[WireMessage], *, first: bool
     ) -> list[WireMessage]:
-        """Return the message of what is lost, if there is any, and the missed ones."""
+        """Return the notice of what is lost, if anything is, and the missed messages."""
         lost = [item.channel for item in resumed if item.lost]
         return [envelope.gap(lost), *missed] if lost else missed
 
-    def back(self, resumed: Resumed) -> None:
+    def back(self, resumed: ResumedChannel) -> None:
         """Return None: ``welcome`` has the ids of all channels."""
 
     def welcome(
-        self, session: Connection, resumed: Sequence[Resumed], *, first: bool
+        self, session: Connection, resumed: Sequence[ResumedChannel], *, first: bool
     ) -> WireMessage:
-        """Return the message with the places of all channels, the new ones among them."""
-        ids = {} if first else dict(_places(session))
+        """Return the notice with the positions of all channels, the new ones among them."""
+        ids = {} if first else dict(_positions(session))
         ids |= {item.channel: position_id(item.top) for item in resumed if item.top is not None}
         recovered = any(item.came_back for item in resumed)
         recovered = recovered and not any(item.lost for item in resumed)
@@ -59,7 +59,7 @@ class EnvelopeSpeech:
         """Return None: pages are not told."""
 
 
-def _places(session: Connection) -> Iterable[tuple[str, str]]:
+def _positions(session: Connection) -> Iterable[tuple[str, str]]:
     """Yield the channels in which a session is live, and up to where it was sent everything."""
     for channel, subscription in session.subscriptions.items():
         if (

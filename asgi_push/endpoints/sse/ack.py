@@ -48,7 +48,7 @@ async def _respond(core: Core, request: Request, cors: Mapping[str, str]) -> Res
     if LastEventId(last_id, core.settings.max_channels).broken:
         raise HTTPException(400, "id: is not the id of an event")
     try:
-        await core.hub.stream_acks.acknowledge(token, last_id)
+        await core.hub.ack_tokens.acknowledge(token, last_id)
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
     except BrokerError:

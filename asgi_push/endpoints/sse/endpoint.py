@@ -19,12 +19,12 @@ from ...logs import logger, printable
 from ...protocols.since import Since
 from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
 from ...recovery.page_client import PageClient
-from ...recovery.page_protocol import FROM_START, Places
+from ...recovery.page_protocol import FROM_START, ResumePositions
 from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit
 from ...transports.refusal import Refusal
 from .cors import check_site, cors_headers, preflight
-from .speech import EventSpeech
+from .notices import EventNotices
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -51,7 +51,7 @@ async def serve_events(
         if (answer := _immediate_response(scope["method"], last_id, cors)) is not None:
             await _respond(answer, scope, receive, send)
             return
-        places = _places(core, connection, last_id)
+        positions = _positions(core, connection, last_id)
         confirms = _confirms(connection)
         hub, session, channels = await _admit(core, scope, transport)
     except Refusal as refusal:
@@ -59,8 +59,8 @@ async def serve_events(
         await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
         return
     core.runner.end_streams_at_sigint()
-    speech = EventSpeech(hub.stream_acks.token(session.id) if confirms else "")
-    await _run(hub, session, transport, receive, channels, places, speech)
+    notices = EventNotices(hub.ack_tokens.make(session.id) if confirms else "")
+    await _run(hub, session, transport, receive, channels, positions, notices)
 
 
 def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -79,8 +79,8 @@ def _last_event_id(connection: HTTPConnection) -> str:
     )
 
 
-def _places(core: Core, connection: HTTPConnection, last_id: str) -> Places:
-    """Return the positions with which a client comes: of its last event, else of ``?since=``.
+def _positions(core: Core, connection: HTTPConnection, last_id: str) -> ResumePositions:
+    """Return the positions that a client sends: those of its last event, else of ``?since=``.
 
     Raises:
         Refusal: ``since`` cannot be understood.
@@ -164,13 +164,13 @@ async def _run(
     transport: EventStreamTransport,
     receive: Receive,
     channels: list[str],
-    places: Places,
-    speech: EventSpeech,
+    positions: ResumePositions,
+    notices: EventNotices,
 ) -> None:
     """Run a session to its end, which is all that its client can tell."""
     # A cancellation means that the server shuts down; every other end sets its own reason.
     disconnect = Disconnect.SHUTDOWN
-    client = session.client = PageClient(hub, session, CODEC, speech, places)
+    client = session.client = PageClient(hub, session, CODEC, notices, positions)
     transport.attach(hub, session)
     try:
         await hub.open(session, partial(client.begin, channels))

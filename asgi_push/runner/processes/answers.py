@@ -52,7 +52,7 @@ async def _tell(
 ) -> None:
     found = orjson.dumps(await answer(hub, command["fields"]))
     try:
-        await tell_answer(hub.broker, command["giver"], command["number"], hub.id, found)
+        await tell_answer(hub.broker, command["reply_to"], command["number"], hub.id, found)
     except BrokerError as error:  # whoever asked sees that this process is silent
         logger.debug("a question of a process could not be answered: %s", error)
 

@@ -1,15 +1,15 @@
-"""What an event stream is told beside publications: its ids, and how it starts."""
+"""What an event stream gets beside publications: its first events, and ids of events."""
 
 from collections.abc import Sequence
 
 from ...connection import Connection
 from ...protocols import WireMessage
 from ...protocols.sse import CODEC, position_token
-from ...recovery.page_protocol import Resumed
+from ...recovery.page_protocol import ResumedChannel
 from ...transports.event_stream import retry
 
 
-class EventSpeech:
+class EventNotices:
     """Starts a stream with the positions of its channels; the browser sends them back."""
 
     # The browser comes back with the id of its last event.
@@ -22,7 +22,7 @@ class EventSpeech:
         self.confirms = bool(ack)
 
     def start(
-        self, resumed: Sequence[Resumed], missed: list[WireMessage], *, first: bool
+        self, resumed: Sequence[ResumedChannel], missed: list[WireMessage], *, first: bool
     ) -> list[WireMessage]:
         """Return the first events as one message."""
         tokens = [position_token(item.channel, item.after) for item in resumed]
@@ -30,12 +30,12 @@ class EventSpeech:
         return [CODEC.start(retry() if first else 0, tokens, gaps, missed)]
 
     def welcome(
-        self, session: Connection, resumed: Sequence[Resumed], *, first: bool
+        self, session: Connection, resumed: Sequence[ResumedChannel], *, first: bool
     ) -> WireMessage | None:
         """Return what a client confirms with, if it wants to; ids of events say all else."""
         return CODEC.welcome(session.id, self._ack) if first and self._ack else None
 
-    def back(self, resumed: Resumed) -> WireMessage:
+    def back(self, resumed: ResumedChannel) -> WireMessage:
         """Return what makes the ids of the stream say again where it stands."""
         return CODEC.position(resumed.channel, resumed.after)
 

@@ -1,4 +1,4 @@
-"""What publishers wait for, in whichever process: that sessions of this one confirm something."""
+"""Reports to publishers in any process what the sessions of this process have confirmed."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ _TOGETHER = 500
 # Sessions in one message to a publisher: about 100 bytes each, in the longest channels 300.
 _IN_ONE_MESSAGE = 500
 
-# Channels in which something is waited for; more at once lose the ones that came first.
+# Channels with reports to make. With more at once the first ones are forgotten.
 _MAX_CHANNELS = 50_000
 
-# Sessions that have left a channel are counted among those that were handed a publication, while
-# there are so many of them: whoever asks does so a moment after the publication.
+# The last sessions that left a channel. They count among those that were handed a publication, as
+# the question who was comes a moment after it.
 _MAX_LEFT = 1000
 
 # A session in a channel, and what it confirmed there: the offsets after ``since`` up to the last.
@@ -35,11 +35,11 @@ _Key = tuple[str, str]
 _Confirmed = tuple[str, int, int]  # epoch, since, last
 
 
-class Watches:
-    """Says to publishers who was handed their publications, and who confirms them later.
+class ReceiptReporter:
+    """Reports who was handed a publication, who has confirmed it, and who confirms it later.
 
-    Of a channel it is only kept who wants to know, and until when: what a session confirms is told
-    once to each publisher, however many of its publications wait.
+    For each channel it keeps which processes want reports, and until when. What a session confirms
+    is reported once to each process, however many publications of it wait.
     """
 
     def __init__(
@@ -53,45 +53,47 @@ class Watches:
         self._registry = registry
         self._fanout = fanout
         self._broker = broker
-        self._givers: dict[str, dict[str, float]] = {}  # until when, by channel and process
-        # By channel and session, and whether that could confirm.
+        self._publishers: dict[str, dict[str, float]] = {}  # until when, by channel and process
+        # By channel and session, with whether the session could confirm.
         self._left: dict[str, dict[str, tuple[TrackedSubscription, bool]]] = {}
         self._left_order: deque[tuple[str, str]] = deque()
-        self._untold: dict[str, dict[_Key, _Confirmed]] = {}  # by process
-        self._telling = False
+        self._unreported: dict[str, dict[_Key, _Confirmed]] = {}  # by process
+        self._reporting = False
 
-    async def begin(self, giver: str, requests: Sequence[Sequence[Any]], seconds: float) -> bool:
-        """Tell a publisher who was handed its publications, and who has confirmed them.
+    async def begin(self, reply_to: str, requests: Sequence[Sequence[Any]], seconds: float) -> bool:
+        """Report who was handed some publications, and who has confirmed them.
 
-        From now on, for so many seconds, it is told who confirms more in their channels. Returns
-        whether it could be told.
+        For the next ``seconds`` it also reports who confirms more in their channels.
 
         Args:
-            giver: the process that published.
-            requests: its number, channel, offset and epoch of each.
-            seconds: the longest that any of them is waited for.
+            reply_to: the id of the process that published, which gets the reports.
+            requests: number, channel, offset and epoch of each publication.
+            seconds: the longest time that its publisher waits for any of them.
+
+        Returns:
+            whether the reports are on their way.
         """
         await self._fanout.settled()
         reports = []
         for number, channel, offset, epoch in requests:
-            self._watch(channel, giver, clock.monotonic() + seconds)
+            self._watch(channel, reply_to, clock.monotonic() + seconds)
             reports.append([number, *await self._look(channel, StreamPosition(offset, epoch))])
         try:
             for report in filter(_has_any, reports):
-                await self._report(giver, *report)
+                await self._report(reply_to, *report)
         except BrokerError as error:
             logger.debug("a publisher could not be told who has its publications: %s", error)
             return False
         return True
 
-    def _watch(self, channel: str, giver: str, until: float) -> None:
-        givers = self._givers.setdefault(channel, {})
-        givers[giver] = max(until, givers.get(giver, until))
-        while len(self._givers) > _MAX_CHANNELS:
-            del self._givers[next(iter(self._givers))]
+    def _watch(self, channel: str, reply_to: str, until: float) -> None:
+        publishers = self._publishers.setdefault(channel, {})
+        publishers[reply_to] = max(until, publishers.get(reply_to, until))
+        while len(self._publishers) > _MAX_CHANNELS:
+            del self._publishers[next(iter(self._publishers))]
 
     async def _look(self, channel: str, at: StreamPosition) -> tuple[int, int, list[str]]:
-        """Return how many sessions got a publication, how many can confirm it, and which have."""
+        """Return how many sessions were handed a publication, how many can confirm, and who has."""
         able = 0
         handed: dict[str, bool] = {}  # by session, whether it has confirmed
         for number, (session, subscription) in enumerate(self._members(channel), 1):
@@ -112,7 +114,7 @@ class Watches:
         return list(self._registry.members(channel).items())
 
     def on_left(self, session: Connection, channel: str, subscription: TrackedSubscription) -> None:
-        """Note what a session has that leaves a channel now."""
+        """Remember what a session was handed in a channel that it leaves."""
         if not subscription.positioned or subscription.offset == subscription.start:
             return  # it was sent nothing
         self._left.setdefault(channel, {})[session.id] = (subscription, _confirms(session))
@@ -125,58 +127,57 @@ class Watches:
                 self._left.pop(first, None)
 
     async def _report(
-        self, giver: str, number: int, handed: int, able: int, confirmed: list[str]
+        self, reply_to: str, number: int, handed: int, able: int, confirmed: list[str]
     ) -> None:
         for start in range(0, max(1, len(confirmed)), _IN_ONE_MESSAGE):
             part = confirmed[start : start + _IN_ONE_MESSAGE]
             report = {"number": number, "handed": handed, "able": able, "confirmed": part}
-            await tell(self._broker, giver, "handed", **report)
+            await tell(self._broker, reply_to, "handed", **report)
             handed = able = 0
 
     def on_confirmed(
         self, session: Connection, channel: str, subscription: TrackedSubscription, before: int
     ) -> None:
-        """Tell who waits for it that a session has confirmed more in a channel.
-
-        ``before`` is the offset that it had confirmed before.
-        """
-        givers = self._givers.get(channel)
-        if givers is None:
+        """Report that a session has confirmed more in a channel than the offset ``before``."""
+        publishers = self._publishers.get(channel)
+        if publishers is None:
             return
         now = clock.monotonic()
         since = max(before, subscription.start)
-        for giver, until in list(givers.items()):
+        for reply_to, until in list(publishers.items()):
             if until < now:
-                del givers[giver]
+                del publishers[reply_to]
             else:
-                self._note(giver, (channel, session.id), subscription, since)
-        if not givers:
-            del self._givers[channel]
+                self._note(reply_to, (channel, session.id), subscription, since)
+        if not publishers:
+            del self._publishers[channel]
 
-    def _note(self, giver: str, key: _Key, subscription: TrackedSubscription, since: int) -> None:
-        untold = self._untold.setdefault(giver, {})
-        if (known := untold.get(key)) is not None and known[0] == subscription.epoch:
+    def _note(
+        self, reply_to: str, key: _Key, subscription: TrackedSubscription, since: int
+    ) -> None:
+        unreported = self._unreported.setdefault(reply_to, {})
+        if (known := unreported.get(key)) is not None and known[0] == subscription.epoch:
             since = known[1]
-        untold[key] = (subscription.epoch, since, subscription.confirmed)
-        if not self._telling:
-            self._telling = True
-            self._owner.spawn(self._tell_all)
+        unreported[key] = (subscription.epoch, since, subscription.confirmed)
+        if not self._reporting:
+            self._reporting = True
+            self._owner.spawn(self._report_all)
 
-    async def _tell_all(self) -> None:
-        """Tell all publishers what they wait for; what comes meanwhile goes together next."""
+    async def _report_all(self) -> None:
+        """Report to all publishers. What comes meanwhile goes together in the next message."""
         try:
-            while self._untold:
-                giver, found = self._untold.popitem()
+            while self._unreported:
+                reply_to, found = self._unreported.popitem()
                 entries = [[*key, *confirmed] for key, confirmed in found.items()]
                 for start in range(0, len(entries), _IN_ONE_MESSAGE):
                     part = entries[start : start + _IN_ONE_MESSAGE]
-                    await self._tell(giver, part)
+                    await self._tell(reply_to, part)
         finally:
-            self._telling = False
+            self._reporting = False
 
-    async def _tell(self, giver: str, entries: list[list[Any]]) -> None:
+    async def _tell(self, reply_to: str, entries: list[list[Any]]) -> None:
         try:
-            await tell(self._broker, giver, "confirmed", sessions=entries)
+            await tell(self._broker, reply_to, "confirmed", sessions=entries)
         except BrokerError as error:  # to the publisher they have not confirmed
             logger.debug("a publisher could not be told what was confirmed: %s", error)
 
