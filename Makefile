@@ -1,10 +1,12 @@
-# ARGS goes to the command behind a target, PYTHON picks the interpreter of .venv.
+# ARGS goes to the command behind a target, PYTHON picks the interpreter of .venv. MINUTES and BROKER are for soak.
 ARGS =
 PYTHON = python3
+MINUTES = 60
+BROKER = memory
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types bench docs clean
+.PHONY: help demo test lint types bench soak fuzz docs clean
 
 help: ## list these commands (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +27,12 @@ types: .venv/.test ## check types
 
 bench: .venv/.bench ## measure fan-out, beside other libraries
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak: .venv/.test ## cut clients off for an hour, and see that nothing is lost and nothing grows; MINUTES=10 BROKER=redis
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --broker $(BROKER) $(ARGS)
+
+fuzz: .venv/.test ## give each parser a million odd inputs
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 docs: .venv/.docs ## build the documentation's site into build/docs
 	@$(BIN)/python docs/site/build.py

@@ -34,21 +34,8 @@ class Peer:
     async def hear(self) -> dict[str, Any]:
         """Return the next message; Closed if it is a close."""
         while not self._came:
-            self._came = self._split(await self.client.receive())
+            self._came = split(await self.client.receive(), self.encoding)
         return self._came.pop(0)
-
-    def _split(self, frame: str | bytes) -> list[dict[str, Any]]:
-        if isinstance(frame, str):
-            assert self.encoding == "json"
-            return [json.loads(line) for line in frame.split("\n")]
-        messages = []
-        while frame:
-            start = next(place for place, byte in enumerate(frame, 1) if byte < 0x80)
-            size = sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(frame[:start]))
-            reply = messages_pb2.Reply.FromString(frame[start : start + size])
-            messages.append(MessageToDict(reply, preserving_proto_field_name=True))
-            frame = frame[start + size :]
-        return messages
 
     async def ask(self, method: str, /, **fields: Any) -> dict[str, Any]:
         """Send one command and return what answers it, or whatever comes first."""
@@ -71,6 +58,21 @@ class Peer:
             print(await self.hear())
         check_reason(closed.value.reason)
         return closed.value.code
+
+
+def split(frame: str | bytes, encoding: str) -> list[dict[str, Any]]:
+    """Return the messages of a frame; as fields of JSON, whatever the encoding."""
+    if isinstance(frame, str):
+        assert encoding == "json"
+        return [json.loads(line) for line in frame.split("\n")]
+    messages = []
+    while frame:
+        start = next(place for place, byte in enumerate(frame, 1) if byte < 0x80)
+        size = sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(frame[:start]))
+        reply = messages_pb2.Reply.FromString(frame[start : start + size])
+        messages.append(MessageToDict(reply, preserving_proto_field_name=True))
+        frame = frame[start + size :]
+    return messages
 
 
 def binary(command: Mapping[str, Any]) -> bytes:

@@ -82,10 +82,18 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 with self._lock:
-                    if self._cut:
-                        client.close()
-                    else:
-                        self._links.append(Link(client, self.server_port, self))
+                    link = None if self._cut else self._link(client)
+                if link is None:
+                    client.close()
+
+    def _link(self, client: socket.socket) -> Link | None:
+        """Connect to the server; None while it takes no connections."""
+        try:
+            link = Link(client, self.server_port, self)
+        except OSError:
+            return None
+        self._links.append(link)
+        return link
 
     def cut(self) -> None:
         """Reset all connections, and take none until ``restore``."""
