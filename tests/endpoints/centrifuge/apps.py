@@ -89,6 +89,25 @@ async def send_to_user(request: Request) -> Response:
     return JSONResponse(result.receivers)
 
 
+async def confirm(request: Request) -> Response:
+    """Publish, and wait for the clients to say that they have it."""
+    seconds = float(request.query_params["seconds"])
+    result = await push.publish(request.path_params["channel"], await request.json(), confirm=seconds)
+    return JSONResponse({"receivers": result.receivers, "confirmed": list(result.confirmed)})
+
+
+async def ask(request: Request) -> Response:
+    return JSONResponse(await push.ask(await request.json(), user=request.path_params["user"], timeout=60.0))
+
+
+async def inbox(request: Request) -> Response:
+    """Put something into a user's inbox, or tell what is in it."""
+    user = request.path_params["user"]
+    if request.method == "POST":
+        await push.send_to_user(user, await request.json(), inbox=True)
+    return JSONResponse([publication.data for publication in await push.inbox(user)])
+
+
 async def subscribe(request: Request) -> Response:
     await push.subscribe(request.path_params["user"], request.path_params["channel"])
     return JSONResponse(None)
@@ -130,6 +149,9 @@ client_app = PushMiddleware(
     Starlette(
         routes=[
             Route("/publish/{channel}", publish, methods=["POST"]),
+            Route("/confirm/{channel}", confirm, methods=["POST"]),
+            Route("/users/{user}/ask", ask, methods=["POST"]),
+            Route("/users/{user}/inbox", inbox, methods=["GET", "POST"]),
             Route("/users/{user}/send", send_to_user, methods=["POST"]),
             Route("/users/{user}/subscribe/{channel}", subscribe, methods=["POST"]),
             Route("/users/{user}/unsubscribe/{channel}", unsubscribe, methods=["POST"]),

@@ -53,6 +53,7 @@ export function makeDriver ({ Json, Protobuf, websocket, emit }) {
       client.on(event, ({ code, reason }) => note(event, { code, reason }))
     }
     client.on('connected', (context) => note('connected', { id: context.client, data: decode(context.data) }))
+    client.on('message', ({ data }) => note('message', { data: decode(data) }))
     listen(client, (context) => context.channel)
 
     return {
