@@ -1,6 +1,5 @@
 """The inside of a ``Push``: its settings, its hooks, and the hub that runs with them."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from .names import (
     check_channel,
     check_own_channel,
     check_position,
+    check_tags,
     check_text,
     check_user,
     user_channel,
@@ -40,6 +40,7 @@ from .session import Session
 from .settings import Settings
 from .verbs.confirming import Confirming
 from .verbs.inbox import InboxVerbs
+from .verbs.seconds import check_over
 from .verbs.transactional import Transactional
 
 Authenticate = Callable[
@@ -137,6 +138,26 @@ class Core:
     ) -> PublishResult:
         self.hub  # noqa: B018  # raises NotRunningError where there is none
         return await self.send(channel, data, tags, idempotency_key)
+
+    async def publish(
+        self,
+        channel: str,
+        data: Any,
+        tags: Mapping[str, str] | None,
+        key: str | None,
+        confirm: float | None,
+        using: Any,
+    ) -> PublishResult:
+        """See ``Push.publish``. The channel has been checked."""
+        if using is not None and confirm is None:
+            return await self.transactional.publish(using, channel, data, tags, key)
+        if tags is not None:
+            tags = check_tags(tags)
+        if key is not None:
+            key = check_text("idempotency_key", key)
+        if confirm is None:
+            return await self.send(channel, data, tags, key)
+        return await self.confirming.publish(confirm, channel, data, tags, key, using=using)
 
     async def send_to_channels(self, channels: list[str], data: Any) -> list[PublishResult]:
         """Publish the same data to several channels, which have been checked.
@@ -254,18 +275,3 @@ class Core:
 def presence_stats(presence: Mapping[str, ClientInfo]) -> PresenceStats:
     """Return how many sessions and how many users there are in a channel's presence."""
     return PresenceStats(len(presence), len({info.user for info in presence.values()}))
-
-
-def check_over(seconds: Any) -> float:
-    """Return how long a drain takes, in seconds.
-
-    Raises:
-        ValueError: it is no finite number of at least 0.
-    """
-    if (
-        isinstance(seconds, int | float)
-        and not isinstance(seconds, bool)
-        and 0 <= seconds < math.inf
-    ):
-        return float(seconds)
-    raise ValueError(f"over: must be a number of seconds of at least 0, not {seconds!r:.80}")

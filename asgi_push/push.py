@@ -1,8 +1,7 @@
 """The public object: everything that an application does with push."""
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from .blocking import Blocking
 from .channels import Namespaces
@@ -20,22 +19,16 @@ from .messages import (
     PublishResult,
     StreamPosition,
 )
-from .names import (
-    EVERYBODY,
-    check_channel,
-    check_several,
-    check_tags,
-    check_text,
-    check_user_channel,
-)
+from .names import EVERYBODY, check_channel, check_several, check_user_channel
 from .options import check_hooks, settings_in_force
 from .runner.loop_thread import LoopThread
+from .runner.startable import Startable
 from .session import Session
 from .settings import Settings
 from .settings_fields import SettingsFields
 
 
-class Push:
+class Push(Startable):
     """Sends to browsers: to one user, several users, everybody, or a channel.
 
     ``PushMiddleware`` makes a ``Push``, starts and stops it, and puts it where the application
@@ -109,24 +102,14 @@ class Push:
             authenticate=authenticate,
             authorize=authorize,
         )
+        thread = LoopThread(self._core.runner)
+        super().__init__(self._core.runner, thread)
         self._blocking = Blocking(
-            self._run_from_thread,
-            LoopThread(self._core.runner),
-            self._core.transactional,
-            self._core.inbox,
+            self._run_from_thread, thread, self._core.transactional, self._core.inbox
         )
 
     def _run_from_thread(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         return self._core.runner.run_from_thread(getattr(self, verb), *args, **kwargs)
-
-    # Litestar makes a deep copy of what it finds in a state; there must be one Push and not two.
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    # -- starting and stopping ------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
@@ -137,46 +120,6 @@ class Push:
     def blocking(self) -> Blocking:
         """The same methods without ``await``, for any thread except the event loop's."""
         return self._blocking
-
-    @property
-    def running(self) -> bool:
-        """Whether it has been started and its event loop still runs."""
-        return self._core.runner.running
-
-    async def start(self) -> None:
-        """Start on the event loop that runs now.
-
-        Call ``stop`` once for each start. If it runs already, the start is only counted.
-        """
-        await self._core.runner.start()
-
-    async def stop(self) -> None:
-        """Undo one start. The last stop closes all sessions (1012), in a bounded time."""
-        await self._core.runner.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    def __enter__(self) -> Self:
-        self.blocking.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.blocking.stop()
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -215,16 +158,15 @@ class Push:
             BrokerError: the broker did not take it.
         """
         if inbox:
-            verbs = self._core.inbox
-            key = idempotency_key
-            return await verbs.publish(user, data, key, undelivered_after, confirm, using)
+            return await self._core.inbox.publish(
+                user, data, idempotency_key, undelivered_after, confirm, using
+            )
         if undelivered_after is not None:
             raise ValueError("undelivered_after: needs inbox=True")
         channel = check_user_channel(user)
-        if confirm is not None or idempotency_key is not None or using is not None:
-            given = {"idempotency_key": idempotency_key, "confirm": confirm, "using": using}
-            return await self.publish(channel, data, **given)
-        return await self._core.send(channel, data)
+        if confirm is None and idempotency_key is None and using is None:
+            return await self._core.send(channel, data)
+        return await self._core.publish(channel, data, None, idempotency_key, confirm, using)
 
     async def send_to_users(
         self, users: Iterable[str], data: Any, *, confirm: float | None = None
@@ -317,20 +259,10 @@ class Push:
             BrokerError: the broker did not take it; with ``confirm`` also if it took it, and then
                 did not say who was handed it.
         """
-        if using is not None and confirm is None:
-            return await self._core.transactional.publish(
-                using, channel, data, tags, idempotency_key
-            )
         name = check_channel(channel)
-        if tags is not None:
-            tags = check_tags(tags)
-        if idempotency_key is not None:
-            idempotency_key = check_text("idempotency_key", idempotency_key)
-        if confirm is None:
-            return await self._core.send(name, data, tags, idempotency_key)
-        return await self._core.confirming.publish(
-            confirm, name, data, tags, idempotency_key, using=using
-        )
+        if tags is None and idempotency_key is None and confirm is None and using is None:
+            return await self._core.send(name, data)
+        return await self._core.publish(name, data, tags, idempotency_key, confirm, using)
 
     async def history(
         self,

@@ -110,7 +110,7 @@ async def test_many_threads_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [name for name, verb in vars(Push).items() if inspect.iscoroutinefunction(verb) and name[0] != "_"]
+    "verb", [name for name, verb in inspect.getmembers(Push) if inspect.iscoroutinefunction(verb) and name[0] != "_"]
 )
 def test_every_verb_has_a_blocking_twin(verb: str) -> None:
     """With the same arguments."""

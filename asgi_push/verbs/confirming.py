@@ -7,9 +7,7 @@ from ..channels import Namespaces
 from ..messages import Publication, PublishResult
 from ..names import check_text, check_user
 from ..runner.hub_runner import HubRunner
-
-# The longest that clients are waited for, in seconds.
-_HOUR = 60 * 60
+from .seconds import check_wait
 
 
 class Confirming:
@@ -97,11 +95,3 @@ class Confirming:
     async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
         hub = self._runner.hub
         return await hub.requester.ask(hub.encode(data), user, session, seconds)
-
-
-def check_wait(name: str, seconds: Any) -> float:
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _HOUR:
-        return float(seconds)
-    raise ValueError(
-        f"{name}: must be a number of seconds above 0 and at most {_HOUR}, not {seconds!r:.80}"
-    )

@@ -1,6 +1,5 @@
 """The verbs of users' inboxes: what is kept until a session of the user confirms it."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,7 @@ from ..messages import Publication, PublishResult
 from ..names import check_text, check_user_channel
 from ..runner.hub_runner import HubRunner
 from ..settings import Settings
-from .confirming import check_wait
+from .seconds import check_wait, is_seconds
 from .transactional import Transactional
 
 
@@ -79,8 +78,7 @@ class InboxVerbs:
         if after is None:
             return None
         most = self._settings.inbox_ttl
-        is_number = isinstance(after, int | float) and not isinstance(after, bool)
-        if not is_number or not math.isfinite(after) or not 0 <= after <= most:
+        if not is_seconds(after, most):
             raise ValueError(
                 "undelivered_after: must be a number of seconds from 0 to inbox_ttl"
                 f" ({most:g}), not {after!r:.80}"

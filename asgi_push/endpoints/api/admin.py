@@ -6,12 +6,13 @@ from typing import Any
 import anyio
 import orjson
 
-from ...core import Core, check_over
+from ...core import Core
 from ...disconnect import Disconnect
 from ...names import check_own_channel, check_user
 from ...protocols.lossless_json import as_float
 from ...runner.control import Verb, encode_command
 from ...runner.processes.draining import drain_process
+from ...verbs.seconds import check_over
 from .fields import (
     DisconnectFields,
     DrainFields,

@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 import orjson
 
-from ...core import Core, check_over
+from ...core import Core
 from ...errors import PushError
 from ...logs import logger, printable
 from ...names import check_channel
 from ...runner.processes.draining import drain_process
+from ...verbs.seconds import check_over
 from .requests import Action, DisconnectAction, DrainAction, PublishAction
 
 T = TypeVar("T")
