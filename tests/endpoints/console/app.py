@@ -84,6 +84,7 @@ def app() -> ASGIApp:
         api_key=KEY,
         console=True,
         metrics=True,
+        sse=True,
         authorize=lambda session, channel, action: True,
         namespaces={"prices": ChannelOptions(history_size=0)},
     )

@@ -16,7 +16,7 @@ from tests.endpoints.console.app import KEY
 
 DOCS = servers.ROOT / "docs" / "images" / "console.png"
 SIZES = {"wide": (1440, 960), "middle": (1024, 800), "phone": (390, 844)}
-IN_DOCS = (1200, 760)  # small enough for a picture of less than 150 kB
+IN_DOCS = (1360, 780)  # small enough for a picture of less than 150 kB
 SETTLED = 12_000  # milliseconds: long enough for charts to show something
 
 
@@ -99,12 +99,14 @@ def take(folder: Path, browser: Browser) -> None:
 
 
 def take_for_docs(folder: Path, browser: Browser) -> None:
-    env = {"MADE_UP": "10000", "BUSY": "1"}
+    env = {"MADE_UP": "500", "BUSY": "1", "ASGI_PUSH_BROKER": "local://console-picture"}
+    args = ["--factory", "--workers", "3"]
     with (
-        servers.serve("tests.endpoints.console.app:app", args=["--factory"], log_dir=folder, env=env) as server,
+        servers.serve("tests.endpoints.console.app:app", args=args, log_dir=folder, env=env) as server,
         console(browser, server, "docs") as page,
     ):
         enter(page)
+        expect(page.get_by_role("radio")).to_have_count(4)
         page.wait_for_timeout(100_000)
         page.screenshot(path=DOCS)
 

@@ -279,6 +279,43 @@ def test_session_and_channel(crowd: Server, page: Page) -> None:
     expect(page.locator("#channel-none")).to_have_text("This channel keeps no history.")
 
 
+def test_event_stream(server: Server, page: Page) -> None:
+    """An event stream is named once, and a client behind a proxy that names it has no port."""
+    enter(page, server)
+    headers = {"X-Forwarded-For": "192.0.2.7"}
+    with httpx.stream("GET", f"{server.http}/push/events", headers=headers, timeout=PATIENCE):
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page).locator("td.protocol")).to_have_text("SSE")
+        expect(rows(page).locator("td.remote")).to_have_text("192.0.2.7")
+        rows(page).get_by_role("button", name="anonymous", exact=True).click()
+        expect(page.locator("#session-facts")).to_contain_text("SSE, direct writes")
+    expect(page.locator("#session-gone")).to_be_visible()
+
+
+def test_charts_of_several_processes(server: Server, page: Page) -> None:
+    """What each did in the same second is summed, though their clocks differ by less; times are weighed."""
+    page.goto(server.http + PATH)
+    merged = page.evaluate(
+        """async () => {
+          const { Timelines } = await import("/push/console/timelines.js");
+          const lines = new Timelines();
+          const sample = (at, sessions, broker) => ({ at, sessions, broker });
+          const time = (count, mean, longest) => ({ count, mean, longest });
+          lines.add([
+            { id: "a", samples: [sample(100.1, 3, time(1, 10, 10)), sample(101.1, 3, null), sample(102.1, 4, null)] },
+            { id: "b", samples: [sample(100.9, 5, time(3, 2, 4))] },
+          ]);
+          lines.add([{ id: "a", samples: [sample(102.1, 4, null), sample(103.1, 4, null)] }, { id: "b", samples: [] }]);
+          return [lines.of(""), lines.of("a")];
+        }"""
+    )
+    everything, one = merged
+    assert [(moment["at"], moment["sessions"]) for moment in everything] == [(100, 3), (101, 8), (102, 9), (103, 9)]
+    assert everything[1]["broker"] == {"count": 3, "mean": 2, "longest": 4}
+    assert everything[3]["broker"] == {"count": 3, "mean": 2, "longest": 4}, "it stands for the next, for so long"
+    assert [moment["at"] for moment in one] == [100.1, 101.1, 102.1, 103.1]
+
+
 def test_no_horizontal_scroll(crowd: Server, page: Page) -> None:
     """At no width is anything cut off, in either list or in what opens over it."""
     enter(page, crowd)
@@ -392,7 +429,10 @@ def test_publish(server: Server, page: Page) -> None:
 
 
 def test_drain(serve: servers.Serve, page: Page) -> None:
-    """A drained process sends its sessions away and takes no new ones; its console stays, and says so."""
+    """A drained process sends its sessions away and takes no new ones; its console stays, and says so.
+
+    With the server gone it says that, and not that it drains.
+    """
     with serve_console(serve) as server, ExitStack() as clients:
         enter(page, server)
         mine = [clients.enter_context(connect(f"{server.ws}/ws/{user}")) for user in range(3)]
@@ -411,6 +451,8 @@ def test_drain(serve: servers.Serve, page: Page) -> None:
         expect(page.locator("#line")).to_have_text("Live")
         with pytest.raises(InvalidStatus):
             connect(f"{server.ws}/ws/late")
+        server.stop()
+        expect(page.locator("#banner")).to_contain_text("The server cannot be reached since")
 
 
 def test_server_restarts(serve: servers.Serve, page: Page) -> None:
@@ -419,10 +461,12 @@ def test_server_restarts(serve: servers.Serve, page: Page) -> None:
         enter(page, server)
         first = page.locator("#fact-process").text_content() or ""
     expect(page.locator("#line")).to_have_text("Reconnecting")
+    expect(page.locator("#banner")).to_contain_text("The server cannot be reached since")
     expect(page.locator("#main")).to_have_attribute("data-stale", "true")
     with serve("tests.endpoints.console.app:app", args=["--factory"], port=server.port):
         expect(page.locator("#line")).to_have_text("Live")
         expect(page.locator("#toast")).to_contain_text("Now looking at another process")
+        expect(page.locator("#banner")).to_be_hidden()
         expect(page.locator("#fact-process")).not_to_have_text(first)
 
 

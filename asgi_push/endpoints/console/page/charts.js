@@ -8,7 +8,7 @@ const rate = (value) => (value == null ? "–" : `${count(value)}/s`);
 const CHARTS = [
   { title: "Sessions", write: count, series: [["open", (s) => s.sessions, "accent"]] },
   { title: "Coming and going", write: rate, series: [["opened", (s) => s.connects, "good"], ["closed", (s) => s.disconnects, "warn"]] },
-  { title: "Publications", write: rate, series: [["received", (s) => s.publications, "accent"], ["from here", (s) => s.published, "soft"]] },
+  { title: "Publications", write: rate, series: [["received", (s) => s.publications, "accent"], ["published", (s) => s.published, "soft"]] },
   { title: "Deliveries", write: rate, series: [["to sessions", (s) => s.deliveries, "accent"], ["dropped", (s) => s.drops, "bad"]] },
   { title: "Event loop held", write: milliseconds, series: [["longest", (s) => s.fanout_hold?.longest, "accent"], ["mean", (s) => s.fanout_hold?.mean, "soft"]] },
   { title: "Heartbeat round trip", write: milliseconds, series: [["longest", (s) => s.heartbeat_round_trip?.longest, "accent"], ["mean", (s) => s.heartbeat_round_trip?.mean, "soft"]] },
