@@ -1,5 +1,6 @@
 """Real-time push for any ASGI application."""
 
+from .credentials import Credentials
 from .disconnect import Disconnect
 from .errors import (
     AuthenticationError,
@@ -16,7 +17,6 @@ from .location import get_push
 from .messages import (
     ChannelOptions,
     ClientInfo,
-    Credentials,
     History,
     PresenceStats,
     Publication,

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from .credentials import Credentials
 from .errors import AuthenticationError, SettingsError, TokenExpiredError
-from .messages import Credentials
 from .origins import ANY, DEFAULT_PORTS, SAME_HOST, browser_form, known_origins
 
 # A browser cannot set headers on a WebSocket, but it can offer a subprotocol. It is never echoed.

@@ -9,13 +9,13 @@ from .brokers.factory import BrokerParts, make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
 from .connection import Connection
+from .credentials import Credentials
 from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.hub import Hub
 from .inbound.hooks import Hooks
 from .messages import (
     ClientInfo,
-    Credentials,
     History,
     Payload,
     PresenceStats,

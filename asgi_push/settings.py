@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any, Final, Unpack, get_args
 
 from starlette.config import Config, environ
@@ -14,6 +13,7 @@ from .messages import Pong, SlowConsumer, WhenExceeded
 from .paths import NamedPath, hidden
 from .setting_sources import SettingSource, describe, mask
 from .settings_fields import SettingsFields
+from .suggestions import did_you_mean
 
 PREFIX: Final = "ASGI_PUSH_"
 
@@ -195,7 +195,7 @@ class Settings:
         known = {PREFIX + item.name.upper() for item in fields(cls)}
         for variable in env:
             if variable.startswith(PREFIX) and variable not in known:
-                hint = _did_you_mean(variable, known)
+                hint = did_you_mean(variable, known)
                 raise SettingsError(
                     f"{variable} is no setting; see python -m asgi_push config{hint}"
                 )
@@ -246,15 +246,8 @@ def check_names(names: Iterable[str], others: Iterable[str] = ()) -> None:
     known = {item.name for item in fields(Settings)}
     for name in names:
         if name not in known:
-            hint = _did_you_mean(name, known.union(others))
+            hint = did_you_mean(name, known.union(others))
             raise SettingsError(f"{name} is no setting; there are {', '.join(sorted(known))}{hint}")
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the most similar name, if any; underscores and dashes do not count."""
-    plain = {item.replace("_", "").lower(): item for item in known}
-    found = get_close_matches(name.replace("_", "").replace("-", "").lower(), plain, n=1)
-    return f"; did you mean {plain[found[0]]}?" if found else ""
 
 
 def _parsed(name: str, value: Any) -> Any:

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "asgi_push"
 # A package stands for all its modules. Modules of one package may import each other; others on one floor may not.
 FLOORS = [
     {"names"},
-    {"errors", "disconnect", "messages", "schema"},  # words
-    {"origins", "paths", "broker_url"},  # what settings may be
+    {"errors", "disconnect", "messages", "credentials", "schema"},  # words
+    {"origins", "paths", "broker_url", "suggestions"},  # what settings may be
     {"setting_values", "setting_sources", "settings_fields"},
     {"deadlines", "heartbeat", "sendqueue", "registry", "stream", "settings", "auth", "jsonable", "logs"},  # mechanisms
     {"encoding"},

@@ -11,9 +11,9 @@ from starlette.requests import HTTPConnection
 from .. import clock
 from ..auth import find_token, verify_token
 from ..core import Core
+from ..credentials import Credentials
 from ..errors import AuthenticationError
 from ..inbound.hooks import call_hook
-from ..messages import Credentials
 from ..names import check_channel, check_several, check_user
 from .refusal import OTHER_CREDENTIALS, Refusal
 

@@ -12,13 +12,13 @@ from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, origin_allowed
 from ..connection import Connection, Transport
 from ..core import Core
+from ..credentials import Credentials
 from ..disconnect import Disconnect
 from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
 from ..hub.hub import Hub
 from ..inbound.hooks import call_hook
-from ..messages import Credentials
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left

@@ -11,12 +11,12 @@ from starlette.requests import HTTPConnection
 
 from ... import clock
 from ...core import Core
+from ...credentials import Credentials
 from ...disconnect import Disconnect
 from ...errors import AuthenticationError, TokenExpiredError
 from ...heartbeat import ServerHeartbeat
 from ...hub.admission import Refused
 from ...logs import module_rate_limit, printable
-from ...messages import Credentials
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import Connect, Refresh, Subscribe, sparse
 from ...recovery.subscriptions import go_live, new_subscription
