@@ -8,15 +8,17 @@ import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from asgi_push import StreamPosition
 from tests.brokers.faulty import KEEPING, FaultyRedis
 from tests.endpoints.centrifuge.proxy import Proxy
+from tests.engines import processes
 from tests.servers import HOST, Server, free_port, serve
 from tests.soak.ledger import Ledger
 
@@ -42,7 +44,7 @@ class Worker:
         self.number = number
         self.port = free_port()
         self._folder = folder
-        self._env = {**SETTINGS, "ASGI_PUSH_BROKER": broker}
+        self._env = {**SETTINGS, "ASGI_PUSH_BROKER": broker, "TMPDIR": str(folder)}
         self._stack = ExitStack()
         self._server: Server | None = None
 
@@ -98,7 +100,8 @@ class House:
             near = f"redis://{HOST}:{self.proxy.port}"
             urls = [near, near, self.redis.url]  # one that is not cut off when the others are
         else:
-            urls = [f"local://{folder / 'engine'}"] * 2 if broker == "local" else ["memory://"]
+            urls = ["local://soak"] * 2 if broker == "local" else ["memory://"]
+        self._engines = folder if broker == "local" else None  # they are in the temporary directory of the workers
         self.workers = [Worker(folder, url, number) for number, url in enumerate(urls)]
 
     def close(self) -> None:
@@ -111,6 +114,7 @@ class House:
             self.proxy.close()
         if self.redis is not None:
             self.redis.close()
+        self._kill_engines()
 
     def ports(self) -> list[int]:
         """Return where clients may come to; a balancer finds out late who is down."""
@@ -146,7 +150,9 @@ class House:
             every += [self.kill_worker, self.stop_worker]
         if self.redis is not None:
             every += [self.cut, self.silence, self.pause, self.crash, self.drop, self.empty]
-        weights = [1.0 if fault != self.empty else 0.3 for fault in every]
+        if self._engines is not None:
+            every += [self.kill_engine]
+        weights = [0.3 if fault == self.empty else 1.0 for fault in every]
         while every:
             await asyncio.sleep(self._random.uniform(3, 20))
             [fault] = self._random.choices(every, weights)
@@ -175,6 +181,15 @@ class House:
         await asyncio.sleep(self._random.uniform(0, 2))
         await asyncio.to_thread(worker.start)
         self._down.discard(worker.number)
+
+    async def kill_engine(self) -> None:
+        """Engine killed."""
+        self._kill_engines()
+
+    def _kill_engines(self) -> None:
+        for process in processes(self._engines) if self._engines is not None else ():
+            with suppress(psutil.Error):
+                process.kill()
 
     async def cut(self) -> None:
         """Redis cut off with a reset."""
