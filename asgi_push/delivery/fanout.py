@@ -12,26 +12,24 @@ import anyio
 
 from .. import clock
 from ..connection import Connection, Owner
-from ..disconnect import Disconnect
 from ..messages import Publication
 from ..metrics.counters import Counters
 from ..registry import Registry
 from ..runtime.failures import Failures
 from ..settings import Settings
 from ..subscription import Subscription, TrackedSubscription
-from .batch import Batch, Gap, Item, filter_for, hold_back, is_next
+from .batch import Batch, Item, is_next
 from .pending import Pending, Target
 from .queues import Queues
 from .recipients import Group, recipients_of
+from .session_delivery import SessionDelivery
 from .time_slice import STRIDE, TimeSlice
-from .undeliverable import Undeliverable, before, gaps
+from .undeliverable import Undeliverable
 from .writers import Writers
 
 # The most sessions that publishers may write to at once between two runs: with about 10 us each
 # they hold the loop for 2.5 ms.
 _AT_ONCE = 256
-
-Parts = Sequence[tuple[Subscription | None, Batch]]
 
 
 class Fanout:
@@ -41,6 +39,7 @@ class Fanout:
         pending: the publications that wait for the next run.
         queues: the queues of sessions that cannot be written to at once.
         undeliverable: what protocols could not carry.
+        serve: hands one session what it still has to get of some batches.
     """
 
     def __init__(
@@ -57,9 +56,10 @@ class Fanout:
         self.undeliverable = Undeliverable(counters)
         self._registry = registry
         self._writers = writers
-        self._owner = owner
         self._counters = counters
         self._failures = failures
+        self._sessions = SessionDelivery(self.queues, self.undeliverable, owner, counters, failures)
+        self.serve = self._sessions.serve
         self._idle = True  # no run is under way
         self._served: set[Connection] = set()  # written to at once since the last run
         self._done = 0.0  # all publications up to this number are handed out
@@ -109,7 +109,7 @@ class Fanout:
             if not session.io.write(frame):
                 return False
         except Exception as error:  # noqa: BLE001  # one session must not reach the publisher
-            self._failed(session, error)
+            self._sessions.failed(session, error)
             return True
         if isinstance(subscription, TrackedSubscription):
             subscription.offset = publication.offset
@@ -231,9 +231,9 @@ class Fanout:
             for place, write in enumerate(writes[start : start + STRIDE], start):
                 try:
                     if not write(frames):
-                        self.deliver(sessions[place], batch)
+                        self._sessions.deliver(sessions[place], batch)
                 except Exception as error:  # noqa: BLE001  # one session must not reach another
-                    self._failed(sessions[place], error)
+                    self._sessions.failed(sessions[place], error)
 
     def _in_step(self, group: Group, start: int, batch: Batch) -> bool:
         """Move the place of a stride; if it is not in step, serve its sessions one by one."""
@@ -261,65 +261,3 @@ class Fanout:
 
     def _members(self, target: Target) -> Mapping[Connection, Subscription | None]:
         return self._registry.members(target) if isinstance(target, str) else {target: None}
-
-    def serve(self, session: Connection, parts: Parts) -> None:
-        """Hand a session what it still has to get of some batches; a failure ends only it."""
-        try:
-            self._serve(session, parts)
-        except Exception as error:  # noqa: BLE001  # one session must not reach another
-            self._failed(session, error)
-
-    def _serve(self, session: Connection, parts: Parts) -> None:
-        whole: Batch | None = None
-        for subscription, batch in parts:
-            try:
-                part = batch if subscription is None else filter_for(subscription, batch)
-            except Gap:
-                self._gap(session, batch.items[0].publication.channel, subscription)
-                hold_back(subscription, batch)
-                continue
-            if part is not None:
-                whole = part if whole is None else whole.merged(part)
-        if whole is not None:
-            self.deliver(session, whole)
-
-    def _failed(self, session: Connection, error: Exception) -> None:
-        self._failures.report("delivery", error, "a delivery", f" to session {session.id}")
-        self._owner.close(session, Disconnect.SERVER_ERROR)
-
-    def _gap(self, session: Connection, channel: str, subscription: Subscription | None) -> None:
-        if not isinstance(subscription, TrackedSubscription):
-            return
-        self._counters.gaps += 1
-        if session.client is not None:
-            session.client.gap(channel, subscription)
-        else:  # more came than is held back while it is sent its user's inbox
-            self._owner.close(session, Disconnect.INSUFFICIENT_STATE)
-
-    def deliver(self, session: Connection, batch: Batch) -> None:
-        """Hand a batch to one session now; a failure ends only that session."""
-        if session.disconnect is not None:
-            return
-        try:
-            frames = batch.frames(session.codec)
-        except Exception as error:  # noqa: BLE001  # its other publications are delivered
-            self._deliver_rest(session, batch, error)
-            return
-        try:
-            if not session.io.write(frames):
-                self.queues.put(session, batch.messages(session.codec))
-        except Exception as error:  # noqa: BLE001  # one session must not reach another
-            self._failed(session, error)
-
-    def _deliver_rest(self, session: Connection, batch: Batch, error: Exception) -> None:
-        """Hand a session the part of a batch that its protocol can carry."""
-        good, lost = self.undeliverable.part(batch, session.codec)
-        if not lost:
-            self._failed(session, error)
-            return
-        found = gaps(session, lost)
-        if rest := before(good, found):
-            self.deliver(session, Batch(rest))
-        for channel, (item, subscription) in found.items():
-            subscription.offset = item.publication.offset - 1  # that is what the client has
-            self._gap(session, channel, subscription)

@@ -325,7 +325,8 @@ async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
             await push.subscribe(user, "news")
             await push.subscribe(user, "broken")
         (bad,) = push.sessions("bad")
-        real_members, real_serve = fanout._members, fanout._serve
+        sessions = fanout._sessions
+        real_members, real_serve = fanout._members, sessions._serve
 
         def members(target: Any) -> Any:
             if target == "broken":
@@ -338,7 +339,7 @@ async def test_one_session_or_channel_that_fails_in_a_run_costs_no_other(
             real_serve(session, parts)
 
         monkeypatch.setattr(fanout, "_members", members)
-        monkeypatch.setattr(fanout, "_serve", serve_one)
+        monkeypatch.setattr(sessions, "_serve", serve_one)
         await push.publish("news", "first")
         await push.publish("broken", "lost")
         await push.send_to_all("last")
