@@ -12,7 +12,7 @@ from asgi_push import Settings, StreamPosition
 from .application import find_push
 from .failures import Failed, Unreachable
 from .server import Server
-from .targets import Target, open_target
+from .targets import Sent, Target, open_target
 
 # How often a watched channel is read, in seconds.
 _POLL_EVERY = 0.2
@@ -46,8 +46,29 @@ def send(arguments: argparse.Namespace) -> None:
     if not arguments.user:
         raise Failed("the user's id is empty")
     with open_target(arguments.url) as target:
-        position = target.publish(f"#{arguments.user}", arguments.data)
-    _print_position(arguments, f"sent to user {arguments.user}", position)
+        sent = target.send(
+            arguments.user,
+            arguments.data,
+            arguments.confirm,
+            inbox=arguments.inbox,
+            undelivered_after=arguments.undelivered_after,
+        )
+    done = f"sent to user {arguments.user}"
+    if sent.confirmed is None:
+        _print_position(arguments, done, sent.position)
+    else:
+        _print_confirmed(arguments, done, sent, sent.confirmed)
+
+
+def _print_confirmed(
+    arguments: argparse.Namespace, done: str, sent: Sent, confirmed: Sequence[str]
+) -> None:
+    if arguments.json:
+        position = {} if sent.position is None else sent.position._asdict()
+        _print_json({**position, "receivers": sent.receivers, "confirmed": [*confirmed]})
+    else:
+        count = f"{len(confirmed)} of {sent.receivers} sessions"
+        print(_plain(f"{done}, confirmed by {count}"))
 
 
 def publish(arguments: argparse.Namespace) -> None:

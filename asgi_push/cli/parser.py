@@ -141,10 +141,24 @@ def _add_publishing_commands(commands: "_Commands") -> None:
     examples = [
         "asgi-push send 11 '{\"order\": 7}'",
         "asgi-push send 11 '\"a text\"' --url https://example.org/push",
+        "asgi-push send 11 '{\"order\": 7}' --inbox --undelivered-after 30",
     ]
     command = _add_command(commands, send, "send to a user", _SEND, examples)
     command.add_argument("user", metavar="USER", help="the user's id")
     _add_data(command)
+    command.add_argument(
+        "--confirm",
+        type=float,
+        metavar="SECONDS",
+        help="wait up to so long for the sessions to confirm it",
+    )
+    command.add_argument("--inbox", action="store_true", help="keep it until the user confirms it")
+    command.add_argument(
+        "--undelivered-after",
+        type=float,
+        metavar="SECONDS",
+        help="call on_undelivered if nobody has confirmed it by then; needs --inbox",
+    )
     _add_common(command)
 
     examples = [

@@ -15,7 +15,7 @@ from .failures import Failed, Unreachable
 DEFAULT_URL = "http://127.0.0.1:8000/push"
 
 # How long an answer may take, in seconds, except for that of a drain.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 
 
 class ApiError(Failed):
@@ -55,7 +55,7 @@ class Server:
         }
 
     def call(
-        self, method: str, *, patience: float | None = _PATIENCE, **fields: Any
+        self, method: str, *, patience: float | None = PATIENCE, **fields: Any
     ) -> Mapping[str, Any]:
         """Call a method of the API and return its result.
 

@@ -15,7 +15,7 @@ from asgi_push import (
 )
 
 from .failures import Failed, Unreachable
-from .server import ApiError, Server
+from .server import PATIENCE, ApiError, Server
 
 # Codes of the HTTP API.
 _NOT_AVAILABLE = 108
@@ -33,8 +33,23 @@ class Read(NamedTuple):
     continued: bool = True
 
 
+class Sent(NamedTuple):
+    """What became of something sent to a user.
+
+    ``receivers`` and ``confirmed`` are known if it was waited for.
+    """
+
+    position: StreamPosition | None
+    receivers: int | None = None
+    confirmed: Sequence[str] | None = None
+
+
 class Target(Protocol):
     """Something to publish to and to read from."""
+
+    def send(self, user: str, data: Any, confirm: float | None, **options: Any) -> Sent:
+        """Send to a user with the options of ``Push.send_to_user``."""
+        ...
 
     def publish(self, channel: str, data: Any) -> StreamPosition | None:
         """Publish and return the position, None in a channel without history."""
@@ -59,10 +74,16 @@ class OverHttp:
     def __init__(self, server: Server) -> None:
         self._server = server
 
+    def send(self, user: str, data: Any, confirm: float | None, **options: Any) -> Sent:
+        """See ``Target``."""
+        patience = PATIENCE + (confirm or 0)
+        fields = {"channel": f"#{user}", "data": data, "confirm": confirm, **options}
+        result = self._server.call("publish", patience=patience, **fields)
+        return Sent(_position(result), result.get("receivers"), result.get("confirmed"))
+
     def publish(self, channel: str, data: Any) -> StreamPosition | None:
         """See ``Target``."""
-        result = self._server.call("publish", channel=channel, data=data)
-        return StreamPosition(result["offset"], result["epoch"]) if result else None
+        return _position(self._server.call("publish", channel=channel, data=data))
 
     def read(self, channel: str, since: StreamPosition | None) -> Read:
         """See ``Target``."""
@@ -93,11 +114,21 @@ class OverHttp:
         return int(self._server.call("clear_inbox", user=user)["removed"])
 
 
+def _position(result: Mapping[str, Any]) -> StreamPosition | None:
+    return StreamPosition(result["offset"], result["epoch"]) if "offset" in result else None
+
+
 class OverRedis:
     """Publishes and reads in Redis, without a server."""
 
     def __init__(self, push: Push) -> None:
         self._push = push.blocking
+
+    def send(self, user: str, data: Any, confirm: float | None, **options: Any) -> Sent:
+        """See ``Target``."""
+        result = self._push.send_to_user(user, data, confirm=confirm, **options)
+        confirmed = None if confirm is None else result.confirmed
+        return Sent(result.position, result.receivers, confirmed)
 
     def publish(self, channel: str, data: Any) -> StreamPosition | None:
         """See ``Target``."""

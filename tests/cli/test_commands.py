@@ -276,6 +276,28 @@ def test_inbox(
         assert json.loads(capsys.readouterr().out) == {"removed": 0}
 
 
+@pytest.mark.parametrize("over", ["http", "redis"])
+def test_send_waits_and_keeps(
+    over: str, serve: Serve, redis: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --confirm it says who has confirmed; with --inbox it is kept; what cannot be is said in one line."""
+    monkeypatch.setenv("ASGI_PUSH_BROKER", redis.redis)
+    with serve(APP, env={**ENV, "ASGI_PUSH_BROKER": redis.redis}) as server:
+        way = ["--url", url(server)] if over == "http" else []
+        user = f"ida-{over}"
+        assert main(["send", user, "1", "--confirm", "5", *way]) == 0
+        assert capsys.readouterr().out == f"sent to user {user}, confirmed by 0 of 0 sessions\n"
+        assert main(["send", user, "2", "--inbox", "--undelivered-after", "60", *way]) == 0
+        assert capsys.readouterr().out == f"sent to user {user}, offset 2\n"
+        assert main(["send", user, "3", "--inbox", "--confirm", "5", "--json", *way]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["offset"], shown["receivers"], shown["confirmed"]) == (3, 0, [])
+        with Push(broker=redis.redis) as push:
+            assert [publication.data for publication in push.blocking.inbox(user)] == [2, 3]
+        assert main(["send", user, "4", "--undelivered-after", "60", *way]) == 1
+        assert "undelivered_after: needs inbox" in capsys.readouterr().err
+
+
 def test_a_redis_that_is_away(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said in one line."""
     monkeypatch.setenv("ASGI_PUSH_BROKER", f"redis://{HOST}:{free_port()}")

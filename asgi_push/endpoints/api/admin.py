@@ -10,7 +10,7 @@ from ...core import Core
 from ...disconnect import Disconnect
 from ...names import check_own_channel, check_user
 from ...protocols.lossless_json import as_float
-from ...runner.control import Verb, encode_command
+from ...runner.control import Verb, encode_command, sum_of
 from ...runner.processes.draining import drain_process
 from ...verbs.seconds import check_over
 from .fields import (
@@ -32,7 +32,7 @@ _DEFAULT_OVER = 10.0
 
 
 async def subscribe(core: Core, fields: SubscribeFields) -> Result:
-    """Subscribe a user's sessions, or one of them, to a channel."""
+    """Subscribe a user's sessions, or one of them, to a channel; return how many are in it."""
     channel = check_own_channel(fields.channel)
     data = fields.data
     if data is not None:
@@ -41,13 +41,15 @@ async def subscribe(core: Core, fields: SubscribeFields) -> Result:
             # Inside the command it is one level deeper, which may be more than orjson writes.
             data = orjson.Fragment(payload.data)
     since = fields.recover_since
-    return await _command(core, "subscribe", fields, channel=channel, data=data, since=since)
+    replies = await _command(core, "subscribe", fields, channel=channel, data=data, since=since)
+    return {"num_clients": sum_of(replies)}
 
 
 async def unsubscribe(core: Core, fields: UnsubscribeFields) -> Result:
-    """Unsubscribe a user's sessions, or one of them, from a channel."""
+    """Unsubscribe a user's sessions, or one of them, from a channel; return how many were in it."""
     channel = check_own_channel(fields.channel)
-    return await _command(core, "unsubscribe", fields, channel=channel)
+    replies = await _command(core, "unsubscribe", fields, channel=channel)
+    return {"num_clients": sum_of(replies)}
 
 
 async def disconnect(core: Core, fields: DisconnectFields) -> Result:
@@ -55,21 +57,22 @@ async def disconnect(core: Core, fields: DisconnectFields) -> Result:
     given = fields.disconnect
     why = Disconnect.FORCE if given is None else Disconnect(given.code, given.reason).checked()
     keep = [session_id or "" for session_id in fields.whitelist]
-    return await _command(core, "disconnect", fields, code=why.code, reason=why.reason, keep=keep)
+    await _command(core, "disconnect", fields, code=why.code, reason=why.reason, keep=keep)
+    return {}
 
 
 async def refresh(core: Core, fields: RefreshFields) -> Result:
     """Set when a user's sessions, or one of them, expire: now, at a Unix time, or never."""
     at = 0 if fields.expired else fields.expire_at or None
-    return await _command(core, "expire", fields, at=at)
+    await _command(core, "expire", fields, at=at)
+    return {}
 
 
-async def _command(core: Core, verb: Verb, target: Target, **arguments: Any) -> Result:
+async def _command(core: Core, verb: Verb, target: Target, **arguments: Any) -> list[bytes]:
     user = check_user(target.user)
     session = target.client or target.session or None
     message = encode_command(verb, user=user, session=session, **arguments)
-    await core.hub.broker.command(message)
-    return {}
+    return await core.hub.broker.command(message)
 
 
 # -- one process -----------------------------------------------------------------------------------

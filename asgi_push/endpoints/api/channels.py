@@ -11,7 +11,7 @@ from ...connection import Connection
 from ...core import Core
 from ...core import presence_stats as count
 from ...messages import Payload, Publication, PublishResult, StreamPosition, position_id
-from ...names import check_channel
+from ...names import check_channel, user_of
 from ...protocols.centrifuge import CommandError, ErrorCode
 from ...protocols.centrifuge.commands import sparse
 from ...protocols.centrifuge.json_codec import CODEC, dumps, publication_fields
@@ -19,7 +19,14 @@ from ...protocols.lossless_json import as_float
 from ...registry import Registry
 from ...subscription import Subscription
 from ..results import read_history, read_presence
-from .fields import BroadcastFields, ChannelName, ChannelsFields, HistoryFields, PublishFields
+from .fields import (
+    AskFields,
+    BroadcastFields,
+    ChannelName,
+    ChannelsFields,
+    HistoryFields,
+    PublishFields,
+)
 from .glob import compile_glob
 from .replies import reply
 
@@ -28,6 +35,10 @@ Result = Mapping[str, Any]
 
 async def publish(core: Core, fields: PublishFields) -> Result:
     """Publish to a channel; return the position of the publication, and who has confirmed it."""
+    if fields.inbox:
+        return await _publish_into_inbox(core, fields)
+    if fields.undelivered_after is not None:
+        raise ValueError("undelivered_after: needs inbox")
     if fields.confirm is not None:
         return await _publish_confirmed(core, fields)
     return await _publish(core, fields, _payload(core, fields), fields.channel)
@@ -65,7 +76,25 @@ async def _publish_confirmed(core: Core, fields: PublishFields) -> Result:
     tags = {name: tag or "" for name, tag in fields.tags.items()} or None
     key = fields.idempotency_key or None
     confirm = as_float(fields.confirm)
-    result = await core.confirming.publish(confirm, channel, _data(fields), tags, key)
+    result = await core.confirming.publish(confirm, channel, data_of(fields), tags, key)
+    return _confirmed(result)
+
+
+async def _publish_into_inbox(core: Core, fields: PublishFields) -> Result:
+    user = user_of(fields.channel)
+    if not user:
+        raise ValueError("inbox: is for the channel of a user, such as #11")
+    for name in ("skip_history", "tags"):
+        if getattr(fields, name):
+            raise ValueError(f"{name}: not with inbox")
+    after = as_float(fields.undelivered_after)
+    confirm = as_float(fields.confirm)
+    key = fields.idempotency_key or None
+    result = await core.inbox.publish(user, data_of(fields), key, after, confirm, None)
+    return _position(result) if confirm is None else _confirmed(result)
+
+
+def _confirmed(result: PublishResult) -> dict[str, Any]:
     return _position(result) | {"receivers": result.receivers, "confirmed": result.confirmed}
 
 
@@ -76,10 +105,15 @@ def _position(result: PublishResult) -> dict[str, Any]:
 
 
 def _payload(core: Core, fields: PublishFields | BroadcastFields) -> Payload:
-    return core.hub.encode(_data(fields))
+    return core.hub.encode(data_of(fields))
 
 
-def _data(fields: PublishFields | BroadcastFields) -> Any:
+def data_of(fields: PublishFields | BroadcastFields | AskFields) -> Any:
+    """Return what is sent.
+
+    Raises:
+        ValueError: there is nothing, or it is no base64.
+    """
     data: Any = _bytes(fields.b64data) if fields.b64data else fields.data
     if data is None:
         raise ValueError("data: is missing")

@@ -11,7 +11,7 @@ from ...core import Core
 from ...protocols import lossless_json
 from ...protocols.centrifuge import ErrorCode
 from ...schema import Invalid
-from . import admin, channels, inbox, processes
+from . import admin, ask, channels, inbox, processes
 from .fields import Command, decode, decode_batch
 from .replies import Reply, error_reply, reply
 
@@ -24,6 +24,7 @@ Handler = Callable[[Core, Any], Awaitable[Mapping[str, Any]]]
 _HANDLERS: dict[str, Handler] = {
     "publish": channels.publish,
     "broadcast": channels.broadcast,
+    "ask": ask.ask,
     "subscribe": admin.subscribe,
     "unsubscribe": admin.unsubscribe,
     "disconnect": admin.disconnect,

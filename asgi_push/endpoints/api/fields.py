@@ -38,6 +38,8 @@ class PublishFields:
     tags: Mapping[str, str | None] = field(default_factory=dict)
     idempotency_key: str = ""
     confirm: Any = None  # a number of seconds, which may be written in any way
+    inbox: bool = False
+    undelivered_after: Any = None  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,15 @@ class UserName:
 
 
 @dataclass(frozen=True, slots=True)
+class AskFields(Target):
+    """Fields of ``ask``."""
+
+    data: Any = None
+    b64data: str = ""
+    timeout: Any = 5.0  # a number of seconds, which may be written in any way
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryFields:
     """Fields of ``history``."""
 
@@ -161,6 +172,7 @@ class BatchFields:
 FIELDS: dict[str, type] = {
     "publish": PublishFields,
     "broadcast": BroadcastFields,
+    "ask": AskFields,
     "subscribe": SubscribeFields,
     "unsubscribe": UnsubscribeFields,
     "disconnect": DisconnectFields,

@@ -6,14 +6,16 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
+import anyio
 import pytest
 
-from asgi_push import ChannelOptions, clock
+from asgi_push import ChannelOptions, Publication, clock
 from asgi_push.push import core_of
-from tests.asgi import Client, Clock, Closed
+from tests.asgi import PATIENCE, Client, Clock, Closed
 from tests.endpoints.api.posting import Api, api
 
 
@@ -45,6 +47,68 @@ async def test_who_has_confirmed_a_publication() -> None:
         assert (result["offset"], result["receivers"], result["confirmed"]) == (1, 1, [])
 
 
+async def test_publish_into_an_inbox() -> None:
+    """It is kept, and called for if nobody confirms it; a bare client gets it, and cannot confirm."""
+    undelivered: list[Any] = []
+    called = anyio.Event()
+
+    async def on_undelivered(user: str, publication: Publication) -> None:
+        undelivered.append((user, publication.data))
+        called.set()
+
+    async with api(on_undelivered=on_undelivered) as caller:
+        client = await caller.server.connect("/ws/alice")
+        fields = {"channel": "#alice", "data": 1, "inbox": True, "idempotency_key": "k"}
+        answer = await caller.post("publish", **fields, undelivered_after=0)
+        assert answer["result"]["offset"] == 1
+        assert await caller.post("publish", **fields) == answer
+        assert await client.receive() == "1"
+        with anyio.fail_after(PATIENCE):
+            await called.wait()
+        answer = await caller.post("publish", channel="#alice", b64data="AAE=", inbox=True, confirm=30)
+        assert (answer["result"]["receivers"], answer["result"]["confirmed"]) == (1, [])
+        assert [publication.data for publication in await caller.push.inbox("alice")] == [1, b"\0\1"]
+        assert undelivered == [("alice", 1)]
+
+
+async def test_ask() -> None:
+    """The first answer comes back; where nobody answers it says who was asked."""
+    async with api() as caller:
+        page = await caller.server.connect("/ws/alice?since=")
+        (session,) = caller.push.sessions()
+        await page.receive()  # the welcome
+        answers: list[Any] = []
+
+        async def ask(**fields: Any) -> None:
+            answers.append(await caller.post("ask", data={"sure": "?"}, **fields))
+
+        for fields in ({"user": "alice", "timeout": 30}, {"session": session.id}, {"client": session.id}):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(ask, **fields))
+                with anyio.fail_after(PATIENCE):
+                    question = json.loads(await page.receive())
+                    assert question["data"] == {"sure": "?"}
+                    page.send(json.dumps({"type": "answer", "id": question["id"], "data": [True]}))
+            assert answers.pop() == {"result": {"answered": True, "answer": [True]}}
+        await ask(user="alice", timeout=0.01)
+        await ask(user="bob")
+        asked = [answer["result"] for answer in answers]
+        assert asked == [{"answered": False, "asked": [session.id]}, {"answered": False, "asked": []}]
+
+
+async def test_how_many_sessions_a_change_reached() -> None:
+    """All of the user's that are in the channel now, or were."""
+    async with api() as caller:
+        for _ in range(2):
+            await caller.server.connect("/ws/alice")
+        one = caller.push.sessions()[0].id
+        assert await caller.post("subscribe", user="alice", channel="x", client=one) == {"result": {"num_clients": 1}}
+        assert await caller.post("subscribe", user="alice", channel="x") == {"result": {"num_clients": 2}}
+        assert await caller.post("unsubscribe", user="alice", channel="x") == {"result": {"num_clients": 2}}
+        assert await caller.post("unsubscribe", user="alice", channel="x") == {"result": {"num_clients": 0}}
+        assert await caller.post("subscribe", user="nobody", channel="x") == {"result": {"num_clients": 0}}
+
+
 async def test_inbox() -> None:
     """What a user has not confirmed, with its ids and times, and none of it after it is cleared."""
     async with api() as caller:
@@ -74,6 +138,17 @@ async def test_inbox() -> None:
         ("publish", {"channel": "x", "data": 1, "confirm": "5"}, "confirm: must be"),
         ("publish", {"channel": "x", "data": 1, "confirm": 1, "skip_history": True}, "confirm: needs"),
         ("publish", {"channel": "x", "confirm": 1}, "data: is missing"),
+        ("publish", {"channel": "x", "data": 1, "inbox": True}, "inbox: is for the channel of a user"),
+        ("publish", {"channel": "#", "data": 1, "inbox": True}, "inbox: is for the channel of a user"),
+        ("publish", {"channel": "#x", "data": 1, "inbox": True, "tags": {"a": "b"}}, "tags: not with inbox"),
+        ("publish", {"channel": "#x", "data": 1, "inbox": True, "skip_history": True}, "skip_history: not with"),
+        ("publish", {"channel": "#x", "data": 1, "inbox": True, "undelivered_after": "5"}, "undelivered_after: must"),
+        ("publish", {"channel": "#x", "data": 1, "undelivered_after": 5}, "undelivered_after: needs inbox"),
+        ("publish", {"channel": "#x", "inbox": True}, "data: is missing"),
+        ("ask", {"user": "x"}, "data: is missing"),
+        ("ask", {"data": 1}, "user, session: one of them"),
+        ("ask", {"data": 1, "user": "x", "session": "y"}, "user, session: one of them"),
+        ("ask", {"data": 1, "user": "x", "timeout": 0}, "timeout: must be"),
         ("broadcast", {"data": 1}, "channels: "),
         ("broadcast", {"channels": ["a"]}, "data: is missing"),
         ("subscribe", {"channel": "x"}, "user: "),
