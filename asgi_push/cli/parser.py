@@ -110,6 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_local_commands(commands)
     _add_publishing_commands(commands)
+    _add_reading_commands(commands)
     _add_operating_commands(commands)
     return parser
 
@@ -171,7 +172,7 @@ def _add_publishing_commands(commands: "_Commands") -> None:
     _add_common(command)
 
 
-def _add_operating_commands(commands: "_Commands") -> None:
+def _add_reading_commands(commands: "_Commands") -> None:
     examples = ["asgi-push workers", "asgi-push workers --json"]
     command = _add_command(commands, workers, "list the processes of a server", _WORKERS, examples)
     _add_common(command)
@@ -204,6 +205,8 @@ def _add_operating_commands(commands: "_Commands") -> None:
     command.add_argument("--clear", action="store_true", help="remove everything in it")
     _add_common(command)
 
+
+def _add_operating_commands(commands: "_Commands") -> None:
     examples = [
         "asgi-push drain --over 30 --url http://127.0.0.1:8001/push",
         "asgi-push drain --process web-1_4711",
