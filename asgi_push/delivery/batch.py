@@ -110,7 +110,7 @@ def _number(item: Item) -> int:
 class OffsetRange:
     """The offsets of a batch that has nothing but consecutive offsets of one epoch.
 
-    For any other batch ``first`` is 0.
+    For any other batch ``first`` is 0, which follows no offset.
     """
 
     __slots__ = ("epoch", "first", "last")
@@ -124,8 +124,12 @@ class OffsetRange:
                 self.first = 0
 
     def advance(self, place: Place) -> bool:
-        """Move a place over these offsets; return False, and leave it, if they do not follow it."""
-        if not self.first or not place.follows(self.first, self.epoch):
+        """Move a place over these offsets.
+
+        Returns False, and leaves the place, if they do not follow it, or it is broken.
+        """
+        # This is Place.follows without its call: a run comes here for each stride of its sessions.
+        if place.offset + 1 != self.first or place.epoch != self.epoch or place.broken:
             return False
         place.offset = self.last
         return True

@@ -223,10 +223,12 @@ class Fanout:
         """
         sessions = group.sessions
         writes = group.writes
+        advance = batch.offset_range.advance if group.tracked else None
         for start in range(0, len(writes), STRIDE):
             if time_slice.over(STRIDE):
                 await time_slice.next()
-            if group.tracked and not self._in_step(group, start, batch):
+            if advance is not None and not advance(group.places[start // STRIDE]):
+                self._serve_stride(group, start, batch)
                 continue
             for place, write in enumerate(writes[start : start + STRIDE], start):
                 try:
@@ -235,17 +237,13 @@ class Fanout:
                 except Exception as error:  # noqa: BLE001  # one session must not reach another
                     self._sessions.failed(sessions[place], error)
 
-    def _in_step(self, group: Group, start: int, batch: Batch) -> bool:
-        """Move the place of a stride; if it is not in step, serve its sessions one by one."""
-        place = group.places[start // STRIDE]
-        if not place.broken and batch.offset_range.advance(place):
-            return True
+    def _serve_stride(self, group: Group, start: int, batch: Batch) -> None:
+        """Serve the sessions of a stride that is not in step one by one."""
         part = slice(start, start + STRIDE)
         for session, subscription in zip(
             group.sessions[part], group.subscriptions[part], strict=True
         ):
             self.serve(session, ((subscription, batch),))
-        return False
 
     async def _serve_each(
         self,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from asgi_push import Push, PushMiddleware
-from asgi_push.delivery import fanout, time_slice
-from tests.asgi import Client, nothing, pushing, serve
+from asgi_push.delivery import fanout, recipients, time_slice
+from asgi_push.push import core_of
+from tests.asgi import Client, nothing, pushing, serve, until
 
 
 class DirectTransport:
@@ -47,7 +48,7 @@ class DirectTransport:
 def hold_for_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each time slice of a run end after one session."""
     monkeypatch.setattr(time_slice, "_HOLD", -1.0)
-    for module in (time_slice, fanout):
+    for module in (time_slice, fanout, recipients):
         monkeypatch.setattr(module, "STRIDE", 1)
 
 
@@ -201,6 +202,30 @@ async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch
         assert await late.receive() == "after"
         for client in clients:
             assert [await client.receive(), await client.receive()] == ["before", "after"]
+
+
+async def test_a_page_that_leaves_a_channel_gets_nothing_of_a_run_that_has_not_come_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages with envelopes that are in step are only written to, but not one that has left it; the others get all."""
+    hold_for_one_session(monkeypatch)
+    async with pushing() as (push, server):
+        clients = [await server.connect(f"/ws/{number}?since=") for number in range(20)]
+        for client in clients:
+            assert '"welcome"' in await client.receive()
+        transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
+        for number in range(20):
+            await push.subscribe(str(number), "news")
+        for number, name in enumerate(["first", "second"]):
+            await until(lambda: all(len(transport.writes) == 1 + number for transport in transports))  # noqa: B023
+            await push.publish("news", name)
+        while len(transports[0].writes) < 3:
+            await anyio.lowlevel.checkpoint()
+        core_of(push).hub.leave(push.sessions("19")[0], "news")  # at once, where unsubscribe waits for the run
+        assert len(transports[-1].writes) == 2, "its welcome, and the first"
+        await push.publish("news", "third")
+        await until(lambda: len(transports[-2].writes) == 4)
+        assert [len(transport.writes) for transport in transports] == [4] * 19 + [2]
 
 
 async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
