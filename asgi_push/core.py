@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from .brokers.credentials import BrokerCredentials
 from .brokers.factory import BrokerParts, make_broker
 from .brokers.instrumented import InstrumentedBroker
 from .channels import Namespaces
@@ -66,8 +67,10 @@ class Core:
         *,
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
+        broker_credentials: BrokerCredentials | None = None,
     ) -> None:
         self.settings = settings
+        self._broker_credentials = broker_credentials
         self.authenticate = authenticate
         self.authorize = authorize
         self.runner = HubRunner(self._make_hub)
@@ -87,7 +90,7 @@ class Core:
 
     def make_broker(self, counters: Counters) -> BrokerParts:
         """Return a new broker, as the settings say, and the stores that go with it."""
-        parts = make_broker(self.settings, self._namespaces.streams)
+        parts = make_broker(self.settings, self._namespaces.streams, self._broker_credentials)
         if self.settings.metrics or self.settings.console:
             return parts._replace(broker=InstrumentedBroker(parts.broker, counters))
         return parts

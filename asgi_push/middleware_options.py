@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from .brokers.credentials import BrokerCredentials
 from .core import Authenticate, Authorize
 from .inbound.hooks import Hook
 from .jsonable import Default
@@ -23,5 +24,7 @@ class MiddlewareOptions(FieldsWithoutPath, total=False):
     on_disconnect: Hook | None
     on_message: Hook | None
     on_rpc: Hook | None
+    on_undelivered: Hook | None
     namespaces: Mapping[str, ChannelOptions] | None
     default: Default | None
+    broker_credentials: BrokerCredentials | None

@@ -33,7 +33,7 @@ def settings_in_force(settings: Settings | None, given: SettingsFields) -> Setti
         raise SettingsError(
             f"settings: must be Settings, not {settings!r:.80}; single ones are given by name"
         )
-    check_names(given, others=[*ARGUMENTS, "namespaces", "settings"])
+    check_names(given, others=[*ARGUMENTS, "namespaces", "settings", "broker_credentials"])
     found = Settings.load(**given) if settings is None else settings.replaced(**given)
     if found.token_secret:
         require_jwt()

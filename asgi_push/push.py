@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 from .blocking import Blocking
+from .brokers.credentials import BrokerCredentials
 from .channels import Namespaces
 from .core import Authenticate, Authorize, Core, presence_stats
 from .disconnect import Disconnect
@@ -60,6 +61,8 @@ class Push(Startable):
         default: ``(value) -> value`` for data that JSON has no type for, like the ``default`` of
             ``orjson.dumps``. It is asked first; where it raises TypeError, this package converts
             the value.
+        broker_credentials: ``() -> password or (user, password)``, called at each connect to Redis
+            or PostgreSQL. It may be sync or async, and take 10 seconds.
         settings_fields: single settings, by name. They win over ``settings`` and over the
             environment.
 
@@ -81,6 +84,7 @@ class Push(Startable):
         on_undelivered: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
         default: Default | None = None,
+        broker_credentials: BrokerCredentials | None = None,
         **settings_fields: Unpack[SettingsFields],
     ) -> None:
         in_force = settings_in_force(settings, settings_fields)
@@ -101,6 +105,7 @@ class Push(Startable):
             Encoder(default, in_force.queue_bytes),
             authenticate=authenticate,
             authorize=authorize,
+            broker_credentials=broker_credentials,
         )
         thread = LoopThread(self._core.runner)
         super().__init__(self._core.runner, thread)

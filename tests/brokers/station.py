@@ -10,6 +10,7 @@ import anyio
 
 from asgi_push import BrokerError, PublishResult
 from asgi_push.brokers import StreamOptions
+from asgi_push.brokers.credentials import BrokerCredentials
 from asgi_push.brokers.redis.broker import RedisBroker
 from tests.asgi import PATIENCE
 from tests.brokers.contract import Process, publication
@@ -20,9 +21,9 @@ KEPT = StreamOptions(size=1000, ttl=60.0)
 class Station(Process):
     """A process with a broker, which hears ``news``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: BrokerCredentials | None = None) -> None:
         super().__init__()
-        self.broker = RedisBroker(url, "test")
+        self.broker = RedisBroker(url, "test", credentials)
 
     async def numbers(self, *expected: int) -> None:
         """These are the next that it hears, and nothing else has come."""
@@ -32,8 +33,10 @@ class Station(Process):
 
 
 @asynccontextmanager
-async def station(url: str, *, hears: bool = True) -> AsyncIterator[Station]:
-    process = Station(url)
+async def station(
+    url: str, *, hears: bool = True, credentials: BrokerCredentials | None = None
+) -> AsyncIterator[Station]:
+    process = Station(url, credentials)
     await process.broker.start(process.receiver)
     if hears:
         await process.broker.join("news", kept=True)

@@ -166,8 +166,12 @@ async def place(process: Station) -> StreamPosition:
 
 @pytest.mark.parametrize("redis", ["plain", "tls"], indirect=True)
 async def test_another_primary_is_asked_for(redis: Sentinels) -> None:
-    """All is heard, once, and nobody is told of a loss; histories go on in another epoch."""
-    async with station(redis.url) as here, station(redis.url, hears=False) as there:
+    """All is heard, once, and nobody is told of a loss; histories go on in another epoch.
+
+    One process has the password in its URL, the other one has a function that names it.
+    """
+    bare = redis.url.replace(f":{SECRET}@", "")
+    async with station(bare, credentials=lambda: SECRET) as here, station(redis.url, hears=False) as there:
         await publish(there, *range(10))
         await here.numbers(*range(10))
         before = await place(there)

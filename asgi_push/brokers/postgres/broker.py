@@ -11,6 +11,7 @@ from ...messages import History, JoinLeave, Publication, PublishResult, StreamPo
 from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
+from ..credentials import BrokerCredentials
 from ..deliveries import Deliveries, reach
 from ..replies import check_told
 from ..stopping import run_to_completion
@@ -40,6 +41,7 @@ class PostgresBroker:
         url: of the database.
         listen_url: of the same, past any PgBouncer; by default ``url``.
         streams: the histories of the namespaces, for what SQL publishes.
+        credentials: names the user and the password at each connect.
 
     Raises:
         ValueError: a URL cannot be understood.
@@ -50,8 +52,9 @@ class PostgresBroker:
         url: str,
         listen_url: str = "",
         streams: Mapping[str, StreamOptions | None] | None = None,
+        credentials: BrokerCredentials | None = None,
     ) -> None:
-        server = ConnectionFactory(url)
+        server = ConnectionFactory(url, credentials)
         self._histories = streams or {}
         self._health = PostgresHealth(server.name)
         self.writing = Pipeline("writing", server, self._health, self._prepare)
@@ -62,7 +65,7 @@ class PostgresBroker:
         self._deliveries = Deliveries(self._control.carried_out)
         self._consumer = Consumer(self.reading, self._deliveries, self._control.lost)
         self._listener = Listener(
-            ConnectionFactory(listen_url) if listen_url else server,
+            ConnectionFactory(listen_url, credentials) if listen_url else server,
             self._control.id,
             self._health,
             self.reading,

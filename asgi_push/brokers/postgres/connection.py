@@ -10,6 +10,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ..credentials import BrokerCredentials, ask
+
 # What making a connection may take, in seconds.
 CONNECT_TIME = 3
 
@@ -23,11 +25,14 @@ class ConnectionFactory:
         ValueError: libpq does not understand the URL.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: BrokerCredentials | None = None) -> None:
         try:
             parts = conninfo_to_dict(url)
         except psycopg.Error as error:
             raise ValueError(str(error).strip()) from None
+        if credentials is not None and "password" in parts:
+            raise ValueError("must have no password beside broker_credentials, which gives it")
+        self._credentials = credentials
         given = {
             "connect_timeout": CONNECT_TIME,
             "application_name": parts.get("application_name", "asgi_push"),
@@ -45,12 +50,18 @@ class ConnectionFactory:
         Raises:
             TimeoutError: that took too long.
             psycopg.Error: it could not be had.
+            BrokerError: the application does not say who connects.
         """
+        who: dict[str, Any] = {}
+        if self._credentials is not None:
+            user, who["password"] = await ask(self._credentials)
+            if user is not None:
+                who["user"] = user
         with suppress(TimeoutError):  # whose traceback would keep half a connection open
             # Of names, libpq's own timeout knows nothing.
             async with asyncio.timeout(CONNECT_TIME + 1):
                 return await AsyncConnection.connect(
-                    self._conninfo, autocommit=True, prepare_threshold=None
+                    self._conninfo, autocommit=True, prepare_threshold=None, **who
                 )
         raise TimeoutError
 

@@ -9,6 +9,7 @@ from ...messages import History, JoinLeave, Publication, PublishResult, StreamPo
 from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
+from ..credentials import BrokerCredentials
 from ..stopping import run_to_completion
 from .connection_factory import ConnectionFactory
 from .consumer import Consumer
@@ -32,8 +33,8 @@ def check_loop(scheme: str) -> None:
 class RedisBroker:
     """Carries publications through one Redis, or one cluster, to all processes that use it."""
 
-    def __init__(self, url: str, prefix: str) -> None:
-        factory = ConnectionFactory(url)
+    def __init__(self, url: str, prefix: str, credentials: BrokerCredentials | None = None) -> None:
+        factory = ConnectionFactory(url, credentials)
         self._health = RedisHealth(factory.name)
         self.keys = Keys(prefix, factory.database)
         self.pipeline = Pipeline(factory, self._health, self.keys)

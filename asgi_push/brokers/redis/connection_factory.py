@@ -13,7 +13,9 @@ from redis.backoff import NoBackoff
 
 from ...broker_url import parse_sentinel_url
 from ...errors import BrokerError
+from ..credentials import BrokerCredentials
 from .connection import CONNECT_TIME, NODE_TIME, ClusterConnection, Connection, SingleConnection
+from .credentials import AskedCredentials, take_user
 from .sentinel import sentinel_pool
 
 # Another name for the same: what redis-py does not know.
@@ -60,11 +62,15 @@ def _check_version(info: bytes) -> None:
 class ConnectionFactory:
     """Makes connections to the Redis of a URL."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url = _stripped(url)
+    def __init__(self, url: str, credentials: BrokerCredentials | None = None) -> None:
+        url = _stripped(url)
         # What redis-py does by itself is turned off: whether to try again is decided here, where
         # it is known what is safe.
         self._options: dict[str, Any] = {"protocol": 2, "client_name": "asgi_push"}
+        if credentials is not None:
+            url, user = take_user(url)
+            self._options["credential_provider"] = AskedCredentials(credentials, user)
+        self._url = url
         if not url.startswith("unix:"):
             self._options["socket_keepalive"] = True
         options = self._options | {
