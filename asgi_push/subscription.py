@@ -4,6 +4,10 @@ from typing import Any
 
 from .messages import StreamPosition
 
+# One for all subscriptions: since Python 3.10 each empty frozenset is an object of its own, of 216
+# bytes.
+_NONE: frozenset[StreamPosition] = frozenset()
+
 
 class Place:
     """A position in a stream: of one subscription, or of several that are always written together.
@@ -74,8 +78,8 @@ class TrackedSubscription(Subscription):
         self.positioned = False
         self.place = Place(0, "")
         self.start = 0  # the session is sent what comes after this offset, and nothing before
-        self.skip: frozenset[StreamPosition] = frozenset()  # what the session got from the inbox
-        self.older: frozenset[StreamPosition] = frozenset()  # from the inbox, of epochs before
+        self.skip = _NONE  # what the session got from the inbox
+        self.older = _NONE  # from the inbox, of epochs before
         self.confirmed = 0  # the client said that it has everything up to this offset
         self.buffer: list[Any] | None = None
         self.join_leave = False
