@@ -39,6 +39,7 @@ from .runner.drain import drain
 from .runner.hub_runner import HubRunner
 from .session import Session
 from .settings import Settings
+from .tracing.factory import make_spans
 from .verbs.confirming import Confirming
 from .verbs.inbox import InboxVerbs
 from .verbs.seconds import check_over
@@ -77,7 +78,8 @@ class Core:
         self._hooks = hooks
         self._namespaces = namespaces
         self._encoder = encoder
-        self.transactional = Transactional(settings, namespaces, encoder)
+        self._spans = make_spans(settings)
+        self.transactional = Transactional(settings, namespaces, encoder, self._spans)
         self.confirming = Confirming(self.runner, namespaces)
         self.inbox = InboxVerbs(
             settings,
@@ -100,7 +102,15 @@ class Core:
         # event loop ended without a stop, and a connection belongs to one event loop.
         counters = Counters()
         parts = self.make_broker(counters)
-        return Hub(self.settings, self._hooks, *parts, self._namespaces, counters, self._encoder)
+        return Hub(
+            self.settings,
+            self._hooks,
+            *parts,
+            self._namespaces,
+            counters,
+            self._encoder,
+            self._spans,
+        )
 
     @property
     def hub(self) -> Hub:

@@ -120,10 +120,11 @@ class Publication:
     ``offset`` is its number in the stream and ``epoch`` names the life of the stream; they are 0
     and empty where the channel keeps no history. ``time`` is when the broker took it, a Unix time
     in seconds, None where that is not known. ``info`` is the client that published it, None for the
-    application.
+    application. ``trace`` is the ``traceparent`` of its publisher if tracing is on and samples it;
+    no client is sent it.
     """
 
-    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags", "time")
+    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags", "time", "trace")
 
     def __init__(
         self,
@@ -142,6 +143,7 @@ class Publication:
         self.tags = tags
         self.info = info
         self.time = time
+        self.trace: str | None = None
 
     @property
     def id(self) -> str | None:
@@ -167,10 +169,11 @@ class JoinLeave:
 
     __slots__ = ("channel", "info", "joined")
 
-    # It has no position in the stream and no payload, unlike a publication.
+    # It has no position in the stream, no payload and no trace, unlike a publication.
     offset = 0
     epoch = ""
     size = 0
+    trace = None
 
     def __init__(self, channel: str, info: ClientInfo, *, joined: bool) -> None:
         self.channel = channel

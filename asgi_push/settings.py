@@ -174,6 +174,9 @@ class Settings:
         values.flag,
         "GET {http_path}/metrics for Prometheus; needs the api_key, if there is one",
     )
+    tracing: bool = _setting(
+        False, values.flag, "OpenTelemetry spans of publications, fan-out and sessions"
+    )
     console: bool = _setting(
         False, values.flag, "live console at {http_path}/console; needs the api_key"
     )

@@ -48,6 +48,7 @@ class FieldsWithoutPath(TypedDict, total=False):
     direct_writes: bool
     sse: bool
     metrics: bool
+    tracing: bool
     console: bool
 
 

@@ -26,7 +26,7 @@ FLOORS = [
     {"protocol_session"},  # what a protocol keeps of it
     {"connection"},
     {"clock"},  # which all above may ask, and none below
-    {"metrics"},
+    {"metrics", "tracing"},
     {"runtime"},  # the event loop and the process
     {"options"},
     {"brokers", "delivery"},  # between processes, and to the transports

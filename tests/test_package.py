@@ -131,6 +131,7 @@ WANTS = {
     "local": "Push(broker='local://')",
     "metrics": "Push(metrics=True)",
     "notify": "notify.Apprise(lambda user: None)",
+    "otel": "Push(tracing=True)",
     "postgres": "Push(broker='postgres://localhost')",
     "redis": "Push(broker='redis://localhost')",
     "webpush": WEB_PUSH,
@@ -139,6 +140,7 @@ OPTIONAL = {
     "apprise",
     "google.protobuf",
     "jwt",
+    "opentelemetry",
     "prometheus_client",
     "psycopg",
     "pywebpush",
@@ -159,6 +161,7 @@ ON_USE = {
         "demo",
         "http.api",
         "sse",
+        "tracing.spans",
     )
 }
 

@@ -84,6 +84,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "direct_writes": ("off", False, ["", "perhaps", None]),
     "sse": ("on", True, ["", "perhaps", None]),
     "metrics": ("on", True, ["", "perhaps", None]),
+    "tracing": ("on", True, ["", "perhaps", None]),
     "console": ("on", True, ["", "perhaps", None]),
 }
 BAD = [(name, bad) for name, (_, _, values) in VALUES.items() for bad in values]

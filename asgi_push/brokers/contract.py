@@ -1,6 +1,6 @@
 """What a broker and a presence store do, and what they need of the process that uses them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,6 +56,18 @@ class Deliver(Protocol):
     """Hands a publication to its channel's sessions in this process; returns their number."""
 
     def __call__(self, publication: Publication | JoinLeave) -> int: ...
+
+
+class Give(Protocol):
+    """Publishes; see ``Broker.publish``."""
+
+    def __call__(
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
+        /,
+    ) -> Awaitable[PublishResult]: ...
 
 
 class ApplyControl(Protocol):

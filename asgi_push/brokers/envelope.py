@@ -39,15 +39,22 @@ _WRONG = ValueError, LookupError, TypeError, AttributeError
 def body(publication: Publication) -> bytes:
     """Return what is kept of a publication, but for the time."""
     beside = b""
-    if publication.tags is not None or publication.info is not None:
-        info = None if publication.info is None else asdict(publication.info)
-        beside = orjson.dumps({"tags": publication.tags, "info": info})
+    if publication.trace is not None:
+        beside = orjson.dumps({**_told(publication), "trace": publication.trace})
+    elif publication.tags is not None or publication.info is not None:
+        beside = orjson.dumps(_told(publication))
     return b"%b%d:%b%b" % (
         _LETTERS[publication.payload.kind],
         len(beside),
         beside,
         publication.payload.data,
     )
+
+
+def _told(publication: Publication) -> dict[str, Any]:
+    """Return what is told to clients beside the payload."""
+    info = None if publication.info is None else asdict(publication.info)
+    return {"tags": publication.tags, "info": info}
 
 
 def transient(publication: Publication, mark: str = "") -> bytes:
@@ -115,4 +122,8 @@ def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicati
         raise TypeError(tags)
     if payload.kind == "text" and not payload.data.isascii():
         payload.data.decode()
-    return Publication(channel, payload, offset, epoch, tags, info, time)
+    publication = Publication(channel, payload, offset, epoch, tags, info, time)
+    trace = beside.get("trace")
+    if isinstance(trace, str):
+        publication.trace = trace
+    return publication

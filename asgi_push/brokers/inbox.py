@@ -1,5 +1,6 @@
 """What keeps publications for a user until one of the user's sessions confirms them."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -67,6 +68,20 @@ def check_keepable(
             f"data: has {publication.size} bytes, and an inbox (inbox_bytes) {options.bytes}"
         )
     return stream
+
+
+class Filing(Protocol):
+    """Publishes to a user, and keeps it; see ``InboxStore.publish``."""
+
+    def __call__(
+        self,
+        publication: Publication,
+        stream: StreamOptions,
+        options: InboxOptions,
+        undelivered_after: float | None = None,
+        idempotency_key: str | None = None,
+        /,
+    ) -> Awaitable[Filed]: ...
 
 
 class InboxStore(Protocol):

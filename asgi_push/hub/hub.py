@@ -3,16 +3,16 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from .. import clock
 from ..brokers import Broker, PresenceStore
-from ..brokers.inbox import InboxStore
+from ..brokers.inbox import Filing, InboxStore
 from ..brokers.process_messages import ProcessMessages
 from ..channels import Namespaces
 from ..connection import Connection
-from ..delivery.fanout import Fanout
 from ..delivery.history_encoder import HistoryEncoder
 from ..delivery.writers import Writers
 from ..disconnect import Disconnect
@@ -45,6 +45,10 @@ from .processes import Processes
 from .publisher import Publisher
 from .samples import Samples
 from .stats import Stats
+from .traced import fanout_of, filing, trace_sessions
+
+if TYPE_CHECKING:
+    from ..tracing.spans import Spans
 
 # How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
 # seconds.
@@ -64,6 +68,7 @@ class Hub:
         namespaces: Namespaces,
         counters: Counters,
         encoder: Encoder,
+        spans: "Spans | None" = None,
     ) -> None:
         self.settings = settings
         self.hooks = hooks
@@ -83,11 +88,11 @@ class Hub:
         self.tasks = TaskRoot(self.failures)
         self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()
-        self._make_rooms(encoder)
-        self._make_inbox(inboxes)
+        self._make_rooms(encoder, spans)
+        self._make_inbox(inboxes, filing(inboxes.publish, spans))
         self._bind_verbs()
 
-    def _make_rooms(self, encoder: Encoder) -> None:
+    def _make_rooms(self, encoder: Encoder, spans: "Spans | None") -> None:
         """Make the objects that do the work; each knows the hub, and those above it here."""
         settings = self.settings
         registry = self.registry
@@ -95,10 +100,10 @@ class Hub:
         broker = self.broker
         counters = self.counters
         self._writers = Writers(self, settings.send_timeout)
-        self.fanout = Fanout(settings, registry, self._writers, self, counters, failures)
+        self.fanout = fanout_of(spans, settings, registry, self._writers, self, counters, failures)
         self.stats = Stats(counters, registry, self._writers, broker, self.id)
         self.publisher = Publisher(
-            broker, self.namespaces, registry, self.fanout, counters, encoder
+            broker, self.namespaces, registry, self.fanout, counters, encoder, spans
         )
         self.process_messages = ProcessMessages(failures)
         self.samples = Samples(self.stats)
@@ -139,11 +144,12 @@ class Hub:
             counters,
         )
         self._closing = self._lifecycle.closing
+        trace_sessions(spans, self._lifecycle, self.membership)
 
-    def _make_inbox(self, store: InboxStore) -> None:
+    def _make_inbox(self, store: InboxStore, file: Filing) -> None:
         """Make the rooms of what users have not confirmed."""
         pending, counters = self.fanout.pending, self.counters
-        self.inbox = Inbox(store, self.settings, self.namespaces, pending, counters)
+        self.inbox = Inbox(store, file, self.settings, self.namespaces, pending, counters)
         self.acknowledgements.listeners.append(self.inbox.on_acknowledged)
         self.inbox_replay = InboxReplay(
             self,

@@ -137,6 +137,16 @@ class Lifecycle:
             Action.FREE: self._free,
         }
 
+    def also(self, action: Action, do: Callable[[Connection], None]) -> None:
+        """Have something more done with each session that an action is taken on, after it."""
+        first = self._actions[action]
+
+        def both(session: Connection) -> None:
+            first(session)
+            do(session)
+
+        self._actions[action] = both
+
     # -- the verbs ---------------------------------------------------------------------------------
 
     async def admit(self, session: Connection) -> None:

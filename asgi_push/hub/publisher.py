@@ -1,7 +1,7 @@
 """Publications: to the broker, and from the broker to the sessions of this process."""
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..brokers import Broker
 from ..channels import Namespaces
@@ -13,6 +13,10 @@ from ..metrics.counters import Counters
 from ..protocols import WireMessage
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
+from .traced import giving
+
+if TYPE_CHECKING:
+    from ..tracing.spans import Spans
 
 
 class Publisher:
@@ -26,8 +30,9 @@ class Publisher:
         fanout: Fanout,
         counters: Counters,
         encoder: Encoder,
+        spans: "Spans | None",
     ) -> None:
-        self._broker = broker
+        self._give = giving(broker.publish, spans)
         self._namespaces = namespaces
         self._registry = registry
         self._fanout = fanout
@@ -50,14 +55,14 @@ class Publisher:
         if self._pending.full:
             return self._publish_with_room(publication, key, keep=keep)
         stream = self._namespaces.stream(publication.channel) if keep else None
-        return self._broker.publish(publication, stream, key)
+        return self._give(publication, stream, key)
 
     async def _publish_with_room(
         self, publication: Publication, key: str | None, *, keep: bool
     ) -> PublishResult:
         await self._pending.wait_capacity()
         stream = self._namespaces.stream(publication.channel) if keep else None
-        return await self._broker.publish(publication, stream, key)
+        return await self._give(publication, stream, key)
 
     async def send(self, session: Connection, data: Any) -> bool:
         """Send to one session, after what was published before; return whether it was open."""

@@ -6,7 +6,7 @@ import anyio
 
 from .. import clock
 from ..brokers.backoff import backoffs
-from ..brokers.inbox import InboxStore, Keep, check_keepable
+from ..brokers.inbox import Filing, InboxStore, Keep, check_keepable
 from ..channels import Namespaces
 from ..connection import Connection
 from ..delivery.pending import Pending
@@ -33,12 +33,14 @@ class Inbox:
     def __init__(
         self,
         store: InboxStore,
+        file: Filing,
         settings: Settings,
         namespaces: Namespaces,
         pending: Pending,
         counters: Counters,
     ) -> None:
         self._store = store
+        self._file = file
         self._on = bool(settings.inbox_size)
         self._namespaces = namespaces
         self._pending = pending
@@ -61,7 +63,7 @@ class Inbox:
         if self._pending.full:
             await self._pending.wait_capacity()
         after = keep.undelivered_after
-        filed = await self._store.publish(publication, stream, keep.options, after, key)
+        filed = await self._file(publication, stream, keep.options, after, key)
         if filed.new:
             self._counters.published += 1
             self._counters.inbox["kept"] += 1

@@ -48,6 +48,8 @@ class Membership:
         self._turns = KeyedLock()
         self._quiet = RateLimit(_QUIET)
         self.notices = JoinLeaveNotices(owner, broker, namespaces)
+        # Told of each session that is put in a channel.
+        self.listeners: list[Callable[[Connection, str], None]] = []
 
     # -- joining -----------------------------------------------------------------------------------
 
@@ -137,6 +139,8 @@ class Membership:
             return False
         session.subscriptions[channel] = subscription
         self._registry.join(session, channel, subscription)
+        for listener in self.listeners:
+            listener(session, channel)
         if user_of(channel) is None:  # the presence of users follows the lives of their sessions
             self._presence.add(channel, session)
         return True

@@ -1,7 +1,8 @@
 """Publishing inside a transaction of the application, with the broker that can do so."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from ..broker_url import is_postgres, masked
 from ..brokers.contract import StreamOptions
@@ -13,14 +14,24 @@ from ..messages import Publication, PublishResult
 from ..names import check_channel, check_tags, check_text
 from ..settings import Settings
 
+if TYPE_CHECKING:
+    from ..tracing.spans import Spans
+
 
 class Transactional:
     """Publishes on a database connection. Nothing of it needs a hub, or an event loop that runs."""
 
-    def __init__(self, settings: Settings, namespaces: Namespaces, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        namespaces: Namespaces,
+        encoder: Encoder,
+        spans: "Spans | None",
+    ) -> None:
         self._settings = settings
         self._namespaces = namespaces
         self._encoder = encoder
+        self._spans = spans
 
     async def publish(
         self,
@@ -32,7 +43,9 @@ class Transactional:
         keep: Keep | None = None,
     ) -> PublishResult:
         """Publish when the transaction of a connection commits; see ``Push.publish``."""
-        await publish_in(using, *self._prepare(channel, data, tags, idempotency_key, keep))
+        prepared = self._prepare(channel, data, tags, idempotency_key, keep)
+        with self._span(prepared[0]):
+            await publish_in(using, *prepared)
         return PublishResult()
 
     def publish_blocking(
@@ -45,8 +58,14 @@ class Transactional:
         keep: Keep | None = None,
     ) -> PublishResult:
         """Do the same on this thread, with a connection that is not async."""
-        publish_in_blocking(using, *self._prepare(channel, data, tags, idempotency_key, keep))
+        prepared = self._prepare(channel, data, tags, idempotency_key, keep)
+        with self._span(prepared[0]):
+            publish_in_blocking(using, *prepared)
         return PublishResult()
+
+    def _span(self, publication: Publication) -> AbstractContextManager[object]:
+        """Return what writes the span of a publication, which says nothing of its commit."""
+        return nullcontext() if self._spans is None else self._spans.publications.span(publication)
 
     def _prepare(
         self,

@@ -68,6 +68,14 @@ WORKLOADS = {
         **_once(Case("", seconds=2.0)),
         times=3,
     ),
+    "tracing": Workload(
+        "Tracing: the burst without and with it",
+        measures.burst,
+        ("asgi_push", "asgi_push_traced_below", "asgi_push_traced", "asgi_push_traced_1"),
+        _BURST,
+        **_once(Case("", seconds=2.0)),
+        times=3,
+    ),
     "paced": Workload(
         "Paced: 1,000 connections, 30 publications a second, 128 bytes",
         measures.paced,

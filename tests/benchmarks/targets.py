@@ -144,6 +144,21 @@ _WANTED = (
         _rate("metrics", "asgi_push", "asgi_push_metrics"),
         at_least=0.95,
     ),
+    _Wanted(
+        "burst, tracing on, in a trace that is not sampled: messages/s over tracing off",
+        _rate("tracing", "asgi_push", "asgi_push_traced_below"),
+        at_least=0.97,
+    ),
+    _Wanted(
+        "burst, tracing on, nothing sampled: messages/s over tracing off",
+        _rate("tracing", "asgi_push", "asgi_push_traced"),
+        at_least=0.97,
+    ),
+    _Wanted(
+        "burst, tracing on, 1 % sampled: messages/s over tracing off",
+        _rate("tracing", "asgi_push", "asgi_push_traced_1"),
+        at_least=0.95,
+    ),
     *(
         _Wanted(f"burst, behind {name}: messages/s over without", _rate("behind", "asgi_push", peer), at_least=0.9)
         for name, peer in _BEHIND.items()

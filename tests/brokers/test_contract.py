@@ -55,6 +55,19 @@ async def test_what_is_published_is_delivered(
         assert got.epoch
 
 
+@pytest.mark.parametrize("trace", ["00-" + "1" * 32 + "-" + "2" * 16 + "-01", None])
+@pytest.mark.parametrize("stream", [KEPT, None])
+async def test_the_trace_comes_along(
+    broker: Broker, process: Process, stream: StreamOptions | None, trace: str | None
+) -> None:
+    """It is beside the tags, not in them."""
+    told = publication("news", "data", tags={"n": "1"})
+    told.trace = trace
+    await broker.publish(told, stream)
+    got = await process.next()
+    assert (got.trace, got.tags, got.info) == (trace, {"n": "1"}, None)
+
+
 @pytest.mark.parametrize("stream", [KEPT, None])
 async def test_the_time_is_when_the_broker_took_it(
     broker: Broker, process: Process, stream: StreamOptions | None

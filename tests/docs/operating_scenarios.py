@@ -8,6 +8,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.docs.scenarios import PATIENCE, Stage
+from tests.live.talking import until
 
 
 def monitoring_metrics(stage: Stage) -> None:
@@ -16,6 +17,14 @@ def monitoring_metrics(stage: Stage) -> None:
         assert client.recv(PATIENCE) == "pong"
         answer = httpx.get(f"{stage.server.http}/push/metrics")
         assert 'asgi_push_sessions{protocol="plain",transport="websocket",writes="direct"} 1.0' in answer.text
+
+
+def monitoring_tracing(stage: Stage) -> None:
+    with stage.connect("/ws") as client:
+        httpx.post(f"{stage.server.http}/prices", json={"n": 1}).raise_for_status()
+        assert client.recv(PATIENCE) == '{"n":1}'
+    for name in ("POST /prices", "publish", "deliver", "session"):
+        until(lambda name=name: f'"name": "{name}"' in stage.server.log())
 
 
 def console_open(stage: Stage) -> None:
@@ -28,5 +37,6 @@ def console_open(stage: Stage) -> None:
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "monitoring_metrics": monitoring_metrics,
+    "monitoring_tracing": monitoring_tracing,
     "console_open": console_open,
 }

@@ -68,6 +68,9 @@ def redis_url() -> str:
 PEERS = {
     "asgi_push": "ours.DIRECT",
     "asgi_push_metrics": "ours.METRICS",
+    "asgi_push_traced_below": "traced.BELOW",
+    "asgi_push_traced": "traced.UNSAMPLED",
+    "asgi_push_traced_1": "traced.ONE_PERCENT",
     "asgi_push_ordinary": "ours.ORDINARY",
     "asgi_push_envelopes": "ours.ENVELOPES",
     "asgi_push_sdk": "ours.SDK",
