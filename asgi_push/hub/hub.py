@@ -50,8 +50,7 @@ from .traced import fanout_of, filing, trace_sessions
 if TYPE_CHECKING:
     from ..tracing.spans import Spans
 
-# How long open sessions may take at a shutdown for their close frame, and their hooks to end, in
-# seconds.
+# How long a shutdown waits for close frames to be sent, and for hooks to end, in seconds.
 _SHUTDOWN_TIME = 3.0
 
 
@@ -88,12 +87,14 @@ class Hub:
         self.tasks = TaskRoot(self.failures)
         self.spawn = self.tasks.spawn
         self.registry: Registry[Connection, Subscription] = Registry()
-        self._make_rooms(encoder, spans)
+        self._make_delivery(encoder, spans)
+        self._make_receipts()
+        self._make_sessions(spans)
         self._make_inbox(inboxes, filing(inboxes.publish, spans))
         self._bind_verbs()
 
-    def _make_rooms(self, encoder: Encoder, spans: "Spans | None") -> None:
-        """Make the objects that do the work; each knows the hub, and those above it here."""
+    def _make_delivery(self, encoder: Encoder, spans: "Spans | None") -> None:
+        """Make what hands out publications. Each object knows the hub, and those made before."""
         settings = self.settings
         registry = self.registry
         failures = self.failures
@@ -105,28 +106,32 @@ class Hub:
         self.publisher = Publisher(
             broker, self.namespaces, registry, self.fanout, counters, encoder, spans
         )
-        self.process_messages = ProcessMessages(failures)
         self.samples = Samples(self.stats)
-        self.processes = Processes(broker, self.process_messages)
-        self.receipt_reporter = ReceiptReporter(self, registry, self.fanout, broker)
-        self.acknowledgements = Acknowledgements(counters, self.receipt_reporter)
-        self.ack_tokens = AckTokens(registry, self.acknowledgements, broker, self.process_messages)
-        self.responder = Responder(self, self.fanout, broker, counters)
-        self.requester = Requester(self, self.responder, broker, self.process_messages, counters)
-        self.confirmations = Confirmations(self, broker, self.process_messages, counters)
-        self._calls = HookCalls(self, self.threads.others, settings, failures)
+
+    def _make_receipts(self) -> None:
+        """Make what takes the confirmations and answers of clients."""
+        broker = self.broker
+        messages = self.process_messages = ProcessMessages(self.failures)
+        self.processes = Processes(broker, messages)
+        self.receipt_reporter = ReceiptReporter(self, self.registry, self.fanout, broker)
+        self.acknowledgements = Acknowledgements(self.counters, self.receipt_reporter)
+        self.ack_tokens = AckTokens(self.registry, self.acknowledgements, broker, messages)
+        self.responder = Responder(self, self.fanout, broker, self.counters)
+        self.requester = Requester(self, self.responder, broker, messages, self.counters)
+        self.confirmations = Confirmations(self, broker, messages, self.counters)
+
+    def _make_sessions(self, spans: "Spans | None") -> None:
+        """Make what sessions live by."""
+        settings = self.settings
+        registry = self.registry
+        broker = self.broker
+        self._calls = HookCalls(self, self.threads.others, settings, self.failures)
         self.intake = self._calls.intake
-        self._heartbeats = Heartbeats(self, self._writers, self.intake, failures)
+        self._heartbeats = Heartbeats(self, self._writers, self.intake, self.failures)
         self._timer = self._heartbeats.timer
+        reporter = self.receipt_reporter
         self.membership = Membership(
-            self,
-            settings,
-            registry,
-            broker,
-            self.presence,
-            self.namespaces,
-            self.fanout,
-            self.receipt_reporter,
+            self, settings, registry, broker, self.presence, self.namespaces, self.fanout, reporter
         )
         self.prober = Prober(registry, broker, self)
         self._admission = Admission(settings, registry, self.presence, self.prober)
@@ -141,22 +146,18 @@ class Hub:
             self._writers,
             self._calls,
             self._timer,
-            counters,
+            self.counters,
         )
         self._closing = self._lifecycle.closing
         trace_sessions(spans, self._lifecycle, self.membership)
 
     def _make_inbox(self, store: InboxStore, file: Filing) -> None:
-        """Make the rooms of what users have not confirmed."""
+        """Make what keeps publications until users confirm them."""
         pending, counters = self.fanout.pending, self.counters
         self.inbox = Inbox(store, file, self.settings, self.namespaces, pending, counters)
         self.acknowledgements.listeners.append(self.inbox.on_acknowledged)
         self.inbox_replay = InboxReplay(
-            self,
-            self.inbox,
-            self.registry,
-            self.membership,
-            self.fanout,
+            self, self.inbox, self.registry, self.membership, self.fanout
         )
         hook, threads = self.hooks.on_undelivered, self.threads.others
         self._undelivered: UndeliveredCalls | None = None
@@ -167,30 +168,19 @@ class Hub:
 
     def _bind_verbs(self) -> None:
         """Give the hub the verbs of its rooms, without a call in between."""
-        self.acknowledge = self.acknowledgements.acknowledge
-        self.answer = self.responder.answer
         self.publish = self.publisher.publish
-        self.deliver = self.publisher.deliver
-        self.lost = self.publisher.lost
         self.send = self.publisher.send
         self.send_wire = self.publisher.send_wire
         self.send_urgent = self.publisher.send_urgent
-        self.behind = self.publisher.behind
         self.wait_capacity = self._writers.wait_capacity
         self.call = self._calls.call
-        self.prepare = self.membership.prepare
-        self.join_all = self.inbox_replay.join_all
-        self.join = self.membership.join
-        self.leave = self.membership.leave
-        self.subscribe = self.membership.subscribe
-        self.unsubscribe = self.membership.unsubscribe
-        self.subscription_turn = self.membership.turn
         self.subscribe_session = self.membership.subscribe_session
         self.unsubscribe_session = self.membership.unsubscribe_session
-        self.own_channels = self.membership.own_channels
-        self.has_room_for_channel = self.membership.has_room_for_channel
-        self.watched = self.membership.watched
         self.schedule = self._timer.schedule
+        self.open = self._lifecycle.open
+        self.close = self._lifecycle.close
+        self.abort = self._lifecycle.abort
+        self.end = self._lifecycle.end
         self.count_as_direct = self._lifecycle.count_as_direct
         self.look_after = self._heartbeats.look_after
         self.expire = self._heartbeats.expire
@@ -265,13 +255,6 @@ class Hub:
         hooks = self._calls.running + (self._undelivered.running if self._undelivered else 0)
         return bool(self._closing or hooks or self.membership.notices.running or self.inbox.busy)
 
-    def end_streams(self) -> None:
-        """Refuse new sessions, and close event streams: a server that ends would wait for them."""
-        self.accepting = False
-        for session in self.registry.sessions():
-            if session.transport == "sse":
-                self.close(session, Disconnect.SHUTDOWN)
-
     # -- the life of a session: see lifecycle ------------------------------------------------------
 
     async def admit(self, session: Connection) -> None:
@@ -284,26 +267,10 @@ class Hub:
             raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
         await self._lifecycle.admit(session)
 
-    async def open(self, session: Connection, join: Callable[[], Awaitable[None]]) -> None:
-        """Enter an admitted session, have ``join`` put it in its channels, call ``on_connect``."""
-        await self._lifecycle.open(session, join)
-
-    def close(self, session: Connection, disconnect: Disconnect) -> None:
-        """Close a session; what is queued is sent first, unless its peer is too slow for that."""
-        self._lifecycle.close(session, disconnect)
-
     async def dismiss(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session after what was published before."""
         await self.fanout.settled()
         self.close(session, disconnect)
-
-    def abort(self, session: Connection, disconnect: Disconnect) -> None:
-        """Close a session whose peer takes nothing any more, and drop its connection."""
-        self._lifecycle.abort(session, disconnect)
-
-    def end(self, session: Connection, disconnect: Disconnect) -> None:
-        """End a session that nothing comes from any more, opened or not; twice is no error."""
-        self._lifecycle.end(session, disconnect)
 
     # -- what clients send -------------------------------------------------------------------------
 

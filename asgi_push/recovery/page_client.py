@@ -255,7 +255,7 @@ class PageClient:
 
     def _unsubscribe(self, channel: str) -> None:
         if channel in self._session.subscriptions:
-            self._hub.leave(self._session, channel)
+            self._hub.membership.leave(self._session, channel)
             if (told := self._notices.unsubscribed(channel)) is not None:
                 self._hub.send_wire(self._session, told)
 

@@ -40,12 +40,12 @@ async def track(
         BrokerError: the broker did not answer; the session is not in the channel.
     """
     try:
-        await hub.join(session, channel, subscription)
+        await hub.membership.join(session, channel, subscription)
         if hub.namespaces.stream(channel) is None:
             return None
         recovery = await _read(hub, channel, since)
     except BaseException:
-        hub.leave(session, channel)
+        hub.membership.leave(session, channel)
         raise
     top = recovery.position
     subscription.positioned = True

@@ -31,7 +31,7 @@ async def apply_control(hub: Hub, message: bytes) -> bytes | None:
     """Carry out a command on the sessions of this process; return what this process replies."""
     command = orjson.loads(message)
     if command["verb"] in ("subscribe", "unsubscribe"):
-        async with hub.subscription_turn(command["user"]):
+        async with hub.membership.turn(command["user"]):
             return b"%d" % await _change_channels(hub, command)
     if command["verb"] == "confirm":
         told = await hub.receipt_reporter.begin(
@@ -69,10 +69,15 @@ def sum_of(replies: Iterable[bytes]) -> int:
 async def _change_channels(hub: Hub, command: Mapping[str, Any]) -> int:
     """Subscribe or unsubscribe sessions; return how many it reached."""
     channel = command["channel"]
+    members = hub.membership
     if command["verb"] == "unsubscribe":
-        return sum(hub.unsubscribe(session, channel) for session in await _settled(hub, command))
+        return sum(
+            members.unsubscribe(session, channel) for session in await _settled(hub, command)
+        )
     greeting = _greeting(command)
-    found = [await hub.subscribe(session, channel, *greeting) for session in _meant(hub, command)]
+    found = [
+        await members.subscribe(session, channel, *greeting) for session in _meant(hub, command)
+    ]
     return sum(found)
 
 

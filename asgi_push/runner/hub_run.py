@@ -79,12 +79,12 @@ class HubRun:
         hub = self.hub
         with self._starting:
             try:
-                hub.presence.start(hub.registry, hub.watched, partial(evict, hub))
+                hub.presence.start(hub.registry, hub.membership.watched, partial(evict, hub))
                 await hub.broker.start(
                     Receiver(
-                        hub.deliver,
+                        hub.publisher.deliver,
                         partial(apply_control, hub),
-                        hub.lost,
+                        hub.publisher.lost,
                         hub.fanout.pending.wait_capacity,
                         hub.process_messages.receive,
                     )

@@ -1,5 +1,6 @@
 """What a running hub does at SIGTERM and at SIGINT."""
 
+from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..runtime import fork
 from ..runtime.signals import Sigint, Sigterm
@@ -46,8 +47,12 @@ class HubSignals:
 
 
 async def _end_streams(hub: Hub, sigint: Sigint) -> None:
+    """Refuse new sessions, and close event streams: a server that ends would wait for them."""
     await sigint.came.wait()
-    hub.end_streams()
+    hub.accepting = False
+    for session in hub.registry.sessions():
+        if session.transport == "sse":
+            hub.close(session, Disconnect.SHUTDOWN)
 
 
 async def _drain_first(hub: Hub, sigterm: Sigterm, over: float) -> None:

@@ -161,7 +161,7 @@ async def _allowed_channels(
 
 
 async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
-    if channel in core.hub.own_channels(session):
+    if channel in core.hub.membership.own_channels(session):
         return True
     if channel.startswith(USER_PREFIX):
         warn(

@@ -79,7 +79,7 @@ class _Writer:
         if self.hub is None or self.session is None:
             return
         if self._transport.get_write_buffer_size() > _HIGH_WATER:
-            self.hub.behind(self.session)
+            self.hub.publisher.behind(self.session)
 
     def abort(self) -> None:
         """Drop the connection, and what its transport holds."""

@@ -34,7 +34,7 @@ async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:
             await push.subscribe(str(number), "news")
         await push.publish("news", "before")
         (late,) = push.sessions(str(MANY - 1))
-        await core_of(push).hub.subscribe(late, "news")
+        await core_of(push).hub.membership.subscribe(late, "news")
         await push.publish("news", "after")
         assert [await clients[0].receive(), await clients[0].receive()] == ["before", "after"]
         assert await clients[-1].receive() == "after"
@@ -191,7 +191,7 @@ async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> 
         while not transports[0].writes:
             await anyio.lowlevel.checkpoint()
         assert not transports[-1].writes
-        core_of(push).hub.unsubscribe(push.sessions("3")[0], "news")
+        core_of(push).hub.membership.unsubscribe(push.sessions("3")[0], "news")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["of the channel", "for all"]
         assert await clients[-1].receive() == "for all"

@@ -60,7 +60,7 @@ class Life:
         self.session = Connection("1", "alice", self.io, plain.CODEC, self.hub, heartbeat, now)
 
     async def join(self) -> None:
-        await self.hub.join_all(self.session, ["news"])
+        await self.hub.inbox_replay.join_all(self.session, ["news"])
 
     async def happen(self, event: Event) -> None:
         """Have an event happen by its verb; OPEN alone, which follows JOIN in one, without its own."""
@@ -165,7 +165,7 @@ async def live(life: Life) -> None:
     """What every endpoint does, in short."""
     try:
         await life.hub.admit(life.session)
-        await life.hub.prepare(life.session, ["news"])
+        await life.hub.membership.prepare(life.session, ["news"])
         await life.hub.open(life.session, life.join)
         await anyio.sleep_forever()
     finally:

@@ -155,7 +155,7 @@ async def test_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
         client.send('{"id":2,"subscribe":{"channel":"news"}}')
         await client.receive()
         with monkeypatch.context() as lossy:
-            lossy.setattr(core_of(push).hub, "deliver", lambda publication: 0)
+            lossy.setattr(core_of(push).hub.publisher, "deliver", lambda publication: 0)
             lossy.setattr(core_of(push).hub.broker._broker, "_deliver", lambda publication: 0)  # type: ignore[attr-defined]
             await push.publish("news", "lost")
         await push.publish("news", "after it")

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_push import Disconnect, NotRunningError, Push, Session
+from asgi_push import Disconnect, NotRunningError, Push
+from asgi_push.connection import Connection
 from asgi_push.hub import hub
+from asgi_push.hub.lifecycle import Lifecycle
 from asgi_push.push import core_of
 from asgi_push.runner.drain import due
 from tests.asgi import PATIENCE, Refused, pushing, until
@@ -32,13 +34,13 @@ def test_the_spread_is_even(sessions: int, over: float, part: float) -> None:
 async def test_sessions_are_closed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest first, none before its time, with 1012."""
     closed: list[tuple[str, float]] = []
-    close = hub.Hub.close
+    close = Lifecycle.close
 
-    def noted(self: hub.Hub, session: Session, disconnect: Disconnect) -> None:
+    def noted(self: Lifecycle, session: Connection, disconnect: Disconnect) -> None:
         closed.append((session.user, time.monotonic()))
         close(self, session, disconnect)
 
-    monkeypatch.setattr(hub.Hub, "close", noted)
+    monkeypatch.setattr(Lifecycle, "close", noted)
     async with pushing() as (push, server):
         users = [f"u{number}" for number in range(10)]
         clients = [await server.connect(f"/ws/{user}") for user in users]

@@ -79,7 +79,7 @@ async def _join(
     else:  # the client has no token to refresh: it reconnects then, with the cookies of that time
         hub.expire(session, seconds_left(credentials))
         ttl = None
-    channels = list(dict.fromkeys([*hub.own_channels(session), *credentials.channels]))
+    channels = list(dict.fromkeys([*hub.membership.own_channels(session), *credentials.channels]))
     try:
         subs = await _server_subscriptions(context, channels, command.request.subs)
         inbox = await unconfirmed(context)

@@ -81,7 +81,7 @@ class Context:
 
     async def authorize(self, channel: str, action: str) -> None:
         """Raise CommandError if the client may not do this."""
-        if action != "publish" and channel in self.hub.own_channels(self.session):
+        if action != "publish" and channel in self.hub.membership.own_channels(self.session):
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
@@ -121,7 +121,7 @@ class Context:
 
     def leave(self, channel: str) -> None:
         """Unsubscribe the session from a channel; the client is not told."""
-        self.hub.leave(self.session, channel)
+        self.hub.membership.leave(self.session, channel)
 
 
 def checked_channel(channel: str) -> str:

@@ -37,7 +37,7 @@ def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
             return _answer(context, message_id, None)
         case _:
             raise CommandError(ErrorCode.BAD_REQUEST)
-    outcome = context.hub.acknowledge(context.session, channel, position)
+    outcome = context.hub.acknowledgements.acknowledge(context.session, channel, position)
     if outcome in _ERRORS:
         raise CommandError(_ERRORS[outcome])
     return {}
@@ -60,7 +60,7 @@ def _answer(context: Context, question_id: str, data: Any) -> Mapping[str, Any]:
         encoded = lossless_json.dumps(data)
     except ValueError:
         raise CommandError(ErrorCode.BAD_REQUEST) from None
-    if context.hub.answer(context.session, question_id, encoded) is Answered.NOT_ASKED:
+    if context.hub.responder.answer(context.session, question_id, encoded) is Answered.NOT_ASKED:
         raise CommandError(ErrorCode.PERMISSION_DENIED)
     return {}
 

@@ -77,7 +77,7 @@ def _check_type(subscription_type: int) -> None:
 def _check_capacity(context: Context, channel: str) -> None:
     if channel in context.session.subscriptions:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
-    if not context.hub.has_room_for_channel(context.session):
+    if not context.hub.membership.has_room_for_channel(context.session):
         raise CommandError(ErrorCode.LIMIT_EXCEEDED)
 
 

@@ -40,7 +40,7 @@ async def serve_websocket(
         return
     probe_peers(hub, scope)
     if await _accept(hub, session, transport, channels, select_subprotocol(scope)):
-        join: Join = partial(hub.join_all, session, channels)
+        join: Join = partial(hub.inbox_replay.join_all, session, channels)
         take: Take = partial(_take, hub)
         if since is not None:
             join, take = with_envelopes(hub, session, channels, since)
@@ -74,7 +74,7 @@ async def _accept(
     """
     accepted = False
     try:
-        await hub.prepare(session, channels)
+        await hub.membership.prepare(session, channels)
         await transport.accept(subprotocol, direct=hub.settings.direct_writes)
         accepted = hub.accepting
         if not accepted:  # the shutdown began meanwhile

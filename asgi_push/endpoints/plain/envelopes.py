@@ -24,7 +24,7 @@ def with_envelopes(
     """Return how a session gets into its channels, and what takes the messages of its client."""
     client = PageClient(hub, session, envelope.CODEC, EnvelopeNotices(), since)
     session.client = client
-    every = list(dict.fromkeys([*hub.own_channels(session), *channels]))
+    every = list(dict.fromkeys([*hub.membership.own_channels(session), *channels]))
     return partial(client.begin, every), partial(_take, hub)
 
 
@@ -89,7 +89,7 @@ def _take_text(hub: Hub, session: Connection, text: str) -> None:
     try:
         if (answer := envelope.answered(text)) is not None:
             hub.on_activity(session)
-            hub.answer(session, *answer)
+            hub.responder.answer(session, *answer)
             return
         confirmed = envelope.acknowledged(text)
     except ValueError as error:
@@ -107,4 +107,4 @@ def _take_text(hub: Hub, session: Connection, text: str) -> None:
 def _acknowledge(hub: Hub, session: Connection, confirmed: Mapping[str, StreamPosition]) -> None:
     hub.on_activity(session)
     for channel, position in confirmed.items():
-        hub.acknowledge(session, channel, position)
+        hub.acknowledgements.acknowledge(session, channel, position)

@@ -127,7 +127,7 @@ async def _admit(
     if any(channel and channel not in channels for channel in asked):
         hub.end(session, Disconnect.PERMISSION_DENIED)
         raise Refusal(403, "a channel is not allowed")
-    return hub, session, list(dict.fromkeys([*hub.own_channels(session), *channels]))
+    return hub, session, list(dict.fromkeys([*hub.membership.own_channels(session), *channels]))
 
 
 def _refusal_response(

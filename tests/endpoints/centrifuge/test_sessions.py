@@ -288,7 +288,7 @@ async def test_a_gap_is_told(server_side: bool, lost: bool, encoding: str) -> No
             await peer.ask("subscribe", channel="a")
         assert result.position is not None
         place = (3, result.position.epoch) if lost else (2, "another life")
-        core_of(home.push).hub.deliver(Publication("a", Payload("json", b"3"), *place))
+        core_of(home.push).hub.publisher.deliver(Publication("a", Payload("json", b"3"), *place))
         if server_side:
             assert await peer.closed() == 3010
         else:

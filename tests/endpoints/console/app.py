@@ -70,7 +70,9 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Connection]:
         session.info = {"name": f"User {number}", "plan": chance.choice(["free", "team"])}
         session.path_params = {"user_id": f"{number}"}
         await hub.admit(session)
-        await hub.open(session, partial(hub.join_all, session, chance.sample(CHANNELS, chance.randrange(1, 4))))
+        await hub.open(
+            session, partial(hub.inbox_replay.join_all, session, chance.sample(CHANNELS, chance.randrange(1, 4)))
+        )
         sessions.append(session)
         if number % 500 == 0:
             await anyio.lowlevel.checkpoint()

@@ -162,7 +162,7 @@ async def test_something_lost_on_the_way() -> None:
     """The stream ends, and the client comes back from where it was."""
     async with streaming() as (push, server):
         stream = await open_stream(server)
-        core_of(push).hub.lost("news")
+        core_of(push).hub.publisher.lost("news")
         assert [event.data for event in await stream.end()] == ['{"code":3010,"reason":"insufficient state"}']
         await push.publish("news", "missed")
         again = await open_stream(server, last_id=stream.reader.last_id)
@@ -218,9 +218,9 @@ async def test_the_application_subscribes_since() -> None:
         await push.publish("late", "1")
         stream = await open_stream(server, "user=ann")
         (session,) = push.sessions()
-        await core_of(push).hub.subscribe(session, "late", None, position)
+        await core_of(push).hub.membership.subscribe(session, "late", None, position)
         assert await stream.take(1) == ["1"]
-        await core_of(push).hub.subscribe(session, "other", None, position)
+        await core_of(push).hub.membership.subscribe(session, "other", None, position)
         assert (await stream.next()).data == '{"channels":["other"]}'
 
 
