@@ -70,6 +70,10 @@ class LateBroker(MemoryBroker):
         if self.on_the_way:
             self._to_hub(self.on_the_way.popleft())
 
+    def lose(self, channel: str) -> None:
+        """What is on its way in a channel does not come."""
+        self.on_the_way = deque(item for item in self.on_the_way if item.channel != channel)
+
     def restart(self) -> None:
         """All streams are lost, and begin again under new names."""
         self._streams = MemoryBroker()._streams

@@ -309,8 +309,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.broker.late = True
         self.publish(channel, lost)
         self.settle()
-        self.broker.on_the_way.clear()
-        self.broker.late = False
+        self.broker.lose(channel)
+        self.deliver_late(False)  # what was published in other channels, and had not come yet
         self.publish_and_read(channel, 1)
 
     @rule(channel=channels, how=st.sampled_from(["time", "time", "expired", "removed", "restart"]))
