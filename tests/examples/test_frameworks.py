@@ -38,7 +38,7 @@ def test_a_push_from_a_handler_reaches_its_user(server: Server) -> None:
 
 def test_other_paths_belong_to_the_application(server: Server) -> None:
     """A path that the application does not have is answered by the application."""
-    assert httpx.get(f"{server.http}/websocket/11").status_code == 404
+    assert httpx.get(f"{server.http}/no/such/page").status_code == 404
     with pytest.raises(InvalidHandshake):
         connect(f"{server.ws}/no/such/path")
 

@@ -14,7 +14,7 @@ from asgi_push import Credentials, Session, StreamPosition
 from asgi_push.brokers.memory import MemoryBroker
 from asgi_push.messages import History
 from asgi_push.protocols import lossless_json
-from tests.endpoints.centrifuge.peers import Peer, house
+from tests.endpoints.centrifuge.peers import Peer, house, split
 
 NUMBERS = [
     "9007199254740993",
@@ -50,7 +50,7 @@ async def raw(peer: Peer) -> str:
     message = await peer.client.receive()
     if isinstance(message, str):
         return message.partition('"data":')[2]
-    (content,) = peer._split(message)
+    (content,) = split(message, peer.encoding)
     pub = content["push"]["pub"] if "push" in content else content["rpc"]
     return base64.b64decode(pub["data"]).decode()
 
