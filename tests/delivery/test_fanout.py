@@ -221,7 +221,9 @@ async def test_a_page_that_leaves_a_channel_gets_nothing_of_a_run_that_has_not_c
             await push.publish("news", name)
         while len(transports[0].writes) < 3:
             await anyio.lowlevel.checkpoint()
-        core_of(push).hub.leave(push.sessions("19")[0], "news")  # at once, where unsubscribe waits for the run
+        core_of(push).hub.membership.leave(
+            push.sessions("19")[0], "news"
+        )  # at once, where unsubscribe waits for the run
         assert len(transports[-1].writes) == 2, "its welcome, and the first"
         await push.publish("news", "third")
         await until(lambda: len(transports[-2].writes) == 4)

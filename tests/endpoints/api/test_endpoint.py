@@ -223,7 +223,7 @@ async def test_what_fails_is_an_error_of_its_command(
 ) -> None:
     """It is logged with its cause, told without, and the next command is carried out."""
     async with api() as caller:
-        core_of(caller.push).hub.broker.publish = BrokenBroker(error).publish  # type: ignore[method-assign]
+        core_of(caller.push).hub.publisher._give = BrokenBroker(error).publish  # type: ignore[assignment]
         publish = {"publish": {"channel": "a", "data": 1}}
         answer = await caller.post("batch", commands=[publish, {"info": {}}], parallel=parallel)
         assert answer["replies"][0] == {"error": {"code": 100, "message": "internal server error"}}

@@ -11,13 +11,28 @@ from contextlib import contextmanager, suppress
 
 from tests.servers import HOST
 
+# What may wait in the kernel on the way from the server, in bytes: without a bound it is many MB, and a line that is
+# slow is not felt by the server.
+_WINDOW = 64 * 1024
+
+
+def _connect(port: int) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+    try:
+        sock.connect((HOST, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
 
 class Link:
     """One client's connection, and its other half to the server."""
 
     def __init__(self, client: socket.socket, port: int, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._client, self._server = client, socket.create_connection((HOST, port))
+        self._client, self._server = client, _connect(port)
         self._silent = False
         self.threads = [
             threading.Thread(target=self._pump, args=(self._client, self._server)),
