@@ -20,7 +20,10 @@ Writes = Literal["direct", "ordinary"]
 
 
 class State(Enum):
-    """Where a session stands in its life; ``hub/lifecycle`` has the table of what leads where."""
+    """Where a session stands in its life.
+
+    ``hub/session_lifecycle`` has the table of what leads where.
+    """
 
     NEW = "not admitted yet"
     ADMITTED = "has a place, but is not in the registry"

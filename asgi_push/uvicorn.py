@@ -7,8 +7,8 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from .transports.direct_writes import trusted
 from .transports.offer import Offering
-from .transports.uvicorn import trusted
 
 __all__ = ["WebSocketProtocol"]
 

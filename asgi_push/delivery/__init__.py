@@ -1,5 +1,5 @@
 """The delivery of publications to the transports of sessions: the hot path.
 
-``fanout`` writes to a session at once where its transport allows it, as ``transports.uvicorn``
-does. Else the session's queue takes the messages, and ``writers`` sends them.
+``fanout`` writes to a session at once where its transport allows it: ``transports.direct_writes``.
+Else the session's queue takes the messages, and ``writers`` sends them.
 """

@@ -40,10 +40,10 @@ from ..runtime.workers import warn_about_multiple_workers
 from ..settings import Settings
 from ..subscription import Subscription
 from .admission import Admission, Refused
-from .lifecycle import Lifecycle
 from .processes import Processes
 from .publisher import Publisher
 from .samples import Samples
+from .session_lifecycle import Lifecycle
 from .stats import Stats
 from .traced import fanout_of, filing, trace_sessions
 

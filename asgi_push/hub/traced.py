@@ -8,7 +8,7 @@ from ..delivery.fanout import Fanout
 from ..delivery.traced_fanout import TracedFanout
 from ..membership.membership import Membership
 from ..messages import PublishResult
-from .lifecycle import Action, Lifecycle
+from .session_lifecycle import Action, Lifecycle
 
 if TYPE_CHECKING:
     from ..tracing.spans import Spans

@@ -11,8 +11,8 @@ from ..hub.hub import Hub
 from ..protocols import WireMessage
 from ..protocols.sse import CODEC, EventIds
 from .context import keep_context
+from .direct_writes import StreamWriter, recognise_stream
 from .interrupt import make_interrupt
-from .uvicorn import StreamWriter, recognise_stream
 from .websocket import send_nowhere
 
 # The time after which a browser comes back to a stream that was cut off, in seconds. Each one gets

@@ -11,10 +11,10 @@ from ..hub.hub import Hub
 from ..logs import logger
 from ..protocols import Codec, WireMessage
 from .context import keep_context
+from .direct_writes import DirectWriter, recognise
 from .interrupt import make_interrupt
 from .limits import check_server, closed_by_server
 from .offer import take_offered
-from .uvicorn import DirectWriter, recognise
 from .wrappers import unwrap
 
 # Takes a client's message in pieces, and yields the size of each: other tasks may run between two.

@@ -7,7 +7,7 @@ from typing import Any, Self
 from starlette.types import Receive, Send
 
 from asgi_push.protocols.wire import frame
-from asgi_push.transports.uvicorn import DirectWriter, recognise
+from asgi_push.transports.direct_writes import DirectWriter, recognise
 
 
 class Script:

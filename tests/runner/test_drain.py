@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asgi_push import Disconnect, NotRunningError, Push
 from asgi_push.connection import Connection
 from asgi_push.hub import hub
-from asgi_push.hub.lifecycle import Lifecycle
+from asgi_push.hub.session_lifecycle import Lifecycle
 from asgi_push.push import core_of
 from asgi_push.runner.drain import due
 from tests.asgi import PATIENCE, Refused, pushing, until

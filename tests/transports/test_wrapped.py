@@ -17,14 +17,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.sync.client import connect
 
 from asgi_push import PushMiddleware
-from asgi_push.transports import uvicorn, wrapped
+from asgi_push.transports import direct_writes, wrapped
 from tests.servers import Serve
 
 WRAPPED = "wraps the send of uvicorn"
 
 KNOWN: dict[str, tuple[type[Any], Callable[[Any], object]]] = {
-    "websocket": (WebSocketsSansIOProtocol, uvicorn.recognise),
-    "sse": (RequestResponseCycle, uvicorn.recognise_stream),
+    "websocket": (WebSocketsSansIOProtocol, direct_writes.recognise),
+    "sse": (RequestResponseCycle, direct_writes.recognise_stream),
 }
 
 
@@ -139,8 +139,8 @@ def bare(cls: type[Any], needed: tuple[str, ...]) -> Any:
 @pytest.mark.parametrize(
     ("cls", "needed", "recognise"),
     [
-        (WebSocketsSansIOProtocol, uvicorn._NEEDED, uvicorn.recognise),
-        (RequestResponseCycle, uvicorn._NEEDED_OF_RESPONSES, uvicorn.recognise_stream),
+        (WebSocketsSansIOProtocol, direct_writes._NEEDED, direct_writes.recognise),
+        (RequestResponseCycle, direct_writes._NEEDED_OF_RESPONSES, direct_writes.recognise_stream),
     ],
 )
 def test_another_uvicorn_is_told(

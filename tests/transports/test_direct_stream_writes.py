@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import h11_impl, httptools_impl
 
-from asgi_push.transports import uvicorn
-from asgi_push.transports.uvicorn import StreamWriter, recognise_stream
+from asgi_push.transports import direct_writes
+from asgi_push.transports.direct_writes import StreamWriter, recognise_stream
 
 MODULES = {"httptools": httptools_impl, "h11": h11_impl}
 
@@ -66,7 +66,7 @@ def test_uvicorns_send_is_recognised(response: Any) -> None:
     assert isinstance(recognise_stream(response.send), StreamWriter)
 
 
-@pytest.mark.parametrize("name", uvicorn._NEEDED_OF_RESPONSES)
+@pytest.mark.parametrize("name", direct_writes._NEEDED_OF_RESPONSES)
 def test_a_response_that_lacks_something_is_not(response: Any, name: str) -> None:
     """An attribute that another version of uvicorn has no more is missed at the start, not at a write."""
     delattr(response, name)
@@ -136,13 +136,13 @@ def test_a_subclass_is_not() -> None:
         assert recognise_stream(make_response(subclass).send) is None
 
 
-@pytest.mark.parametrize("name", [uvicorn._HTTPTOOLS, uvicorn._H11, "h11"])
+@pytest.mark.parametrize("name", [direct_writes._HTTPTOOLS, direct_writes._H11, "h11"])
 def test_without_these_modules_nothing_is(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """On another server they are not loaded, and they are not loaded for the sake of looking."""
     responses = [make_response(module.RequestResponseCycle) for module in MODULES.values()]
     monkeypatch.delitem(sys.modules, name)
     found = [recognise_stream(response.send) is not None for response in responses]
-    assert found == [name != uvicorn._HTTPTOOLS, name == uvicorn._HTTPTOOLS]
+    assert found == [name != direct_writes._HTTPTOOLS, name == direct_writes._HTTPTOOLS]
 
 
 async def test_what_starlette_passes_all_on_to(response: Any) -> None:

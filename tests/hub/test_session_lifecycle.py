@@ -14,7 +14,7 @@ from asgi_push import Disconnect, Push, Session
 from asgi_push.connection import Connection, State, Writes
 from asgi_push.heartbeat import ClientHeartbeat
 from asgi_push.hub.hub import Hub
-from asgi_push.hub.lifecycle import TABLE, Action, Event
+from asgi_push.hub.session_lifecycle import TABLE, Action, Event
 from asgi_push.protocols import plain
 from tests.asgi import core_of, until
 

@@ -15,8 +15,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.protocol import State
 
-from asgi_push.transports import uvicorn
-from asgi_push.transports.uvicorn import DirectWriter, recognise
+from asgi_push.transports import direct_writes
+from asgi_push.transports.direct_writes import DirectWriter, recognise
 
 
 class Subclass(WebSocketsSansIOProtocol):
@@ -42,7 +42,7 @@ def test_uvicorns_send_is_recognised() -> None:
     assert isinstance(recognise(protocol.send), DirectWriter)
 
 
-@pytest.mark.parametrize("name", uvicorn._NEEDED)
+@pytest.mark.parametrize("name", direct_writes._NEEDED)
 def test_a_protocol_that_lacks_something_is_not(name: str) -> None:
     """An attribute that another version of uvicorn has no more is missed at the accept, not at a write."""
     protocol = make_protocol()
