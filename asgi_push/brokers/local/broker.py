@@ -3,7 +3,8 @@
 from urllib.parse import quote
 
 from ..contract import Receiver
-from ..redis.broker import RedisBroker, check_loop
+from ..event_loop import check_loop
+from ..redis.broker import RedisBroker
 from ..stopping import run_to_completion
 from .engine import LocalEngine
 

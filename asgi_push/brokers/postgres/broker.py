@@ -13,6 +13,7 @@ from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
 from ..credentials import BrokerCredentials
 from ..deliveries import Deliveries, reach
+from ..event_loop import check_loop
 from ..replies import check_told
 from ..stopping import run_to_completion
 from . import schema
@@ -103,12 +104,7 @@ class PostgresBroker:
             BrokerError: this is not asyncio, the only event loop that is supported; or PostgreSQL
                 is there, and has no schema that can be used.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise BrokerError(
-                "broker: postgres:// needs asyncio, and this event loop is another"
-            ) from None
+        check_loop("postgres://")
         self._started = True
         try:
             await self.writing.start()

@@ -1,10 +1,9 @@
 """What is published to PostgreSQL, and kept there."""
 
-from ...errors import UnrecoverablePosition
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
-from ...stream import Recovery
 from .. import envelope
 from ..contract import StreamOptions
+from ..stream_reader import StreamReader
 from .functions import FORGET, HISTORY, PUT, Rows
 from .names import stored, stored_key
 from .pipeline import Pipeline
@@ -15,10 +14,8 @@ _PAGE = 1000
 # PostgreSQL counts no further; offsets of clients may be beyond.
 MAX_BIGINT = 2**63 - 1
 
-_ANYWHERE = StreamPosition(-1, "")
 
-
-class Streams:
+class Streams(StreamReader):
     """The streams of all channels in one database."""
 
     def __init__(self, writing: Pipeline, reading: Pipeline) -> None:
@@ -49,25 +46,7 @@ class Streams:
         body = envelope.join_leave(notice).removeprefix(b"0::")
         await self._writing.call(PUT, stored(notice.channel), body, None, None, None)
 
-    async def history(
-        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
-    ) -> History:
-        """Read a stream; one that nobody published to yet begins here."""
-        good, history = await self._read(channel, limit, since or _ANYWHERE, reverse=reverse)
-        if not good and since is not None:
-            epoch = history.position.epoch
-            raise UnrecoverablePosition(f"the stream's epoch is {epoch}, not {since.epoch}")
-        return history
-
-    async def recover(self, channel: str, since: StreamPosition) -> Recovery:
-        """Return all that came after ``since``, or say that it is not known."""
-        good, history = await self._read(channel, -1, since, reverse=False)
-        position = history.position
-        if good and len(history.publications) == position.offset - since.offset:
-            return Recovery(True, history.publications, position)
-        return Recovery(False, [], position)
-
-    async def _read(
+    async def _read_all(
         self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
     ) -> tuple[bool, History]:
         """Return whether ``since`` is good, and what follows it up to where the stream stands."""
@@ -82,7 +61,7 @@ class Streams:
                 top = StreamPosition(offset, epoch)
                 known = bool(good)
             elif epoch != top.epoch:  # another life began meanwhile
-                return await self._read(channel, limit, since, reverse=reverse)
+                return await self._read_all(channel, limit, since, reverse=reverse)
             found += _publications(channel, epoch, rows)
             left -= len(rows) if left > 0 else 0
             if len(rows) < most or left == 0 or not rows:

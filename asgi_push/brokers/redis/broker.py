@@ -1,15 +1,14 @@
 """The broker over Redis: one step there does history, position and delivery, in one order."""
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-from ...errors import BrokerError
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
 from ..coalescing import Recoveries
 from ..contract import Receiver, StreamOptions
 from ..credentials import BrokerCredentials
+from ..event_loop import check_loop
 from ..stopping import run_to_completion
 from .connection_factory import ConnectionFactory
 from .consumer import Consumer
@@ -18,16 +17,6 @@ from .keys import Keys
 from .loopback import Loopback
 from .pipeline import Pipeline
 from .streams import Streams
-
-
-def check_loop(scheme: str) -> None:
-    """Raise BrokerError if this is not asyncio, the only event loop that redis-py knows."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise BrokerError(
-            f"broker: {scheme} needs asyncio, and this event loop is another"
-        ) from None
 
 
 class RedisBroker:

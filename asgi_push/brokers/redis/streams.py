@@ -4,11 +4,10 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
-from ...errors import UnrecoverablePosition
 from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
-from ...stream import Recovery
 from .. import envelope
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
+from ..stream_reader import StreamReader
 from .keys import Keys
 from .pipeline import Pipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
@@ -24,8 +23,6 @@ POSITION_TTL = 7 * 24 * 60 * 60.0
 _FIRST_BYTES = 32 * 1024
 MORE_BYTES = 256 * 1024
 _LARGE_READINGS = 8
-
-_ANYWHERE = StreamPosition(-1, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Reading:
         return self.before + len(self.bodies)
 
 
-class Streams:
+class Streams(StreamReader):
     """The streams of all channels on one Redis server, or cluster."""
 
     def __init__(self, pipeline: Pipeline, keys: Keys) -> None:
@@ -105,25 +102,6 @@ class Streams:
         await self._pipeline.call(
             "PUBLISH", self._keys.published(notice.channel), envelope.join_leave(notice)
         )
-
-    async def history(
-        self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
-    ) -> History:
-        """Read a stream. One without publications begins here, so that it has a position."""
-        good, history = await self._read_all(channel, limit, since or _ANYWHERE, reverse=reverse)
-        if not good and since is not None:
-            raise UnrecoverablePosition(
-                f"the stream's epoch is {history.position.epoch}, not {since.epoch}"
-            )
-        return history
-
-    async def recover(self, channel: str, since: StreamPosition) -> Recovery:
-        """Return all that came after ``since``, or say that it is not known."""
-        good, history = await self._read_all(channel, -1, since, reverse=False)
-        position = history.position
-        if good and len(history.publications) == position.offset - since.offset:
-            return Recovery(True, history.publications, position)
-        return Recovery(False, [], position)
 
     async def _read_all(
         self, channel: str, limit: int, since: StreamPosition, *, reverse: bool
