@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from ..messages import Publication, PublishResult, position_id
@@ -19,7 +20,12 @@ class PublicationSpans:
 
     def __init__(self, tracer: Tracer, broker: str) -> None:
         self._tracer = tracer
-        self._broker = broker
+        self._attributes: dict[str, AttributeValue] = {
+            "messaging.system": "asgi_push",
+            "messaging.operation.name": "publish",
+            "messaging.operation.type": "send",
+            "asgi_push.broker": broker,
+        }
 
     def traced(
         self,
@@ -34,50 +40,58 @@ class PublicationSpans:
         def publish_traced(
             publication: Publication, /, *args: P.args, **kwargs: P.kwargs
         ) -> Awaitable[R]:
-            # Mostly nobody records: then this adds no coroutine, and asks no sampler.
-            if is_left_out():
+            # Mostly nobody records: then this adds no coroutine, and mostly asks no sampler.
+            context = get_current()
+            if is_left_out(context):
                 return publish(publication, *args, **kwargs)
-            return publish_in_span(publication, *args, **kwargs)
+            span = self._start(publication, context)
+            if not span.is_recording():
+                return publish(publication, *args, **kwargs)
+            return publish_in_span(span, publication, *args, **kwargs)
 
         async def publish_in_span(
-            publication: Publication, /, *args: P.args, **kwargs: P.kwargs
+            span: Span, publication: Publication, /, *args: P.args, **kwargs: P.kwargs
         ) -> R:
-            with self.span(publication) as span:
+            with _until_done(span):
                 found = await publish(publication, *args, **kwargs)
-                if span.is_recording():
-                    _describe(span, result_of(found))
+                _describe(span, result_of(found))
                 return found
 
         return publish_traced
 
     @contextmanager
-    def span(self, publication: Publication) -> Iterator[Span]:
+    def span(self, publication: Publication) -> Iterator[None]:
         """Write the span of what is done to publish; an exception is told in it, and raised."""
-        if is_left_out():
-            yield INVALID_SPAN
+        context = get_current()
+        if is_left_out(context):
+            yield
             return
-        span = self._tracer.start_span(
-            "publish", kind=SpanKind.PRODUCER, attributes=self._attributes(publication)
-        )
-        publication.trace = traceparent_of(span)
-        try:
-            yield span
-        except Exception as error:
-            span.set_attribute("error.type", type(error).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, str(error)))
-            raise
-        finally:
-            span.end()
+        with _until_done(self._start(publication, context)):
+            yield
 
-    def _attributes(self, publication: Publication) -> dict[str, AttributeValue]:
-        return {
-            "messaging.system": "asgi_push",
-            "messaging.destination.name": publication.channel,
-            "messaging.operation.name": "publish",
-            "messaging.operation.type": "send",
-            "messaging.message.body.size": publication.size,
-            "asgi_push.broker": self._broker,
-        }
+    def _start(self, publication: Publication, context: Context) -> Span:
+        """Return the span of a publication, which takes its ``traceparent`` along."""
+        # Samplers see these. All else is added only if somebody records.
+        attributes = {**self._attributes, "messaging.destination.name": publication.channel}
+        span = self._tracer.start_span(
+            "publish", context, kind=SpanKind.PRODUCER, attributes=attributes
+        )
+        if span.is_recording():
+            span.set_attribute("messaging.message.body.size", publication.size)
+        publication.trace = traceparent_of(span)
+        return span
+
+
+@contextmanager
+def _until_done(span: Span) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.set_status(Status(StatusCode.ERROR, str(error)))
+        raise
+    finally:
+        span.end()
 
 
 def _describe(span: Span, result: PublishResult) -> None:

@@ -18,16 +18,19 @@ _SAMPLED = TraceFlags.SAMPLED
 _propagator = TraceContextTextMapPropagator()
 
 
-def is_left_out() -> bool:
-    """Whether this code runs in a trace that nobody records: what it does needs no span."""
-    context = get_current_span().get_span_context()
-    return context.is_valid and not context.trace_flags & _SAMPLED
+def is_left_out(context: Context | None = None) -> bool:
+    """Whether a context is in a trace that nobody records: what is done there needs no span.
+
+    None stands for the context of the running code.
+    """
+    span_context = get_current_span(context).get_span_context()
+    return span_context.is_valid and not span_context.trace_flags & _SAMPLED
 
 
 def traceparent_of(span: Span) -> str | None:
     """Return a span's ``traceparent`` as W3C Trace Context has it; None if it is not sampled."""
     context = span.get_span_context()
-    if not (context.is_valid and context.trace_flags & _SAMPLED):
+    if not context.trace_flags & _SAMPLED or not context.is_valid:
         return None
     ids = f"{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}"
     return f"00-{ids}-{context.trace_flags:02x}"

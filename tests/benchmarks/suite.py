@@ -66,7 +66,7 @@ WORKLOADS = {
         ("asgi_push", "asgi_push_metrics"),
         _BURST,
         **_once(Case("", seconds=2.0)),
-        times=3,
+        times=4,
     ),
     "tracing": Workload(
         "Tracing: the burst without and with it",
@@ -74,7 +74,7 @@ WORKLOADS = {
         ("asgi_push", "asgi_push_traced_below", "asgi_push_traced", "asgi_push_traced_1"),
         _BURST,
         **_once(Case("", seconds=2.0)),
-        times=3,
+        times=4,
     ),
     "paced": Workload(
         "Paced: 1,000 connections, 30 publications a second, 128 bytes",
@@ -217,7 +217,11 @@ class Row:
 
 
 def run(names: Iterable[str], peers: frozenset[str], runs: int, *, quick: bool) -> list[Row]:
-    """Measure, run after run through all the peers of a workload, so that a slow minute of the machine hits all."""
+    """Measure, run after run through all the peers of a workload, so that a slow minute of the machine hits all.
+
+    Every other run goes through them backwards: what is measured first, or after a peer that heats the machine, would
+    else be so in each run.
+    """
     rows = [
         Row(name, replace(case, peer=peer), [])
         for name in names
@@ -226,10 +230,12 @@ def run(names: Iterable[str], peers: frozenset[str], runs: int, *, quick: bool) 
         if not peers or peer in peers
     ]
     for name in names:
+        order = [row for row in rows if row.workload == name]
         for turn in range(runs * WORKLOADS[name].times):
-            for row in rows:
-                if row.workload == name and not row.error:
+            for row in order:
+                if not row.error:
                     _measure(row, turn)
+            order.reverse()
     return rows
 
 

@@ -28,6 +28,7 @@ class Recorder:
         self.provider = TracerProvider(sampler=ParentBased(_Counting(self, decision)))
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.asked = 0  # how often the sampler was asked about a span without a parent
+        self.told: dict[str, Any] = {}  # with which attributes, the last time
 
     def spans(self, name: str) -> list[ReadableSpan]:
         """Those of a name that have ended, the oldest first."""
@@ -59,6 +60,7 @@ class _Counting(StaticSampler):
 
     def should_sample(self, *args: Any, **kwargs: Any) -> Any:
         self._recorder.asked += 1
+        self._recorder.told = dict(kwargs["attributes"] or {})
         return super().should_sample(*args, **kwargs)
 
 

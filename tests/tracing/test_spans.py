@@ -133,6 +133,20 @@ async def test_nothing_is_written_below_what_is_not_sampled(receivers: int) -> N
     assert not recorder.spans("deliver")
 
 
+async def test_a_sampler_is_told_of_the_channel() -> None:
+    """So one may be written that leaves out the publications of a busy channel."""
+    recorder = Recorder(sampled=False)
+    async with traced(recorder) as (push, _):
+        await push.publish("news", "hello")
+    assert recorder.told == {
+        "messaging.system": "asgi_push",
+        "messaging.destination.name": "news",
+        "messaging.operation.name": "publish",
+        "messaging.operation.type": "send",
+        "asgi_push.broker": "memory",
+    }
+
+
 async def test_all_verbs_that_publish_write_a_span() -> None:
     """What goes to one session alone is no publication in a channel."""
     recorder = Recorder()
