@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
+from tests.holds import Holds
+
 from .peers import API_KEY, Built
 from .publication import publication
 
@@ -107,10 +109,27 @@ def _batch(numbers: range, size: int) -> bytes:
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+_holds = Holds()
+_watching = set[asyncio.Task[None]]()
+
+
+async def watch_holds(built: Built) -> dict[str, Any]:
+    """Begin to measure for how long the loop comes to nothing else."""
+    _watching.add(asyncio.create_task(_holds.watch()))
+    return {}
+
+
+async def take_holds(built: Built) -> dict[str, Any]:
+    """Return the longest hold."""
+    return _holds.take()
+
+
 LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "burst": burst,
     "paced": paced,
     "to_users": to_users,
     "publish": publish,
     "batches": batches,
+    "watch_holds": watch_holds,
+    "take_holds": take_holds,
 }

@@ -22,7 +22,8 @@ _WARM_UP = 0.3  # in seconds
 
 
 @contextmanager
-def _redis() -> Iterator[None]:
+def redis() -> Iterator[None]:
+    """Start the Redis of a case."""
     with tempfile.TemporaryDirectory() as folder, run_redis(Path(folder)) as server:
         os.environ[peers.REDIS_VARIABLE] = server.redis
         yield
@@ -33,7 +34,7 @@ def publishing(case: Case) -> Figures:
 
     One after the other, and from many tasks.
     """
-    with _redis():
+    with redis():
         return publishing_here(case)
 
 
@@ -78,7 +79,7 @@ def delivery(case: Case) -> Figures:
     The load client, Redis, the publisher and the workers share two cores. So what counts is not how much comes through,
     but how many messages are delivered in a second of CPU time of the busiest worker: what it could do with a core.
     """
-    with _redis():
+    with redis():
         return delivery_here(case)
 
 
@@ -98,5 +99,5 @@ def delivery_here(case: Case) -> Figures:
 
 def latency(case: Case) -> Figures:
     """One publication at a time, by the process that serves: the time from publish to arrival."""
-    with _redis():
+    with redis():
         return measures.paced(case)

@@ -16,6 +16,9 @@ COLUMNS = {
     "sequential": ("one by one/s", "{:,.0f}"),
     "concurrent": ("by 50/s", "{:,.0f}"),
     "rate_of_cpu": ("per CPU s", "{:,.0f}"),
+    "connects": ("connects/s", "{:,.0f}"),
+    "welcome_s": ("last in, s", "{:.2f}"),
+    "hold_ms": ("hold ms", "{:.0f}"),
     "memory_kb": ("kB each", "{:.1f}"),
 }
 

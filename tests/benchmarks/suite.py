@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import measures, over_redis, peers
+from . import connects, measures, over_redis, peers
 from .crowd import StreamError
 from .process import ServerFailed
 from .running import Case, Figures
@@ -17,6 +17,8 @@ _SSE = ("asgi_push_sse", "asgi_push_sse_ordinary")
 _ENVELOPES = ("asgi_push_envelopes",)
 _SDK = ("asgi_push_sdk", "asgi_push_sdk_ordinary")
 _BEHIND = ("asgi_push", "asgi_push_sentry", "asgi_push_opentelemetry", "asgi_push_sessions")
+_CONNECTS = ("connect_plain", "connect_channels", "connect_envelopes", "connect_sdk")
+_CONNECTS_REDIS = tuple(f"{peer}_redis" for peer in _CONNECTS)
 _LIBRARIES = ("websockets", "litestar", "broadcaster", "channels", "socketio", "picows")
 _OVER_REDIS = (
     "asgi_push_redis", "asgi_push_redis_unkept", "channels_redis", "channels_redis_pubsub", "socketio_redis",
@@ -147,6 +149,20 @@ WORKLOADS = {
         ("asgi_push", "bare", "connection_manager"),
         ("cpu_us", "memory_kb"),
         **_once(Case("", connections=10_000, seconds=15.0), quick=Case("", connections=2000, seconds=5.0)),
+    ),
+    "connects": Workload(
+        "Connects: clients with a user each, until they are in",
+        connects.connects,
+        ("bare", *_CONNECTS, *_CONNECTS_REDIS),
+        ("cpu_us", "connects"),
+        **_once(Case("", connections=3000), quick=Case("", connections=1000)),
+    ),
+    "storm": Workload(
+        "Storm: 10,000 clients that come at once, as after a restart",
+        connects.storm,
+        ("bare", *_CONNECTS, *_CONNECTS_REDIS),
+        ("welcome_s", "hold_ms", "cpu_us"),
+        **_once(Case("", connections=10_000), quick=Case("", connections=3000)),
     ),
     "http": Workload(
         "HTTP: what the wrapped application takes to answer while a burst runs",

@@ -49,6 +49,10 @@ def _more_memory(turn: Turn) -> float:
     return turn["idle", "asgi_push"]["memory_kb"] - turn["idle", "bare"]["memory_kb"]
 
 
+def _connect(peer: str) -> Compute:
+    return lambda turn: (turn["connects", peer]["cpu_us"] - turn["connects", "bare"]["cpu_us"]) / 1000
+
+
 def _http_in_a_burst(turn: Turn) -> float:
     return turn["http", "asgi_push"]["p99_ms"]
 
@@ -110,6 +114,14 @@ _BEHIND = {
     "Sentry": "asgi_push_sentry",
     "OpenTelemetry": "asgi_push_opentelemetry",
     "SessionMiddleware": "asgi_push_sessions",
+}
+
+# Milliseconds above a bare handler.
+_CONNECTS = {
+    "plain": ("connect_plain", 0.25),
+    "plain with ?channels=": ("connect_channels", 0.25),
+    "envelopes": ("connect_envelopes", None),
+    "SDK protocol with a subscribe": ("connect_sdk", 0.4),
 }
 
 _WANTED = (
@@ -193,6 +205,11 @@ _WANTED = (
     _Wanted("Redis, history: publications/s over channels_redis", _redis("sequential"), at_least=2),
     _Wanted("Redis, history: the same from 50 tasks", _redis("concurrent"), at_least=5),
     _Wanted("Redis: messages per CPU second of the busier of two workers over one", _two_workers, at_least=1.6),
+    *(
+        _Wanted(f"connect, {name}{where}: CPU over a bare handler's", _connect(peer + suffix), "ms", at_most=most)
+        for where, suffix in ((", memory", ""), (", Redis", "_redis"))
+        for name, (peer, most) in _CONNECTS.items()
+    ),
     _Wanted("HTTP p99 while a burst runs", _http_in_a_burst, "ms", at_most=_http_allowed),
 )
 

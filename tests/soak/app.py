@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,38 +19,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from asgi_push import BrokerError, Push, PushMiddleware
+from tests.holds import Holds
 from tests.soak.publishing import publish_to
-
-_TICK = 0.01  # seconds between two looks at the loop
 
 push = Push(
     authenticate=lambda connection: connection.query_params.get("user"),
     authorize=lambda session, channel, action: True,
     on_message=lambda session, data: None,
 )
-
-
-class Holds:
-    """For how long the loop came to nothing else: by the clock, and in time of its own on the CPU.
-
-    The first is long on a busy machine, too; the second only if the loop itself had much to do.
-    """
-
-    def __init__(self) -> None:
-        self.wall = self.cpu = 0.0
-
-    async def watch(self) -> None:
-        while True:
-            began, cpu = time.monotonic(), time.thread_time()
-            await asyncio.sleep(_TICK)
-            self.wall = max(self.wall, time.monotonic() - began - _TICK)
-            self.cpu = max(self.cpu, time.thread_time() - cpu)
-
-    def take(self) -> dict[str, float]:
-        """Return the longest since the last call, in seconds."""
-        taken = {"wall": self.wall, "cpu": self.cpu}
-        self.wall = self.cpu = 0.0
-        return taken
 
 
 holds = Holds()

@@ -45,6 +45,8 @@ class Peer:
     path: str = "/ws"  # may hold {user}
     hello: str = ""  # a message that the client opens with
     greetings: int = 0  # messages that the server opens with
+    then: tuple[str, ...] = ()  # messages that a client that arrives says after its hello, each once it has an answer
+    expects: bytes = b""  # what is in each message that such a client is greeted or answered with
     compresses: bool = True  # where the client offers to
     pure: bool = True  # Python, as far as fan-out is concerned
     # Takes apart what cannot be told in advance as it is sent.
@@ -96,6 +98,14 @@ PEERS = {
     "picows": "picows_server.PEER",
     "dict_lookup": "dict_lookup.PEER",
     "bare": "bare.PEER",
+    "connect_plain": "joining.PLAIN",
+    "connect_channels": "joining.CHANNELS",
+    "connect_envelopes": "joining.ENVELOPES",
+    "connect_sdk": "joining.SDK",
+    "connect_plain_redis": "joining.PLAIN_REDIS",
+    "connect_channels_redis": "joining.CHANNELS_REDIS",
+    "connect_envelopes_redis": "joining.ENVELOPES_REDIS",
+    "connect_sdk_redis": "joining.SDK_REDIS",
     "asgi_push_redis": "ours.REDIS",
     "asgi_push_redis_unkept": "ours.REDIS_UNKEPT",
     "channels_redis": "django_channels.REDIS",
