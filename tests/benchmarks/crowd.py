@@ -6,6 +6,7 @@ own place, with the stream that is due: one memcmp proves content, completeness 
 
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen at connect, wher
 _CHUNK = 256 * 1024  # read at once, in bytes
 _PATIENCE = 20  # for answers that are late, in seconds
 _QUIET = 0.5  # after so long without a byte what is missing is missing, in seconds
+# linux/tcp.h, struct tcp_info: tcpi_data_segs_in, the segments with data that came.
+_SEGMENTS = struct.Struct("@152xI")
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: close with RST, which leaves no TIME_WAIT
 
 
@@ -72,6 +75,7 @@ class Arrived:
     bytes: int
     due_bytes: int
     ended: float  # when the last of it came, in seconds of the monotonic clock
+    wire_bytes: int = 0  # what came with its framing
     places: list[tuple[int, int, float]] = field(default_factory=list)  # from, to, when
 
     @property
@@ -162,6 +166,14 @@ class Crowd:
                 return
             before = now
 
+    def segments(self) -> int:
+        """Return how many segments with data came to all connections.
+
+        On loopback that is the number of writes, as long as each is smaller than 64 kB and the client keeps up.
+        """
+        infos = (sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SEGMENTS.size) for sock in self.sockets)
+        return sum(_SEGMENTS.unpack(info)[0] for info in infos)
+
     def cpu(self) -> float:
         """Return the CPU seconds of those who serve."""
         return sum(worker.cpu() for worker in self._workers)
@@ -178,7 +190,7 @@ class Crowd:
         buffer = bytearray(_CHUNK)
         view, control, poll, now = memoryview(buffer), self._server.fileno(), self._epoll.poll, time.monotonic
         arrived = Arrived({}, 0, -1, 0.0)
-        places, got, until = arrived.places, 0, now() + seconds
+        places, got, wire, until = arrived.places, 0, 0, now() + seconds
         while got != arrived.due_bytes and now() < until:
             for fd, _ in poll(1.0):
                 if fd == control:
@@ -187,6 +199,7 @@ class Crowd:
                     continue
                 size = read[fd](buffer)
                 place, chunk = at[fd], view[:size]
+                wire += size
                 if readers and size:
                     chunk = memoryview(readers[fd].feed(bytes(chunk)))
                     if answer := getattr(readers[fd], "answer", b""):
@@ -201,7 +214,7 @@ class Crowd:
                 got += size
                 if note:
                     places.append((place, place + size, now()))
-        arrived.ended, arrived.bytes = now(), got
+        arrived.ended, arrived.bytes, arrived.wire_bytes = now(), got, wire
         if not arrived.reply:
             arrived.reply = {"published": 0, "started": until - seconds, "times": []}
         return arrived

@@ -63,14 +63,23 @@ def paced_load(run: Run, seconds: float) -> Figures:
 
 
 def _latencies(arrived: Arrived, due: Due) -> Figures:
-    times = arrived.reply.get("times", [])
-    found = sorted(
-        when - times[place]
-        for begin, end, when in arrived.places
-        for place in range(bisect_right(due.ends, begin), bisect_right(due.ends, end))
-        if place < len(times)
-    )
-    return {"p50_ms": found[len(found) // 2] * 1e3, "p99_ms": found[int(len(found) * 0.99)] * 1e3} if found else {}
+    """Return how long a message took, and how long it took until the last client had a publication."""
+    times, found, last = arrived.reply.get("times", []), list[float](), dict[int, float]()
+    for begin, end, when in arrived.places:  # as they came, so that the last of a publication is what stays
+        for place in range(bisect_right(due.ends, begin), min(bisect_right(due.ends, end), len(times))):
+            last[place] = when - times[place]
+            found.append(last[place])
+    return _percentiles("", found) | _percentiles("last_", list(last.values()))
+
+
+def _percentiles(prefix: str, seconds: list[float]) -> Figures:
+    found = sorted(seconds)
+    if not found:
+        return {}
+    return {
+        f"{prefix}p50_ms": found[len(found) // 2] * 1e3,
+        f"{prefix}p99_ms": found[int(len(found) * 0.99)] * 1e3,
+    }
 
 
 def to_users(case: Case) -> Figures:

@@ -43,21 +43,23 @@ class _Panel:
 
 
 _PANELS = (
-    _Panel("burst", "rate", "Burst: messages delivered a second on one core (more is better)", "{:,.0f}", True),
     _Panel("paced", "cpu_us", "One publication at a time: CPU of a message (less is better)", "{:.1f} us", False),
+    _Panel("paced", "last_p50_ms", "The same: until the last client has it, p50 (less is better)", "{:.1f} ms", False),
+    _Panel("burst", "rate", "Burst: messages delivered a second on one core (more is better)", "{:,.0f}", True),
     _Panel("http", "p99_ms", "HTTP of the same application during a burst: p99 (less is better)", "{:.0f} ms", False),
 )
 
 
-def svg(results: Mapping[str, Any]) -> str:
-    """Return the plot of what ``__main__`` writes as JSON."""
+def svg(tables: Mapping[str, Any]) -> str:
+    """Return the plot of the figures that are kept."""
     lines, y = list[str](), 8
     for panel in _PANELS:
-        rows = [row for row in results["rows"] if row["workload"] == panel.workload and panel.figure in row["median"]]
+        rows = tables.get(panel.workload, {"rows": ()})["rows"]
+        rows = [row for row in rows if panel.figure in row["median"]]
         if rows:
             lines += _panel(panel, sorted(rows, key=_by(panel)), y)
             y += _GAP + len(rows) * _STEP
-    lines += [f'<text class="note" x="8" y="{y + 12}">{escape(_caption(results))}</text>']
+    lines += [f'<text class="note" x="8" y="{y + 12}">{escape(_caption(tables))}</text>']
     height = y + 24
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     title = "Messages delivered and their cost, this library beside others"
@@ -88,9 +90,8 @@ def _bar(row: Mapping[str, Any], value: float, longest: float, written: str, y: 
     yield f'<text class="value{ours}" x="{_LABEL + width + 6:.1f}" y="{y + 11}">{text}</text>'
 
 
-def _caption(results: Mapping[str, Any]) -> str:
-    versions = results["versions"]
-    return (
-        f"1,000 connections, 128 bytes of JSON, medians of {results['runs']}; {results['cpu']}, "
-        f"Python {results['python']}, uvicorn {versions.get('uvicorn', '')}; {results['date']}"
-    )
+def _caption(tables: Mapping[str, Any]) -> str:
+    said = "1,000 connections, 128 bytes of JSON"
+    abouts = [tables[panel.workload]["about"] for panel in _PANELS if panel.workload in tables]
+    machines = dict.fromkeys(f"{about['cpu']}, Python {about['python']}, {about['date']}" for about in abouts)
+    return "; ".join([said, *machines])

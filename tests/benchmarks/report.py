@@ -3,15 +3,21 @@
 from collections.abc import Iterator, Sequence
 
 from . import peers
+from .running import Figures
 from .suite import WORKLOADS, Row
 from .targets import Ratio
 
 # What each figure is called, and how it is written.
 COLUMNS = {
     "rate": ("messages/s", "{:,.0f}"),
+    "publications": ("publications/s", "{:,.0f}"),
+    "writes": ("writes/s", "{:,.0f}"),
+    "wire_bytes": ("bytes each", "{:,.0f}"),
     "cpu_us": ("CPU us each", "{:.2f}"),
     "p50_ms": ("p50 ms", "{:.1f}"),
     "p99_ms": ("p99 ms", "{:.1f}"),
+    "last_p50_ms": ("last p50 ms", "{:.1f}"),
+    "last_p99_ms": ("last p99 ms", "{:.1f}"),
     "idle_p99_ms": ("idle p99 ms", "{:.1f}"),
     "sequential": ("one by one/s", "{:,.0f}"),
     "concurrent": ("by 50/s", "{:,.0f}"),
@@ -47,7 +53,7 @@ def _tables(rows: Sequence[Row]) -> Iterator[str]:
         chosen = [row for row in rows if row.workload == name]
         if chosen:
             yield f"\n{workload.title}"
-            yield f"  {'':60}" + "".join(f"{COLUMNS[column][0]:>13}" for column in workload.columns)
+            yield f"  {'':60}" + "".join(f"{COLUMNS[column][0]:>15}" for column in workload.columns)
             for row in chosen:
                 yield _line(row, workload.columns, series=len(workload.cases) > 1)
 
@@ -56,17 +62,24 @@ def _line(row: Row, columns: Sequence[str], *, series: bool) -> str:
     title = peers.load(row.case.peer).title + (f", {row.case.connections:,}" if series else "")
     figures = row.median
     cells = (COLUMNS[column][1].format(figures[column]) if column in figures else "-" for column in columns)
-    return f"  {title:60}" + "".join(f"{cell:>13}" for cell in cells) + _remark(row)
+    return f"  {title:60}" + "".join(f"{cell:>15}" for cell in cells) + _remarks(row)
 
 
-def _remark(row: Row) -> str:
-    figures = row.median
-    if row.error:
-        return f"  failed: {row.error.splitlines()[0]}"
+def remark(figures: Figures, error: str) -> str:
+    """Return what a reader has to know of a row; "" where there is nothing."""
+    if error:
+        return f"failed: {error.splitlines()[0]}"
     if figures.get("complete", 1.0) < 1.0:
-        return "  not all delivered in time"
+        return "not all delivered in time"
     if figures.get("pace_kept", 1.0) < 1.0:
-        return f"  kept {figures['pace_kept']:.0%} of the pace"
+        return f"kept {figures['pace_kept']:.0%} of the pace"
+    return ""
+
+
+def _remarks(row: Row) -> str:
+    figures = row.median
+    if said := remark(figures, row.error):
+        return f"  {said}"
     if WORKLOADS[row.workload].columns[0] == "rate" and figures and figures["server_share"] < _ROBBED:
         if figures["client_share"] > _SATURATED:
             return "  limited by the load client"

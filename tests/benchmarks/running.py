@@ -65,7 +65,7 @@ class Run:
 
     def load(self, do: str, due: Due, *, note: bool = False, **arguments: float) -> tuple[Arrived, Figures]:
         """Have the server publish, take what is due, and return it with what it cost."""
-        cpu, own = self.server.cpu(), time.process_time()
+        segments, cpu, own = self.crowd.segments(), self.server.cpu(), time.process_time()
         self.server.command(do, first=due.first, size=self.case.size, **arguments)
         arrived = self.crowd.receive(due, _PATIENCE, note=note)
         cpu, own = self.server.cpu() - cpu, time.process_time() - own
@@ -76,6 +76,9 @@ class Run:
             "seconds": elapsed,
             "messages": delivered,
             "rate": delivered / elapsed,
+            "publications": delivered / self.case.connections / elapsed,
+            "writes": (self.crowd.segments() - segments) / elapsed,
+            "wire_bytes": arrived.wire_bytes / max(delivered, 1),
             "cpu_us": cpu / max(delivered, 1) * 1e6,
             "server_share": cpu / elapsed,
             "client_share": own / elapsed,

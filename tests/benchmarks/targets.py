@@ -8,7 +8,7 @@ from typing import Any
 
 from . import peers
 from .running import Figures
-from .suite import Row
+from .suite import WORKLOADS, Row
 
 Turn = Mapping[tuple[str, str], Figures]  # one run of each, by workload and peer
 
@@ -219,7 +219,7 @@ def ratios(rows: Sequence[Row]) -> list[Ratio]:
 
     Each is the median of the ratios of the single turns: a slow minute of the machine hits both sides of one.
     """
-    rows = [row for row in rows if row.workload != "growth"]
+    rows = [row for row in rows if len(WORKLOADS[row.workload].cases) == 1]
     turns = [
         {(row.workload, row.case.peer): row.runs[place] for row in rows if place < len(row.runs)}
         for place in range(max((len(row.runs) for row in rows), default=0))
