@@ -22,6 +22,20 @@ def burst(case: Case) -> Figures:
         return _growing_burst(run, case.seconds)[1]
 
 
+def one_and_many(case: Case) -> Figures:
+    """One publication at a time, then as fast as the server goes, on one server: what both say most of all."""
+    with running(case) as run:
+        paced_load(run, 1 / 3)
+        paced = paced_load(run, case.seconds)
+        _, burst = _growing_burst(run, case.seconds / 3)
+    return {
+        "paced_cpu_us": paced["cpu_us"],
+        **{name: paced[name] for name in ("last_p50_ms", "last_p99_ms", "pace_kept") if name in paced},
+        **{f"burst_{name}": burst[name] for name in ("rate", "writes", "cpu_us")},
+        **{name: burst[name] for name in ("server_share", "client_share", "complete")},
+    }
+
+
 def outside(case: Case) -> Figures:
     """The burst by the HTTP API for the peer that has its key, from inside for any other."""
     with running(case) as run:

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 from . import machine
 
-_ROOT = Path(__file__).parents[2]
-_START = 30  # what the slowest peer needs many times over, in seconds
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30  # what the slowest peer needs many times over, in seconds
 
 
 class ServerFailed(Exception):
@@ -24,11 +24,12 @@ class Server:
     """One peer, serving."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: IO[bytes]) -> None:
-        self._process = process
         self._log = log
         self._lines = control.makefile("rwb")
         self._control = control
-        self.port: int = self.reply()["port"]
+        ready = self.reply()
+        self.port: int = ready["port"]
+        self._pid = ready.get("pid", process.pid)  # of who serves, if that is not who was started
 
     def fileno(self) -> int:
         """Readable when a reply is there, so that it can be polled with the connections."""
@@ -50,10 +51,10 @@ class Server:
         return self._log.read()[-2000:].decode(errors="replace")
 
     def cpu(self) -> float:
-        return machine.cpu_seconds(self._process.pid)
+        return machine.cpu_seconds(self._pid)
 
     def memory(self) -> int:
-        return machine.memory_bytes(self._process.pid)
+        return machine.memory_bytes(self._pid)
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def start(peer: str, core: int = machine.SERVER_CORE) -> Iterator[Server]:
     with ours, theirs, tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.server", peer, str(theirs.fileno()), str(core)],
-            cwd=_ROOT,
+            cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,7 +72,7 @@ def start(peer: str, core: int = machine.SERVER_CORE) -> Iterator[Server]:
         )
         try:
             theirs.close()
-            ours.settimeout(_START)
+            ours.settimeout(START_SECONDS)
             yield Server(process, ours, log)
         finally:
             process.kill()

@@ -14,6 +14,10 @@ COLUMNS = {
     "writes": ("writes/s", "{:,.0f}"),
     "wire_bytes": ("bytes each", "{:,.0f}"),
     "cpu_us": ("CPU us each", "{:.2f}"),
+    "paced_cpu_us": ("one: CPU us", "{:.2f}"),
+    "burst_rate": ("many: messages/s", "{:,.0f}"),
+    "burst_writes": ("many: writes/s", "{:,.0f}"),
+    "burst_cpu_us": ("many: CPU us", "{:.2f}"),
     "p50_ms": ("p50 ms", "{:.1f}"),
     "p99_ms": ("p99 ms", "{:.1f}"),
     "last_p50_ms": ("last p50 ms", "{:.1f}"),
@@ -53,7 +57,7 @@ def _tables(rows: Sequence[Row]) -> Iterator[str]:
         chosen = [row for row in rows if row.workload == name]
         if chosen:
             yield f"\n{workload.title}"
-            yield f"  {'':60}" + "".join(f"{COLUMNS[column][0]:>15}" for column in workload.columns)
+            yield f"  {'':60}" + "".join(f"{COLUMNS[column][0]:>17}" for column in workload.columns)
             for row in chosen:
                 yield _line(row, workload.columns, series=len(workload.cases) > 1)
 
@@ -62,7 +66,7 @@ def _line(row: Row, columns: Sequence[str], *, series: bool) -> str:
     title = peers.load(row.case.peer).title + (f", {row.case.connections:,}" if series else "")
     figures = row.median
     cells = (COLUMNS[column][1].format(figures[column]) if column in figures else "-" for column in columns)
-    return f"  {title:60}" + "".join(f"{cell:>15}" for cell in cells) + _remarks(row)
+    return f"  {title:60}" + "".join(f"{cell:>17}" for cell in cells) + _remarks(row)
 
 
 def remark(figures: Figures, error: str) -> str:
@@ -80,7 +84,8 @@ def _remarks(row: Row) -> str:
     figures = row.median
     if said := remark(figures, row.error):
         return f"  {said}"
-    if WORKLOADS[row.workload].columns[0] == "rate" and figures and figures["server_share"] < _ROBBED:
+    bursts = {"rate", "burst_rate"} & set(WORKLOADS[row.workload].columns)
+    if bursts and figures.get("server_share", 1.0) < _ROBBED:
         if figures["client_share"] > _SATURATED:
             return "  limited by the load client"
         return f"  unsure: the server had {figures['server_share']:.0%} of its core"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 
-from . import peers, process
+from . import elsewhere, machine, peers, process
 from .crowd import Arrived, Crowd, Due, connected
 from .frames import Deflate, text_frame
 from .learnt import LearntDue
@@ -99,8 +99,10 @@ def _framing(case: Case, peer: peers.Peer) -> Callable[[bytes], bytes]:
 def running(case: Case) -> Iterator[Run]:
     """Start the server of a case and connect to it; all is gone at the end."""
     peer = peers.load(case.peer)
+    core = machine.SERVER_CORE
+    starting = elsewhere.start(peer.server, case.peer, core) if peer.server else process.start(case.peer, core)
     with (
-        process.start(case.peer) as server,
+        starting as server,
         connected(peer, server, case.connections, deflate=case.deflate) as crowd,
     ):
         yield Run(case, server, crowd)

@@ -30,6 +30,11 @@ _SEVERAL_WORKERS = (
 _COMPARED = (*_OURS, "connection_manager")  # next to one another, as a ratio is that of one turn
 _OTHERS = ("connection_manager_once", "starlette_loop", *_LIBRARIES)
 _EVERYBODY = (*_COMPARED, *_OTHERS)
+_SERVERS = tuple(
+    f"{peer}{server}"
+    for server in ("", "_hypercorn", "_hypercorn_trio", "_granian", "_daphne")
+    for peer in ("asgi_push_ordinary" if not server else "asgi_push", "starlette_loop")
+)
 _GROWING = (*_OURS, "connection_manager", "starlette_loop", "websockets")
 
 
@@ -53,6 +58,7 @@ def _once(case: Case, *, quick: Case | None = None) -> dict[str, tuple[Case, ...
 
 
 _BURST = ("rate", "publications", "writes", "cpu_us", "wire_bytes")
+_ONE_AND_MANY = ("paced_cpu_us", "last_p50_ms", "last_p99_ms", "burst_rate", "burst_writes", "burst_cpu_us")
 _SHARED = ("rate_of_cpu", "p50_ms", "p99_ms")
 _PACED = ("cpu_us", "p50_ms", "p99_ms", "last_p50_ms", "last_p99_ms", "wire_bytes")
 
@@ -117,6 +123,14 @@ WORKLOADS = {
         _BEHIND,
         _PACED,
         **_once(Case("", seconds=3.0)),
+        times=_FEW,
+    ),
+    "servers": Workload(
+        "Other servers, without direct writes: 5 publications a second, then a burst",
+        measures.one_and_many,
+        _SERVERS,
+        _ONE_AND_MANY,
+        **_once(Case("", rate=5.0, seconds=4.0)),
         times=_FEW,
     ),
     "crowd": Workload(

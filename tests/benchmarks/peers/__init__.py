@@ -14,6 +14,11 @@ from ..frames import Envelopes, Events, Lines
 # What tells a server process of the Redis of the run.
 REDIS_VARIABLE = "BENCHMARK_REDIS"
 
+# What tells an application on a server that was started by its own command: the peer, where it is driven from, and the
+# server's port. A request for the path is never answered, as the loads run in it.
+PEER_VARIABLE, CONTROL_VARIABLE, PORT_VARIABLE = "BENCHMARK_PEER", "BENCHMARK_CONTROL", "BENCHMARK_PORT"
+START_PATH = "/benchmark"
+
 # The key to this library's HTTP API.
 API_KEY = "a key that nobody guesses"
 
@@ -53,6 +58,7 @@ class Peer:
     reader: Callable[[], Lines | Envelopes | Events] | None = None
     learns: bool = False  # whether the client learns what is in an envelope, the same for everybody, from the first
     events: bool = False  # an event stream, no WebSocket
+    server: str = ""  # what serves it if not uvicorn: a kind of tests/servers.py
     http: str = "/health"  # where the application answers while it pushes
 
 
@@ -87,6 +93,14 @@ PEERS = {
     "asgi_push_sentry": "behind.SENTRY",
     "asgi_push_opentelemetry": "behind.OPENTELEMETRY",
     "asgi_push_sessions": "behind.SESSIONS",
+    "asgi_push_hypercorn": "other_servers.HYPERCORN",
+    "asgi_push_hypercorn_trio": "other_servers.HYPERCORN_TRIO",
+    "asgi_push_granian": "other_servers.GRANIAN",
+    "asgi_push_daphne": "other_servers.DAPHNE",
+    "starlette_loop_hypercorn": "other_servers.HYPERCORN_LOOP",
+    "starlette_loop_hypercorn_trio": "other_servers.HYPERCORN_TRIO_LOOP",
+    "starlette_loop_granian": "other_servers.GRANIAN_LOOP",
+    "starlette_loop_daphne": "other_servers.DAPHNE_LOOP",
     "connection_manager": "connection_manager.ENCODE_EACH",
     "connection_manager_once": "connection_manager.ENCODE_ONCE",
     "starlette_loop": "starlette_loop.PEER",
