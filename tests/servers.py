@@ -138,12 +138,13 @@ def run_server(
     log_path: Path,
     env: Mapping[str, str] | None = None,
     wait: bool = True,
+    cwd: Path = ROOT,
 ) -> Iterator[Server]:
     """Any program that listens on `port`, redis-server too. A test that fails meanwhile shows the end of its log."""
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -18,9 +15,7 @@ from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sqlalchemy_async
 
 from asgi_push import ChannelOptions, Publication, Push
-from asgi_push.brokers import StreamOptions
 from tests import asgi
-from tests.brokers.contract import Process
 from tests.brokers.postgres_server import PostgresServer
 from tests.brokers.postgres_station import Station, station
 
@@ -290,73 +285,7 @@ async def test_from_sql(server: PostgresServer, here: Station) -> None:
             server.do(f"SELECT asgi_push_publish({wrong})")
 
 
-# -- many transactions -------------------------------------------------------------------------
-
-
-async def test_every_reader_has_the_committed_ones_in_their_order(server: PostgresServer) -> None:
-    """Many transactions over many channels, some rolled back, some slow, between publications.
-
-    The channels of one are locked in one order, whatever the order in which it published.
-    """
-    channels = [f"channel:{number}" for number in range(8)]
-    push = Push(broker=server.url, history_size=10_000)
-    committed = defaultdict[str, set[str]](set)
-    random_ = random.Random(7)
-
-    async def work(name: int) -> None:
-        async with await psycopg.AsyncConnection.connect(server.url) as connection:
-            for turn in range(15):
-                chosen = random_.choices(channels, k=random_.randint(1, 6))
-                data = [f"{name}.{turn}.{place}" for place in range(len(chosen))]
-                for channel, one in zip(chosen, data, strict=True):
-                    await push.publish(channel, one, using=connection)
-                if random_.random() < 0.4:
-                    await connection.rollback()
-                    continue
-                await connection.commit()
-                for channel, one in zip(chosen, data, strict=True):
-                    committed[channel].add(one)
-
-    async def publish(process: Station) -> None:
-        for turn in range(60):
-            channel, one = random_.choice(channels), f"direct.{id(process)}.{turn}"
-            await process.broker.publish(text(channel, one), StreamOptions(10_000, 60.0))
-            committed[channel].add(one)
-
-    async with station(server.url) as one, station(server.url) as other:
-        for process in (one, other):
-            await asyncio.gather(*[process.broker.join(name, kept=True) for name in channels])
-        await asyncio.gather(*[work(name) for name in range(8)], publish(one), publish(other))
-        total = sum(map(len, committed.values()))
-        heard = [await received(process, total) for process in (one, other)]
-        kept = {
-            name: [item.data for item in (await one.broker.history(name, -1, None, False)).publications]
-            for name in channels
-        }
-        assert one.told_of_loss == other.told_of_loss == []
-    assert heard == [kept, kept]
-    assert {name: set(data) for name, data in kept.items() if data} == dict(committed)
-    for data in kept.values():
-        for turn in {one.rpartition(".")[0] for one in data if not one.startswith("direct")}:
-            places = [one for one in data if one.startswith(f"{turn}.")]
-            assert places == sorted(places)  # in the order in which the transaction published
-
-
-def text(channel: str, data: str) -> Any:
-    from tests.brokers.contract import publication
-
-    return publication(channel, data)
-
-
-async def received(process: Process, count: int) -> dict[str, list[str]]:
-    """The next so many publications by channel; their offsets have no hole."""
-    found = {f"channel:{number}": list[str]() for number in range(8)}
-    for _ in range(count):
-        item = await process.next()
-        found[item.channel].append(item.data)
-        assert item.offset == len(found[item.channel])
-    assert not process.publications.items
-    return found
+# -- beside others -----------------------------------------------------------------------------
 
 
 async def test_a_transaction_that_waits_holds_nobody_up(server: PostgresServer, here: Station, push: Push) -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import anyio
 import psutil
 import pytest
 
-from asgi_push import BrokerError, Push
-from asgi_push.brokers.local.directory import Directory
+from asgi_push import Push
 from tests.engines import nothing_runs, processes, temporary_home
-from tests.live.crowd import CHANNEL, PlainClient, SdkClient, tasks_of, until
+from tests.live.crowd import CHANNEL, PlainClient, tasks_of, until
 from tests.servers import COMMANDS, HOST, ROOT, Server, free_port, run_server
 
 APP = "tests.live.app:app"
@@ -27,15 +23,6 @@ ENV = {"ASGI_PUSH_BROKER": "local://", "ASGI_PUSH_HISTORY_SIZE": "1000"}
 WORKERS = 4
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
-
-
-class Returning(SdkClient):
-    """An SDK that comes back with its position when its subscription ends, or cannot be had now."""
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if "unsubscribe" in message.get("push", {}) or message.get("error", {}).get("temporary"):
-            raise ConnectionError
-        super()._take(message)
 
 
 @pytest.fixture
@@ -92,32 +79,6 @@ async def test_all_workers_are_one(home: Path, kind: str) -> None:
             await got(pages, list(range(21)))
         assert len(processes(home)) == 2
         assert "SEVERAL WORKERS" not in server.log()
-
-
-async def test_its_engine_is_killed_twice(home: Path) -> None:
-    """While two workers publish for a job: each client of both protocols gets everything, in order and once."""
-    with served(home, workers=2) as server:
-        sdk = [Returning(f"{server.ws}/connection/websocket") for _ in range(20)]
-        pages = pages_of(server, 20)
-        async with tasks_of([*sdk, *pages]), Push(broker="local://", history_size=1000) as push:
-            await asyncio.gather(*(client.subscribed.wait() for client in sdk))
-            await opened(pages)
-            told = 0
-            for number in range(300):
-                if number in (100, 200):
-                    os.kill(Directory("").engine() or 0, signal.SIGKILL)
-                for attempt in count():
-                    try:
-                        await push.publish(CHANNEL, number, idempotency_key=f"{number}")
-                        break
-                    except BrokerError:
-                        told += 1
-                        assert attempt < 1000
-                        await asyncio.sleep(0.01)
-            assert told
-            await until(lambda: all(client.offset == 300 for client in sdk) or any(client.wrong for client in sdk))
-            assert [wrong for client in sdk for wrong in client.wrong] == []
-            await got(pages, list(range(300)))
 
 
 async def test_everything_is_killed(home: Path) -> None:
