@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers import StreamOptions, backoff, health, liveness
-from asgi_push.brokers.postgres import consumer, listener, pipeline, presence
+from asgi_push.brokers import StreamOptions, backoff, health, liveness, pipeline
+from asgi_push.brokers.postgres import consumer, listener, presence
+from asgi_push.brokers.postgres import pipeline as postgres_pipeline
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE
 from tests.brokers.contract import Process, publication
@@ -28,7 +29,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for module, name, seconds in (
         (pipeline, "_PATIENCE", 1.0),
-        (pipeline, "_ROUND_TRIP", 3.0),
+        (postgres_pipeline, "_ROUND_TRIP", 3.0),
         (pipeline, "_IDLE", 0.5),
         (listener, "_EVERY", 0.2),
         (listener, "_LATE", 2.0),

@@ -128,7 +128,8 @@ async def test_postgres(postgres: PostgresServer) -> None:
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("the vault is closed"), None, 7, ("a", "b", "c")])
-async def test_a_function_that_fails(redis: servers.Server, fault: Any) -> None:
+@pytest.mark.parametrize("scheme", ["redis", "postgres"])
+async def test_a_function_that_fails(redis: servers.Server, postgres: PostgresServer, scheme: str, fault: Any) -> None:
     """The broker is away as long as it fails: publishing says why, and shows nothing that may be a secret."""
 
     def answer() -> Any:
@@ -136,7 +137,8 @@ async def test_a_function_that_fails(redis: servers.Server, fault: Any) -> None:
             raise fault
         return fault
 
-    async with asgi.pushing(broker=redis.redis, broker_credentials=answer) as (push, _):
+    url = redis.redis if scheme == "redis" else postgres.url
+    async with asgi.pushing(broker=url, broker_credentials=answer) as (push, _):
         with pytest.raises(BrokerError, match="broker_credentials: ") as failed:
             await push.publish("news", 1)
         assert ("the vault is closed" in str(failed.value)) is isinstance(fault, Exception)

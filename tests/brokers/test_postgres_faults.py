@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, StreamPosition
-from asgi_push.brokers import StreamOptions
-from asgi_push.brokers.postgres import functions, pipeline, upkeep
+from asgi_push.brokers import StreamOptions, pipeline
+from asgi_push.brokers.postgres import functions, upkeep
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication

@@ -19,7 +19,7 @@ from asgi_push.brokers.redis import presence, presence_table
 from asgi_push.brokers.redis.connection_factory import ConnectionFactory
 from asgi_push.brokers.redis.health import RedisHealth
 from asgi_push.brokers.redis.keys import Keys
-from asgi_push.brokers.redis.pipeline import Pipeline
+from asgi_push.brokers.redis.pipeline import RedisPipeline
 from asgi_push.brokers.redis.presence import RedisPresence
 from asgi_push.connection import Connection
 from asgi_push.encoding import Encoder
@@ -138,9 +138,9 @@ async def flush(redis: Server) -> None:
 
 
 @asynccontextmanager
-async def linked(redis: Server | Cluster) -> AsyncIterator[Pipeline]:
+async def linked(redis: Server | Cluster) -> AsyncIterator[RedisPipeline]:
     factory = ConnectionFactory(redis.redis)
-    pipeline = Pipeline(factory, RedisHealth(factory.name), Keys("test", 0))
+    pipeline = RedisPipeline(factory, RedisHealth(factory.name), Keys("test", 0))
     await pipeline.start()
     yield pipeline
     await pipeline.stop()

@@ -13,8 +13,9 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, Publication
-from asgi_push.brokers import StreamOptions, envelope
-from asgi_push.brokers.redis import connection, consumer, pipeline
+from asgi_push.brokers import StreamOptions, envelope, pipeline
+from asgi_push.brokers.redis import connection, consumer
+from asgi_push.brokers.redis import pipeline as redis_pipeline
 from asgi_push.brokers.redis.scripts import PUBLISH
 from asgi_push.logs import RateLimit
 from tests.asgi import PATIENCE, until
@@ -387,7 +388,7 @@ async def test_a_command_that_does_not_come_back(here: Station, redis: FaultyRed
 
 async def test_the_stop_is_bounded(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever Redis does; whose round trip is under way is told, and so is who waits for the next."""
-    monkeypatch.setattr(pipeline, "_MAX_TOGETHER", 5)
+    monkeypatch.setattr(redis_pipeline, "MAX_TOGETHER", 5)
     async with station(redis.url) as here:
         await publish(here, 0)
         redis.pause()

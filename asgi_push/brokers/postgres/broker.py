@@ -25,7 +25,7 @@ from .functions import REMEMBER
 from .health import PostgresHealth
 from .listener import Listener
 from .names import stored
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 from .streams import Streams
 from .upkeep import Upkeep
 
@@ -58,8 +58,8 @@ class PostgresBroker:
         server = ConnectionFactory(url, credentials)
         self._histories = streams or {}
         self._health = PostgresHealth(server.name)
-        self.writing = Pipeline("writing", server, self._health, self._prepare)
-        self.reading = Pipeline("reading", server, self._health, _nothing)
+        self.writing = PostgresPipeline("writing", server, self._health, self._prepare)
+        self.reading = PostgresPipeline("reading", server, self._health, _nothing)
         self._streams = Streams(self.writing, self.reading)
         self._reads = Recoveries()
         self._control = Control(self.writing, self.reading, secrets.token_hex(8))

@@ -12,7 +12,7 @@ from .. import envelope
 from ..deliveries import ControlMessage, Deliveries, Lost, Marker, reach
 from .cursor import Cursor, Row
 from .functions import LOOK, READ, RESUME
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 from .reorder_buffer import ReorderBuffer
 
 # Commands are published like everything else, to the channel that no application can name.
@@ -38,7 +38,7 @@ class Consumer:
     """
 
     def __init__(
-        self, pipeline: Pipeline, deliveries: Deliveries, commands_lost: Callable[[], None]
+        self, pipeline: PostgresPipeline, deliveries: Deliveries, commands_lost: Callable[[], None]
     ) -> None:
         self.cursors: dict[str, Cursor] = {}
         self._pipeline = pipeline

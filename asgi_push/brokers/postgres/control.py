@@ -12,7 +12,7 @@ from .consumer import COMMANDS
 from .functions import COMMAND, OBEYING, TELL
 from .letters import Letters, split
 from .liveness import PostgresLiveness
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 
 # What it may take to say that this process ends, in seconds.
 _FAREWELL = 0.5
@@ -21,7 +21,9 @@ _FAREWELL = 0.5
 class Control:
     """Gives commands, and knows which processes have to carry them out."""
 
-    def __init__(self, writing: Pipeline, reading: Pipeline, process_id: str) -> None:
+    def __init__(
+        self, writing: PostgresPipeline, reading: PostgresPipeline, process_id: str
+    ) -> None:
         self._writing = writing
         self._reading = reading
         self.id = process_id

@@ -11,7 +11,7 @@ from ..backoff import backoffs
 from ..health import ConnectionHealth, Deaf
 from .connection import CONNECT_TIME, Connection, ConnectionFactory, hang_up
 from .functions import TELL
-from .pipeline import Pipeline, in_time
+from .pipeline import PostgresPipeline, in_time
 
 # How often this process notifies itself, and how long that may take to come, in seconds.
 _EVERY = 2.0
@@ -55,7 +55,7 @@ class Listener:
         factory: ConnectionFactory,
         process_id: str,
         health: ConnectionHealth,
-        pipeline: Pipeline,
+        pipeline: PostgresPipeline,
         ears: Ears,
     ) -> None:
         self._id = process_id

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from ..liveness import Liveness
 from .functions import ALIVE, GONE
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 
 
 class PostgresLiveness(Liveness):
     """One process among those of a database; ``obeys`` says whether commands wait for it."""
 
     def __init__(
-        self, pipeline: Pipeline, name: str, *, obeys: bool, lost: Callable[[], None]
+        self, pipeline: PostgresPipeline, name: str, *, obeys: bool, lost: Callable[[], None]
     ) -> None:
         super().__init__(name, lost)
         self._pipeline = pipeline

@@ -24,7 +24,7 @@ from ..contract import Evict, Watched, present
 from .functions import ADMIT, ELSEWHERE, ENTER, LEAVE, LEAVE_ALL, OTHERS
 from .liveness import PostgresLiveness
 from .names import can_be_stored, stored
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 
 # When it is tried again after a failure, in seconds.
 _RETRY_AFTER = 1.0
@@ -50,7 +50,7 @@ class PostgresPresence:
     may have taken it for dead.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(self, pipeline: PostgresPipeline, settings: Settings) -> None:
         self._pipeline = pipeline
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"

@@ -6,7 +6,7 @@ from ..contract import StreamOptions
 from ..stream_reader import StreamReader
 from .functions import FORGET, HISTORY, PUT, Rows
 from .names import stored, stored_key
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 
 # Publications of one reading.
 _PAGE = 1000
@@ -18,7 +18,7 @@ MAX_BIGINT = 2**63 - 1
 class Streams(StreamReader):
     """The streams of all channels in one database."""
 
-    def __init__(self, writing: Pipeline, reading: Pipeline) -> None:
+    def __init__(self, writing: PostgresPipeline, reading: PostgresPipeline) -> None:
         self._writing = writing
         self._reading = reading
 

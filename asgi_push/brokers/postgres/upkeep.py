@@ -8,7 +8,7 @@ from ...errors import BrokerError
 from ..deliveries import reach
 from .consumer import Consumer
 from .functions import BURY, LOOK, SWEEP
-from .pipeline import Pipeline
+from .pipeline import PostgresPipeline
 
 # How often every channel is read although nothing was notified, and its position kept alive.
 _POLL_INTERVAL = 25.0
@@ -27,7 +27,7 @@ _SWEEP_ITEMS = 500
 class Upkeep:
     """Keeps what this process hears complete, and the database small."""
 
-    def __init__(self, pipeline: Pipeline, consumer: Consumer) -> None:
+    def __init__(self, pipeline: PostgresPipeline, consumer: Consumer) -> None:
         self._pipeline = pipeline
         self._consumer = consumer
 

@@ -15,7 +15,7 @@ from .consumer import Consumer
 from .health import RedisHealth
 from .keys import Keys
 from .loopback import Loopback
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .streams import Streams
 
 
@@ -26,7 +26,7 @@ class RedisBroker:
         factory = ConnectionFactory(url, credentials)
         self._health = RedisHealth(factory.name)
         self.keys = Keys(prefix, factory.database)
-        self.pipeline = Pipeline(factory, self._health, self.keys)
+        self.pipeline = RedisPipeline(factory, self._health, self.keys)
         self._started = False
         self._streams = Streams(self.pipeline, self.keys)
         self._reads = Recoveries()

@@ -17,7 +17,7 @@ from .cursor import Cursor
 from .echoes import Echoes, let_go, wait_in_time
 from .keys import Keys
 from .loopback import Loopback
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .position_checks import Checks
 from .streams import Streams
 from .subscriber import Subscriber
@@ -41,7 +41,7 @@ class Consumer:
         factory: ConnectionFactory,
         health: ConnectionHealth,
         keys: Keys,
-        pipeline: Pipeline,
+        pipeline: RedisPipeline,
         streams: Streams,
         loopback: Loopback,
     ) -> None:

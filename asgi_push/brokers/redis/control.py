@@ -9,7 +9,7 @@ from ...messages import Payload, Publication
 from ..commands import GivenCommands
 from ..contract import StreamOptions
 from .keys import Keys
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .scripts import ALIVE, WHO
 from .streams import Streams
 
@@ -32,7 +32,9 @@ _FAREWELL = 0.5
 class Control:
     """Gives commands, and knows which processes have to carry them out."""
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, streams: Streams, process_id: str) -> None:
+    def __init__(
+        self, pipeline: RedisPipeline, keys: Keys, streams: Streams, process_id: str
+    ) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._streams = streams

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 from ..liveness import Liveness
 from .keys import Keys
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 
 
 class RedisLiveness(Liveness):
     """This process among those of one Redis, or of one cluster."""
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, lost: Callable[[], None]) -> None:
+    def __init__(self, pipeline: RedisPipeline, keys: Keys, lost: Callable[[], None]) -> None:
         super().__init__(secrets.token_urlsafe(9), lost)
         self._pipeline = pipeline
         self._keys = keys

@@ -9,7 +9,7 @@ from ... import clock
 from ...errors import BrokerError
 from ..health import ConnectionHealth, Deaf
 from .keys import Keys
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .scripts import SIGN
 
 # How often a sign is published, and how long it may take to come, in seconds.
@@ -32,7 +32,7 @@ class Loopback:
     swallows what is published, or its subscriptions are gone.
     """
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, health: ConnectionHealth) -> None:
+    def __init__(self, pipeline: RedisPipeline, keys: Keys, health: ConnectionHealth) -> None:
         self.name = keys.key("sign", secrets.token_urlsafe(9)).encode()  # what it is published to
         self.reading = False  # whether the connection is read from now, and all that came was taken
         self.came = 0  # how much has come

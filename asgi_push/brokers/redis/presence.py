@@ -21,7 +21,7 @@ from ...subscription import Subscription
 from ..contract import Evict, Watched, present
 from .keys import Keys
 from .liveness import RedisLiveness
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .presence_table import PresenceTable
 
 # How often everything is renewed, in seconds: three times before it expires.
@@ -55,7 +55,7 @@ class RedisPresence:
     What could not be written waits.
     """
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, settings: Settings) -> None:
+    def __init__(self, pipeline: RedisPipeline, keys: Keys, settings: Settings) -> None:
         self._limit = settings.max_sessions_per_user
         self._replace = bool(self._limit) and settings.when_exceeded == "replace"
         self._quiet = RateLimit(_QUIET)

@@ -17,7 +17,7 @@ from ...errors import BrokerError
 from ...messages import ClientInfo
 from .keys import Keys
 from .liveness import RedisLiveness
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .scripts import ADMIT, FORGET, UPDATE, Script
 
 # How long an entry is kept if nobody renews it, in seconds. `Liveness` decides whether it counts.
@@ -30,7 +30,7 @@ _ADMIT_ATTEMPTS = 10
 class PresenceTable:
     """Reads and writes these hashes, for this process."""
 
-    def __init__(self, pipeline: Pipeline, keys: Keys, life: RedisLiveness) -> None:
+    def __init__(self, pipeline: RedisPipeline, keys: Keys, life: RedisLiveness) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._life = life

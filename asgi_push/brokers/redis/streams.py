@@ -9,7 +9,7 @@ from .. import envelope
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
 from ..stream_reader import StreamReader
 from .keys import Keys
-from .pipeline import Pipeline
+from .pipeline import RedisPipeline
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
 # How long a position outlives the publications and the last session that was in the channel, in
@@ -50,7 +50,7 @@ class Reading:
 class Streams(StreamReader):
     """The streams of all channels on one Redis server, or cluster."""
 
-    def __init__(self, pipeline: Pipeline, keys: Keys) -> None:
+    def __init__(self, pipeline: RedisPipeline, keys: Keys) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._large = asyncio.Semaphore(_LARGE_READINGS)
