@@ -4,6 +4,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Protocol
 
 _TEXT = 0x81  # the last frame of a message, opcode 1
 _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
@@ -11,6 +12,7 @@ _MASKED = 0x80
 
 _ENVELOPE = re.compile(rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,"data":(.*)\}\n', re.MULTILINE)
 _PLACE = re.compile(rb'"channel":"[^"]*","id":"[^"]*"')
+_NATS_PAYLOAD = re.compile(rb"^(\{.*\})\r$", re.MULTILINE)
 _DATA = re.compile(rb"^data: (.*\n)", re.MULTILINE)
 
 
@@ -43,10 +45,18 @@ class Deflate:
         return text_frame(data.removesuffix(b"\x00\x00\xff\xff"), _TEXT | _COMPRESSED)
 
 
+class Reader(Protocol):
+    """What takes the bytes of one connection apart; with an attribute ``answer``, what the client sends then."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new, each message ended by a newline."""
+
+
 class Lines:
     """Takes the frames of one connection apart, as they come: what they carry, each message ended by a newline."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: bytes = b"\n") -> None:
+        self._end = end
         self._rest = b""  # of a frame's header
         self._missing = 0  # of a frame's payload
 
@@ -64,7 +74,7 @@ class Lines:
             part = data[at : at + self._missing]
             at += len(part)
             self._missing -= len(part)
-            found.append(part if self._missing else part + b"\n")
+            found.append(part if self._missing else part + self._end)
         return b"".join(found)
 
 
@@ -95,6 +105,19 @@ class Confirming(Envelopes):
         places = _PLACE.findall(whole)
         self.answer = client_frame(b'{"type":"ack",%b}' % places[-1]) if places else b""
         return b"".join([data + b"\n" for data in _ENVELOPE.findall(whole)])
+
+
+class NatsMessages:
+    """Does the same for the protocol of NATS, whose messages may lie across frames."""
+
+    def __init__(self) -> None:
+        self._frames = Lines(end=b"")
+        self._rest = b""  # of a line
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is new."""
+        whole, end, self._rest = (self._rest + self._frames.feed(chunk)).rpartition(b"\n")
+        return b"".join([payload + b"\n" for payload in _NATS_PAYLOAD.findall(whole + end)])
 
 
 class Events:

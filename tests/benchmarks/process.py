@@ -5,12 +5,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from . import machine
+from . import machine, peers
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30  # what the slowest peer needs many times over, in seconds
@@ -63,12 +64,13 @@ def start(peer: str, core: int = machine.SERVER_CORE) -> Iterator[Server]:
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.server", peer, str(theirs.fileno()), str(core)],
+            [*_command(peer), str(theirs.fileno()), str(core)],
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            preexec_fn=partial(machine.pin, core),  # noqa: PLW1509  # there is one thread
         )
         try:
             theirs.close()
@@ -77,3 +79,7 @@ def start(peer: str, core: int = machine.SERVER_CORE) -> Iterator[Server]:
         finally:
             process.kill()
             process.wait()
+
+
+def _command(name: str) -> Sequence[str]:
+    return peers.load(name).command or (sys.executable, "-m", f"{__package__}.server", name)

@@ -22,8 +22,8 @@ async def _run(name: str, control: socket.socket) -> None:
     def reply(**values: Any) -> None:
         writer.write(json.dumps(values).encode() + b"\n")
 
-    async with serving(built) as port:
-        reply(port=port)
+    async with serving(built) as (port, pid):
+        reply(port=port, pid=pid)
         while line := await reader.readline():
             command = json.loads(line)
             try:

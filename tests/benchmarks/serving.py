@@ -1,6 +1,7 @@
 """How a peer is served: by uvicorn with its defaults, or by the server that it brings along."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,17 +19,24 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @asynccontextmanager
-async def serving(built: Built) -> AsyncIterator[int]:
-    """Serve a peer on a free port, and return the port."""
+async def serving(built: Built) -> AsyncIterator[tuple[int, int]]:
+    """Serve a peer on a free port, and return the port and the process that serves."""
+    if built.program is not None:
+        from .peers.program import free_port
+
+        port = free_port()
+        async with built.program(port) as pid:
+            yield port, pid
+        return
     with socket.create_server((HOST, 0), backlog=2048) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]
         if built.serve is not None:
             async with built.serve(listener):
-                yield port
+                yield port, os.getpid()
         else:
             async with _uvicorn(built, listener):
-                yield port
+                yield port, os.getpid()
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ _SEVERAL_WORKERS = (
 _COMPARED = (*_OURS, "connection_manager")  # next to one another, as a ratio is that of one turn
 _OTHERS = ("connection_manager_once", "starlette_loop", *_LIBRARIES)
 _EVERYBODY = (*_COMPARED, *_OTHERS)
+_ABROAD = ("node_ws", "node_socketio", "nats", "nchan")
 _SERVERS = tuple(
     f"{peer}{server}"
     for server in ("", "_hypercorn", "_hypercorn_trio", "_granian", "_daphne")
@@ -131,6 +132,14 @@ WORKLOADS = {
         _SERVERS,
         _ONE_AND_MANY,
         **_once(Case("", rate=5.0, seconds=4.0)),
+        times=_FEW,
+    ),
+    "abroad": Workload(
+        "Servers outside Python: 30 publications a second, then a burst",
+        measures.one_and_many,
+        ("asgi_push", "asgi_push_sdk", *_ABROAD),
+        _ONE_AND_MANY,
+        **_once(Case("", seconds=3.0)),
         times=_FEW,
     ),
     "crowd": Workload(
@@ -268,18 +277,19 @@ class Row:
         return about | {"median": self.median, "runs": self.runs} | ({"error": self.error} if self.error else {})
 
 
-def run(names: Iterable[str], peers: frozenset[str], runs: int, *, quick: bool) -> list[Row]:
+def run(names: Sequence[str], chosen: frozenset[str], runs: int, *, quick: bool) -> list[Row]:
     """Measure, run after run through all the peers of a workload, so that a slow minute of the machine hits all.
 
     Every other run goes through them backwards: what is measured first, or after a peer that heats the machine, would
     else be so in each run.
     """
+    missing = _missing({peer for name in names for peer in WORKLOADS[name].peers if not chosen or peer in chosen})
     rows = [
         Row(name, replace(case, peer=peer), [])
         for name in names
         for case in (WORKLOADS[name].quick if quick else WORKLOADS[name].cases)
         for peer in WORKLOADS[name].peers
-        if not peers or peer in peers
+        if (not chosen or peer in chosen) and peer not in missing
     ]
     for name in names:
         order = [row for row in rows if row.workload == name]
@@ -289,6 +299,14 @@ def run(names: Iterable[str], peers: frozenset[str], runs: int, *, quick: bool) 
                     _measure(row, turn)
             order.reverse()
     return rows
+
+
+def _missing(names: Iterable[str]) -> set[str]:
+    """Return the peers that are not installed, and say how they would be."""
+    found = {name: said for name in sorted(names) if (said := peers.load(name).missing())}
+    for name, said in found.items():
+        _say(f"{peers.load(name).title} is left out: {said}")
+    return set(found)
 
 
 def _measure(row: Row, turn: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ..frames import Envelopes, Events, Lines
+from ..frames import Reader
 
 # What tells a server process of the Redis of the run.
 REDIS_VARIABLE = "BENCHMARK_REDIS"
@@ -35,9 +35,19 @@ class Built:
     """A peer in the server process."""
 
     app: Any = None  # an ASGI application, for uvicorn ...
-    serve: Callable[[socket.socket], AbstractAsyncContextManager[object]] | None = None  # ... or a server of its own
+    serve: Callable[[socket.socket], AbstractAsyncContextManager[object]] | None = (
+        None  # ... or a server of its own ...
+    )
+    program: Callable[[int], AbstractAsyncContextManager[int]] | None = (
+        None  # ... or a program: from port to process id
+    )
     publish: Publish = _nothing  # to everybody
     send: Send = _nothing  # to one user
+
+
+def nothing_built() -> Built:
+    """Stand for the ``build`` of a peer that is not Python."""
+    raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Peer:
     """A peer as the client knows it."""
 
     title: str
-    build: Callable[[], Built]
+    build: Callable[[], Built]  # in the server process, if that is Python
     text: Callable[[Any], str] = json.dumps  # how a publication arrives
     path: str = "/ws"  # may hold {user}
     hello: str = ""  # a message that the client opens with
@@ -55,9 +65,11 @@ class Peer:
     compresses: bool = True  # where the client offers to
     pure: bool = True  # Python, as far as fan-out is concerned
     # Takes apart what cannot be told in advance as it is sent.
-    reader: Callable[[], Lines | Envelopes | Events] | None = None
+    reader: Callable[[], Reader] | None = None
     learns: bool = False  # whether the client learns what is in an envelope, the same for everybody, from the first
     events: bool = False  # an event stream, no WebSocket
+    command: tuple[str, ...] = ()  # the server process, if that is not Python; it is driven by the same socket
+    missing: Callable[[], str] = str  # what to install, "" for nothing
     server: str = ""  # what serves it if not uvicorn: a kind of tests/servers.py
     http: str = "/health"  # where the application answers while it pushes
 
@@ -110,6 +122,10 @@ PEERS = {
     "channels": "django_channels.PEER",
     "socketio": "socketio_server.PEER",
     "picows": "picows_server.PEER",
+    "node_ws": "on_node.WS",
+    "node_socketio": "on_node.SOCKETIO",
+    "nats": "nats.PEER",
+    "nchan": "nchan.PEER",
     "dict_lookup": "dict_lookup.PEER",
     "bare": "bare.PEER",
     "connect_plain": "joining.PLAIN",
