@@ -10,7 +10,7 @@ from .heartbeat import Heartbeat
 from .messages import ClientInfo
 from .names import check_own_channel
 from .protocol_session import ProtocolSession
-from .protocols import Codec, WireMessage
+from .protocols import Codec, Deflate, WireMessage
 from .sendqueue import SendQueue
 from .session import Session
 from .subscription import Subscription
@@ -46,6 +46,10 @@ class Transport(Protocol):
     def writes(self) -> Writes:
         """Whether ``write`` can do anything but refuse."""
         ...
+
+    @property
+    def deflate(self) -> Deflate | None:
+        """What compresses frames for ``write``; None where that was not agreed on."""
 
     def write(self, frames: bytes) -> bool:
         """Write frames now and return True; return False, with nothing done, if that cannot be."""

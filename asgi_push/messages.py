@@ -15,6 +15,9 @@ SlowConsumer = Literal["disconnect", "drop_oldest", "drop_newest"]
 # What answers the text ``ping`` (plain protocol).
 Pong = Literal["pong", "echo"]
 
+# Whether publications are compressed for clients that agreed to it.
+Compression = Literal["auto", "off"]
+
 # What becomes of a user who has one session too many.
 WhenExceeded = Literal["refuse", "replace"]
 

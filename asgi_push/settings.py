@@ -9,7 +9,7 @@ from starlette.config import Config, environ
 
 from . import setting_values as values
 from .errors import SettingsError
-from .messages import Pong, SlowConsumer, WhenExceeded
+from .messages import Compression, Pong, SlowConsumer, WhenExceeded
 from .paths import NamedPath, hidden
 from .setting_sources import SettingSource, describe, mask
 from .settings_fields import SettingsFields
@@ -54,9 +54,7 @@ class Settings:
         "", values.postgres_url, "where to listen, if broker is a PgBouncer; empty = as broker"
     )
     redis_prefix: str = _setting(
-        "asgi_push",
-        values.prefix,
-        "start of all names in Redis, so applications can share one",
+        "asgi_push", values.prefix, "start of all names in Redis, so applications can share one"
     )
     allowed_origins: str = _setting(
         "same-host", values.origins, "same-host, comma-separated origins, or *"
@@ -163,6 +161,9 @@ class Settings:
     )
     direct_writes: bool = _setting(
         True, values.flag, "write directly to uvicorn's transport if nothing waits"
+    )
+    compression: Compression = _setting(
+        "auto", values.one_of(*get_args(Compression)), "compress publications if agreed on; or off"
     )
     sse: bool = _setting(
         False,

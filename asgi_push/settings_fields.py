@@ -5,7 +5,7 @@
 
 from typing import TypedDict
 
-from .messages import Pong, SlowConsumer, WhenExceeded
+from .messages import Compression, Pong, SlowConsumer, WhenExceeded
 
 
 class FieldsWithoutPath(TypedDict, total=False):
@@ -46,6 +46,7 @@ class FieldsWithoutPath(TypedDict, total=False):
     inbox_ttl: float
     drain_timeout: float
     direct_writes: bool
+    compression: Compression
     sse: bool
     metrics: bool
     tracing: bool

@@ -82,6 +82,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "inbox_ttl": ("60", 60.0, ["0", "-1", "a week"]),
     "drain_timeout": ("0", 0.0, ["-1", "inf", "long"]),
     "direct_writes": ("off", False, ["", "perhaps", None]),
+    "compression": ("off", "off", ["", "on", "gzip", True, None]),
     "sse": ("on", True, ["", "perhaps", None]),
     "metrics": ("on", True, ["", "perhaps", None]),
     "tracing": ("on", True, ["", "perhaps", None]),

@@ -1,7 +1,8 @@
 """Publications on their way to sessions, encoded and joined once for all who get the same ones."""
 
 from ..messages import JoinLeave, Publication
-from ..protocols import Codec, WireMessage
+from ..protocols import Codec, Deflate, WireMessage
+from ..protocols.deflate import COMPRESS_FROM
 from ..subscription import Place, Subscription, TrackedSubscription
 
 
@@ -41,6 +42,7 @@ class Batch:
     __slots__ = (
         "_frames",
         "_frames_codec",
+        "_frames_deflate",
         "_merged",
         "_messages",
         "_messages_codec",
@@ -51,6 +53,7 @@ class Batch:
     def __init__(self, items: list[Item]) -> None:
         self.items = items
         self._frames_codec: Codec | None = None
+        self._frames_deflate: Deflate | None = None
         self._frames = b""
         self._messages_codec: Codec | None = None
         self._messages: list[WireMessage] = []
@@ -95,11 +98,21 @@ class Batch:
             self._messages_codec = codec
         return self._messages
 
-    def frames(self, codec: Codec) -> bytes:
-        """Return the frames of its messages in one piece; those of the last protocol are kept."""
-        if self._frames_codec is not codec:
-            self._frames = b"".join([message.frame for message in self.messages(codec)])
+    def frames(self, codec: Codec, deflate: Deflate | None) -> bytes:
+        """Return the frames of its messages in one piece; those of the last protocol are kept.
+
+        With ``deflate`` those of long messages are compressed.
+        """
+        if self._frames_codec is not codec or self._frames_deflate is not deflate:
+            frames = [message.frame for message in self.messages(codec)]
+            if deflate is not None:
+                frames = [
+                    frame if len(frame) < COMPRESS_FROM else deflate.compress(frame)
+                    for frame in frames
+                ]
+            self._frames = b"".join(frames)
             self._frames_codec = codec
+            self._frames_deflate = deflate
         return self._frames
 
 

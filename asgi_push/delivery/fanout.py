@@ -14,11 +14,13 @@ from .. import clock
 from ..connection import Connection, Owner
 from ..messages import Publication
 from ..metrics.counters import Counters
+from ..protocols.deflate import COMPRESS_FROM
 from ..registry import Registry
 from ..runtime.failures import Failures
 from ..settings import Settings
 from ..subscription import Subscription, TrackedSubscription
 from .batch import Batch, Item, is_next
+from .compression import Compression
 from .pending import Pending, Target
 from .queues import Queues
 from .recipients import Group, recipients_of
@@ -37,6 +39,7 @@ class Fanout:
 
     Attributes:
         pending: the publications that wait for the next run.
+        compression: what compresses for several sessions.
         queues: the queues of sessions that cannot be written to at once.
         undeliverable: what protocols could not carry.
         serve: hands one session what it still has to get of some batches.
@@ -52,6 +55,7 @@ class Fanout:
         failures: Failures,
     ) -> None:
         self.pending = Pending(settings)
+        self.compression = Compression(settings)
         self.queues = Queues(settings, writers, owner, counters)
         self.undeliverable = Undeliverable(counters)
         self._registry = registry
@@ -100,6 +104,8 @@ class Fanout:
             return False
         try:
             frame = session.codec.frame(publication)
+            if len(frame) >= COMPRESS_FROM and session.io.deflate is not None:
+                frame = session.io.deflate.compress(frame)
         except Exception:  # noqa: BLE001  # neither the session nor the publisher can help it
             if subscription.tracked:  # the run tells its client
                 return False
@@ -114,7 +120,7 @@ class Fanout:
         if isinstance(subscription, TrackedSubscription):
             subscription.offset = publication.offset
         if not self._served:
-            self.pending.work.set()
+            self.pending.work.set()  # the run also forgets what is compressed
         self._served.add(session)
         self._counters.deliveries += 1
         if len(self._served) >= _AT_ONCE:
@@ -133,6 +139,8 @@ class Fanout:
                     self._served.clear()
                     await self._hand_out(pending.take())
                 finally:
+                    if self.compression.frames:
+                        self.compression.frames.clear()
                     self._settle(number)
                 await self._wait_backpressure()
             finally:
@@ -206,10 +214,12 @@ class Fanout:
 
     async def _hand_out_to(self, group: Group, batch: Batch, time_slice: TimeSlice) -> None:
         """Hand a batch to the sessions of a group."""
-        sendable = self.undeliverable.sendable(batch, group.codec)
+        codec = group.codec
+        deflate = group.deflate
+        sendable = self.undeliverable.sendable(batch, codec, deflate)
         if group.tracked and (sendable is not batch or not batch.offset_range.first):
             await self._serve_each(group.sessions, group.subscriptions, batch, time_slice)
-        elif sendable.items and (frames := sendable.frames(group.codec)):
+        elif sendable.items and (frames := sendable.frames(codec, deflate)):
             await self._write_to_each(group, sendable, frames, time_slice)
 
     async def _write_to_each(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ..connection import Connection
-from ..protocols import Codec
+from ..protocols import Codec, Deflate
 from ..registry import Registry
 from ..subscription import Place, Subscription, TrackedSubscription
 from .time_slice import STRIDE
@@ -13,17 +13,18 @@ _FEW = 16
 
 
 class Group:
-    """Sessions of one codec that need no more than a write.
+    """Sessions of one codec, with windows of one size, that need no more than a write.
 
     If they keep positions they are in step: each ``STRIDE`` of them, which are written to without
     a pause, share one place, which moves with them. A stride whose place is broken is looked at one
     by one.
     """
 
-    __slots__ = ("codec", "places", "sessions", "subscriptions", "tracked", "writes")
+    __slots__ = ("codec", "deflate", "places", "sessions", "subscriptions", "tracked", "writes")
 
-    def __init__(self, codec: Codec, *, tracked: bool) -> None:
+    def __init__(self, codec: Codec, deflate: Deflate | None, *, tracked: bool) -> None:
         self.codec = codec
+        self.deflate = deflate
         self.tracked = tracked
         self.sessions: list[Connection] = []
         self.writes: list[Callable[[bytes], bool]] = []  # their transports' ``write``
@@ -62,7 +63,7 @@ class Recipients:
 
     def __init__(self, members: Mapping[Connection, Subscription]) -> None:
         self.size = len(members)
-        self.groups: dict[tuple[Codec, bool], Group] = {}
+        self.groups: dict[tuple[Codec, Deflate | None, bool], Group] = {}
         self.newest = 0  # after this number all in the groups were there
         self.out_of_step = 0  # how many of the others may be in step some time
         # Two lists instead of one of tuples: the garbage collector looks at each tuple, and with
@@ -74,10 +75,10 @@ class Recipients:
 
     def _add(self, session: Connection, subscription: Subscription) -> None:
         if _can_be_in_step(subscription):
-            key = session.codec, subscription.tracked
+            key = session.codec, session.io.deflate, subscription.tracked
             group = self.groups.get(key)
             if group is None:
-                group = self.groups[key] = Group(session.codec, tracked=subscription.tracked)
+                group = self.groups[key] = Group(*key[:2], tracked=subscription.tracked)
             if group.add(session, subscription):
                 self.newest = max(self.newest, subscription.since)
                 return

@@ -71,7 +71,7 @@ class SessionDelivery:
         if session.disconnect is not None:
             return
         try:
-            frames = batch.frames(session.codec)
+            frames = batch.frames(session.codec, session.io.deflate)
         except Exception as error:  # noqa: BLE001  # its other publications are delivered
             self._deliver_rest(session, batch, error)
             return

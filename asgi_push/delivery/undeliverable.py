@@ -12,7 +12,7 @@ from ..connection import Connection
 from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from ..metrics.counters import Counters
-from ..protocols import Codec
+from ..protocols import Codec, Deflate
 from ..subscription import TrackedSubscription
 from .batch import Batch, Item
 
@@ -62,10 +62,10 @@ class Undeliverable:
                 found.append(publication)
         return found
 
-    def sendable(self, batch: Batch, codec: Codec) -> Batch:
+    def sendable(self, batch: Batch, codec: Codec, deflate: Deflate | None) -> Batch:
         """Return the part of a batch that a protocol can carry: mostly the batch itself."""
         try:
-            batch.frames(codec)
+            batch.frames(codec, deflate)
         except Exception:  # noqa: BLE001  # one publication must not take the others with it
             return Batch(self.part(batch, codec)[0])
         return batch

@@ -49,6 +49,7 @@ class EventStreamTransport:
     )
 
     name = "sse"
+    deflate = None
 
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
         self._send = keep_context(send)

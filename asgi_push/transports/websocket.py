@@ -9,7 +9,7 @@ from ..connection import Connection, Writes
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
-from ..protocols import Codec, WireMessage
+from ..protocols import Codec, Deflate, WireMessage
 from .context import keep_context
 from .direct_writes import DirectWriter, recognise
 from .interrupt import make_interrupt
@@ -41,6 +41,7 @@ class WebSocketTransport:
         "_quiet",
         "_reasons",
         "_send",
+        "deflate",
         "interrupt",
         "write",
     )
@@ -57,6 +58,7 @@ class WebSocketTransport:
         self._quiet: anyio.Event | None = None  # it was asked to end, and has
         self._closed: anyio.Event | None = None  # the close frame is sent, or never will be
         self.interrupt = make_interrupt()
+        self.deflate: Deflate | None = None
         self.write = _refuse_write
 
     @property
@@ -85,6 +87,9 @@ class WebSocketTransport:
         if self._direct is not None:
             self._direct.hub = hub
             self._direct.session = session
+            if hub.settings.compression == "auto":
+                window_bits = self._direct.leave_context()
+                self.deflate = hub.fanout.compression.for_window(window_bits)
 
     def hold(self, held: bool) -> None:
         """Make ``write`` refuse, or no longer refuse, as queued messages come first."""

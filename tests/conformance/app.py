@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from functools import partial
 from itertools import count
@@ -16,6 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_push import Push, PushMiddleware, Session
+from asgi_push.protocols import WireMessage
+from asgi_push.push import core_of
+from tests.conformance.mixture import mixed_text
 from tests.conformance.scripts import SCRIPTS, Script, results
 
 # A send that does not get on for so many seconds is stuck: its peer's kernel, which is this one, answers at once.
@@ -57,11 +61,22 @@ async def push(push: Push, body: bytes, user: str, text: bool) -> None:  # an ar
 
 
 async def flood(push: Push, body: bytes, user: str, times: int, size: int) -> list[str]:
-    """Send a user numbers, with dots behind them up to ``size`` bytes; return them."""
+    """Send a user numbers, with noise behind them up to ``size`` bytes, which does not shrink; return them."""
     sent = [str(next(_numbers)) for _ in range(times)]
     for data in sent:
-        await push.send_to_user(user, data.ljust(size, "."))
+        await push.send_to_user(user, f"{data} {secrets.token_urlsafe(size)}"[:size])
     return sent
+
+
+async def mixed(push: Push, body: bytes, user: str, count: int) -> None:
+    """Send a user numbered texts in every way that there is: at once, joined in one write, and by the server itself."""
+    (session,) = push.sessions(user)
+    for number in range(count):
+        if number % 4 == 3:
+            await core_of(push).hub.fanout.settled()
+            await session.io.send(WireMessage(mixed_text(number).encode(), text=True))
+        else:
+            await push.send_to_user(user, mixed_text(number))
 
 
 async def stream(push: Push, body: bytes, user: str) -> None:
@@ -98,7 +113,7 @@ async def result(push: Push, body: bytes, script: str) -> Any:
 
 
 _QUESTIONS = {
-    question.__name__: question for question in (until_here, push, flood, stream, until_stuck, is_direct, result)
+    question.__name__: question for question in (until_here, push, flood, mixed, stream, until_stuck, is_direct, result)
 }
 
 

@@ -13,11 +13,23 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from tests.conformance.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, FrameReader, Violation, masked
+from tests.conformance.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    FrameReader,
+    Violation,
+    masked,
+)
 from tests.servers import HOST, PATIENCE
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_DEFLATE = "permessage-deflate; client_max_window_bits"
+DEFLATE = "permessage-deflate; client_max_window_bits"  # what browsers offer
+_TAIL = b"\x00\x00\xff\xff"  # what a compressed message is sent without
 
 # Codes that a close frame may carry (RFC 6455, section 7.4, and the IANA registry).
 _CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
@@ -79,7 +91,7 @@ class Client:
     """
 
     def __init__(
-        self, sock: socket.socket, path: str, headers: Mapping[str, str] = {}, *, deflate: bool = False
+        self, sock: socket.socket, path: str, headers: Mapping[str, str] = {}, *, deflate: bool | str = False
     ) -> None:
         self.sock = sock
         self.pongs: list[bytes] = []
@@ -88,7 +100,8 @@ class Client:
         self._messages: deque[str | bytes] = deque()
         self._closed: Closed | None = None
         self._parts: list[Frame] = []
-        sent = request(path, {**headers, "Sec-WebSocket-Extensions": _DEFLATE} if deflate else headers)
+        offer = DEFLATE if deflate is True else deflate
+        sent = request(path, {**headers, "Sec-WebSocket-Extensions": offer} if offer else headers)
         try:
             sock.sendall(sent)
             status, self.headers, rest = self._read_head()
@@ -98,8 +111,10 @@ class Client:
         except BaseException:
             sock.close()
             raise
-        self._inflate = self._make_inflate() if deflate else None
-        self._reader = FrameReader(deflate=deflate)
+        self.agreed = _parameters(self.headers.get("sec-websocket-extensions", ""))
+        self._inflate = self._make_inflate()
+        self._compressor = self._make_compressor()
+        self._reader = FrameReader(deflate=self.agreed is not None)
         self._feed(rest)
 
     # -- the handshake ----------------------------------------------------------------------------------------------
@@ -132,10 +147,12 @@ class Client:
             raise Violation(f"accepted with {self.headers}")
 
     def _make_inflate(self) -> zlib._Decompress:
-        extensions = self.headers.get("sec-websocket-extensions", "")
-        assert extensions.startswith("permessage-deflate"), extensions
-        assert "server_no_context_takeover" not in extensions, "the window would not be shared: nothing to see"
-        return zlib.decompressobj(-15)
+        """No larger window than was agreed on: what refers to something before it cannot be read."""
+        return zlib.decompressobj(-int((self.agreed or {}).get("server_max_window_bits", 15)))
+
+    def _make_compressor(self) -> zlib._Compress:
+        bits = int((self.agreed or {}).get("client_max_window_bits", 15))
+        return zlib.compressobj(wbits=-max(bits, 9), strategy=zlib.Z_HUFFMAN_ONLY if bits == 8 else 0)
 
     # -- what comes -------------------------------------------------------------------------------------------------
 
@@ -215,8 +232,10 @@ class Client:
         parts, self._parts = self._parts, []
         data = parts[0].payload if len(parts) == 1 else b"".join(part.payload for part in parts)
         if parts[0].compressed:
-            assert self._inflate is not None
-            data = self._inflate.decompress(data + b"\x00\x00\xff\xff")
+            assert self.agreed is not None
+            if "server_no_context_takeover" in self.agreed:
+                self._inflate = self._make_inflate()
+            data = self._inflate.decompress(data + _TAIL)
             self.compressed += 1
         else:
             self.plain += 1
@@ -230,6 +249,21 @@ class Client:
             self.send_frame(TEXT, message.encode())
         else:
             self.send_frame(BINARY, message)
+
+    def send_compressed(self, message: str, fragment: int) -> None:
+        """Send a text message compressed, in fragments of so many bytes, with a ping after the first."""
+        assert self.agreed is not None
+        if "client_no_context_takeover" in self.agreed:
+            self._compressor = self._make_compressor()
+        data = self._compressor.compress(message.encode()) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
+        data = data.removesuffix(_TAIL)
+        parts = [data[at : at + fragment] for at in range(0, len(data), fragment)]
+        frames = [
+            masked(CONTINUATION if place else TEXT, part, fin=place == len(parts) - 1, rsv=0 if place else 4)
+            for place, part in enumerate(parts)
+        ]
+        frames.insert(1, masked(PING, b"between"))
+        self.sock.sendall(b"".join(frames))
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> None:
         """Send one frame, which need not be a right one."""
@@ -254,6 +288,15 @@ class Client:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _parameters(extensions: str) -> dict[str, str] | None:
+    """What was agreed on of permessage-deflate; None if it was not."""
+    if not extensions:
+        return None
+    name, *parameters = (part.strip() for part in extensions.split(";"))
+    assert name == "permessage-deflate"
+    return {key: value for key, _, value in (parameter.partition("=") for parameter in parameters)}
 
 
 def _closed(payload: bytes) -> Closed:

@@ -33,7 +33,7 @@ class Desk:
         finally:
             connection.close()
 
-    def connect(self, user: str, query: str = "", *, receive_buffer: int = 0, deflate: bool = False) -> Client:
+    def connect(self, user: str, query: str = "", *, receive_buffer: int = 0, deflate: bool | str = False) -> Client:
         """A client that has a session."""
         sock = self._dial(self._server.port, receive_buffer=receive_buffer)
         client = Client(sock, f"/{self._name}/{user}{query}", deflate=deflate)

@@ -28,6 +28,7 @@ class Nowhere:
 
     name = "websocket"
     writes: Writes = "ordinary"
+    deflate = None
 
     def __init__(self) -> None:
         self.dropped = False

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from asgi_push.transports import direct_writes
@@ -114,6 +115,28 @@ def test_without_these_modules_nothing_is(monkeypatch: pytest.MonkeyPatch, name:
     protocol = make_protocol()
     monkeypatch.delitem(sys.modules, name)
     assert recognise(protocol.send) is None
+
+
+def test_the_server_refers_to_nothing_that_it_sent_before() -> None:
+    """From then on it compresses each of its messages from an empty window, and holds no compressor for it."""
+    extension = PerMessageDeflate(False, False, 12, 11)
+    protocol = make_protocol()
+    protocol.conn.extensions = [extension]
+    first, second = [extension.encode(Frame(Opcode.TEXT, b"the same")).data for _ in "12"]
+    assert len(second) < len(first)
+    assert DirectWriter(protocol).leave_context() == 11
+    assert not hasattr(extension, "encoder")
+    assert [extension.encode(Frame(Opcode.TEXT, b"the same")).data for _ in "12"] == [first, first]
+
+
+@pytest.mark.parametrize(
+    ("extensions", "bits"), [([], 0), ([SimpleNamespace()], 0), ([PerMessageDeflate(False, True, 12, 15)], 15)]
+)
+def test_the_window_of_other_connections(extensions: list[Any], bits: int) -> None:
+    """There is none without compression, nor if it is not as it was; one that each message begins anew is as good."""
+    protocol = make_protocol()
+    protocol.conn.extensions = extensions
+    assert DirectWriter(protocol).leave_context() == bits
 
 
 class Transport:

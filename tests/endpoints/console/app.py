@@ -34,6 +34,7 @@ class Nowhere:
 
     name = "websocket"
     writes: Writes = "ordinary"
+    deflate = None
 
     def write(self, frames: bytes) -> bool:
         return True
