@@ -12,7 +12,8 @@ from .endpoints.health import serve_health
 from .endpoints.plain.endpoint import serve_websocket
 from .settings import Settings
 
-Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[None]]
+# Serves a scope. What it returns, if anything, is to be awaited after it: the rest of a session.
+Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[Awaitable[None] | None]]
 
 
 class EndpointPath:

@@ -119,16 +119,23 @@ class PushMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
+        # What begins a session has ended while it is awaited here: each coroutine between the
+        # server and the session costs memory for each idle session.
+        served = await self._begin(scope, receive, send)
+        if served is not None:
+            await served
+
+    async def _begin(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        """Begin to serve a scope; return what serves the rest of it, or None."""
         if self.error is not None:
             await self._fail(scope, receive, send, self.error)
-            return
+            return None
         if not self._checked_routes:
             self._warn_of_hidden_routes()
         if scope["type"] == "lifespan":
             scope.setdefault("state", {})["push"] = self.push
             install(scope.get("app"), self.push)  # what the application starts may push too
-            await LifespanRun(self.push, receive, send).run(self.app, scope)
-            return
+            return LifespanRun(self.push, receive, send).run(self.app, scope)
         if not self.push.running:
             # The server has sent no lifespan, or the application that this one is mounted in.
             await self.push.start()
@@ -139,16 +146,12 @@ class PushMiddleware:
             for own in own_paths:
                 if (path_params := own.match(path)) is not None:
                     drain_at_the_end_of_hypercorn(self._core, send)
-                    # Awaited right here: every coroutine between the server and the session costs
-                    # memory for each idle session.
-                    await own.serve(self._core, scope, receive, send, path_params)
-                    return
+                    return await own.serve(self._core, scope, receive, send, path_params)
             if scope["type"] == "http" and self._is_of_websockets(path):
-                await self._http_on_websocket_paths.serve(
+                return self._http_on_websocket_paths.serve(
                     self.app, self._with_push(scope), receive, send
                 )
-                return
-        await self.app(self._with_push(scope), receive, send)
+        return self.app(self._with_push(scope), receive, send)
 
     def _is_of_websockets(self, path: str) -> bool:
         paths = self._paths["websocket"]

@@ -1,18 +1,19 @@
 """One SDK client: it executes commands in order, and tells the client what the server does."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ... import clock
 from ...connection import Connection
 from ...disconnect import Disconnect
 from ...errors import BrokerError
+from ...hub.hub import Hub
 from ...messages import Payload, Publication, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
 from ...recovery.subscriptions import go_live, new_subscription
 from ...subscription import TrackedSubscription
-from ...transports.limits import CHANNEL_BYTES, close_too_large
+from ...transports.limits import CHANNEL_BYTES, close_too_large, frame_bytes, too_large
 from ...transports.refusal import OTHER_CREDENTIALS, Refusal
 from .channels import history, presence, presence_stats, publish, rpc, send
 from .connect import connect, refresh
@@ -43,7 +44,7 @@ _HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, An
 class SdkClient:
     """Executes the commands of one client, one after the other, and pushes what the server does."""
 
-    __slots__ = ("_connect_failed", "_connect_received", "_context")
+    __slots__ = ("_connect_failed", "_connect_received", "_context", "_limit")
 
     opened_by_command = True
     confirms = True
@@ -53,10 +54,19 @@ class SdkClient:
         self._context = context
         self._connect_received = False
         self._connect_failed = False
+        self._limit = frame_bytes(context.core.settings)
 
     # -- what the client sends ---------------------------------------------------------------------
 
-    def receive(self, session: Connection, frame: str | bytes) -> Iterator[int]:
+    def take(self, hub: Hub, session: Connection, frame: str | bytes) -> Iterable[int]:
+        """Handle a frame, and yield the sizes of its commands, if it is not too large."""
+        if too_large(frame, self._limit):
+            limits = "max_message_bytes and max_channels"
+            close_too_large(hub, session, len(frame), self._limit, limits)
+            return ()
+        return self._receive(session, frame)
+
+    def _receive(self, session: Connection, frame: str | bytes) -> Iterator[int]:
         """Handle the commands of a frame and yield their sizes; pongs at once, others in order."""
         try:
             for command in self._context.codec.decode(frame):

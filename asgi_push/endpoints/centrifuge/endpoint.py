@@ -1,7 +1,7 @@
 """A session of the SDK protocol over an ASGI WebSocket."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -18,7 +18,6 @@ from ...logs import logger, printable
 from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
 from ...transports.handshake import check_origin, peer_address
-from ...transports.limits import close_too_large, frame_bytes, too_large
 from ...transports.refusal import Refusal, not_running, refuse
 from ...transports.websocket import WebSocketTransport, run_session
 from .client import SdkClient
@@ -33,14 +32,15 @@ _PROTOBUF = "centrifuge-protobuf"
 
 async def serve_sdk(
     core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> None:
-    """Serve one WebSocket scope of the SDK protocol to its end. Raises nothing but a cancellation.
+) -> Awaitable[None] | None:
+    """Let in the client of one WebSocket scope; return its session, to be awaited to its end.
 
-    A client that is not admitted is told so after the accept, because the SDKs repeat a failed
-    handshake for ever. Only a page of a foreign origin is refused in the handshake.
+    Returns None for one that is not let in. Both raise nothing but a cancellation. A client that is
+    not admitted is told so after the accept, because the SDKs repeat a failed handshake for ever.
+    Only a page of a foreign origin is refused in the handshake.
     """
     if (await receive())["type"] != "websocket.connect":
-        return
+        return None
     connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     try:
         check_origin(core, connection)
@@ -54,13 +54,17 @@ async def serve_sdk(
             told = refused.disconnect
             Refusal(told.code, told.reason, refused.advice).log(scope)
             await transport.send_close(told)
-            return
+            return None
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
+        return None
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
-    else:
-        await _run(core, hub, session, transport, connection, receive)
+        return None
+    client = SdkClient(Context(core, session, connection))
+    session.client = client
+    hub.look_after(session)
+    return run_session(hub, session, transport, receive, client.take)
 
 
 def _make_session(
@@ -87,28 +91,6 @@ def _make_session(
     session.path_params = path_params
     session.remote = peer_address(scope)
     return hub, session
-
-
-async def _run(
-    core: Core,
-    hub: Hub,
-    session: Connection,
-    transport: WebSocketTransport,
-    connection: HTTPConnection,
-    receive: Receive,
-) -> None:
-    client = SdkClient(Context(core, session, connection))
-    session.client = client
-    hub.look_after(session)
-    limit = frame_bytes(core.settings)
-
-    def take(session: Connection, data: str | bytes) -> Iterable[int]:
-        if too_large(data, limit):
-            close_too_large(hub, session, len(data), limit, "max_message_bytes and max_channels")
-            return ()
-        return client.receive(session, data)
-
-    await run_session(hub, session, transport, receive, take)
 
 
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:

@@ -140,7 +140,7 @@ class Console:
         feed = self._feed(hub)
         subscriber = Subscriber(session)
 
-        def take(session: Connection, data: str | bytes) -> Iterable[int]:
+        def take(hub: Hub, session: Connection, data: str | bytes) -> Iterable[int]:
             _on_message(core, hub, subscriber, data)
             return (len(data),)
 

@@ -1,6 +1,6 @@
 """The WebSocket endpoint of the plain protocol: one scope, from the handshake to the end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,13 @@ from .envelopes import Join, with_envelopes
 
 async def serve_websocket(
     core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> None:
-    """Serve one WebSocket scope to its end. Raises nothing but a cancellation."""
+) -> Awaitable[None] | None:
+    """Let in the client of one WebSocket scope; return its session, to be awaited to its end.
+
+    Returns None for one that is not let in. Both raise nothing but a cancellation.
+    """
     if (await receive())["type"] != "websocket.connect":
-        return
+        return None
     try:
         since = _since(core, scope)
         codec: Codec = plain.CODEC if since is None else envelope.CODEC
@@ -37,15 +40,16 @@ async def serve_websocket(
         hub, session, channels = await admit(core, scope, path_params, transport, codec, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
-        return
+        return None
     probe_peers(hub, scope)
-    if await _accept(hub, session, transport, channels, select_subprotocol(scope)):
-        join: Join = partial(hub.inbox_replay.join_all, session, channels)
-        take: Take = partial(_take, hub)
-        if since is not None:
-            join, take = with_envelopes(hub, session, channels, since)
-        opening = partial(hub.open, session, join)
-        await run_session(hub, session, transport, receive, take, opening)
+    if not await _accept(hub, session, transport, channels, select_subprotocol(scope)):
+        return None
+    join: Join = partial(hub.inbox_replay.join_all, session, channels)
+    take: Take = _take
+    if since is not None:
+        join, take = with_envelopes(hub, session, channels, since)
+    opening = partial(hub.open, session, join)
+    return run_session(hub, session, transport, receive, take, opening)
 
 
 def _since(core: Core, scope: Scope) -> Since | None:

@@ -22,10 +22,10 @@ def with_envelopes(
     hub: Hub, session: Connection, channels: Sequence[str], since: Since
 ) -> tuple[Join, Take]:
     """Return how a session gets into its channels, and what takes the messages of its client."""
-    client = PageClient(hub, session, envelope.CODEC, EnvelopeNotices(), since)
+    client = PageClient(hub, session, envelope.CODEC, _NOTICES, since)
     session.client = client
     every = list(dict.fromkeys([*hub.membership.own_channels(session), *channels]))
-    return partial(client.begin, every), partial(_take, hub)
+    return partial(client.begin, every), _take
 
 
 class EnvelopeNotices:
@@ -57,6 +57,9 @@ class EnvelopeNotices:
 
     def unsubscribed(self, channel: str) -> None:
         """Return None: pages are not told."""
+
+
+_NOTICES = EnvelopeNotices()
 
 
 def _positions(session: Connection) -> Iterable[tuple[str, str]]:

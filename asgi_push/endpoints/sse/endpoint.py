@@ -1,7 +1,7 @@
 """``GET {http_path}/events``: a session over one HTTP response, from the request to its end."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -40,8 +40,11 @@ _LAST_ID_PARAMETER = "lastEventId"
 
 async def serve_events(
     core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> None:
-    """Serve one HTTP scope to its end. Raises nothing but a cancellation."""
+) -> Awaitable[None] | None:
+    """Let in the client of one HTTP scope; return its session, to be awaited to its end.
+
+    Returns None for one that is answered at once. Both raise nothing but a cancellation.
+    """
     connection = HTTPConnection(scope)
     last_id = _last_event_id(connection)
     cors = cors_headers(core.settings.allowed_origins, connection)
@@ -50,17 +53,18 @@ async def serve_events(
         check_site(core.settings.allowed_origins, connection)
         if (answer := _immediate_response(scope["method"], last_id, cors)) is not None:
             await _respond(answer, scope, receive, send)
-            return
+            return None
         positions = _positions(core, connection, last_id)
         confirms = _confirms(connection)
         hub, session, channels = await _admit(core, scope, transport)
     except Refusal as refusal:
         refusal.log(scope)
         await _respond(_refusal_response(refusal, connection, cors), scope, receive, send)
-        return
+        return None
     core.runner.end_streams_at_sigint()
     notices = EventNotices(hub.ack_tokens.make(session.id) if confirms else "")
-    await _run(hub, session, transport, receive, channels, positions, notices)
+    session.client = client = PageClient(hub, session, CODEC, notices, positions)
+    return _run(hub, session, transport, receive, partial(client.begin, channels))
 
 
 def _immediate_response(method: str, last_id: str, cors: Mapping[str, str]) -> Response | None:
@@ -163,17 +167,15 @@ async def _run(
     session: Connection,
     transport: EventStreamTransport,
     receive: Receive,
-    channels: list[str],
-    positions: ResumePositions,
-    notices: EventNotices,
+    opening: Callable[[], Awaitable[None]],
 ) -> None:
     """Run a session to its end, which is all that its client can tell."""
     # A cancellation means that the server shuts down; every other end sets its own reason.
     disconnect = Disconnect.SHUTDOWN
-    client = session.client = PageClient(hub, session, CODEC, notices, positions)
     transport.attach(hub, session)
     try:
-        await hub.open(session, partial(client.begin, channels))
+        await hub.open(session, opening)
+        del opening  # an idle session does without it
         with transport.interrupt:
             while (await receive())["type"] != "http.disconnect":
                 pass
