@@ -25,6 +25,8 @@ class State(Enum):
     ``hub/session_lifecycle`` has the table of what leads where.
     """
 
+    __hash__ = object.__hash__  # of an Enum it is that of the name, by a call in Python
+
     NEW = "not admitted yet"
     ADMITTED = "has a place, but is not in the registry"
     JOINING = "is in the registry, and being put in its channels"

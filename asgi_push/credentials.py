@@ -29,6 +29,8 @@ class Credentials:
     expires_at: float | None = None
 
     def __post_init__(self) -> None:
+        if type(self.user) is str and self.channels == () and self.expires_at is None:
+            return  # nearly all are like this
         if self.user is None:
             object.__setattr__(self, "user", "")
         channels = check_several("channels", self.channels)

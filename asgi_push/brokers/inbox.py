@@ -106,6 +106,10 @@ class InboxStore(Protocol):
         """
         ...
 
+    def known_empty(self, channel: str) -> bool:
+        """Whether it is known without asking that nothing is unconfirmed."""
+        ...
+
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed, the oldest first."""
         ...

@@ -93,6 +93,10 @@ class MemoryInbox:
             dropped += self._remove(next(iter(self._inboxes)))
         return dropped
 
+    def known_empty(self, channel: str) -> bool:
+        """Whether there is no inbox of this channel's user."""
+        return channel not in self._inboxes
+
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""
         self._expire(channel, self._clock())

@@ -30,6 +30,8 @@ _QUIET = 10.0
 class Event(Enum):
     """What can happen to a session."""
 
+    __hash__ = object.__hash__  # as of State
+
     ADMIT = "a place is kept for it"
     JOIN = "it enters the registry"
     OPEN = "it is in its channels and can be sent to"
@@ -40,6 +42,8 @@ class Event(Enum):
 
 class Action(Enum):
     """What is done when something happens to a session."""
+
+    __hash__ = object.__hash__  # as of State
 
     REGISTER = "add it to the registry"
     UNREGISTER = "take it out of the registry and of its channels"

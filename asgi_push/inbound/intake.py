@@ -55,6 +55,7 @@ class Intake:
         self._waits: dict[Connection, _Wait] = {}
         self.quiet = RateLimit(_QUIET)  # holds back lines about what clients send
         self.once = RateLimit(math.inf)  # lets each line through once
+        self.checked_limits: set[int] = set()  # of servers, compared with those of the settings
 
     def over(self, session: Connection, size: int) -> bool:
         """Count a piece of a client's input; return whether to ``hold`` before the next one."""

@@ -85,10 +85,15 @@ class Inbox:
 
     # -- a session that connects -------------------------------------------------------------------
 
-    def has(self, session: Connection, channel: str) -> bool:
-        """Whether a channel is that of a session's user, and there are inboxes."""
+    def may_hold(self, session: Connection, channel: str) -> bool:
+        """Whether a channel is that of a session's user, whose inbox may hold something.
+
+        Where it says no, that is so until the next publication: one who has joined the channel
+        before asking has everything.
+        """
         user = session.user
-        return self._on and bool(user) and channel == user_channel(user)
+        own = self._on and bool(user) and channel == user_channel(user)
+        return own and not self._store.known_empty(channel)
 
     async def unconfirmed(
         self, session: Connection, channel: str, subscription: TrackedSubscription
@@ -97,7 +102,7 @@ class Inbox:
 
         What comes after the session's position is left out: the session is sent it anyway.
         """
-        if not subscription.positioned or not self.has(session, channel):
+        if not subscription.positioned or not self.may_hold(session, channel):
             return []
         found = [item for item in await self._store.read(channel) if _is_before(item, subscription)]
         subscription.older = frozenset(
@@ -116,7 +121,7 @@ class Inbox:
 
     def on_acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
         """Note what a session confirms; soon it is taken out of its user's inbox."""
-        if self.has(session, channel):
+        if self.may_hold(session, channel):
             self._confirm_soon((channel, position.epoch), position.offset)
             self._work.set()
 

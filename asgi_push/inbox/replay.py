@@ -53,7 +53,7 @@ class InboxReplay:
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``, and send it its inbox."""
         channel = user_channel(session.user) if session.user else ""
-        if not self._inbox.has(session, channel):
+        if not self._inbox.may_hold(session, channel):  # nor until the session has joined
             await self._membership.join_all(session, channels)
             return
         sent = self._under_way[session.id] = anyio.Event()

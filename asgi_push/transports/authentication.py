@@ -161,19 +161,23 @@ def validate_credentials(credentials: Credentials, path_params: Mapping[str, Any
         ValueError: a connection with this path cannot have them. The message is for its client:
             it is short, and holds no values.
     """
+    channels = credentials.channels
     try:
         user = "" if credentials.user in ("", None) else check_user(credentials.user)
     except ValueError:
         raise ValueError("the user's id cannot be a channel's name") from None
     try:
-        names = check_several("channels", credentials.channels)
-        channels = tuple(check_channel(channel) for channel in names)
+        if channels:
+            names = check_several("channels", channels)
+            channels = tuple(check_channel(channel) for channel in names)
     except ValueError:
         message = "a channel of the credentials has a name that no channel can have"
         raise ValueError(message) from None
     claimed = path_params.get("user_id")
     if claimed is not None and str(claimed) != user:
         raise ValueError("the user of the path is not the user of the credentials")
+    if user is credentials.user and not channels:
+        return credentials
     return replace(credentials, user=user, channels=channels)
 
 

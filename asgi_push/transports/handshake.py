@@ -30,8 +30,7 @@ INFO_IS_NO_JSON = "the info of the credentials is no JSON"
 
 async def admit(
     core: Core,
-    scope: Scope,
-    path_params: Mapping[str, Any],
+    connection: HTTPConnection,
     transport: Transport,
     codec: Codec,
     heartbeat: Heartbeat,
@@ -45,13 +44,12 @@ async def admit(
         hub = core.hub
     except NotRunningError as error:
         raise not_running(error) from None
-    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
     check_origin(core, connection)
     session = Connection(
         secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic()
     )
-    session.path_params = path_params
-    session.remote = peer_address(scope)
+    session.path_params = connection.path_params
+    session.remote = peer_address(connection.scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.
     await _reserve_place(hub, session)
     try:
@@ -63,6 +61,16 @@ async def admit(
     except BaseException:
         hub.end(session, Disconnect.PERMISSION_DENIED)
         raise
+
+
+def connection_of(scope: Scope, path_params: Mapping[str, Any]) -> HTTPConnection:
+    """Return a scope as hooks get it, with the parameters of its path."""
+    return HTTPConnection({**scope, "path_params": dict(path_params)})
+
+
+def query_parameter(connection: HTTPConnection, name: str) -> str | None:
+    """Return a parameter of the query; None without it, which nearly all have no need to parse."""
+    return connection.query_params.get(name) if connection.scope.get("query_string") else None
 
 
 def check_origin(core: Core, connection: HTTPConnection) -> None:
@@ -125,7 +133,9 @@ def _requested_channels(core: Core, connection: HTTPConnection) -> list[str]:
     Raises:
         Refusal: a name cannot be a channel's, or there are more than ``max_channels``.
     """
-    requested = connection.query_params.get("channels", "")
+    requested = query_parameter(connection, "channels")
+    if not requested:
+        return []
     names = list(dict.fromkeys(filter(None, requested.split(","))))
     _check_number(core, names)
     try:
@@ -149,6 +159,8 @@ async def _allowed_channels(
     Raises:
         Refusal: there are more than ``max_channels``, or ``authorize`` failed or took too long.
     """
+    if not requested and not credentials.channels:
+        return []
     given = dict.fromkeys(credentials.channels)
     _check_number(core, {*given, *requested})
     new = [name for name in requested if name not in given]

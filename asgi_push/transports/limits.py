@@ -60,8 +60,9 @@ def check_server(hub: Hub, send: Any) -> None:
     limits = [
         limit for name in _SERVERS_NAMES if isinstance(limit := getattr(config, name, None), int)
     ]
-    if not limits:
+    if not limits or limits[0] in hub.intake.checked_limits:
         return
+    hub.intake.checked_limits.add(limits[0])
     settings = hub.settings
     needed = frame_bytes(settings) if settings.centrifuge_path else settings.max_message_bytes
     if limits[0] < needed:

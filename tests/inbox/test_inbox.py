@@ -92,6 +92,9 @@ class SlowStore:
         self.asked, self.let = anyio.Event(), anyio.Event()
         self.fails = 0
 
+    def known_empty(self, channel: str) -> bool:
+        return False
+
     async def read(self, channel: str) -> Any:
         self.asked.set()
         await self.let.wait()
@@ -132,6 +135,25 @@ async def test_what_comes_meanwhile_comes_after_it() -> None:
             (subscription,) = core_of(push).hub.registry.members(channel).values()
             assert not subscription.tracked
         assert session.channels == ["*", "#alice", "news"]
+
+
+async def test_nothing_to_ask_for() -> None:
+    """Where it is known that a user has no inbox, nobody waits for one, and confirms nothing in it."""
+    async with pushing() as (push, server):
+        store = slow(push)
+        store.known_empty = store._store.known_empty  # type: ignore[method-assign]
+        client = await server.connect("/ws/alice")
+        await push.send_to_user("alice", "live")
+        assert await client.receive() == "live"
+        (session,) = core_of(push).sessions()
+        core_of(push).hub.inbox.on_acknowledged(session, "#alice", StreamPosition(1, "epoch"))
+        assert not core_of(push).hub.inbox.busy
+        await push.send_to_user("alice", "kept", inbox=True)
+        assert await client.receive() == "kept"
+        later = await server.connect("/ws/alice")
+        await store.asked.wait()
+        store.let.set()
+        assert await later.receive() == "kept"
 
 
 async def test_too_much_meanwhile() -> None:

@@ -50,6 +50,10 @@ class PostgresInbox:
         position = None if offset is None else StreamPosition(offset, epoch)
         return Filed(PublishResult(position), seq is not None, dropped)
 
+    def known_empty(self, channel: str) -> bool:
+        """Return False: other processes publish, too."""
+        return False
+
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""
         found: list[Publication] = []

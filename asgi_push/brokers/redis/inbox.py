@@ -68,6 +68,10 @@ class RedisInbox:
         at = await self._pipeline.run(EXPECT, [self._due], f"{name}:{channel}", due)
         return f"{at.decode()}:{name}"
 
+    def known_empty(self, channel: str) -> bool:
+        """Return False: other processes publish, too."""
+        return False
+
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""
         found: list[Publication] = []

@@ -17,7 +17,12 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
-from ...transports.handshake import check_origin, peer_address
+from ...transports.handshake import (
+    check_origin,
+    connection_of,
+    peer_address,
+    query_parameter,
+)
 from ...transports.refusal import Refusal, not_running, refuse
 from ...transports.websocket import WebSocketTransport, run_session
 from .client import SdkClient
@@ -41,7 +46,7 @@ async def serve_sdk(
     """
     if (await receive())["type"] != "websocket.connect":
         return None
-    connection = HTTPConnection({**scope, "path_params": dict(path_params)})
+    connection = connection_of(scope, path_params)
     try:
         check_origin(core, connection)
         codec, subprotocol = _format(connection)
@@ -96,7 +101,7 @@ def _make_session(
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
     """Return the codec that a client asked for, and the subprotocol to accept."""
     offered = connection.scope.get("subprotocols") or ()
-    asked = {connection.query_params.get("format"), connection.query_params.get("cf_protocol")}
+    asked = {query_parameter(connection, name) for name in ("format", "cf_protocol")}
     if _PROTOBUF in offered or "protobuf" in asked:
         # Imported on use: it needs the extra [protobuf], which few servers have.
         try:

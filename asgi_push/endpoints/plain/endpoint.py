@@ -15,7 +15,7 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols import Codec, envelope, plain
 from ...protocols.since import Since
-from ...transports.handshake import admit, select_subprotocol
+from ...transports.handshake import admit, connection_of, query_parameter, select_subprotocol
 from ...transports.keepalive import probe_peers
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
@@ -32,12 +32,13 @@ async def serve_websocket(
     """
     if (await receive())["type"] != "websocket.connect":
         return None
+    connection = connection_of(scope, path_params)
     try:
-        since = _since(core, scope)
+        since = _since(core, connection)
         codec: Codec = plain.CODEC if since is None else envelope.CODEC
         transport = WebSocketTransport(scope, send, codec)
         heartbeat = ClientHeartbeat(core.settings.idle_timeout)
-        hub, session, channels = await admit(core, scope, path_params, transport, codec, heartbeat)
+        hub, session, channels = await admit(core, connection, transport, codec, heartbeat)
     except Refusal as refusal:
         await refuse(scope, receive, send, refusal)
         return None
@@ -52,13 +53,13 @@ async def serve_websocket(
     return run_session(hub, session, transport, receive, take, opening)
 
 
-def _since(core: Core, scope: Scope) -> Since | None:
+def _since(core: Core, connection: HTTPConnection) -> Since | None:
     """Return the positions of ``?since=``; None without it, for a page that wants no envelopes.
 
     Raises:
         Refusal: it cannot be understood.
     """
-    text = HTTPConnection(scope).query_params.get("since")
+    text = query_parameter(connection, "since")
     try:
         return None if text is None else Since(text, core.settings.max_channels)
     except ValueError as error:

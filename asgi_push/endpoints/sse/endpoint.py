@@ -21,7 +21,7 @@ from ...protocols.sse import CODEC, STAY_AWAY, LastEventId
 from ...recovery.page_client import PageClient
 from ...recovery.page_protocol import FROM_START, ResumePositions
 from ...transports.event_stream import EventStreamTransport, retry
-from ...transports.handshake import admit
+from ...transports.handshake import admit, connection_of, query_parameter
 from ...transports.refusal import Refusal
 from .cors import check_site, cors_headers, preflight
 from .notices import EventNotices
@@ -126,8 +126,9 @@ async def _admit(
     interval = core.settings.ping_interval
     first = random.uniform(interval / 2, interval)  # noqa: S311  # spreads many clients
     heartbeat = UnansweredPings(interval, now + first)
-    hub, session, channels = await admit(core, scope, {}, transport, CODEC, heartbeat)
-    asked = HTTPConnection(scope).query_params.get("channels", "").split(",")
+    connection = connection_of(scope, {})
+    hub, session, channels = await admit(core, connection, transport, CODEC, heartbeat)
+    asked = (query_parameter(connection, "channels") or "").split(",")
     if any(channel and channel not in channels for channel in asked):
         hub.end(session, Disconnect.PERMISSION_DENIED)
         raise Refusal(403, "a channel is not allowed")
