@@ -91,9 +91,10 @@ class Writers:
             self._owner.spawn(self._work, Writer())
 
     async def _work(self, writer: Writer) -> None:
+        here = current_task()  # once: to look for each session costs a tenth of its turn
         with writer.scope:
             while True:
-                await self._serve(writer)
+                await self._serve(writer, here)
                 # A cancelled writer gets here if its send ended just then; it serves no more.
                 if writer.scope.cancel_called or len(self._parked) >= _MAX_PARKED:
                     return
@@ -101,7 +102,7 @@ class Writers:
                 self._parked.append(writer)
                 await writer.wake.wait()
 
-    async def _serve(self, writer: Writer) -> None:
+    async def _serve(self, writer: Writer, here: object) -> None:
         self._coming = False
         if self._resting:  # the one that rests goes on with the ready sessions
             return
@@ -114,16 +115,15 @@ class Writers:
                 self._say_begun()
                 if self._ready:
                     self._call_writer()  # it takes over if this one has to wait
-                await self._drain(writer, session)
+                await self._drain(writer, session, here)
         finally:
             self._working.discard(writer)
         if self._ready:
             self._call_writer()
 
-    async def _drain(self, writer: Writer, session: Connection) -> None:
+    async def _drain(self, writer: Writer, session: Connection, here: object) -> None:
         writer.session = session
         writer.queue = session.queue
-        here = current_task()
         try:
             await self._send_all(writer, session)
         except BaseException as error:  # whatever a server raises, the peer is gone
