@@ -30,6 +30,10 @@ MAX_WHOLE = 2**53
 # tuple of bytes and words, and histories hold very many of them.
 Kind = Literal["text", "binary", "json"]
 
+# Who waits until clients confirm a publication: its publisher, or its user's inbox, and maybe the
+# publisher, too.
+AwaitedBy = Literal["publisher", "inbox"]
+
 
 class Payload:
     """Data as it travels: encoded once, whatever the number of receivers."""
@@ -123,11 +127,14 @@ class Publication:
     ``offset`` is its number in the stream and ``epoch`` names the life of the stream; they are 0
     and empty where the channel keeps no history. ``time`` is when the broker took it, a Unix time
     in seconds, None where that is not known. ``info`` is the client that published it, None for the
-    application. ``trace`` is the ``traceparent`` of its publisher if tracing is on and samples it;
-    no client is sent it.
+    application. ``awaited_by`` says who waits until clients confirm it, None if nobody does.
+    ``trace`` is the ``traceparent`` of its publisher if tracing is on and samples it; no client is
+    sent it.
     """
 
-    __slots__ = ("channel", "epoch", "info", "offset", "payload", "tags", "time", "trace")
+    __slots__ = (
+        "awaited_by", "channel", "epoch", "info", "offset", "payload", "tags", "time", "trace",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -138,6 +145,7 @@ class Publication:
         tags: Mapping[str, str] | None = None,
         info: ClientInfo | None = None,
         time: float | None = None,
+        awaited_by: AwaitedBy | None = None,
     ) -> None:
         self.channel = channel
         self.payload = payload
@@ -146,6 +154,7 @@ class Publication:
         self.tags = tags
         self.info = info
         self.time = time
+        self.awaited_by = awaited_by
         self.trace: str | None = None
 
     @property
@@ -172,11 +181,12 @@ class JoinLeave:
 
     __slots__ = ("channel", "info", "joined")
 
-    # It has no position in the stream, no payload and no trace, unlike a publication.
+    # It has no position in the stream, no payload and no trace, and nobody confirms it.
     offset = 0
     epoch = ""
     size = 0
     trace = None
+    awaited_by = None
 
     def __init__(self, channel: str, info: ClientInfo, *, joined: bool) -> None:
         self.channel = channel

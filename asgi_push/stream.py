@@ -7,7 +7,15 @@ from itertools import islice
 from typing import Any
 
 from .errors import UnrecoverablePosition
-from .messages import ClientInfo, History, Kind, Payload, Publication, StreamPosition
+from .messages import (
+    AwaitedBy,
+    ClientInfo,
+    History,
+    Kind,
+    Payload,
+    Publication,
+    StreamPosition,
+)
 
 # How often expired publications are looked for, in seconds, and in how many streams at a time:
 # 10,000 streams a second, for a thirtieth of a millisecond each time.
@@ -29,8 +37,10 @@ class Recovery:
     encoded: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-# Of a publication: kind, data, tags, info and time.
-_Kept = tuple[Kind, bytes, Mapping[str, str] | None, ClientInfo | None, float | None]
+# Of a publication: kind, data, tags, info, time, and who awaits that it is confirmed.
+_Kept = tuple[
+    Kind, bytes, Mapping[str, str] | None, ClientInfo | None, float | None, AwaitedBy | None
+]
 
 
 class Stream:
@@ -72,8 +82,11 @@ class Stream:
         payload = publication.payload
         kept = self._kept
         kept.append(
-            (payload.kind, payload.data, publication.tags, publication.info, publication.time)
-        )
+            (
+                payload.kind, payload.data, publication.tags, publication.info, publication.time,
+                publication.awaited_by,
+            )
+        )  # fmt: skip
         self.bytes += len(payload.data)
         if publication.tags:
             self.bytes += _size(publication.tags)
@@ -87,7 +100,7 @@ class Stream:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        _, data, tags, _, _ = self._kept.popleft()
+        _, data, tags, *_ = self._kept.popleft()
         self.bytes -= len(data)
         if tags:
             self.bytes -= _size(tags)
@@ -129,9 +142,12 @@ class Stream:
         """Return the kept publications with these offsets, both included."""
         first = self.offset - len(self._kept) + 1
         kept = islice(self._kept, max(0, start - first), max(0, stop + 1 - first))
+        channel, epoch = self._channel, self.epoch
         return [
-            Publication(self._channel, Payload(kind, data), offset, self.epoch, tags, info, time)
-            for offset, (kind, data, tags, info, time) in enumerate(kept, max(start, first))
+            Publication(channel, Payload(kind, data), offset, epoch, tags, info, time, awaited_by)
+            for offset, (kind, data, tags, info, time, awaited_by) in enumerate(
+                kept, max(start, first)
+            )
         ]
 
     def recover(self, now: float, since: StreamPosition) -> Recovery:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .messages import StreamPosition
+from .messages import Publication, StreamPosition
 
 # One for all subscriptions: since Python 3.10 each empty frozenset is an object of its own, of 216
 # bytes.
@@ -57,11 +57,13 @@ class TrackedSubscription(Subscription):
     """
 
     __slots__ = (
+        "awaited",
         "buffer",
         "confirmed",
         "expires_at",
         "info",
         "join_leave",
+        "kept",
         "older",
         "place",
         "positioned",
@@ -81,6 +83,9 @@ class TrackedSubscription(Subscription):
         self.skip = _NONE  # what the session got from the inbox
         self.older = _NONE  # from the inbox, of epochs before
         self.confirmed = 0  # the client said that it has everything up to this offset
+        # Publishers wait for the client up to this offset, or may do so: mostly nobody waits.
+        self.awaited = 0
+        self.kept = 0  # its user's inbox may hold something up to this offset
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
@@ -98,6 +103,18 @@ class TrackedSubscription(Subscription):
         place = self.own_place()
         place.offset = position.offset
         place.epoch = position.epoch
+        self.suppose_awaited(position.offset)
+
+    def suppose_awaited(self, offset: int) -> None:
+        """Suppose that something up to an offset is to be confirmed, as it was not looked at."""
+        self.awaited = max(self.awaited, offset)
+        self.kept = max(self.kept, offset)
+
+    def on_awaited(self, publication: Publication) -> None:
+        """Note a publication that is to be confirmed, before the session is handed it."""
+        self.awaited = max(self.awaited, publication.offset)
+        if publication.awaited_by == "inbox":
+            self.kept = max(self.kept, publication.offset)
 
     @property
     def offset(self) -> int:

@@ -39,8 +39,9 @@ _WRONG = ValueError, LookupError, TypeError, AttributeError
 def body(publication: Publication) -> bytes:
     """Return what is kept of a publication, but for the time."""
     beside = b""
-    if publication.trace is not None:
-        beside = orjson.dumps({**_told(publication), "trace": publication.trace})
+    if publication.trace is not None or publication.awaited_by is not None:
+        untold = {"trace": publication.trace, "awaited_by": publication.awaited_by}
+        beside = orjson.dumps({**_told(publication), **untold})
     elif publication.tags is not None or publication.info is not None:
         beside = orjson.dumps(_told(publication))
     return b"%b%d:%b%b" % (
@@ -123,7 +124,15 @@ def _parse_body(channel: str, kept: bytes, offset: int, epoch: str) -> Publicati
     if payload.kind == "text" and not payload.data.isascii():
         payload.data.decode()
     publication = Publication(channel, payload, offset, epoch, tags, info, time)
+    if beside:
+        _add_untold(publication, beside)
+    return publication
+
+
+def _add_untold(publication: Publication, beside: dict[str, Any]) -> None:
     trace = beside.get("trace")
     if isinstance(trace, str):
         publication.trace = trace
-    return publication
+    awaited_by = beside.get("awaited_by")
+    if awaited_by in ("publisher", "inbox"):
+        publication.awaited_by = awaited_by

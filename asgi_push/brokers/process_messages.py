@@ -32,6 +32,10 @@ class ProcessMessages:
         except Exception as error:  # noqa: BLE001  # the next message must be taken
             self._failures.report("task", error, "a message of another process")
 
+    def receive_own(self, about: str, **fields: Any) -> None:
+        """Call the handler of a message that this process has for itself; it must not raise."""
+        self.handlers[about](fields)
+
 
 async def tell(broker: Broker, process_id: str, about: str, **fields: Any) -> None:
     """Send a message to one process; see ``Broker.tell``."""

@@ -113,7 +113,7 @@ class Hub:
         broker = self.broker
         messages = self.process_messages = ProcessMessages(self.failures)
         self.processes = Processes(broker, messages)
-        self.receipt_reporter = ReceiptReporter(self, self.registry, self.fanout, broker)
+        self.receipt_reporter = ReceiptReporter(self, self.registry, self.fanout, broker, messages)
         self.acknowledgements = Acknowledgements(self.counters, self.receipt_reporter)
         self.ack_tokens = AckTokens(self.registry, self.acknowledgements, broker, messages)
         self.responder = Responder(self, self.fanout, broker, self.counters)

@@ -77,6 +77,8 @@ def _envelope(publication: Publication) -> bytes:
         about += b'"id":"%b",' % str(publication.id).encode()
     if publication.time is not None:
         about += b'"time":%.3f,' % publication.time
+    if publication.awaited_by is not None and publication.offset:
+        about += b'"confirm":true,'
     return b"{%b%b}" % (about, data_field(publication.payload))
 
 

@@ -1,12 +1,13 @@
 """Acknowledgements: a client says that it has all of a channel, up to a position in its stream."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
 from ..connection import Connection
-from ..messages import StreamPosition
+from ..messages import Publication, StreamPosition
 from ..metrics.counters import Counters
-from ..subscription import TrackedSubscription
+from ..subscription import Subscription, TrackedSubscription
 from .reporter import ReceiptReporter
 
 
@@ -30,8 +31,8 @@ class Acknowledgements:
     """Takes the acknowledgements of this process's sessions.
 
     Attributes:
-        listeners: called with each acknowledgement that confirms more than those before it. They
-            must not raise, and must not wait.
+        listeners: called with each acknowledgement that confirms more than those before it, where
+            an inbox may hold some of that. They must not raise, and must not wait.
     """
 
     def __init__(self, counters: Counters, reporter: ReceiptReporter) -> None:
@@ -70,10 +71,19 @@ class Acknowledgements:
         before = subscription.confirmed
         if position.offset > before:
             subscription.confirmed = position.offset
-            self._reporter.on_confirmed(session, channel, subscription, before)
-            self._tell(session, channel, StreamPosition(position.offset, subscription.epoch))
+            if before < subscription.awaited:
+                self._reporter.on_confirmed(session, channel, subscription, before)
+            if before < subscription.kept:
+                self._tell(session, channel, StreamPosition(position.offset, subscription.epoch))
         return Acknowledged.TAKEN
 
     def _tell(self, session: Connection, channel: str, position: StreamPosition) -> None:
         for listener in self.listeners:
             listener(session, channel, position)
+
+
+def note_awaited(subscriptions: Iterable[Subscription], publication: Publication) -> None:
+    """Note a publication that is to be confirmed, in those who will be handed it."""
+    for subscription in subscriptions:
+        if isinstance(subscription, TrackedSubscription):
+            subscription.on_awaited(publication)

@@ -104,6 +104,7 @@ class Confirmations:
         began = []
         results = []
         for publication in publications:
+            publication.awaited_by = publication.awaited_by or "publisher"
             began.append(clock.monotonic())
             results.append(await publish(publication, key))
         until = clock.monotonic() + seconds
@@ -217,8 +218,9 @@ def _offset(request: PendingPublication) -> int:
 
 
 async def _result(request: PendingPublication) -> PublishResult:
-    with anyio.move_on_after(request.until - clock.monotonic()):
-        await request.over.wait()
+    if not request.over.is_set():
+        with anyio.move_on_after(request.until - clock.monotonic()):
+            await request.over.wait()
     if request.failure is not None:
         raise BrokerError(
             f"it was published, but who has it is not known: {request.failure}"

@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from .. import clock
 from ..brokers import Broker
-from ..brokers.process_messages import tell
+from ..brokers.process_messages import ProcessMessages, tell
 from ..connection import Connection, Owner
 from ..delivery.fanout import Fanout
 from ..errors import BrokerError
@@ -48,11 +48,13 @@ class ReceiptReporter:
         registry: Registry[Connection, Subscription],
         fanout: Fanout,
         broker: Broker,
+        messages: ProcessMessages,
     ) -> None:
         self._owner = owner
         self._registry = registry
         self._fanout = fanout
         self._broker = broker
+        self._messages = messages
         self._publishers: dict[str, dict[str, float]] = {}  # until when, by channel and process
         # By channel and session, with whether the session could confirm.
         self._left: dict[str, dict[str, tuple[TrackedSubscription, bool]]] = {}
@@ -102,6 +104,8 @@ class ReceiptReporter:
             if not isinstance(subscription, TrackedSubscription):
                 handed[session.id] = False
             elif _was_handed(subscription, at):
+                # Known already, unless it was published first by somebody who does not wait.
+                subscription.awaited = max(subscription.awaited, at.offset)
                 handed[session.id] = subscription.confirmed >= at.offset
                 able += _confirms(session)
         for session_id, (left, confirms) in self._left.get(channel, {}).items():
@@ -132,7 +136,7 @@ class ReceiptReporter:
         for start in range(0, max(1, len(confirmed)), _IN_ONE_MESSAGE):
             part = confirmed[start : start + _IN_ONE_MESSAGE]
             report = {"number": number, "handed": handed, "able": able, "confirmed": part}
-            await tell(self._broker, reply_to, "handed", **report)
+            await self._send(reply_to, "handed", **report)
             handed = able = 0
 
     def on_confirmed(
@@ -155,6 +159,10 @@ class ReceiptReporter:
     def _note(
         self, reply_to: str, key: _Key, subscription: TrackedSubscription, since: int
     ) -> None:
+        if reply_to == self._broker.process_id:
+            entry = [*key, subscription.epoch, since, subscription.confirmed]
+            self._messages.receive_own("confirmed", sessions=[entry])
+            return
         unreported = self._unreported.setdefault(reply_to, {})
         if (known := unreported.get(key)) is not None and known[0] == subscription.epoch:
             since = known[1]
@@ -177,9 +185,16 @@ class ReceiptReporter:
 
     async def _tell(self, reply_to: str, entries: list[list[Any]]) -> None:
         try:
-            await tell(self._broker, reply_to, "confirmed", sessions=entries)
+            await self._send(reply_to, "confirmed", sessions=entries)
         except BrokerError as error:  # to the publisher they have not confirmed
             logger.debug("a publisher could not be told what was confirmed: %s", error)
+
+    async def _send(self, reply_to: str, about: str, **fields: Any) -> None:
+        """Send a message to a process; this one gets it without the broker."""
+        if reply_to == self._broker.process_id:
+            self._messages.receive_own(about, **fields)
+        else:
+            await tell(self._broker, reply_to, about, **fields)
 
 
 def _was_handed(subscription: TrackedSubscription, at: StreamPosition) -> bool:

@@ -51,6 +51,7 @@ async def track(
     subscription.positioned = True
     subscription.offset = top.offset
     subscription.epoch = top.epoch
+    subscription.suppose_awaited(top.offset)
     missed = recovery.publications
     subscription.start = missed[0].offset - 1 if missed else top.offset
     return recovery

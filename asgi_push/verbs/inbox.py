@@ -45,7 +45,7 @@ class InboxVerbs:
             return await self._transactional.publish(using, channel, data, None, key, keep)
         if key is not None:
             key = check_text("idempotency_key", key)
-        publication = Publication(channel, self._encoder.encode(data))
+        publication = Publication(channel, self._encoder.encode(data), awaited_by="inbox")
         return await self._runner.call(self._publish, publication, keep, key, seconds)
 
     def publish_blocking(

@@ -10,7 +10,7 @@ from ..brokers.inbox import Keep, check_keepable
 from ..brokers.postgres.transactions import publish_in, publish_in_blocking
 from ..channels import Namespaces
 from ..encoding import Encoder
-from ..messages import Publication, PublishResult
+from ..messages import AwaitedBy, Publication, PublishResult
 from ..names import check_channel, check_tags, check_text
 from ..settings import Settings
 
@@ -85,7 +85,10 @@ class Transactional:
             tags = check_tags(tags)
         if idempotency_key is not None:
             idempotency_key = check_text("idempotency_key", idempotency_key)
-        publication = Publication(name, self._encoder.encode(data), 0, "", tags)
+        awaited_by: AwaitedBy | None = None if keep is None else "inbox"
+        publication = Publication(
+            name, self._encoder.encode(data), tags=tags, awaited_by=awaited_by
+        )
         stream = self._namespaces.stream(name)
         if keep is not None:
             check_keepable(publication, stream, keep.options)

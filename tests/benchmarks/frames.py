@@ -10,8 +10,10 @@ _TEXT = 0x81  # the last frame of a message, opcode 1
 _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
 _MASKED = 0x80
 
-_ENVELOPE = re.compile(rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,"data":(.*)\}\n', re.MULTILINE)
-_PLACE = re.compile(rb'"channel":"[^"]*","id":"[^"]*"')
+_ENVELOPE = re.compile(
+    rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,(?:"confirm":true,)?"data":(.*)\}\n', re.MULTILINE
+)
+_PLACE = re.compile(rb'("channel":"[^"]*","id":"[^"]*"),"time":[\d.]+,"confirm":true,')
 _NATS_PAYLOAD = re.compile(rb"^(\{.*\})\r$", re.MULTILINE)
 _DATA = re.compile(rb"^data: (.*\n)", re.MULTILINE)
 
@@ -97,7 +99,7 @@ class Envelopes:
 
 
 class Confirming(Envelopes):
-    """Does the same for a client that confirms the last of each chunk."""
+    """Does the same for a client that confirms the last of each chunk that somebody waits for."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what is new; ``answer`` is what the client sends then."""

@@ -12,7 +12,7 @@ import pytest
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers import Broker, StreamOptions
 from asgi_push.brokers.contract import MAX_REPLY_BYTES, MAX_TOLD_BYTES
-from asgi_push.messages import ClientInfo, JoinLeave
+from asgi_push.messages import AwaitedBy, ClientInfo, JoinLeave
 from tests.brokers.contract import Factory, Process, beside, publication, seen
 
 KEPT = StreamOptions(size=5, ttl=60.0)
@@ -66,6 +66,19 @@ async def test_the_trace_comes_along(
     await broker.publish(told, stream)
     got = await process.next()
     assert (got.trace, got.tags, got.info) == (trace, {"n": "1"}, None)
+
+
+@pytest.mark.parametrize("awaited_by", ["publisher", "inbox", None])
+async def test_who_awaits_its_confirmation_comes_along(
+    broker: Broker, process: Process, awaited_by: AwaitedBy | None
+) -> None:
+    """Also when it is read later."""
+    told = publication("news", "data", tags={"n": "1"})
+    told.awaited_by = awaited_by
+    await broker.publish(told, KEPT)
+    got = await process.next()
+    (kept,) = (await broker.history("news", -1, None, reverse=False)).publications
+    assert [(item.awaited_by, item.tags) for item in (got, kept)] == [(awaited_by, {"n": "1"})] * 2
 
 
 @pytest.mark.parametrize("stream", [KEPT, None])

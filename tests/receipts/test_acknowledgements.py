@@ -27,21 +27,25 @@ async def peer_with(house: House, *data: Any) -> Peer:
 
 
 async def test_what_is_confirmed_is_told_once() -> None:
-    """An acknowledgement says that all before it has come, too; one that says no more is no news."""
-    told: list[tuple[str, StreamPosition]] = []
+    """To the inbox, where it may hold some of it. All before has come, too; what says no more is no news."""
+    told: list[StreamPosition] = []
 
     def note(session: Connection, channel: str, position: StreamPosition) -> None:
-        told.append((channel, position))
+        assert channel == "#11"
+        told.append(position)
 
-    async with house() as here:
+    async with house(authenticate=lambda _: "11") as here:
         core_of(here.push).hub.acknowledgements.listeners.append(note)
-        peer = await peer_with(here, 1, 2, 3)
-        epoch = (await here.push.history("news")).position.epoch
-        for offset in (2, 1, 2, 3):
-            answer = await peer.ask("rpc", method="push.ack", data={"channel": "news", "offset": offset})
+        peer = await here.peer()
+        for number in range(1, 7):
+            await here.push.send_to_user("11", number, inbox=number in (1, 3, 4))
+            assert (await peer.hear())["push"]["pub"]["data"] == number
+        epoch = (await here.push.history("#11")).position.epoch
+        for offset in (2, 1, 2, 3, 5, 6):
+            answer = await peer.ask("rpc", method="push.ack", data={"channel": "#11", "offset": offset})
             assert "error" not in answer
-        assert told == [("news", StreamPosition(2, epoch)), ("news", StreamPosition(3, epoch))]
-        assert core_of(here.push).hub.counters.acknowledgements[Acknowledged.TAKEN] == 4
+        assert told == [StreamPosition(offset, epoch) for offset in (2, 3, 5)]
+        assert core_of(here.push).hub.counters.acknowledgements[Acknowledged.TAKEN] == 6
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,29 @@ async def test_it_returns_when_all_have_confirmed() -> None:
         assert not core_of(here.push).hub.confirmations._by_channel
 
 
+async def test_what_nobody_waits_for_is_not_reported() -> None:
+    """Confirmations of publications that came with no ``confirm`` cost no message to a publisher."""
+    async with house() as here:
+        handlers = core_of(here.push).hub.process_messages.handlers
+        take, reports = handlers["confirmed"], list[Any]()
+
+        def note(report: Any) -> None:
+            reports.append(report["sessions"])
+            take(report)
+
+        handlers["confirmed"] = note
+        peer = await subscribed(here)
+        for awaited in (False, True, False, False, True, False):
+            if not awaited:
+                await here.push.publish("news", "x")
+                await ack(peer, "news", await next_offset(peer))
+                continue
+            async with publishing(here.push) as results:
+                await ack(peer, "news", await next_offset(peer))
+            assert results[0].confirmed == ids(here.push)
+        assert [(since, last) for ((_, _, _, since, last),) in reports] == [(1, 2), (4, 5)]
+
+
 async def test_it_returns_when_the_time_is_over() -> None:
     """With those who have confirmed by then."""
     async with house() as here:

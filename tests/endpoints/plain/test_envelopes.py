@@ -83,6 +83,25 @@ async def test_an_envelope_has_channel_id_time_and_data(sent: Any, field: dict[s
         assert message == {"channel": "#ann", "id": kept.id, **field}
 
 
+async def test_an_envelope_says_when_somebody_waits_for_its_confirmation() -> None:
+    """The publisher does, or the inbox; also if it was missed, and first comes now."""
+    async with paging() as (push, page):
+        await page.connect("channels=news")
+
+        async def publish() -> None:
+            await push.send_to_user("ann", 1, inbox=True)
+            await push.publish("news", 2, confirm=0.01)
+            await push.publish("news", 3)
+
+        await publish()
+        live = [await page.next() for _ in range(3)]
+        await page.cut(push)
+        await publish()
+        missed = (await page.connect("channels=news"))[:-1]
+        for messages in (live, missed):
+            assert {item["data"]: item.get("confirm") for item in messages} == {1: True, 2: True, 3: None}
+
+
 async def test_a_page_learns_where_it_stands() -> None:
     """The welcome has the places of all its channels with a history, before anything came."""
     options = {"live": ChannelOptions(history_size=0)}
