@@ -11,24 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import servers
+from tests import browsers, servers
 
 # What only some tests need is imported where they ask for it: the smallest test needs pytest and the package alone.
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from tests.brokers.postgres_server import PostgresServer
-
-CHROMIUM_ARGS = (
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-site-isolation-trials",  # a process less for each page
-)
 
 with suppress(ImportError):
     import hypothesis
@@ -104,11 +93,9 @@ def chromium(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
     """The system's Chromium, one for the whole run; for a test that needs more than one `page`."""
     from playwright.sync_api import sync_playwright
 
-    path = servers.find_program("chromium", "chromium-browser", "google-chrome")
     playwright = browser_thread.submit(sync_playwright().start).result()
     try:
-        launch = partial(playwright.chromium.launch, executable_path=path, args=CHROMIUM_ARGS)
-        browser = browser_thread.submit(launch).result()
+        browser = browser_thread.submit(browsers.launch, playwright.chromium).result()
         try:
             yield browser
         finally:

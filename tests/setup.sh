@@ -30,15 +30,21 @@ look() {
 }
 
 look
+if [ "$(uname)" = Linux ]; then
+    need chromium-headless-shell - chromium-headless-shell # the tests run without it, but take longer
+fi
 if [ ${#missing_apt[@]} -gt 0 ] && [ "${SETUP:-}" != no ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing by apt-get, for the tests that drive them: ${missing_apt[*]}"
     echo "(SETUP=no make test installs no program, and skips these tests.)"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || true # an old list may do
-    apt-get install -qq --yes --no-install-recommends "${missing_apt[@]}" >/dev/null || true # looked at below
+    for package in "${missing_apt[@]}"; do # one by one: an unknown one would keep the others away
+        apt-get install -qq --yes --no-install-recommends "$package" >/dev/null || true # looked at below
+    done
     hash -r
-    look
 fi
+
+look
 
 if [ ${#missing_apt[@]} -gt 0 ]; then
     if [ "$(uname)" = Darwin ]; then

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests import servers
+from tests.browsers import with_notifications
 from tests.docs.scenarios import Stage, bundle
 from tests.notify.browsing import deliver, stub_subscribe
 from tests.notify.services import Browser, PushService, http_server, smtp_server
@@ -58,11 +59,17 @@ def away_mail(stage: Stage) -> None:
 
 def away_browser(stage: Stage) -> None:
     """A page that subscribed gets a notification, in Chromium, from what the push service got."""
-    with http_server(PushService()) as service, impatient(stage) as server:
+    browser = stage.page.context.browser
+    assert browser is not None
+    with (
+        http_server(PushService()) as service,
+        impatient(stage) as server,
+        with_notifications(browser) as other,
+        other.new_context(permissions=["notifications"]) as context,
+    ):
         phone = Browser(service.url, "phone")
-        page = stage.page
-        page.context.grant_permissions(["notifications"])
-        stub_subscribe(page.context, phone)
+        stub_subscribe(context, phone)
+        page = context.new_page()
         page.goto(server.http)
         page.add_script_tag(content=bundle(stage.folder / "page.js"), type="module")
         page.wait_for_function("'notifyMe' in window")

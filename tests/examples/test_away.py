@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser as Chromium
 
+from tests.browsers import with_notifications
 from tests.notify.browsing import deliver, stub_subscribe
 from tests.notify.services import (
     Browser,
@@ -35,7 +36,7 @@ def test_a_page_that_is_closed_gets_a_notification(serve: Serve, chromium: Chrom
     """It asks for permission and is closed; the message comes as a notification, and waits in the inbox."""
     with running(serve, tmp_path) as (server, mailbox, service):
         phone = Browser(service.url, "phone")
-        with chromium.new_context(permissions=["notifications"]) as context:
+        with with_notifications(chromium) as browser, browser.new_context(permissions=["notifications"]) as context:
             stub_subscribe(context, phone)
             page = context.new_page()
             page.goto(server.http)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests import servers
-from tests.conftest import CHROMIUM_ARGS
+from tests import browsers, servers
 from tests.endpoints.console.app import KEY
 
 DOCS = servers.ROOT / "docs" / "images" / "console.png"
@@ -113,7 +112,7 @@ def take_for_docs(folder: Path, browser: Browser) -> None:
 
 def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as logs:
-        browser = playwright.chromium.launch(executable_path=servers.find_program("chromium"), args=CHROMIUM_ARGS)
+        browser = browsers.launch(playwright.chromium)
         if len(sys.argv) > 1:
             folder = Path(sys.argv[1])
             folder.mkdir(parents=True, exist_ok=True)
