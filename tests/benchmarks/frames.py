@@ -10,6 +10,8 @@ _TEXT = 0x81  # the last frame of a message, opcode 1
 _COMPRESSED = 0x40  # RSV1, RFC 7692, section 6
 _MASKED = 0x80
 
+_SHARED_FROM = 512  # what asgi_push compresses, in bytes
+
 _ENVELOPE = re.compile(
     rb'^\{"channel":"[^"]+","id":"[^"]+","time":[\d.]+,(?:"confirm":true,)?"data":(.*)\}\n', re.MULTILINE
 )
@@ -45,6 +47,13 @@ class Deflate:
     def __call__(self, payload: bytes) -> bytes:
         data = self._compress.compress(payload) + self._compress.flush(zlib.Z_SYNC_FLUSH)
         return text_frame(data.removesuffix(b"\x00\x00\xff\xff"), _TEXT | _COMPRESSED)
+
+
+class SharedDeflate:
+    """Compresses as asgi_push does: each long message from an empty window."""
+
+    def __call__(self, payload: bytes) -> bytes:
+        return text_frame(payload) if len(payload) < _SHARED_FROM else Deflate()(payload)
 
 
 class Reader(Protocol):

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from . import elsewhere, machine, peers, process
 from .crowd import Arrived, Crowd, Due, connected
-from .frames import Deflate, text_frame
+from .frames import Deflate, SharedDeflate, text_frame
 from .learnt import LearntDue
 from .process import Server
 from .publication import publication
@@ -92,6 +92,8 @@ def _framing(case: Case, peer: peers.Peer) -> Callable[[bytes], bytes]:
         return lambda payload: payload + b"\n"
     if peer.learns:
         return bytes
+    if case.deflate and peer.shares:
+        return SharedDeflate()
     return Deflate() if case.deflate and peer.compresses else text_frame
 
 

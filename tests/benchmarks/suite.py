@@ -166,6 +166,14 @@ WORKLOADS = {
         **_once(Case("", seconds=3.0, deflate=True)),
         times=_FEW,
     ),
+    "compressed": Workload(
+        "Compressed: 1,000 connections that offer permessage-deflate, 5 publications a second, 1 kB",
+        measures.paced,
+        ("asgi_push", "asgi_push_compression_off", "connection_manager", "starlette_loop", "websockets"),
+        _PACED,
+        **_once(Case("", size=1024, rate=5.0, seconds=6.0, deflate=True)),
+        times=_FEW,
+    ),
     "users": Workload(
         "Users: 1,000 of them, a message to one after the other in random order",
         measures.to_users,

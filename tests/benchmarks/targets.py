@@ -91,6 +91,7 @@ class _Wanted:
 
 
 _MANAGER = "connection_manager"
+_OFF = "asgi_push_compression_off"
 
 
 def _cpu(workload: str, other: str, ours: str = "asgi_push") -> Compute:
@@ -191,6 +192,12 @@ _WANTED = (
     _Wanted("paced: CPU over websockets.broadcast", _cpu("paced", "websockets"), at_most=0.8),
     _Wanted("8,000 connections: CPU over ConnectionManager", _cpu("crowd", _MANAGER), at_most=0.6),
     _Wanted("deflate offered: CPU over ConnectionManager", _cpu("deflate", _MANAGER)),
+    _Wanted("compressed, 1 kB: CPU over compression=off", _cpu("compressed", _OFF), at_most=1.15),
+    _Wanted(
+        "compressed, 1 kB: bytes over compression=off",
+        _over("compressed", "wire_bytes", "asgi_push", _OFF),
+        at_most=0.3,
+    ),
     _Wanted("send_to_user: CPU over a dict lookup", _cpu("users", "dict_lookup", "asgi_push_users"), at_most=1.1),
     _Wanted(
         "receipts on 1 %: CPU over a page that confirms nothing",

@@ -63,6 +63,7 @@ class Peer:
     then: tuple[str, ...] = ()  # messages that a client that arrives says after its hello, each once it has an answer
     expects: bytes = b""  # what is in each message that such a client is greeted or answered with
     compresses: bool = True  # where the client offers to
+    shares: bool = False  # it compresses long messages, each once for all clients
     pure: bool = True  # Python, as far as fan-out is concerned
     # Takes apart what cannot be told in advance as it is sent.
     reader: Callable[[], Reader] | None = None
@@ -92,6 +93,7 @@ PEERS = {
     "asgi_push_traced": "traced.UNSAMPLED",
     "asgi_push_traced_1": "traced.ONE_PERCENT",
     "asgi_push_ordinary": "ours.ORDINARY",
+    "asgi_push_compression_off": "ours.COMPRESSION_OFF",
     "asgi_push_envelopes": "ours.ENVELOPES",
     "asgi_push_sdk": "ours.SDK",
     "asgi_push_sdk_ordinary": "ours.SDK_ORDINARY",

@@ -57,7 +57,10 @@ SDK = _sdk("asgi_push, SDK protocol")
 SDK_ORDINARY = _sdk("asgi_push, SDK protocol, direct_writes=false", direct_writes=False)
 SSE = _sse("asgi_push, event streams")
 SSE_ORDINARY = _sse("asgi_push, event streams, direct_writes=false", direct_writes=False)
-DIRECT = Peer("asgi_push", partial(build, path="/ws"), text=compact, compresses=False)
+DIRECT = Peer("asgi_push", partial(build, path="/ws"), text=compact, compresses=False, shares=True)
+COMPRESSION_OFF = Peer(
+    "asgi_push, compression=off", partial(build, path="/ws", compression="off"), text=compact, compresses=False
+)
 ENVELOPES = Peer(
     "asgi_push, envelopes",
     partial(build, path="/ws"),
