@@ -62,6 +62,11 @@ def _websocket(held: Held) -> bool:
     return bool(held.get("scope", {}).get("type") == "websocket")
 
 
+def _passed_through(held: Held) -> bool:
+    # Until then it looks for a page's head, in which it puts a script.
+    return held.get("pass_through") is True
+
+
 def _known_plugins(held: Held) -> bool:
     # A plugin of the application may change any message; those of the package only add headers.
     package: Any = sys.modules.get("starlette_context.plugins.base")
@@ -164,12 +169,31 @@ KNOWN = (
         "ElasticAPM.__call__.<locals>.wrapped_send",
         "90d65c7e06ecc33a",
     ),
+    _wrapper(
+        "newrelic.api.asgi_application",
+        "ASGIWebTransaction.send",
+        "252a314b3be2e40e",
+        "3935a338b16cd9d0",
+        inner="_send",
+    ),
+    _wrapper(
+        "newrelic.api.asgi_application",
+        "ASGIBrowserMiddleware.send_inject_browser_agent",
+        "28823e284249fcc3",
+        "54a4c30bc873a746",
+        passes_on=_passed_through,
+    ),
+    _wrapper(
+        "starsessions.middleware",
+        "SessionMiddleware.__call__.<locals>.send_wrapper",
+        "549ec8144e8c3f8a",
+    ),
 )
 
 # Several times what there is.
 _MOST_DIGESTS = 4 * len(KNOWN)
 
-_BY_FUNCTION = {wrapper.function: wrapper for wrapper in KNOWN}
+_BY_PLACE = {(wrapper.module, wrapper.function): wrapper for wrapper in KNOWN}
 
 
 def unwrap(send: Any) -> Any:
@@ -184,7 +208,8 @@ def _inner(send: Any) -> Any:
     function, held = _parts(send)
     if function is None:
         return None
-    wrapper = _BY_FUNCTION.get(function.__code__.co_qualname)
+    place = function.__globals__.get("__name__", ""), function.__code__.co_qualname
+    wrapper = _BY_PLACE.get(place)
     module = sys.modules.get(wrapper.module) if wrapper is not None else None
     if wrapper is None or module is None or function.__globals__ is not vars(module):
         return None
