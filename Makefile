@@ -45,7 +45,7 @@ clean: ## remove everything that these commands made
 .venv/.demo: EXTRAS = demo
 .venv/.test: EXTRAS = demo,jwt,local,metrics,protobuf,redis
 .venv/.test: GROUPS = --group test --group lint
-.venv/.bench: EXTRAS = demo,jwt,metrics,protobuf,redis
+.venv/.bench: EXTRAS = demo,jwt,local,metrics,postgres,protobuf,redis
 .venv/.bench: GROUPS = --group bench
 .venv/.docs: GROUPS = --group docs
 

@@ -1,4 +1,4 @@
-"""What each broker gives and costs, one after the other: ``python -m tests.benchmarks.by_broker``.
+"""What each broker gives and costs.
 
 The server of the broker, the processes of ours and the load client share two cores.
 """
@@ -7,19 +7,18 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from tests import engines
-from tests.brokers.postgres_server import postgres_server
 from tests.servers import run_redis
 
-from . import machine, measures, over_redis, peers, process
+from . import measures, over_redis, peers, process
 from .crowd import connected
 from .running import Case, Figures
 
-_PEER = "asgi_push_redis"  # it takes whatever broker the environment names
 _SYNCED = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")  # as in production
 
 # Where its server is, and what it takes of memory, in MB.
@@ -45,6 +44,8 @@ def _redis() -> Iterator[Broker]:
 
 @contextmanager
 def _postgres() -> Iterator[Broker]:
+    from tests.brokers.postgres_server import postgres_server
+
     with postgres_server(*_SYNCED) as server:
         yield server.url, lambda: _megabytes(server.processes())
 
@@ -53,32 +54,28 @@ def _megabytes(processes: list[psutil.Process]) -> float:
     return sum(process.memory_full_info().uss for process in processes) / 1e6
 
 
-BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
-    "memory://": _memory,
-    "local://": _local,
-    "redis://": _redis,
-    "postgres://": _postgres,
+_BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
+    "asgi_push_on_memory": _memory,
+    "asgi_push_on_local": _local,
+    "asgi_push_on_postgres": _postgres,
+    "asgi_push_on_redis": _redis,
 }
+PEERS = tuple(_BROKERS)
 
 
-def measure(open_broker: Callable[[], AbstractContextManager[Broker]]) -> Figures:
-    """Return what one broker gives: rates a second, milliseconds, megabytes."""
-    with open_broker() as (url, memory):
+def brokers(case: Case) -> Figures:
+    """Publish, deliver and wait with the broker of a case: rates a second, milliseconds, megabytes."""
+    with _BROKERS[case.peer]() as (url, memory):
         os.environ[peers.REDIS_VARIABLE] = url
         if url == "memory://":
-            published = _publishing_alone(Case(_PEER))
-            shared = {"rate_of_cpu": 0.0}
+            figures = _publishing_alone(case)
         else:
-            published = over_redis.publishing_here(Case(_PEER))
-            shared = over_redis.delivery_here(Case(_PEER, workers=2, rate=10.0, seconds=6.0))
-        paced = measures.paced(Case(_PEER, connections=100, seconds=5.0))
-        return {
-            **published,
-            "p50_ms": paced["p50_ms"],
-            "p99_ms": paced["p99_ms"],
-            "rate_of_cpu": shared["rate_of_cpu"],
-            "memory_mb": memory(),
-        }
+            figures = over_redis.publishing_here(case)
+            used = memory()  # at once: an engine of local:// ends with the last process that uses it
+            shared = over_redis.delivery_here(replace(case, connections=1000, workers=2, rate=10.0, seconds=4.0))
+            figures |= {"rate_of_cpu": shared["rate_of_cpu"], "memory_mb": max(used, memory())}
+        paced = measures.paced(replace(case, seconds=5.0))
+        return figures | {name: paced[name] for name in ("last_p50_ms", "last_p99_ms")}
 
 
 def _publishing_alone(case: Case) -> Figures:
@@ -89,17 +86,3 @@ def _publishing_alone(case: Case) -> Figures:
             "sequential": one_by_one,
             "concurrent": over_redis.publish_for(case, server, crowd, over_redis.TASKS),
         }
-
-
-def main() -> None:
-    """Print a row for each broker."""
-    machine.pin(machine.CLIENT_CORE)
-    machine.raise_file_limit()
-    print(f"load average {os.getloadavg()[0]:.2f}")
-    for name, open_broker in BROKERS.items():
-        figures = measure(open_broker)
-        print(name, {what: round(figure, 2) for what, figure in figures.items()}, flush=True)
-
-
-if __name__ == "__main__":
-    main()

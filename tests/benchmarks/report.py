@@ -29,6 +29,7 @@ COLUMNS = {
     "connects": ("connects/s", "{:,.0f}"),
     "welcome_s": ("last in, s", "{:.2f}"),
     "hold_ms": ("hold ms", "{:.0f}"),
+    "memory_mb": ("broker's MB", "{:.0f}"),
     "memory_kb": ("kB each", "{:.1f}"),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import connects, measures, over_redis, peers
+from . import by_broker, connects, measures, over_redis, peers
 from .crowd import StreamError
 from .process import ServerFailed
 from .running import Case, Figures
@@ -67,9 +67,10 @@ _PACED = ("cpu_us", "p50_ms", "p99_ms", "last_p50_ms", "last_p99_ms", "wire_byte
 # peer could keep the pace, and what is measured would be another burst.
 _CROWD = Case("", connections=8000, rate=4.0, seconds=5.0)
 
-# Of five runs three, or two, of what takes long or needs no ratio of a few percent.
+# Of five runs three, two or one of what takes long or needs no ratio of a few percent.
 _FEW = 0.6
 _TWICE = 0.4
+_ONCE = 0.2
 
 WORKLOADS = {
     "burst": Workload(
@@ -219,6 +220,14 @@ WORKLOADS = {
         ("p99_ms", "p50_ms", "idle_p99_ms"),
         **_once(Case("", seconds=3.0)),
         times=_FEW,
+    ),
+    "brokers": Workload(
+        "Brokers: publications a second, 100 connections at 30 a second, and 1,000 to two workers at 10 a second",
+        by_broker.brokers,
+        by_broker.PEERS,
+        ("sequential", "concurrent", "last_p50_ms", "last_p99_ms", "rate_of_cpu", "memory_mb"),
+        **_once(Case("", connections=100)),
+        times=_ONCE,
     ),
     "redis_publish": Workload(
         "Redis: publications a second to one channel by one process, one after the other and from 50 tasks, 128 bytes",
