@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session
+from asgi_push import ChannelOptions, Credentials, Push, PushMiddleware, Session, clock
 from asgi_push.brokers.factory import BrokerParts
 from asgi_push.delivery import batch, fanout, recipients, time_slice, writers
 from asgi_push.endpoints.centrifuge import endpoint as serve
@@ -410,6 +410,8 @@ def run(machine: type[RuleBasedStateMachine], monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, "STRIDE", 2)
     monkeypatch.setattr(time_slice, "_HOLD", -1.0)  # a run pauses as often as it can
     monkeypatch.setattr(serve, "_FIRST_COMMAND_TIME", 1e6)  # no time but the broker's passes, however slow the machine
+    ticks = count()  # the same on each machine, or the same steps would lead to other states
+    monkeypatch.setattr(clock, "monotonic", lambda: next(ticks) / 1e9)
     if LONG:
         faulthandler.cancel_dump_traceback_later()
     phases = list(Phase) if LONG else [Phase.reuse, Phase.generate]
