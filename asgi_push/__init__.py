@@ -14,6 +14,7 @@ from .errors import (
     UnrecoverablePosition,
 )
 from .location import get_push
+from .message_types import Messages
 from .messages import (
     ChannelOptions,
     ClientInfo,
@@ -38,6 +39,7 @@ __all__ = [
     "Credentials",
     "Disconnect",
     "History",
+    "Messages",
     "NoAnswerError",
     "NotRunningError",
     "PresenceStats",

@@ -15,6 +15,7 @@ from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.hub import Hub
 from .inbound.hooks import Hooks
+from .message_types import Messages
 from .messages import (
     ClientInfo,
     History,
@@ -69,11 +70,13 @@ class Core:
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
         broker_credentials: BrokerCredentials | None = None,
+        messages: Messages | None = None,
     ) -> None:
         self.settings = settings
         self._broker_credentials = broker_credentials
         self.authenticate = authenticate
         self.authorize = authorize
+        self.messages = messages
         self.runner = HubRunner(self._make_hub)
         self._hooks = hooks
         self._namespaces = namespaces

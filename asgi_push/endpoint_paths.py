@@ -48,7 +48,9 @@ def path_parameters(path: str) -> list[str]:
     return list(compile_path(path)[2])
 
 
-def endpoint_paths(settings: Settings, plain_path: str) -> dict[str, list[EndpointPath]]:
+def endpoint_paths(
+    settings: Settings, plain_path: str, *, root_path: str = "", app: Any = None
+) -> dict[str, list[EndpointPath]]:
     """Return the paths that are turned on, by the type of their scopes, in the order of matching.
 
     All other paths are the application's. Fixed paths come first. The endpoints that most servers
@@ -73,6 +75,11 @@ def endpoint_paths(settings: Settings, plain_path: str) -> dict[str, list[Endpoi
         from .endpoints.metrics import serve_metrics  # noqa: PLC0415
 
         http.append(EndpointPath(base + "/metrics", serve_metrics))
+    if settings.asyncapi:
+        from .endpoints.asyncapi import AsyncApi  # noqa: PLC0415
+
+        description = AsyncApi(plain_path, root_path, app)
+        http.append(EndpointPath(base + "/asyncapi.json", description.serve))
     if settings.console:
         from .endpoints.console.endpoint import Console  # noqa: PLC0415
 

@@ -70,7 +70,7 @@ class PushMiddleware:
             self.push = _make_push(push, path, options)
             settings = self.push.settings
             plain_path = settings.path if path is None else settings.replaced(path=path).path
-            self._paths = endpoint_paths(settings, plain_path)
+            self._paths = endpoint_paths(settings, plain_path, root_path=self._root_path, app=app)
         except SettingsError as error:
             if not in_event_loop():
                 raise

@@ -6,6 +6,7 @@ from .brokers.credentials import BrokerCredentials
 from .core import Authenticate, Authorize
 from .inbound.hooks import Hook
 from .jsonable import Default
+from .message_types import Messages
 from .messages import ChannelOptions
 from .settings import Settings
 from .settings_fields import FieldsWithoutPath
@@ -26,5 +27,6 @@ class MiddlewareOptions(FieldsWithoutPath, total=False):
     on_rpc: Hook | None
     on_undelivered: Hook | None
     namespaces: Mapping[str, ChannelOptions] | None
+    messages: Messages | None
     default: Default | None
     broker_credentials: BrokerCredentials | None

@@ -6,6 +6,7 @@ from typing import Any
 from .auth import require_jwt
 from .errors import SettingsError
 from .logs import logger
+from .message_types import Messages
 from .metrics.exposition import require_prometheus
 from .settings import Settings, check_names
 from .settings_fields import SettingsFields
@@ -23,6 +24,10 @@ ARGUMENTS = {
 }
 
 
+# The other parameters of a ``Push`` that are no settings.
+_OTHERS = ("namespaces", "messages", "settings", "broker_credentials")
+
+
 def settings_in_force(settings: Settings | None, given: SettingsFields) -> Settings:
     """Return ``settings``, or those of the environment if None, changed by ``given``.
 
@@ -33,7 +38,7 @@ def settings_in_force(settings: Settings | None, given: SettingsFields) -> Setti
         raise SettingsError(
             f"settings: must be Settings, not {settings!r:.80}; single ones are given by name"
         )
-    check_names(given, others=[*ARGUMENTS, "namespaces", "settings", "broker_credentials"])
+    check_names(given, others=[*ARGUMENTS, *_OTHERS])
     found = Settings.load(**given) if settings is None else settings.replaced(**given)
     if found.token_secret:
         require_jwt()
@@ -43,6 +48,13 @@ def settings_in_force(settings: Settings | None, given: SettingsFields) -> Setti
         raise SettingsError("console needs an api_key (ASGI_PUSH_API_KEY), which it asks for")
     _warn(found)
     return found
+
+
+def check_messages(messages: object) -> Messages | None:
+    """Return what describes the messages; raise SettingsError if it is something else."""
+    if messages is None or isinstance(messages, Messages):
+        return messages
+    raise SettingsError(f"messages: must be Messages, not {messages!r:.80}")
 
 
 def check_hooks(**hooks: Any) -> None:

@@ -11,6 +11,7 @@ from .disconnect import Disconnect
 from .encoding import Encoder
 from .inbound.hooks import Hook, Hooks
 from .jsonable import Default
+from .message_types import Messages
 from .messages import (
     ChannelOptions,
     ClientInfo,
@@ -21,7 +22,7 @@ from .messages import (
     StreamPosition,
 )
 from .names import EVERYBODY, check_channel, check_several, check_user_channel
-from .options import check_hooks, settings_in_force
+from .options import check_hooks, check_messages, settings_in_force
 from .runner.loop_thread import LoopThread
 from .runner.startable import Startable
 from .session import Session
@@ -58,6 +59,7 @@ class Push(Startable):
             fails in it, lets it be called again, at most five times in all. It may take 60 seconds.
         namespaces: the options of channels, by the part of their name before ``:``; "" for all
             others.
+        messages: describes what is sent and received, for ``{http_path}/asyncapi.json``.
         default: ``(value) -> value`` for data that JSON has no type for, like the ``default`` of
             ``orjson.dumps``. It is asked first; where it raises TypeError, this package converts
             the value.
@@ -83,6 +85,7 @@ class Push(Startable):
         on_rpc: Hook | None = None,
         on_undelivered: Hook | None = None,
         namespaces: Mapping[str, ChannelOptions] | None = None,
+        messages: Messages | None = None,
         default: Default | None = None,
         broker_credentials: BrokerCredentials | None = None,
         **settings_fields: Unpack[SettingsFields],
@@ -106,6 +109,7 @@ class Push(Startable):
             authenticate=authenticate,
             authorize=authorize,
             broker_credentials=broker_credentials,
+            messages=check_messages(messages),
         )
         thread = LoopThread(self._core.runner)
         super().__init__(self._core.runner, thread)

@@ -107,7 +107,7 @@ class Settings:
     pong: Pong = _setting(
         "pong",
         values.one_of(*get_args(Pong)),
-        "plain: the answer to the text ping; echo mirrors it",
+        "plain: answer to the text ping; echo mirrors it",
     )
     send_timeout: float = _setting(
         10.0, values.seconds(), "how long one send may take; then the session is closed"
@@ -132,9 +132,7 @@ class Settings:
         "above max_sessions_per_user: refuse the new session, or replace the user's oldest",
     )
     everybody: bool = _setting(
-        True,
-        values.flag,
-        "whether to subscribe each session to the channel *, for send_to_all",
+        True, values.flag, "whether to subscribe each session to the channel *, for send_to_all"
     )
     max_channels: int = _setting(
         128, values.whole(1), "channels of one session, without its user's and everybody's"
@@ -174,6 +172,9 @@ class Settings:
         False,
         values.flag,
         "GET {http_path}/metrics for Prometheus; needs the api_key, if there is one",
+    )
+    asyncapi: bool = _setting(
+        False, values.flag, "{http_path}/asyncapi.json: message types; needs the api_key, if set"
     )
     tracing: bool = _setting(
         False, values.flag, "OpenTelemetry spans of publications, fan-out and sessions"

@@ -49,6 +49,7 @@ class FieldsWithoutPath(TypedDict, total=False):
     compression: Compression
     sse: bool
     metrics: bool
+    asyncapi: bool
     tracing: bool
     console: bool
 

@@ -28,6 +28,7 @@ FLOORS = [
     {"clock"},  # which all above may ask, and none below
     {"metrics", "tracing"},
     {"runtime"},  # the event loop and the process
+    {"message_types"},  # what an application declares of its messages
     {"options"},
     {"brokers", "delivery"},  # between processes, and to the transports
     {"channels"},
@@ -41,7 +42,7 @@ FLOORS = [
     {"core"},  # what a Push is made of
     {"blocking"},
     {"push"},  # what applications call
-    {"notify", "testing"},  # ready-made hooks; for tests of an application
+    {"notify", "testing", "asyncapi"},  # ready-made hooks; for tests of an application; its description
     {"transports"},  # what carries a session
     {"uvicorn"},  # what uvicorn is given by name
     {"endpoints"},  # what serves a path
@@ -142,7 +143,7 @@ def test_public_names(module: str) -> None:
     So does what an administrator may: it makes the schema of a broker.
     """
     public = {f"asgi_push.{name}" for name in asgi_push.__all__}
-    public.add("asgi_push.__version__")
+    public |= {"asgi_push.__version__", "asgi_push.asyncapi.describe"}
     public |= {f"asgi_push.brokers.postgres.{name}" for name in ("script.script", "setup.make_schema")}
     for name in imports_of(module):
         if name.startswith("asgi_push."):

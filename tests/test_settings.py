@@ -86,6 +86,7 @@ VALUES: dict[str, tuple[Any, Any, list[Any]]] = {
     "sse": ("on", True, ["", "perhaps", None]),
     "metrics": ("on", True, ["", "perhaps", None]),
     "tracing": ("on", True, ["", "perhaps", None]),
+    "asyncapi": ("true", True, ["", "perhaps", None]),
     "console": ("on", True, ["", "perhaps", None]),
 }
 BAD = [(name, bad) for name, (_, _, values) in VALUES.items() for bad in values]

@@ -25,14 +25,19 @@ def find_push(target: str) -> Push:
         Failed: it cannot be imported, or no PushMiddleware wraps it.
         SettingsError: the application's settings cannot be used.
     """
+    return find_application(target)[1]
+
+
+def find_application(target: str) -> tuple[Any, Push]:
+    """Return an application and its ``Push``; the rest is as for ``find_push``."""
     app = _import(target)
     # Starlette makes its middlewares at the first request.
     build = getattr(app, "build_middleware_stack", None)
     found = _look_through(app) or (_look_through(build()) if callable(build) else None)
     if found is not None:
-        return found
+        return app, found
     try:
-        return get_push(app)
+        return app, get_push(app)
     except LookupError:
         raise Failed(f"{target}: no PushMiddleware wraps it") from None
 

@@ -8,6 +8,7 @@ import orjson
 
 from asgi_push import __version__
 
+from .asyncapi import ASYNCAPI, asyncapi
 from .commands import config, demo, drain, inbox, publish, send, sessions, watch, workers
 from .postgres import postgres
 from .server import DEFAULT_URL
@@ -89,7 +90,6 @@ their clients do not all come back at once. Return when all are closed. Without
 be any of them. To stop a server set drain_timeout, and send it SIGTERM.
 """
 
-
 _POSTGRES = """\
 For the broker postgres://: print the SQL that creates the schema asgi_push, or
 create it in a database. A schema that exists is left alone. An application
@@ -97,6 +97,9 @@ creates it by itself if its user may. If not, use this command, and let --role
 give that user the rights. Put a password into PGPASSWORD or ~/.pgpass rather
 than into the URL, because other users of the machine can read arguments.
 """
+
+
+_TARGET = "module:name, or module:name() of a function that makes it"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -133,9 +136,19 @@ def _add_local_commands(commands: "_Commands") -> None:
         metavar="APPLICATION",
         nargs="?",
         default="",
-        help="module:name, or module:name() of a function that makes it",
+        help=_TARGET,
     )
     _add_common(command, url=False)
+
+    examples = ["asgi-push asyncapi main:app --server https://example.org"]
+    command = _add_command(commands, asyncapi, "describe the messages", ASYNCAPI, examples)
+    command.add_argument("application", metavar="APPLICATION", help=_TARGET)
+    command.add_argument(
+        "--server",
+        metavar="URL",
+        default="http://localhost:8000",
+        help="what clients connect to (default: %(default)s)",
+    )
 
 
 def _add_publishing_commands(commands: "_Commands") -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_overloads, get_type_hints
 
 import asgi_push
-from asgi_push import Disconnect, Push, Session, notify, testing
+from asgi_push import Disconnect, Push, Session, asyncapi, notify, testing
 
 _PLACE = re.compile(
     r"(?<=^<!-- from the docstring of )([\w.]+)( -->\n).*?(?=^<!-- until here -->$)", re.MULTILINE | re.DOTALL
@@ -39,6 +39,7 @@ def found(name: str) -> Any:
     """What is meant by ``push.publish``, ``session.send``, ``Settings.load`` or ``Credentials``."""
     owner, _, attribute = name.rpartition(".")
     owners = {
+        "asyncapi": asyncapi,
         "push": Push,
         "session": Session,
         "sent": testing.Sent,

@@ -36,6 +36,7 @@ from tests.docs import (
     sse_scenarios,
     testing_scenarios,
     tutorial_scenarios,
+    types_scenarios,
 )
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, STEPS, Block, commands_after, on_page, write_project
 
@@ -54,10 +55,15 @@ ROOMS = (
     postgres_scenarios,
     testing_scenarios,
     away_scenarios,
+    types_scenarios,
 )
 SCENARIOS = {name: scenario for room in ROOMS for name, scenario in room.SCENARIOS.items()}
 HIDDEN = {name: files for room in ROOMS for name, files in getattr(room, "HIDDEN", {}).items()}
-PACKAGE_JSON = json.loads((Path(__file__).parent / "browser" / "package.json").read_text())
+NPM = {
+    name
+    for folder in (scenarios.BROWSER, types_scenarios.TOOLS)
+    for name in json.loads((folder / "package.json").read_text())["devDependencies"]
+}
 
 
 def without_mark(*languages: str) -> list[Block]:
@@ -177,8 +183,14 @@ def check_command(words: list[str]) -> None:
         case ["pytest", *paths]:
             assert all((ROOT / path).exists() for path in paths)
         case ["npm", "install", *packages]:
-            assert set(packages) <= PACKAGE_JSON["devDependencies"].keys()
-        case ["npx", "esbuild", *_] | ["npm", "run", "dev"] | ["npm", "create", *_] | ["cd", _]:
+            assert set(packages) <= NPM
+        case (
+            ["npx", "esbuild" | "tsc", *_]
+            | ["node", "types.mjs"]
+            | ["npm", "run", "dev"]
+            | ["npm", "create", *_]
+            | ["cd", _]
+        ):
             pass  # the scenarios do this, or what it does
         case ["uvicorn", *arguments]:
             from uvicorn.main import main as uvicorn
@@ -187,7 +199,7 @@ def check_command(words: list[str]) -> None:
         case ["python", "-m", "asgi_push", *arguments]:
             command = [sys.executable, *words[1:], *(["--help"] if "demo" in arguments else [])]
             subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=ROOT)
-        case ["asgi-push", *arguments]:
+        case ["asgi-push", *arguments, ">", _] | ["asgi-push", *arguments]:
             make_parser().parse_args(arguments)
         case ["vapid", "--gen"]:
             distribution("py-vapid")

@@ -17,6 +17,7 @@ from asgi_push import (
     Credentials,
     Disconnect,
     History,
+    Messages,
     NoAnswerError,
     NotRunningError,
     PresenceStats,
@@ -85,6 +86,7 @@ push = Push(
 )
 Push(Settings(path="/ws"), authenticate=authenticate_sync, authorize=lambda session, channel, action: True)
 Push(authenticate=lambda connection: "alice")
+Push(messages=Messages(to_user=int | str, channels={"news": {"type": "string"}}, rpc={"add": (list[int], int)}))
 
 app: ASGIApp = PushMiddleware(Starlette(), path="/websocket/{user_id}")
 app = PushMiddleware(app, push)

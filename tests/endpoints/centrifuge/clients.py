@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import jwt
 from playwright.sync_api import Page
 
 from asgi_push import clock
-from tests import servers
+from tests import npm, servers
 from tests.endpoints.centrifuge import apps
 from tests.servers import PATIENCE
 
@@ -248,19 +247,8 @@ class Seen:
 
 
 def install() -> Path:
-    """Return the folder of the npm packages, installed once for each lock file."""
-    servers.find_program("node")
-    npm, folder = servers.find_program("npm"), HERE / "node_modules"
-    stamp, wanted = folder / ".installed-from", hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    with servers.alone(HERE):
-        if stamp.is_file() and stamp.read_text() == wanted:
-            return folder
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, check=False, cwd=HERE, capture_output=True, text=True)
-        if done.returncode:
-            servers.unavailable(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        stamp.write_text(wanted)
-    return folder
+    """Return the folder of the npm packages."""
+    return npm.install(HERE)
 
 
 @contextmanager
