@@ -128,15 +128,16 @@ class Stream:
         self.expire(now)
         if since is not None and since.epoch and since.epoch != self.epoch:
             raise UnrecoverablePosition(f"the stream's epoch is {self.epoch}, not {since.epoch}")
-        found = self._after(since, reverse)
-        return History(found if limit < 0 else found[:limit], self.position)
+        return History(self._after(since, reverse, limit) if limit else [], self.position)
 
-    def _after(self, since: StreamPosition | None, reverse: bool) -> list[Publication]:
+    def _after(self, since: StreamPosition | None, reverse: bool, limit: int) -> list[Publication]:
         first = self.offset - len(self._kept) + 1
         last = self.offset
         if reverse:
-            return self._range(first, last if since is None else min(last, since.offset - 1))[::-1]
-        return self._range(first if since is None else max(first, since.offset + 1), last)
+            last = last if since is None else min(last, since.offset - 1)
+            return self._range(first if limit < 0 else max(first, last - limit + 1), last)[::-1]
+        first = first if since is None else max(first, since.offset + 1)
+        return self._range(first, last if limit < 0 else min(last, first + limit - 1))
 
     def _range(self, start: int, stop: int) -> list[Publication]:
         """Return the kept publications with these offsets, both included."""
@@ -157,7 +158,7 @@ class Stream:
         first kept publication that is newer is the very next one.
         """
         self.expire(now)
-        newer = self._after(since, reverse=False)
+        newer = self._after(since, False, -1)
         continuous = len(newer) == self.offset - since.offset
         if continuous and since.epoch in ("", self.epoch):
             return Recovery(True, newer, self.position)

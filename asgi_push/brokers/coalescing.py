@@ -15,14 +15,15 @@ T = TypeVar("T")
 class Question:
     """How often something was asked for, and the last answer."""
 
-    __slots__ = ("answer", "answered", "asked", "failure", "over", "waiting")
+    __slots__ = ("answer", "answered", "asked", "failure", "over", "under_way", "waiting")
 
     def __init__(self) -> None:
         self.asked = 0
         self.answered = 0
         self.answer: Any = None
         self.failure: Exception | None = None
-        self.over: anyio.Event | None = None  # while it is being asked
+        self.under_way = False  # whether it is being asked
+        self.over: anyio.Event | None = None  # for whoever waits until it is not
         self.waiting = 0
 
 
@@ -43,10 +44,12 @@ class Shared:
         question.waiting += 1
         try:
             while question.answered < wanted:
-                if question.over is None:
+                if not question.under_way:
                     await _ask(question, ask)
-                else:
-                    await question.over.wait()
+                    continue
+                if question.over is None:
+                    question.over = anyio.Event()
+                await question.over.wait()
             if question.failure is not None:
                 raise question.failure
             answer: T = question.answer
@@ -60,7 +63,7 @@ class Shared:
 async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
     """Ask; if this is cancelled, somebody else asks again."""
     question.asked += 1
-    over = question.over = anyio.Event()
+    question.under_way = True
     try:
         question.answer = await ask()
         question.failure = None
@@ -69,8 +72,10 @@ async def _ask(question: Question, ask: Callable[[], Awaitable[Any]]) -> None:
         question.failure = failure
         question.answered = question.asked
     finally:
-        question.over = None
-        over.set()
+        question.under_way = False
+        over, question.over = question.over, None
+        if over is not None:
+            over.set()
 
 
 class Recoveries(Shared):

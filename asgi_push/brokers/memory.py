@@ -122,6 +122,8 @@ class MemoryBroker:
         self, channel: str, limit: int, since: StreamPosition | None, reverse: bool
     ) -> History:
         """Read a stream. One without publications begins here, so that it has a position."""
+        if not limit:  # nothing is read that could be shared
+            return self._streams.history(channel, self._clock(), limit, since, reverse)
         read = partial(self._read_history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
         return History([*history.publications], history.position)  # a list of the caller's own

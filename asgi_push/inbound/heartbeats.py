@@ -58,8 +58,8 @@ class Heartbeats:
             return
         if seconds is None:
             session.expires_at = None
-        else:
-            session.expires_at = clock.monotonic() + min(seconds, _MAX_EXPIRY)
+            return
+        session.expires_at = clock.monotonic() + min(seconds, _MAX_EXPIRY)
         self.look_after(session)
 
     # -- what the timer calls ----------------------------------------------------------------------

@@ -201,6 +201,8 @@ class Membership:
 
     def has_room_for_channel(self, session: Connection) -> bool:
         """Whether a session may be in one more channel."""
+        if len(session.subscriptions) < self._settings.max_channels:
+            return True
         own = sum(channel in session.subscriptions for channel in self.own_channels(session))
         return len(session.subscriptions) - own < self._settings.max_channels
 

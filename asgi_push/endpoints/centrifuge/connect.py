@@ -233,6 +233,8 @@ def _with_headers(
     Raises:
         Violation: no header can hold the token.
     """
+    if not token and not emulated:
+        return connection
     own = {name for name, _ in connection.scope["headers"]}
     added = dict(emulated)
     if token:

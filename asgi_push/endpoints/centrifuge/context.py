@@ -113,10 +113,12 @@ class Context:
     def expire_subscription(self, channel: str, ttl: int | None) -> None:
         """End a subscription after ``ttl`` seconds and a grace, unless it is refreshed."""
         subscription = self.session.subscriptions.get(channel)
-        if isinstance(subscription, TrackedSubscription):
-            subscription.expires_at = (
-                None if ttl is None else clock.monotonic() + ttl + EXPIRY_GRACE
-            )
+        if not isinstance(subscription, TrackedSubscription):
+            return
+        if ttl is None:
+            subscription.expires_at = None
+        else:
+            subscription.expires_at = clock.monotonic() + ttl + EXPIRY_GRACE
             self.hub.look_after(self.session)
 
     def leave(self, channel: str) -> None:
