@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers import StreamOptions, backoff, health, liveness, pipeline
-from asgi_push.brokers.postgres import consumer, listener, presence
+from asgi_push.brokers import StreamOptions, backoff, health, liveness, pipeline, presence
+from asgi_push.brokers.postgres import consumer, listener
 from asgi_push.brokers.postgres import pipeline as postgres_pipeline
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE

@@ -13,6 +13,7 @@ import pytest
 
 from asgi_push import BrokerError, ClientInfo, Settings
 from asgi_push.brokers import PresenceStore, liveness
+from asgi_push.brokers import presence as any_presence
 from asgi_push.brokers.memory import MemoryPresence
 from asgi_push.brokers.postgres.presence import PostgresPresence
 from asgi_push.brokers.redis import presence, presence_table
@@ -288,7 +289,7 @@ async def test_who_leaves_while_redis_is_away(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Is gone as soon as it is back, and its place is free at once."""
-    monkeypatch.setattr(presence, "_RETRY_AFTER", 0.1)
+    monkeypatch.setattr(any_presence, "_RETRY_AFTER", 0.1)
     one, other = [await start(max_sessions_per_user=1) for _ in range(2)]
     session = one.enter("1", channel="news")
     await until_answer(lambda: other.members("news"), {"1"})
@@ -345,7 +346,7 @@ async def test_without_redis_nothing_is_known(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who asks is told so; what happened meanwhile is written soon afterwards."""
-    monkeypatch.setattr(presence, "_RETRY_AFTER", 0.1)
+    monkeypatch.setattr(any_presence, "_RETRY_AFTER", 0.1)
     process = await start()
     with broken(process) as pipeline:
         session = process.enter("1", channel="news")

@@ -9,12 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from ... import clock
 from ...connection import Connection
 from ...errors import BrokerError
 from ...messages import ClientInfo
+from ..presence import pack, since, unpack
 from .keys import Keys
 from .liveness import RedisLiveness
 from .pipeline import RedisPipeline
@@ -63,7 +61,6 @@ class PresenceTable:
         Raises:
             BrokerError: Redis did not answer, or too many processes came meanwhile.
         """
-        await self._life.ensure()
         others: list[str] = []
         living: list[str] = []
         for _ in range(_ADMIT_ATTEMPTS):
@@ -132,21 +129,12 @@ class PresenceTable:
 
 
 def _entry(channel: str, session: Connection) -> bytes:
-    """Return what is kept of a session: since when it is here, and who it is.
-
-    The time is Unix time in microseconds. The clocks of two machines only need to agree on the
-    order in which their sessions came.
-    """
-    since = clock.now() - (clock.monotonic() - session.connected_at)
-    info = session.describe(channel)
-    who = orjson.dumps([info.user, info.conn_info, info.chan_info])
-    return b"%d %b" % (since * 1e6, who)
+    """Return what is kept of a session: since when it is here, in microseconds, and who it is."""
+    return b"%d %b" % (since(session) * 1e6, pack(session.describe(channel)))
 
 
-def _client_info(client: bytes, entry: bytes) -> ClientInfo:
-    _, _, who = entry.partition(b" ")
-    user, conn_info, chan_info = orjson.loads(who)
-    return ClientInfo(user, client.decode(), conn_info, chan_info)
+def _client_info(session_id: bytes, entry: bytes) -> ClientInfo:
+    return unpack(session_id.decode(), entry.partition(b" ")[2])
 
 
 def _milliseconds(seconds: float) -> int:
