@@ -174,7 +174,9 @@ class PostgresServer:
 
 
 def find_postgres(program: str) -> str:  # noqa: RET503  # unavailable() does not return
-    """The path of one of PostgreSQL's programs, the newest; Debian has them on no path."""
+    """The path of one of PostgreSQL's programs: in POSTGRES_BIN, else the newest; Debian has them on no path."""
+    if folder := os.environ.get("POSTGRES_BIN"):
+        return f"{Path(folder) / program}"
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4]))
     if found:
         return f"{found[-1]}"

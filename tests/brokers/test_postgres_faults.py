@@ -278,6 +278,21 @@ async def test_a_schema_that_was_made_anew(here: Station, there: Station, server
     assert here.told_of_loss == ["news"]
 
 
+@pytest.mark.parametrize("published", [0, 1])
+async def test_a_loss_is_told_though_nothing_is_published(
+    here: Station, there: Station, server: PostgresServer, published: int
+) -> None:
+    """What was published between the last that came and the loss, nobody knows."""
+    before = (await here.broker.history("news", 0, None, reverse=False)).position
+    await there.publish(*range(published))
+    await here.numbers(*range(published))
+    server.empty()
+    server.kill_connections("LISTEN")
+    await until(lambda: here.told_of_loss)
+    assert here.told_of_loss == ["news"]
+    assert not (await there.broker.recover("news", before)).recovered
+
+
 async def test_what_somebody_else_put_there(here: Station, there: Station, server: PostgresServer) -> None:
     """It is left out, and a gap where it took a place; nothing else is disturbed."""
     await there.publish(1)

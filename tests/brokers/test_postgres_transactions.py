@@ -276,7 +276,8 @@ async def test_from_sql(server: PostgresServer, here: Station) -> None:
         "CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM asgi_push_publish('news', to_jsonb(NEW)); RETURN NEW; END $$"
     )
-    server.do("CREATE OR REPLACE TRIGGER tell AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell()")
+    server.do("DROP TRIGGER IF EXISTS tell ON orders")
+    server.do("CREATE TRIGGER tell AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell()")
     server.do("INSERT INTO orders VALUES (1), (2)")
     expected = [{"id": 7}, {"id": 8}, "text", {"id": 1}, {"id": 2}]
     assert [(await here.next()).data for _ in expected] == expected

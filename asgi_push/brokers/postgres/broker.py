@@ -201,12 +201,20 @@ class PostgresBroker:
         """Read a stream; one that nobody published to yet begins here."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
+        self._learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         read = partial(self._streams.recover, channel, since)
-        return await self._reads.recover(channel, since, read)
+        recovery = await self._reads.recover(channel, since, read)
+        self._learn(channel, recovery.position)
+        return recovery
+
+    def _learn(self, channel: str, position: StreamPosition) -> None:
+        cursor = self._consumer.cursors.get(channel)
+        if cursor is not None:
+            cursor.learn(position)
 
     async def remove_history(self, channel: str) -> None:
         """Forget what a channel keeps."""

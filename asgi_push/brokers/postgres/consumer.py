@@ -118,7 +118,7 @@ class Consumer:
         seq = cursor.seq
         while True:
             rows = await self._read([COMMANDS], [seq])
-            if rows and not cursor.continues(rows[0]):
+            if not cursor.continues(next(iter(rows), None)):
                 await self._resume(COMMANDS, cursor)
                 seq = cursor.seq
                 continue
@@ -137,7 +137,8 @@ class Consumer:
             together = dict(islice(left.items(), _CHANNELS))
             places = [buffer.last(name) or cursor.seq for name, cursor in together.items()]
             rows = await self._read(list(together), places)
-            changed = {row.channel for row in rows if not together[row.channel].continues(row)}
+            first = {row.channel: row for row in reversed(rows)}
+            changed = {name for name in together if not together[name].continues(first.get(name))}
             for row in rows:
                 cursor = together[row.channel]
                 if row.channel not in changed and not buffer.hold(cursor, row):

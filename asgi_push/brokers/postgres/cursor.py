@@ -3,6 +3,8 @@
 from asyncio import Future
 from dataclasses import dataclass
 
+from ...messages import StreamPosition
+
 
 @dataclass(slots=True)
 class Row:
@@ -44,9 +46,19 @@ class Cursor:
         self.seq = seq
         self.offset = offset
 
-    def continues(self, row: Row) -> bool:
-        """Whether a row is of the life that this is in, and not before what came of it."""
+    def continues(self, row: Row | None) -> bool:
+        """Whether a row is of the life that this is in, and not before what came of it.
+
+        None stands for a channel that is not in the database: then nothing may have come of it.
+        """
+        if row is None:
+            return self.epoch == ""
         return self.epoch in ("", row.epoch) and row.last >= self.seq
+
+    def learn(self, position: StreamPosition) -> None:
+        """Note which life the stream is in, if nothing was published in it yet."""
+        if self.begun and self.epoch == "" and position.offset == 0:
+            self.epoch = position.epoch
 
     def take(self, row: Row) -> tuple[bool, bool]:
         """Move past a row; return whether its item is new, and whether something before is lost."""
