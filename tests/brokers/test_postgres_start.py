@@ -17,7 +17,7 @@ from asgi_push.cli import main
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.postgres_server import PostgresServer
-from tests.brokers.postgres_station import Station, hurry, station
+from tests.brokers.station import Station, hurry, station
 from tests.servers import HOST, Server, find_program, free_port, run_server
 
 

@@ -10,7 +10,7 @@ import pytest
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.postgres.functions import BURY, SWEEP
 from tests.brokers.postgres_server import PostgresServer
-from tests.brokers.postgres_station import KEPT, Station, station
+from tests.brokers.station import KEPT, Station, station
 
 FEW = StreamOptions(size=2, ttl=60.0)
 
@@ -101,7 +101,7 @@ async def test_a_position_goes_after_a_week(here: Station, server: PostgresServe
 
 async def test_keys_and_dead_processes_go(here: Station, server: PostgresServer) -> None:
     """Each after its time."""
-    await here.publish_surely([1])
+    await here.publish_surely(1)
     server.do("SELECT asgi_push.alive('killed', true, 6)")
     server.do("SELECT asgi_push.enter('news', 'killed', 'session', 0, '')")
     for minutes, left in ((0, 1), (6, 0)):

@@ -17,7 +17,7 @@ from sqlalchemy.ext import asyncio as sqlalchemy_async
 from asgi_push import ChannelOptions, Publication, Push
 from tests import asgi
 from tests.brokers.postgres_server import PostgresServer
-from tests.brokers.postgres_station import Station, station
+from tests.brokers.station import Station, station
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from asgi_push.brokers import commands
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import publication
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
-from tests.brokers.station import KEPT, publish, station
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import KEPT, hurry, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
@@ -158,10 +158,10 @@ async def test_a_command_waits_for_what_is_missing_before_it(redis: FaultyRedis)
             return await read(*args, **kwargs)
 
         here.broker._streams.read = slow  # type: ignore[method-assign]
-        await publish(there, 1)
+        await there.publish(1)
         redis.do("HINCRBY", there.broker.keys.key("position", "news"), "s", 1)
         redis.do("RPUSH", there.broker.keys.key("stream", "news"), "j0:2")
-        await publish(there, 3)
+        await there.publish(3)
         await there.broker.command(b"x")
         assert order == [1, 2, 3, b"x"]
 
@@ -171,7 +171,7 @@ async def test_a_publish_returns_when_it_was_delivered_here(redis: FaultyRedis) 
     with proxy_for(redis.port) as proxy:
         async with station(f"redis://127.0.0.1:{proxy.port}") as here:
             for stream in (KEPT, None):
-                await publish(here, 1, 2, stream=stream)
+                await here.publish(1, 2, stream=stream)
                 assert len(here.publications.items) == 2
                 here.publications.items.clear()
             redis.kill_connections("pubsub")
@@ -195,5 +195,5 @@ async def test_a_join_returns_when_it_hears(redis: FaultyRedis) -> None:
                     break
                 except BrokerError:
                     await asyncio.sleep(0.02)
-            await publish(there, 1, stream=None)
+            await there.publish(1, stream=None)
             assert (await here.next()).data == 1

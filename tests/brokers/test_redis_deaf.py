@@ -16,7 +16,8 @@ from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.redis.broker import RedisBroker
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
-from tests.brokers.faulty import FaultyRedis, cluster, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, cluster, faulty_redis
+from tests.brokers.station import hurry
 from tests.servers import HOST
 
 

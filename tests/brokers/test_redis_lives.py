@@ -11,8 +11,8 @@ import pytest
 from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers.redis import consumer
 from tests.asgi import until
-from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis, hurry
-from tests.brokers.station import KEPT, Station, publish, publish_surely, station
+from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
+from tests.brokers.station import KEPT, Station, hurry, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 
@@ -47,14 +47,14 @@ async def place(process: Station) -> StreamPosition:
 async def test_all_that_is_published_after_it_is_heard(redis: FaultyRedis) -> None:
     """By every process, though the offsets were given out before; who kept a position is told once, in one new life."""
     async with station(redis.url) as here, station(redis.url) as there:
-        await publish(there, *range(1, 6))
+        await there.publish(*range(1, 6))
         redis.do("SAVE")
-        await publish(there, *range(6, 11))
+        await there.publish(*range(6, 11))
         before = await place(there)
         for process in (here, there):
             await process.numbers(*range(1, 11))
         go_back(redis)
-        results = await publish_surely(here, *range(11, 15)) + await publish_surely(there, *range(15, 31))
+        results = await here.publish_surely(*range(11, 15)) + await there.publish_surely(*range(15, 31))
         for process in (here, there):
             await process.numbers(*range(11, 31))
             assert process.told_of_loss == ["news"]
@@ -67,12 +67,12 @@ async def test_all_that_is_published_after_it_is_heard(redis: FaultyRedis) -> No
 async def test_a_lost_position_is_never_recovered(redis: FaultyRedis) -> None:
     """Though the new life has gone beyond it before anybody looked; one from before the loss is good as ever."""
     async with station(redis.url, hears=False) as there:
-        await publish(there, *range(1, 6))
+        await there.publish(*range(1, 6))
         redis.do("SAVE")
-        await publish(there, *range(6, 11))
+        await there.publish(*range(6, 11))
         epoch = (await place(there)).epoch
         go_back(redis)
-        await publish_surely(there, *range(11, 31))
+        await there.publish_surely(*range(11, 31))
         for offset in (6, 10, 15):
             assert not (await there.broker.recover("news", StreamPosition(offset, epoch))).recovered
             with pytest.raises(UnrecoverablePosition):
@@ -89,18 +89,18 @@ async def test_a_process_that_looks_late(redis: FaultyRedis, known: int) -> None
     """When the new life is beyond all that it has; it is told only if it has what was lost."""
     with proxy_for(redis.port) as proxy:
         async with station(f"redis://127.0.0.1:{proxy.port}") as here, station(redis.url, hears=False) as there:
-            await publish(there, *range(1, known + 1))
+            await there.publish(*range(1, known + 1))
             if known > 5:
                 redis.do("SAVE")
-                await publish(there, *range(known + 1, known + 3))
+                await there.publish(*range(known + 1, known + 3))
             await here.numbers(*range(1, known + 1 + 2 * (known > 5)))
             proxy.cut()
             if known <= 5:
-                await publish(there, 4)
+                await there.publish(4)
                 redis.do("SAVE")
-                await publish(there, 5, 6)
+                await there.publish(5, 6)
             go_back(redis)
-            await publish_surely(there, *range(20, 40))
+            await there.publish_surely(*range(20, 40))
             proxy.restore()
             await here.numbers(*([4] if known <= 5 else []), *range(20, 40))
             assert here.told_of_loss == (["news"] if known > 5 else [])
@@ -110,11 +110,11 @@ async def test_nothing_was_lost(tmp_path: Path) -> None:
     """Redis came back with all that it had: positions are recovered, and nobody is told of anything."""
     with faulty_redis(tmp_path, *KEEPING) as redis:
         async with station(redis.url) as here:
-            await publish(here, 1, 2, 3)
+            await here.publish(1, 2, 3)
             before = await place(here)
             for number in (4, 5):
                 go_back(redis)
-                await publish_surely(here, number)
+                await here.publish_surely(number)
             recovery = await here.broker.recover("news", before)
             assert [item.data for item in recovery.publications] == [4, 5]
             await here.numbers(1, 2, 3, 4, 5)
@@ -133,14 +133,14 @@ async def test_a_replica_that_had_not_got_all(tmp_path: Path) -> None:
         proxy_for(old.port) as proxy,
     ):
         async with station(f"redis://127.0.0.1:{proxy.port}") as here:
-            await publish(here, 1, 2)
+            await here.publish(1, 2)
             await until(lambda: new.do("HGET", "test:position:{.news}", "s") == b"2")
             between.cut()
-            await publish(here, 3, 4)
+            await here.publish(3, 4)
             old.kill()
             new.do("REPLICAOF", "NO", "ONE")
             proxy.server_port = new.port
-            await publish_surely(here, *range(5, 15))
+            await here.publish_surely(*range(5, 15))
             await here.numbers(*range(1, 15))
             assert here.told_of_loss == ["news"]
 
@@ -149,11 +149,11 @@ async def test_a_stream_that_stands_below_what_is_known(redis: FaultyRedis, monk
     """Has lost something, whoever did that: it is found by the check, and its next life is another."""
     monkeypatch.setattr(consumer, "_CHECK_INTERVAL", 0.1)
     async with station(redis.url) as here, station(redis.url) as there:
-        await publish(there, *range(1, 6))
+        await there.publish(*range(1, 6))
         before = await place(there)
         redis.do("HSET", here.broker.keys.key("position", "news"), "s", 3)
         await until(lambda: here.told_of_loss and there.told_of_loss)
-        await publish(here, 6, 7)
+        await here.publish(6, 7)
         for process in (here, there):
             await process.numbers(*range(1, 8))
             assert process.told_of_loss == ["news"]
@@ -183,11 +183,11 @@ async def test_commands_go_on(redis: FaultyRedis) -> None:
 async def test_a_key_that_was_lost_publishes_again(redis: FaultyRedis) -> None:
     """One that was kept does not."""
     async with station(redis.url) as here:
-        (first,) = await publish_surely(here, 1)
+        (first,) = await here.publish_surely(1)
         redis.do("SAVE")
-        await publish_surely(here, 2)
+        await here.publish_surely(2)
         go_back(redis)
-        again = await publish_surely(here, 1, 2)
+        again = await here.publish_surely(1, 2)
         assert again[0] == first
         await here.numbers(1, 2, 2)
 
@@ -195,8 +195,8 @@ async def test_a_key_that_was_lost_publishes_again(redis: FaultyRedis) -> None:
 async def test_what_is_left_of_a_stream_that_is_gone(redis: FaultyRedis) -> None:
     """Belongs to no other life: a position that expired or was evicted takes its publications with it."""
     async with station(redis.url, hears=False) as there:
-        for begin in (place, lambda process: publish(process, 9)):
-            await publish(there, 1, 2)
+        for begin in (place, lambda process: process.publish(9)):
+            await there.publish(1, 2)
             redis.do("DEL", there.broker.keys.key("position", "news"))
             await begin(there)
             found = await there.broker.history("news", -1, None, reverse=False)
@@ -212,7 +212,7 @@ async def test_whoever_reads_or_looks_keeps_a_position_alive(redis: FaultyRedis)
             lambda: there.broker.recover("news", StreamPosition(1, "")),
             lambda: there.broker.join("news", kept=True),
         ):
-            await publish(there, 1, stream=KEPT)
+            await there.publish(1, stream=KEPT)
             redis.do("PEXPIRE", key, 1000)
             await look()
             assert redis.do("PTTL", key) > 6 * 24 * 60 * 60 * 1000

@@ -26,7 +26,8 @@ from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import Process, publication
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.metrics.scraping import numbers, of
 
 RULES = "~shop:* &shop:* +@connection +@pubsub +@scripting +@read +@write -@dangerous +info"

@@ -14,8 +14,8 @@ from redis import Redis as Client
 
 from asgi_push import BrokerError, StreamPosition
 from tests.asgi import PATIENCE, until
-from tests.brokers.faulty import FaultyRedis, hurry
-from tests.brokers.station import Station, publish, publish_surely, station
+from tests.brokers.faulty import FaultyRedis
+from tests.brokers.station import Station, hurry, station
 from tests.servers import HOST, find_program, free_port, run_server
 
 SECRET, OTHER_SECRET = "for-servers", "for-sentinels"
@@ -172,12 +172,12 @@ async def test_another_primary_is_asked_for(redis: Sentinels) -> None:
     """
     bare = redis.url.replace(f":{SECRET}@", "")
     async with station(bare, credentials=lambda: SECRET) as here, station(redis.url, hears=False) as there:
-        await publish(there, *range(10))
+        await there.publish(*range(10))
         await here.numbers(*range(10))
         before = await place(there)
         redis.replicated()
         redis.change()
-        await publish_surely(there, *range(10, 20))
+        await there.publish_surely(*range(10, 20))
         await here.numbers(*range(10, 20))
         assert here.told_of_loss == []
         recovery = await there.broker.recover("news", before)
@@ -189,14 +189,14 @@ async def test_another_primary_is_asked_for(redis: Sentinels) -> None:
 async def test_the_primary_is_killed(redis: Sentinels) -> None:
     """Who publishes meanwhile is told, and nobody is deaf when the other has taken over."""
     async with station(redis.url) as here, station(redis.url, hears=False) as there:
-        await publish(there, 0, 1)
+        await there.publish(0, 1)
         redis.replicated()
         redis.primary.kill()
         with pytest.raises(BrokerError):
-            await publish(there, -1)
+            await there.publish(-1)
         redis.changed()
-        await publish_surely(there, *range(2, 12))
-        await publish_surely(here, 12)
+        await there.publish_surely(*range(2, 12))
+        await here.publish_surely(12)
         await here.numbers(*range(13))
         assert here.told_of_loss == []
 
@@ -204,17 +204,17 @@ async def test_the_primary_is_killed(redis: Sentinels) -> None:
 async def test_what_the_replica_had_not_got(redis: Sentinels) -> None:
     """Is lost with the primary; who had it is told, and its positions are not taken for those of others."""
     async with station(redis.url) as here, station(redis.url, hears=False) as there:
-        await publish(there, 0, 1)
+        await there.publish(0, 1)
         redis.replicated()
         kept = await place(there)
         redis.replica.do("CONFIG", "SET", "masterauth", "another")
         redis.primary.do("CLIENT", "KILL", "TYPE", "replica")
-        await publish(there, 2, 3)
+        await there.publish(2, 3)
         await here.numbers(0, 1, 2, 3)
         lost = await place(there)
         redis.primary.kill()
         redis.changed()
-        await publish_surely(there, *range(10, 15))
+        await there.publish_surely(*range(10, 15))
         await here.numbers(*range(10, 15))
         assert here.told_of_loss == ["news"]
         assert not (await there.broker.recover("news", lost)).recovered
@@ -227,5 +227,5 @@ async def test_no_sentinel_is_there(redis: Sentinels) -> None:
     url = f"redis+sentinel://:{SECRET}@{HOST}:{free_port()},{HOST}:{free_port()}/mymaster"
     async with station(url, hears=False) as here:
         with pytest.raises(BrokerError, match="No master found for 'mymaster'"):
-            await publish(here, 1)
+            await here.publish(1)
         await until(lambda: not here.broker.connected)

@@ -16,7 +16,8 @@ from asgi_push import BrokerError, ChannelOptions, Disconnect, Push, SettingsErr
 from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Client, until
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.servers import HOST, find_program, free_port, run_redis, run_server
 
 SDK = "/connection/websocket"

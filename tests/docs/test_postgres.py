@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.brokers.postgres_server import PostgresServer
-from tests.brokers.postgres_station import station
+from tests.brokers.station import station
 from tests.docs.blocks import BLOCKS
 
 SQL = [block for block in BLOCKS if block.language == "sql"]

@@ -17,7 +17,8 @@ from asgi_push.push import core_of
 from asgi_push.questions import requester, responder
 from tests import asgi
 from tests.asgi import Client, pushing, until
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.peers import Peer, house
 
 pytestmark = pytest.mark.anyio

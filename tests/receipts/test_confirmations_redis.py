@@ -14,7 +14,8 @@ from asgi_push import BrokerError, Push
 from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Closed, until
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.peers import OPTIONS, House, Peer, house
 
 LONG = 60.0

@@ -16,10 +16,10 @@ from asgi_push import StreamPosition
 from asgi_push.brokers import envelope
 from asgi_push.brokers.postgres.cursor import Row
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.postgres_station import hurry
+from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.broker_machine import ALL, BrokerMachine, Ledger, Top, channels, hub_of, processes, run
 
-EXAMPLES = int(os.environ.get("RECOVERY_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("RECOVERY_EXAMPLES", "2"))
 
 
 class PostgresLedger(Ledger):

@@ -22,7 +22,8 @@ from asgi_push.brokers.local.directory import Directory
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests import asgi
 from tests.brokers.contract import publication
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.broker_machine import BrokerMachine, Ledger, Top, channels, hub_of, processes, run
 from tests.engines import nothing_runs, temporary_home
 

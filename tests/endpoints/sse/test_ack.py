@@ -16,7 +16,8 @@ from asgi_push.messages import PublishResult
 from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Server
-from tests.brokers.faulty import FaultyRedis, faulty_redis, hurry
+from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.brokers.station import hurry
 from tests.endpoints.sse.test_streams import open_stream, streaming
 
 pytestmark = pytest.mark.anyio
