@@ -325,3 +325,34 @@ async def test_claim_that_is_in_one_place_only(over_redis: RedisInbox) -> None:
     assert await over_redis.claim(10, 60.0) == []
     assert await over_redis.postpone(claim, 0.0)
     assert (await claimed(over_redis)).attempt == 2
+
+
+async def test_asked_for_once_while_nobody_has_one(over_redis: RedisInbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many who connect together ask one question; once anybody has an inbox, each asks for its own."""
+    commands: list[str] = []
+    ask = over_redis._pipeline._ask
+
+    async def noted(command: tuple[Any, ...]) -> Any:
+        commands.append(command[0])
+        return await ask(command)
+
+    monkeypatch.setattr(over_redis._pipeline, "_ask", noted)
+    users = [f"#{number}" for number in range(20)]
+    async with anyio.create_task_group() as tasks:
+        for user in users:
+            tasks.start_soon(over_redis.read, user)
+    assert len(commands) < 5
+    assert await over_redis.confirm(ALICE, StreamPosition(1, "a")) == 0
+    assert set(commands) == {"EXISTS"}
+    filed = await send(over_redis, 1)
+    assert await unconfirmed(over_redis) == [1]
+    assert await over_redis.confirm(ALICE, at(filed)) == 1
+
+
+async def test_mark_outlives_what_is_kept(over_redis: RedisInbox) -> None:
+    """One process keeps something for longer than another: it is found for as long as it is there."""
+    long = InboxOptions(size=100, bytes=10_000, ttl=6000.0)
+    for options in (long, ROOMY):
+        await send(over_redis, 1, options=options)
+    left = await over_redis._pipeline.call("PTTL", over_redis._used)
+    assert left > 6_000_000

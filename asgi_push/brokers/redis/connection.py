@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from redis import exceptions
@@ -13,6 +14,11 @@ from ... import clock
 from .health import reason
 
 Command = tuple[bytes | str | int, ...]
+
+# redis-py can be installed without its extra.
+_pack: Callable[[Any], bytes] | None = None
+with suppress(ImportError):
+    from hiredis import pack_command as _pack
 
 # What a TCP connection, TLS and authentication may take, in seconds.
 CONNECT_TIME = 3.0
@@ -105,9 +111,7 @@ class SingleConnection:
         if connection is None:
             raise ConnectionError("not open")
         try:
-            await connection.send_packed_command(
-                connection.pack_commands(commands), check_health=False
-            )
+            await connection.send_packed_command(_packed(connection, commands), check_health=False)
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
             # Answers that nobody reads may still come on it.
@@ -126,6 +130,13 @@ class SingleConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             await self._pool.release(connection)
+
+
+def _packed(connection: AbstractConnection, commands: Sequence[Command]) -> list[bytes]:
+    """Return the bytes of commands: by hiredis, which takes a fifth of the time."""
+    if _pack is None:
+        return connection.pack_commands(commands)
+    return list(map(_pack, commands))
 
 
 async def _answer(connection: AbstractConnection) -> Any:

@@ -15,6 +15,7 @@ from .connection_factory import ConnectionFactory
 from .control import COMMANDS, Control
 from .cursor import Cursor
 from .echoes import Echoes, let_go, wait_in_time
+from .joining import Joining
 from .keys import Keys
 from .loopback import Loopback
 from .pipeline import RedisPipeline
@@ -64,9 +65,11 @@ class Consumer:
             self._on_failure,
         )
         self._cursors: dict[str, Cursor] = {}
+        self._always = self._own, keys.published(COMMANDS)  # heard as soon as anything is
         self._missing = Missing()
         self._barriers = Barriers(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
+        self._joining = Joining(self._cursors, keys, self._subscriber, streams, self._checks.want)
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._on_told: OnTold = _not_started
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,25 +98,13 @@ class Consumer:
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel, and commands. Losses on the way are found if the channel is kept."""
-        channels = {COMMANDS, channel}
-        beginning = []
-        for name in channels if kept else (COMMANDS,):
-            cursor = self._cursors.setdefault(name, Cursor())
-            if cursor.position is None:
-                beginning.append(self._begin(name, cursor))
-        subscribed = self._subscriber.add(self._own, *map(self._keys.published, channels))
-        if beginning:
-            # What is published between the two may be taken for missed, and also come. That does
-            # no harm: the session has not joined yet.
-            for failure in await asyncio.gather(subscribed, *beginning, return_exceptions=True):
-                if failure is not None:
-                    raise failure
-        else:
-            await subscribed
+        name = self._keys.published(channel)
+        names = *self._always, name
+        begun = not kept or self._joining.begun(channel)
+        if begun and self._control.registered and self._subscriber.keep(*names):
+            return  # nearly always: somebody is in it, or was a moment ago
+        await self._joining.join({COMMANDS, channel} if kept else {COMMANDS}, names)
         await self._control.register()
-
-    async def _begin(self, channel: str, cursor: Cursor) -> None:
-        cursor.begin(await self._streams.look(channel, None))
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """Take over a position that a session was told, if the stream had not begun before."""
@@ -223,8 +214,8 @@ class Consumer:
             # Messages from before are not heard any more.
             for channel in self._barriers.cancel_all():
                 self._checks.want(channel)
-        elif (channel := self._keys.channel(name)) in self._cursors:
-            self._checks.want(channel)
+        else:
+            self._joining.on_subscribed(self._keys.channel(name))
 
     def _on_unsubscribed(self, name: bytes) -> None:
         channel = self._keys.channel(name)
@@ -240,6 +231,7 @@ class Consumer:
 
     def _on_disconnected(self) -> None:
         """Let go all who wait: what was on its way does not come on this connection any more."""
+        self._joining.on_disconnected()
         for cursor in self._cursors.values():
             let_go(cursor)
         self._echoes.give_up()

@@ -45,6 +45,11 @@ class Control:
         self.carried_out = self._commands.carried_out
         self.on_done = self._commands.on_done
 
+    @property
+    def registered(self) -> bool:
+        """Whether this process is waited for."""
+        return self._registered
+
     async def register(self) -> None:
         """Be waited for: this process hears commands now."""
         if not self._registered:

@@ -2,15 +2,17 @@
 
 import secrets
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ...errors import BrokerError
 from ...messages import Publication, StreamPosition
 from .. import envelope
+from ..coalescing import Shared
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
 from ..inbox import Claim, Filed, InboxOptions
 from .broker import RedisBroker
-from .inbox_scripts import CLAIM, DUE, EXPECT, KEEP, POSTPONE, REMOVE, UNCONFIRMED
+from .inbox_scripts import CLAIM, DUE, EXPECT, KEEP, POSTPONE, REMOVE, UNCONFIRMED, USE
 from .streams import POSITION_TTL, milliseconds, new_epoch, published_result
 
 # Bytes of one reading: it takes a millisecond to parse.
@@ -29,6 +31,8 @@ class RedisInbox:
         self._pipeline = broker.pipeline
         self._keys = broker.keys
         self._due = broker.keys.shared("due")
+        self._used = broker.keys.shared("inboxes")
+        self._questions = Shared()
 
     async def publish(
         self,
@@ -40,6 +44,7 @@ class RedisInbox:
     ) -> Filed:
         """Publish and keep in one step. What is due is told all processes before that."""
         channel = publication.channel
+        await self._pipeline.run(USE, [self._used], milliseconds(options.ttl) + _GRACE)
         due = milliseconds(undelivered_after or 0)
         token = ""
         if undelivered_after is not None:
@@ -74,6 +79,8 @@ class RedisInbox:
 
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""
+        if not await self._in_use():
+            return []
         found: list[Publication] = []
         number = 0
         while True:
@@ -86,7 +93,14 @@ class RedisInbox:
 
     async def confirm(self, channel: str, position: StreamPosition) -> int:
         """Remove all up to a position."""
+        if not await self._in_use():
+            return 0
         return await self._remove(channel, position.offset, position.epoch)
+
+    async def _in_use(self) -> bool:
+        """Whether there may be anything in the inbox of any user; many ask together."""
+        ask = partial(self._pipeline.call, "EXISTS", self._used)
+        return bool(await self._questions.ask(self._used, ask))
 
     async def clear(self, channel: str) -> int:
         """Remove everything."""

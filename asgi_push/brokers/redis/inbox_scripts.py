@@ -8,6 +8,9 @@ number, and by the token of one that may fall due ``number:due:attempt``.
 Tokens that may fall due are in a sorted set, too, which belongs to all users: in a cluster it is on
 another node. So a token is written there before its publication is, and taken away after it. The
 times are the server's, in milliseconds.
+
+So is the mark that inboxes are used at all: who connects looks for that first. It is written before
+a publication is, and outlives it.
 """
 
 from .scripts import ADD, Script
@@ -110,6 +113,13 @@ end
 return {place, #excess}
 """
 )
+
+# KEYS: the mark. ARGV: for how many milliseconds it must be there.
+USE = Script("""
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+end
+""")
 
 # KEYS: list, hash. ARGV: the number to read after, and how many bytes (one publication more at
 # most). Returns the items and the bodies, in turn.

@@ -100,6 +100,14 @@ class Subscriber:
         except TimeoutError as error:
             raise BrokerError("Redis: could not subscribe in time") from error
 
+    def keep(self, *names: bytes) -> bool:
+        """Go on hearing these names, if all of them are heard; return whether they are."""
+        if not all(map(self.hears, names)):
+            return False
+        for name in names:
+            self._unwanted.pop(name, None)
+        return True
+
     def hears(self, name: bytes) -> bool:
         """Whether all that is published to a name now will come."""
         return self._wanted.get(name, self) is None

@@ -1,0 +1,80 @@
+"""How channels come to be heard, and from which place on."""
+
+from collections.abc import Callable, Collection
+
+from .cursor import Cursor
+from .keys import Keys
+from .streams import Streams
+from .subscriber import Subscriber
+
+
+class Joining:
+    """Subscribes to channels, and then asks once where their streams stand.
+
+    Whatever is published from then on comes. Who joins a channel finds out its place; if that
+    fails, ``check`` has to.
+    """
+
+    def __init__(
+        self,
+        cursors: dict[str, Cursor],
+        keys: Keys,
+        subscriber: Subscriber,
+        streams: Streams,
+        check: Callable[[str], None],
+    ) -> None:
+        self._cursors = cursors
+        self._keys = keys
+        self._subscriber = subscriber
+        self._streams = streams
+        self._check = check
+        self._joining: dict[str, int] = {}  # how many are about to join, by channel
+        self._losses = 0  # how often the connection was lost that all is heard on
+
+    async def join(self, channels: Collection[str], names: Collection[bytes]) -> None:
+        """Hear names, and begin at the places where the streams of channels stand.
+
+        Raises:
+            BrokerError: that could not be had in time; the names stay wanted.
+        """
+        cursors = {channel: self._cursors.setdefault(channel, Cursor()) for channel in channels}
+        for channel in channels:
+            self._joining[channel] = self._joining.get(channel, 0) + 1
+        try:
+            await self._subscriber.add(*names)
+            for channel, cursor in cursors.items():
+                if cursor.position is None:
+                    await self._begin(channel, cursor)
+        finally:
+            for channel in channels:
+                self._left(channel)
+
+    async def _begin(self, channel: str, cursor: Cursor) -> None:
+        losses = self._losses
+        cursor.begin(await self._streams.look(channel, None))
+        if losses != self._losses:  # something may have been published while nothing was heard
+            self._check(channel)
+
+    def _left(self, channel: str) -> None:
+        self._joining[channel] -= 1
+        if not self._joining[channel]:
+            del self._joining[channel]
+            if self._subscriber.hears(self._keys.published(channel)):
+                self.on_subscribed(channel, again=False)
+
+    def begun(self, channel: str) -> bool:
+        """Whether it is known where a channel stands here."""
+        cursor = self._cursors.get(channel)
+        return cursor is not None and cursor.position is not None
+
+    def on_subscribed(self, channel: str, *, again: bool = True) -> None:
+        """Have it found out where a channel stands, unless somebody who joins it is about to."""
+        cursor = self._cursors.get(channel)
+        if cursor is None or (channel in self._joining and cursor.position is None):
+            return
+        if again or cursor.position is None:
+            self._check(channel)
+
+    def on_disconnected(self) -> None:
+        """Note that nothing is heard for a while."""
+        self._losses += 1

@@ -1,0 +1,120 @@
+"""A channel that is joined is heard first, and then it is asked once where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgi_push import BrokerError, StreamPosition
+from asgi_push.brokers.redis.cursor import Cursor
+from asgi_push.brokers.redis.joining import Joining
+from asgi_push.brokers.redis.keys import Keys
+
+pytestmark = pytest.mark.anyio
+
+KEYS = Keys("test", 0)
+NEWS = KEYS.published("news")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The broker needs asyncio."""
+    return "asyncio"
+
+
+class Redis:
+    """What is heard of it, and where its streams stand, each when it is let."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.checks: list[str] = []
+        self.heard: set[bytes] = set()
+        self.looking = asyncio.Event()
+        self.looking.set()
+        self.fails = False
+        self.cursors: dict[str, Cursor] = {}
+        self.joining = Joining(self.cursors, KEYS, self, self, self.checks.append)  # type: ignore[arg-type]
+
+    async def add(self, *names: bytes) -> None:
+        self.steps.append("subscribe")
+        if self.fails:
+            raise BrokerError("no answer in time")
+        if NEWS not in self.heard:
+            self.subscribed()
+
+    def subscribed(self) -> None:
+        self.heard.add(NEWS)
+        self.joining.on_subscribed("news")
+
+    def hears(self, name: bytes) -> bool:
+        return name in self.heard
+
+    async def look(self, channel: str, known: StreamPosition | None) -> StreamPosition:
+        self.steps.append("look")
+        await self.looking.wait()
+        if self.fails:
+            raise BrokerError("no answer")
+        return StreamPosition(7, "a")
+
+    async def join(self) -> None:
+        await self.joining.join({"news"}, [NEWS])
+
+
+async def test_looked_at_once() -> None:
+    """After the subscription, so that nothing is lost between the two; and not again."""
+    redis = Redis()
+    await redis.join()
+    await redis.join()
+    assert redis.steps == ["subscribe", "look", "subscribe"]
+    assert redis.cursors["news"].position == StreamPosition(7, "a")
+    assert not redis.checks
+
+
+async def test_heard_again() -> None:
+    """What is heard again after a loss is checked, as something may have been published meanwhile."""
+    redis = Redis()
+    await redis.join()
+    redis.subscribed()
+    assert redis.checks == ["news"]
+
+
+async def test_lost_meanwhile() -> None:
+    """A place that was asked for while nothing was heard is checked."""
+    redis = Redis()
+    redis.looking.clear()
+    joining = asyncio.create_task(redis.join())
+    await asyncio.sleep(0)
+    redis.joining.on_disconnected()
+    redis.subscribed()
+    assert not redis.checks  # whoever joins sees to it
+    redis.looking.set()
+    await joining
+    assert redis.checks == ["news"]
+
+
+async def test_place_that_is_not_told() -> None:
+    """A channel that is heard and whose place is not known is checked, once nobody joins it any more."""
+    redis = Redis()
+    redis.looking.clear()
+    first, second = (asyncio.create_task(redis.join()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    assert not redis.checks
+    redis.fails = True
+    redis.looking.set()
+    with pytest.raises(BrokerError):
+        await second
+    assert redis.checks == ["news"]
+
+
+async def test_heard_too_late() -> None:
+    """A channel that is heard when nobody waits for it any more is checked."""
+    redis = Redis()
+    redis.fails = True
+    with pytest.raises(BrokerError):
+        await redis.join()
+    assert not redis.checks
+    redis.subscribed()
+    assert redis.checks == ["news"]
