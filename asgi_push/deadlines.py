@@ -4,71 +4,88 @@ Nothing here reads a clock: ``now`` is a parameter, in seconds of a monotonic cl
 """
 
 import heapq
-from typing import Any, Generic, TypeVar
+import math
+from typing import Generic, TypeVar
 
 K = TypeVar("K")
+
+# Deadlines are kept to this part of a second, rounded up. All items of one such moment share one
+# entry: a hundred thousand sessions, each with a deadline, have a thousand of them.
+_PER_SECOND = 32
 
 # A heap with this many more dead entries than live ones is rebuilt; they take little memory.
 _SLACK = 64
 
 
+class _Moment(Generic[K]):
+    """The items that are due at one time."""
+
+    __slots__ = ("items", "when")
+
+    def __init__(self, when: float) -> None:
+        self.when = when
+        self.items: dict[K, None] = {}  # a dict keeps their order
+
+
 class Deadlines(Generic[K]):
-    """The next deadline of each of many items.
+    """The next deadline of each of many items, to a thirty-second of a second.
 
     A deadline that moves to a later time costs nothing: the entry stays where it is and comes out
     early, and its owner then schedules it again. So a session that sends a heartbeat every second
     is looked at once a timeout, not once a heartbeat.
     """
 
-    __slots__ = ("_count", "_heap", "_when")
+    __slots__ = ("_heap", "_moments", "_planned")
 
     def __init__(self) -> None:
-        # Entries of [when, number, item]. The number breaks ties, so that two items are never
-        # compared. A dead entry has None for its item: it may stay for long, and would keep a
-        # closed session and its connection in memory.
-        self._heap: list[list[Any]] = []
-        self._when: dict[K, list[Any]] = {}
-        self._count = 0
+        self._moments: dict[float, _Moment[K]] = {}  # those that have items
+        self._heap: list[float] = []  # all of these, and moments that no longer have any
+        self._planned: dict[K, _Moment[K]] = {}
 
     def __len__(self) -> int:
-        return len(self._when)
+        return len(self._planned)
 
     def schedule(self, item: K, when: float) -> None:
         """Make ``due`` return ``item`` at ``when``, or at an earlier time that it already has."""
-        planned = self._when.get(item)
-        if planned is not None and planned[0] <= when:
-            return
-        self._count += 1
-        entry = self._when[item] = [when, self._count, item]
-        heapq.heappush(self._heap, entry)
+        planned = self._planned.get(item)
         if planned is not None:
-            planned[2] = None
-            self._compact()
+            if planned.when <= when:
+                return
+            self._remove(item, planned)
+        when = math.ceil(when * _PER_SECOND) / _PER_SECOND
+        moment = self._moments.get(when)
+        if moment is None:
+            moment = self._moments[when] = _Moment(when)
+            heapq.heappush(self._heap, when)
+        moment.items[item] = None
+        self._planned[item] = moment
 
     def cancel(self, item: K) -> None:
         """Forget ``item``; an unknown one is no error."""
-        planned = self._when.pop(item, None)
+        planned = self._planned.pop(item, None)
         if planned is not None:
-            planned[2] = None
-            self._compact()
+            self._remove(item, planned)
 
-    def _compact(self) -> None:
-        if len(self._heap) > 2 * len(self._when) + _SLACK:
-            self._heap = [entry for entry in self._heap if entry[2] is not None]
-            heapq.heapify(self._heap)
+    def _remove(self, item: K, moment: _Moment[K]) -> None:
+        del moment.items[item]
+        if not moment.items:
+            del self._moments[moment.when]
+            if len(self._heap) > 2 * len(self._moments) + _SLACK:
+                self._heap = sorted(self._moments)  # which is a heap
 
     def next(self) -> float | None:
         """Return the earliest deadline; None if there is none."""
         heap = self._heap
-        while heap and heap[0][2] is None:
+        while heap and heap[0] not in self._moments:
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return heap[0] if heap else None
 
     def due(self, now: float) -> list[K]:
         """Remove and return all items whose deadline is not after ``now``, the earliest first."""
         items: list[K] = []
         while (when := self.next()) is not None and when <= now:
-            item = heapq.heappop(self._heap)[2]
-            del self._when[item]
-            items.append(item)
+            heapq.heappop(self._heap)
+            items += self._moments.pop(when).items
+        for item in items:
+            del self._planned[item]
         return items

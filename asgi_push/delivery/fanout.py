@@ -6,7 +6,7 @@ messages queued. A run never waits for a session.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import anyio
 
@@ -188,7 +188,7 @@ class Fanout:
                 self._lost(error)
                 continue
             self._counters.deliveries += len(items) * len(members)
-            for session, subscription in members.items():
+            for session, subscription in members:
                 found.setdefault(session, []).append((subscription, batch))
         for session, parts in found.items():
             if time_slice.over():
@@ -205,12 +205,13 @@ class Fanout:
         if recipients is None or recipients.newest >= batch.items[0].number:
             members = self._members(target)
             self._counters.deliveries += len(batch.items) * len(members)
-            await self._serve_each(list(members), list(members.values()), batch, time_slice)
+            await self._serve_each(list(members), batch, time_slice)
             return
         self._counters.deliveries += len(batch.items) * recipients.size
         for group in recipients.groups.values():
             await self._hand_out_to(group, batch, time_slice)
-        await self._serve_each(recipients.others, recipients.other_subscriptions, batch, time_slice)
+        others = zip(recipients.others, recipients.other_subscriptions, strict=True)
+        await self._serve_each(others, batch, time_slice)
 
     async def _hand_out_to(self, group: Group, batch: Batch, time_slice: TimeSlice) -> None:
         """Hand a batch to the sessions of a group."""
@@ -218,7 +219,8 @@ class Fanout:
         deflate = group.deflate
         sendable = self.undeliverable.sendable(batch, codec, deflate)
         if group.tracked and (sendable is not batch or not batch.offset_range.first):
-            await self._serve_each(group.sessions, group.subscriptions, batch, time_slice)
+            members = zip(group.sessions, group.subscriptions, strict=True)
+            await self._serve_each(members, batch, time_slice)
         elif sendable.items and (frames := sendable.frames(codec, deflate)):
             await self._write_to_each(group, sendable, frames, time_slice)
 
@@ -257,15 +259,14 @@ class Fanout:
 
     async def _serve_each(
         self,
-        sessions: Sequence[Connection],
-        subscriptions: Sequence[Subscription | None],
+        members: Iterable[tuple[Connection, Subscription | None]],
         batch: Batch,
         time_slice: TimeSlice,
     ) -> None:
-        for session, subscription in zip(sessions, subscriptions, strict=True):
+        for session, subscription in members:
             if time_slice.over():
                 await time_slice.next()
             self.serve(session, ((subscription, batch),))
 
-    def _members(self, target: Target) -> Mapping[Connection, Subscription | None]:
-        return self._registry.members(target) if isinstance(target, str) else {target: None}
+    def _members(self, target: Target) -> Collection[tuple[Connection, Subscription | None]]:
+        return self._registry.pairs(target) if isinstance(target, str) else ((target, None),)

@@ -109,8 +109,7 @@ def recipients_of(registry: Registry[Connection, Subscription], channel: str) ->
     recipients = registry.derived.get(channel)
     if isinstance(recipients, Recipients) and not recipients.stale:
         return recipients
-    members = registry.members(channel)
-    if len(members) < _FEW:
+    if len(registry.pairs(channel)) < _FEW:
         return None
-    recipients = registry.derived[channel] = Recipients(members)
+    recipients = registry.derived[channel] = Recipients(registry.members(channel))
     return recipients

@@ -92,13 +92,13 @@ class Publisher:
 
     def deliver(self, publication: Publication | JoinLeave) -> int:
         """Hand a publication to the members of its channel; return how many there are."""
-        members = self._registry.members(publication.channel)
+        members = self._registry.pairs(publication.channel)
         receivers = len(members)
         self._counters.publications += 1
         if publication.awaited_by is not None and isinstance(publication, Publication):
-            note_awaited(members.values(), publication)
+            note_awaited([subscription for _, subscription in members], publication)
         if receivers == 1 and type(publication) is Publication:
-            ((session, subscription),) = members.items()
+            ((session, subscription),) = members
             if self._fanout.deliver_at_once(session, subscription, publication):
                 return 1
         if receivers:

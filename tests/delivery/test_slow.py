@@ -367,7 +367,7 @@ async def test_a_send_that_ends_as_it_is_given_up_takes_nobody_along(gone: bool)
         if gone:
             slow.close()
             await slow.ended()
-        waiting = [item for item in core_of(push).hub._timer._deadlines._when if isinstance(item, writers.Writer)]
+        waiting = [item for item in core_of(push).hub._timer._deadlines._planned if isinstance(item, writers.Writer)]
         assert [writer.session for writer in waiting] == [session]
         slow.unblock()
         core_of(push).hub._heartbeats.check(waiting[0], time.monotonic() + 11)

@@ -126,7 +126,7 @@ def check(hub: Hub) -> None:
         assert all(session in sessions and channel in session.subscriptions for session in members)
     assert all(session.state in (State.CLOSING_EARLY, State.CLOSING) for session in hub._closing)
     known = {*sessions, *hub._closing}
-    assert all(item in known for item in hub._timer._deadlines._when if isinstance(item, Session))
+    assert all(item in known for item in hub._timer._deadlines._planned if isinstance(item, Session))
     assert all(session.queue is None or len(session.queue) <= 5 for session in known)
     per_user, most = hub.settings.max_sessions_per_user, hub.settings.max_sessions
     assert not most or len(registry) + len(hub._admission._coming) <= most
@@ -142,7 +142,7 @@ def check_empty(hub: Hub) -> None:
     assert not hub._closing
     assert not hub._admission._coming
     assert not hub._admission._coming_of
-    assert not [item for item in hub._timer._deadlines._when if isinstance(item, Session)]
+    assert not [item for item in hub._timer._deadlines._planned if isinstance(item, Session)]
     assert not hub.fanout.pending.items
     assert not hub._writers._ready
     assert all(writer.session is None for writer in hub._writers._parked)

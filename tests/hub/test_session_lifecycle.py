@@ -115,7 +115,7 @@ def check_empty(hub: Hub) -> None:
     assert not hub._admission._coming
     assert not hub._admission._coming_of
     assert not sum(hub.counters.sessions.values())
-    assert not [item for item in hub._timer._deadlines._when if isinstance(item, Connection)]
+    assert not [item for item in hub._timer._deadlines._planned if isinstance(item, Connection)]
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)), ids=lambda item: item.name.lower())

@@ -143,7 +143,7 @@ class SdkClient:
         told = ended.disconnect
         if not context.connected:
             advice = ended.advice or OTHER_CREDENTIALS
-            Refusal(told.code, told.reason, advice).log(context.connection.scope)
+            Refusal(told.code, told.reason, advice).log(context.scope)
         context.hub.close(context.session, told)
 
     def _reply_error(self, command: Command[Any], error: tuple[int, str, bool]) -> None:

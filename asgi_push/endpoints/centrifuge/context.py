@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from ... import clock
 from ...connection import Connection
@@ -34,19 +35,25 @@ class Context:
     """The session of one SDK client, the request that it came with, and the way to reply.
 
     Attributes:
+        scope: that of the request, with the parameters of its path.
         headers: the headers of the connect command that the client may send.
         connected: whether connect was replied to.
     """
 
-    __slots__ = ("connected", "connection", "core", "headers", "hub", "session")
+    __slots__ = ("connected", "core", "headers", "hub", "scope", "session")
 
-    def __init__(self, core: Core, session: Connection, connection: HTTPConnection) -> None:
+    def __init__(self, core: Core, session: Connection, scope: Scope) -> None:
         self.core = core
         self.hub = core.hub
         self.session = session
-        self.connection = connection
+        self.scope = scope
         self.headers: Mapping[bytes, bytes] = {}
         self.connected = False
+
+    @property
+    def connection(self) -> HTTPConnection:
+        """The request as hooks get it, made each time: it would keep whatever was read of it."""
+        return HTTPConnection(self.scope)
 
     @property
     def codec(self) -> SdkCodec:
