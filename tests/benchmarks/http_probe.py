@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .process import ServerFailed
+
 _ROOT = Path(__file__).parents[2]
 _EVERY = 0.005  # between two requests, in seconds
 _CONNECTIONS = 256  # open before the first request: a server may accept but one in each turn of a busy loop
@@ -35,6 +37,8 @@ class Probe:
     def latencies(self) -> tuple[float, float]:
         """Return p50 and p99 in milliseconds."""
         output, _ = self._process.communicate(timeout=self._seconds + _GRACE + 5)
+        if self._process.returncode:  # it has said why
+            raise ServerFailed("the probe got no answer")
         found = json.loads(output)
         return found["p50_ms"], found["p99_ms"]
 
@@ -47,7 +51,7 @@ def probing(port: int, path: str, seconds: float) -> Iterator[Probe]:
     )
     try:
         if process.stdout is None or process.stdout.readline() != b"ready\n":
-            raise RuntimeError("the probe could not connect")
+            raise ServerFailed("the probe could not connect")
         yield Probe(process, seconds)
     finally:
         process.kill()

@@ -2,11 +2,16 @@
 
 import os
 import platform
+import re
 import resource
+import shutil
+import subprocess
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+_NUMBER = re.compile(r"\d+(\.\d+)+")
 
 # The server's core and the load client's, as long as there are two; looked up before anything is pinned.
 SERVER_CORE, CLIENT_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
@@ -47,8 +52,19 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
-        "versions": {name: found for name in packages if (found := _version(name))},
+        "versions": {name: found for name in packages if (found := _version(name))} | _programs(),
     }
+
+
+def _programs() -> dict[str, str]:
+    """Return the versions of the programs that are there."""
+    found = {}
+    for name, option in (("node", "-v"), ("nats-server", "-v"), ("nginx", "-v"), ("redis-server", "-v")):
+        if path := shutil.which(name) or shutil.which(name, path="/usr/sbin"):
+            said = subprocess.run([path, option], capture_output=True, text=True, check=False)
+            if version := _NUMBER.search(said.stdout + said.stderr):
+                found[name] = version[0]
+    return found
 
 
 def _cpu_model() -> str:

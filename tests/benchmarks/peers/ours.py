@@ -11,17 +11,18 @@ from . import API_KEY, Built, Peer, compact, redis_url
 
 
 def build(**settings: Any) -> Built:
-    """Return an application of FastAPI with a Push."""
-    from fastapi import FastAPI
+    """Return an application of Starlette with a Push: it starts sooner than FastAPI, and no message gets to either."""
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
     from asgi_push import Push, PushMiddleware
 
-    app, push = FastAPI(), Push(**settings)
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    app.add_api_route("/health", health)
+    app, push = Starlette(routes=[Route("/health", health)]), Push(**settings)
     return Built(PushMiddleware(app, push=push), publish=push.send_to_all, send=push.send_to_user)
 
 
