@@ -35,12 +35,11 @@ Result = Mapping[str, Any]
 
 async def publish(core: Core, fields: PublishFields) -> Result:
     """Publish to a channel; return the position of the publication, and who has confirmed it."""
+    _check_options(fields)
     if fields.inbox:
-        return await _publish_into_inbox(core, fields)
-    if fields.undelivered_after is not None:
-        raise ValueError("undelivered_after: needs inbox")
+        return await _publish_into_inbox(core, fields, fields.channel)
     if fields.confirm is not None:
-        return await _publish_confirmed(core, fields)
+        return (await _publish_confirmed(core, fields, [check_channel(fields.channel)]))[0]
     return await _publish(core, fields, _payload(core, fields), fields.channel)
 
 
@@ -48,12 +47,29 @@ async def broadcast(core: Core, fields: BroadcastFields) -> Result:
     """Publish the same to several channels; return a reply for each, in their order."""
     if not fields.channels:
         raise ValueError("channels: must be one at least")
+    _check_options(fields)
+    if fields.confirm is not None:
+        if fields.inbox:
+            raise ValueError("confirm: not with inbox, but in publish")
+        channels = [check_channel(channel or "") for channel in fields.channels]
+        results = await _publish_confirmed(core, fields, channels)
+        return {"responses": [{"result": result} for result in results]}
     payload = _payload(core, fields)
     responses = []
     for channel in fields.channels:
-        call = partial(_publish, core, fields, payload, channel or "")
+        if fields.inbox:
+            call = partial(_publish_into_inbox, core, fields, channel or "")
+        else:
+            call = partial(_publish, core, fields, payload, channel or "")
         responses.append(await reply(core, "broadcast", call))
     return {"responses": responses}
+
+
+def _check_options(fields: PublishFields | BroadcastFields) -> None:
+    if fields.undelivered_after is not None and not fields.inbox:
+        raise ValueError("undelivered_after: needs inbox")
+    if fields.confirm is not None and fields.skip_history:
+        raise ValueError("confirm: needs the history, so not with skip_history")
 
 
 async def _publish(
@@ -62,26 +78,28 @@ async def _publish(
     payload: Payload,
     channel: str,
 ) -> Result:
-    tags = {name: tag or "" for name, tag in fields.tags.items()}
-    publication = Publication(check_channel(channel), payload, tags=tags or None)
+    publication = Publication(check_channel(channel), payload, tags=_tags(fields))
     key = fields.idempotency_key or None
     result = await core.hub.publish(publication, key, keep=not fields.skip_history)
     return _position(result)
 
 
-async def _publish_confirmed(core: Core, fields: PublishFields) -> Result:
-    if fields.skip_history:
-        raise ValueError("confirm: needs the history, so not with skip_history")
-    channel = check_channel(fields.channel)
-    tags = {name: tag or "" for name, tag in fields.tags.items()} or None
-    key = fields.idempotency_key or None
+async def _publish_confirmed(
+    core: Core, fields: PublishFields | BroadcastFields, channels: list[str]
+) -> list[Result]:
+    """Publish to channels, which have been checked, and wait once for all of them."""
     confirm = as_float(fields.confirm)
-    result = await core.confirming.publish(confirm, channel, data_of(fields), tags, key)
-    return _confirmed(result)
+    key = fields.idempotency_key or None
+    results = await core.confirming.publish_to_each(
+        confirm, channels, data_of(fields), _tags(fields), key
+    )
+    return [_confirmed(result) for result in results]
 
 
-async def _publish_into_inbox(core: Core, fields: PublishFields) -> Result:
-    user = user_of(fields.channel)
+async def _publish_into_inbox(
+    core: Core, fields: PublishFields | BroadcastFields, channel: str
+) -> Result:
+    user = user_of(channel)
     if not user:
         raise ValueError("inbox: is for the channel of a user, such as #11")
     for name in ("skip_history", "tags"):
@@ -92,6 +110,10 @@ async def _publish_into_inbox(core: Core, fields: PublishFields) -> Result:
     key = fields.idempotency_key or None
     result = await core.inbox.publish(user, data_of(fields), key, after, confirm, None)
     return _position(result) if confirm is None else _confirmed(result)
+
+
+def _tags(fields: PublishFields | BroadcastFields) -> dict[str, str] | None:
+    return {name: tag or "" for name, tag in fields.tags.items()} or None
 
 
 def _confirmed(result: PublishResult) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class BroadcastFields:
     skip_history: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
     idempotency_key: str = ""
+    confirm: Any = None  # as in publish
+    inbox: bool = False
+    undelivered_after: Any = None  # the same
 
 
 @dataclass(frozen=True, slots=True)

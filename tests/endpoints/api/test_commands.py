@@ -109,6 +109,30 @@ async def test_how_many_sessions_a_change_reached() -> None:
         assert await caller.post("subscribe", user="nobody", channel="x") == {"result": {"num_clients": 0}}
 
 
+async def test_broadcast_confirmed() -> None:
+    """Each channel with who has it and who has said so; with a bad one among them nothing is published."""
+    async with api(namespaces={"bare": ChannelOptions(history_size=0)}) as caller:
+        await caller.server.connect("/ws/alice")
+        answer = await caller.post("broadcast", channels=["#alice", "#bob"], data=1, confirm=30)
+        found = [response["result"] for response in answer["result"]["responses"]]
+        assert [(item["offset"], item["receivers"], item["confirmed"]) for item in found] == [(1, 1, []), (1, 0, [])]
+        for bad in ("bare:1", ""):
+            answer = await caller.post("broadcast", channels=["#alice", bad], data=2, confirm=30)
+            assert answer["error"]["code"] == 107
+        assert (await caller.push.history("#alice")).position.offset == 1
+
+
+async def test_broadcast_into_inboxes() -> None:
+    """Each user keeps it; what is no user's channel is an error of its own."""
+    async with api() as caller:
+        answer = await caller.post("broadcast", channels=["#alice", "news", "#bob"], data=1, inbox=True)
+        first, second, third = answer["result"]["responses"]
+        assert (first["result"]["offset"], third["result"]["offset"]) == (1, 1)
+        assert "inbox: is for the channel of a user" in second["error"]["message"]
+        for user in ("alice", "bob"):
+            assert [publication.data for publication in await caller.push.inbox(user)] == [1]
+
+
 async def test_inbox() -> None:
     """What a user has not confirmed, with its ids and times, and none of it after it is cleared."""
     async with api() as caller:
@@ -151,6 +175,10 @@ async def test_inbox() -> None:
         ("ask", {"data": 1, "user": "x", "timeout": 0}, "timeout: must be"),
         ("broadcast", {"data": 1}, "channels: "),
         ("broadcast", {"channels": ["a"]}, "data: is missing"),
+        ("broadcast", {"channels": ["#a"], "inbox": True}, "data: is missing"),
+        ("broadcast", {"channels": ["#a"], "data": 1, "confirm": 1, "inbox": True}, "confirm: not with inbox"),
+        ("broadcast", {"channels": ["#a"], "data": 1, "confirm": 1, "skip_history": True}, "confirm: needs"),
+        ("broadcast", {"channels": ["#a"], "data": 1, "undelivered_after": 5}, "undelivered_after: needs inbox"),
         ("subscribe", {"channel": "x"}, "user: "),
         ("subscribe", {"user": "alice"}, "channel: "),
         ("subscribe", {"user": "alice", "channel": "#bob"}, "channel: "),
