@@ -160,9 +160,9 @@ class Crowd:
         """Wait until the server has nothing more to do: handlers go on after the handshake."""
         until, before = time.monotonic() + 20, self.cpu()
         while time.monotonic() < until:
-            time.sleep(0.1)
+            time.sleep(0.05)
             now = self.cpu()
-            if now - before < 0.01:
+            if now - before < 0.005:
                 return
             before = now
 

@@ -13,6 +13,7 @@ _STEP = 16  # how much longer a burst may be than the one before
 _MAX_STREAM = 64 * 1024 * 1024  # what is due and kept in memory, in bytes
 _LONG_ENOUGH = 0.7  # of the wanted seconds
 _BEATS = 400.0  # heartbeats a second: what 10,000 connections send that ping every 25 s
+_WARM_BEATS = 3200.0  # the same before anything is measured
 _UNLIMITED = 600.0  # a load lasts as long as it takes, in seconds; the client's patience ends before
 
 
@@ -133,10 +134,10 @@ def idle(case: Case) -> Figures:
     """
     few = case.connections // 10
     with running(replace(case, connections=few)) as run:
-        run.crowd.beat(few, _BEATS)
+        run.crowd.beat(few, _WARM_BEATS)
         before = run.server.memory()
         run.crowd.grow(case.connections)
-        run.crowd.beat(case.connections, 4 * _BEATS)
+        run.crowd.beat(case.connections, _WARM_BEATS)
         memory = (run.server.memory() - before) / (case.connections - few)
         count, cpu = int(_BEATS * case.seconds), run.server.cpu()
         run.crowd.beat(count, _BEATS)
