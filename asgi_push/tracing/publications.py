@@ -8,11 +8,17 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
+from .. import clock
 from ..messages import Publication, PublishResult, position_id
-from .sampled import is_left_out, traceparent_of
+from .sampled import is_left_out, is_root, traceparent_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# How long a sampler that left out a publication is not asked about its channel again, in seconds.
+# Its answer costs about 6 us, more than all else that tracing does, and publications come in
+# bursts. No more than these few channels are remembered.
+_PAUSE = 0.005
 
 
 class PublicationSpans:
@@ -26,6 +32,8 @@ class PublicationSpans:
             "messaging.operation.type": "send",
             "asgi_push.broker": broker,
         }
+        self._paused: set[str] = set()  # the channels about which the sampler is not asked
+        self._paused_until = 0.0
 
     def traced(
         self,
@@ -41,11 +49,8 @@ class PublicationSpans:
             publication: Publication, /, *args: P.args, **kwargs: P.kwargs
         ) -> Awaitable[R]:
             # Mostly nobody records: then this adds no coroutine, and mostly asks no sampler.
-            context = get_current()
-            if is_left_out(context):
-                return publish(publication, *args, **kwargs)
-            span = self._start(publication, context)
-            if not span.is_recording():
+            span = self._start_if_wanted(publication)
+            if span is None:
                 return publish(publication, *args, **kwargs)
             return publish_in_span(span, publication, *args, **kwargs)
 
@@ -68,6 +73,26 @@ class PublicationSpans:
             return
         with _until_done(self._start(publication, context)):
             yield
+
+    def _start_if_wanted(self, publication: Publication) -> Span | None:
+        """Return the span of a publication; None if nobody records it."""
+        context = get_current()
+        root = is_root(context)
+        if self._is_paused(publication.channel) if root else is_left_out(context):
+            return None
+        span = self._start(publication, context)
+        if span.is_recording():
+            return span
+        if root:
+            self._paused.add(publication.channel)
+        return None
+
+    def _is_paused(self, channel: str) -> bool:
+        now = clock.monotonic()
+        if now >= self._paused_until:
+            self._paused.clear()
+            self._paused_until = now + _PAUSE
+        return channel in self._paused
 
     def _start(self, publication: Publication, context: Context) -> Span:
         """Return the span of a publication, which takes its ``traceparent`` along."""

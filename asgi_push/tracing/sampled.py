@@ -27,6 +27,11 @@ def is_left_out(context: Context | None = None) -> bool:
     return span_context.is_valid and not span_context.trace_flags & _SAMPLED
 
 
+def is_root(context: Context) -> bool:
+    """Whether what is done in a context begins a trace of its own."""
+    return not get_current_span(context).get_span_context().is_valid
+
+
 def traceparent_of(span: Span) -> str | None:
     """Return a span's ``traceparent`` as W3C Trace Context has it; None if it is not sampled."""
     context = span.get_span_context()

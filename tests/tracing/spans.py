@@ -11,11 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import (
-    Decision,
-    ParentBased,
-    StaticSampler,
-)
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import Span, SpanContext
 
 
@@ -24,8 +20,8 @@ class Recorder:
 
     def __init__(self, *, sampled: bool = True) -> None:
         self._exporter = InMemorySpanExporter()
-        decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
-        self.provider = TracerProvider(sampler=ParentBased(_Counting(self, decision)))
+        self.sampled = sampled
+        self.provider = TracerProvider(sampler=ParentBased(_Counting(self)))
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.asked = 0  # how often the sampler was asked about a span without a parent
         self.told: dict[str, Any] = {}  # with which attributes, the last time
@@ -53,15 +49,18 @@ class Recorder:
             yield
 
 
-class _Counting(StaticSampler):
-    def __init__(self, recorder: Recorder, decision: Decision) -> None:
-        super().__init__(decision)
+class _Counting(Sampler):
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def should_sample(self, *args: Any, **kwargs: Any) -> Any:
         self._recorder.asked += 1
         self._recorder.told = dict(kwargs["attributes"] or {})
-        return super().should_sample(*args, **kwargs)
+        sampler = ALWAYS_ON if self._recorder.sampled else ALWAYS_OFF
+        return sampler.should_sample(*args, **kwargs)
+
+    def get_description(self) -> str:
+        return "as the recorder says"
 
 
 def leads_to(parent: ReadableSpan | Span, child: ReadableSpan) -> bool:

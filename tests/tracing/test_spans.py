@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from asgi_push import BrokerError, Disconnect, Push, SettingsError
+from asgi_push import BrokerError, Disconnect, Push, SettingsError, clock
 from asgi_push.brokers.memory import MemoryBroker
 from tests.asgi import Client, Server, pushing
 from tests.tracing.spans import Recorder, ids, leads_to, linked, traces
@@ -145,6 +146,34 @@ async def test_a_sampler_is_told_of_the_channel() -> None:
         "messaging.operation.type": "send",
         "asgi_push.broker": "memory",
     }
+
+
+async def test_a_sampler_is_not_asked_about_each_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again about another channel, and after a moment; below a request all is as always."""
+    times = [clock.monotonic()]
+    recorder = Recorder(sampled=False)
+    async with traced(recorder) as (push, _):
+        monkeypatch.setattr(clock, "monotonic", lambda: times[-1])
+        asked = [recorder.asked]
+        for channel, later in (("news", 0.0), ("news", 0.001), ("other", 0.0), ("news", 0.003), ("news", 0.002)):
+            times.append(times[-1] + later)
+            await push.publish(channel, "hello")
+            asked.append(recorder.asked)
+    assert [after - before for before, after in pairwise(asked)] == [1, 0, 1, 0, 1]
+
+
+async def test_a_burst_that_is_recorded_is_recorded_whole() -> None:
+    """Each publication begins a trace of its own."""
+    recorder = Recorder()
+    async with traced(recorder) as (push, _):
+        for _ in range(3):
+            await push.publish("news", "hello")
+        recorder.sampled = False
+        await push.publish("news", "hello")
+        recorder.sampled = True
+        with recorder.request():
+            await push.publish("news", "hello")
+    assert len(traces(recorder.spans("publish"))) == 4
 
 
 async def test_all_verbs_that_publish_write_a_span() -> None:
