@@ -125,6 +125,20 @@ _CONNECTS = {
     "SDK protocol with a subscribe": ("connect_sdk", 0.4),
 }
 
+_SERVERS = {
+    "Hypercorn": "_hypercorn",
+    "Hypercorn with trio": "_hypercorn_trio",
+    "Granian": "_granian",
+    "Daphne": "_daphne",
+}
+
+_ABROAD = {
+    "ws (Node)": "node_ws",
+    "Socket.IO (Node)": "node_socketio",
+    "nats-server (Go)": "nats",
+    "nchan (C)": "nchan",
+}
+
 _WANTED = (
     _Wanted("burst: messages/s over ConnectionManager", _rate("burst", _MANAGER), at_least=20),
     _Wanted("burst: messages/s over the fastest other in pure Python", _over_fastest, at_least=10),
@@ -184,6 +198,17 @@ _WANTED = (
         "burst, HTTP API in batches of 10: messages/s over from inside",
         _rate("outside", "asgi_push", "asgi_push_outside"),
         at_least=0.5,
+    ),
+    *(
+        _Wanted(
+            f"burst on {name}: messages/s over a loop of await send there",
+            _over("servers", "burst_rate", f"asgi_push{server}", f"starlette_loop{server}"),
+        )
+        for name, server in _SERVERS.items()
+    ),
+    *(
+        _Wanted(f"burst: messages/s over {name}", _over("abroad", "burst_rate", "asgi_push", peer))
+        for name, peer in _ABROAD.items()
     ),
     _Wanted("burst, event streams: messages/s over ConnectionManager", _rate("burst", _MANAGER, "asgi_push_sse")),
     _Wanted("paced, event streams: CPU over WebSockets", _cpu("paced", "asgi_push", "asgi_push_sse")),
