@@ -87,6 +87,6 @@ def _about_variable(name: str) -> str:
 def _about_login(settings: Settings, *, own_login: bool) -> str:
     identified = own_login or settings.token_secret is not None
     if not identified:
-        return "It needs no token."
+        return "It asks for no token of its own."
     way = "The application decides who a client is." if own_login else "A token says who it is."
     return f"{way} It may be left out." if settings.allows_anonymous(identified=True) else way

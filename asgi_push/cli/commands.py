@@ -53,7 +53,10 @@ def send(arguments: argparse.Namespace) -> None:
             inbox=arguments.inbox,
             undelivered_after=arguments.undelivered_after,
         )
-    done = f"sent to user {arguments.user}"
+    _print_sent(arguments, f"sent to user {arguments.user}", sent)
+
+
+def _print_sent(arguments: argparse.Namespace, done: str, sent: Sent) -> None:
     if sent.confirmed is None:
         _print_position(arguments, done, sent.position)
     else:
@@ -74,8 +77,8 @@ def _print_confirmed(
 def publish(arguments: argparse.Namespace) -> None:
     """Publish in a channel."""
     with open_target(arguments.url) as target:
-        position = target.publish(arguments.channel, arguments.data)
-    _print_position(arguments, f"published in {arguments.channel}", position)
+        sent = target.publish(arguments.channel, arguments.data, arguments.confirm)
+    _print_sent(arguments, f"published in {arguments.channel}", sent)
 
 
 def _print_position(

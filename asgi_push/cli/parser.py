@@ -10,7 +10,7 @@ from asgi_push import __version__
 
 from .asyncapi import ASYNCAPI, asyncapi
 from .commands import config, demo, drain, inbox, publish, send, sessions, watch, workers
-from .postgres import postgres
+from .postgres import POSTGRES, postgres
 from .server import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -90,14 +90,6 @@ their clients do not all come back at once. Return when all are closed. Without
 be any of them. To stop a server set drain_timeout, and send it SIGTERM.
 """
 
-_POSTGRES = """\
-For the broker postgres://: print the SQL that creates the schema asgi_push, or
-create it in a database. A schema that exists is left alone. An application
-creates it by itself if its user may. If not, use this command, and let --role
-give that user the rights. Put a password into PGPASSWORD or ~/.pgpass rather
-than into the URL, because other users of the machine can read arguments.
-"""
-
 
 _TARGET = "module:name, or module:name() of a function that makes it"
 
@@ -160,12 +152,7 @@ def _add_publishing_commands(commands: "_Commands") -> None:
     command = _add_command(commands, send, "send to a user", _SEND, examples)
     command.add_argument("user", metavar="USER", help="the user's id")
     _add_data(command)
-    command.add_argument(
-        "--confirm",
-        type=float,
-        metavar="SECONDS",
-        help="wait up to so long for the sessions to confirm it",
-    )
+    _add_confirm(command)
     command.add_argument("--inbox", action="store_true", help="keep it until the user confirms it")
     command.add_argument(
         "--undelivered-after",
@@ -182,6 +169,7 @@ def _add_publishing_commands(commands: "_Commands") -> None:
     command = _add_command(commands, publish, "publish in a channel", _PUBLISH, examples)
     command.add_argument("channel", metavar="CHANNEL", help="1 to 255 bytes")
     _add_data(command)
+    _add_confirm(command)
     _add_common(command)
 
 
@@ -238,7 +226,7 @@ def _add_operating_commands(commands: "_Commands") -> None:
         "asgi-push postgres apply postgres://owner@localhost/shop --role shop",
     ]
     command = _add_command(
-        commands, postgres, "create the schema of the broker postgres://", _POSTGRES, examples
+        commands, postgres, "create the schema of the broker postgres://", POSTGRES, examples
     )
     command.add_argument("action", choices=["print", "apply"], help="print the SQL, or run it")
     command.add_argument("url", metavar="URL", nargs="?", help="of the database, for apply")
@@ -278,6 +266,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         type=_json,
         help="what to send; a text has quotes of its own: '\"hi\"'",
+    )
+
+
+def _add_confirm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--confirm",
+        type=float,
+        metavar="SECONDS",
+        help="wait up to so long for the sessions to confirm it",
     )
 
 

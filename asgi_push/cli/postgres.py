@@ -7,6 +7,14 @@ from asgi_push.brokers.postgres.setup import make_schema
 
 from .failures import Failed
 
+POSTGRES = """\
+For the broker postgres://: print the SQL that creates the schema asgi_push, or
+create it in a database. A schema that exists is left alone. An application
+creates it by itself if its user may. If not, use this command, and let --role
+give that user the rights. Put a password into PGPASSWORD or ~/.pgpass rather
+than into the URL, because other users of the machine can read arguments.
+"""
+
 
 def postgres(arguments: argparse.Namespace) -> None:
     """Print the SQL that makes the schema, or make it."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from asgi_push import (
     BrokerError,
     Publication,
+    PublishResult,
     Push,
     Settings,
     StreamPosition,
@@ -51,8 +52,8 @@ class Target(Protocol):
         """Send to a user with the options of ``Push.send_to_user``."""
         ...
 
-    def publish(self, channel: str, data: Any) -> StreamPosition | None:
-        """Publish and return the position, None in a channel without history."""
+    def publish(self, channel: str, data: Any, confirm: float | None) -> Sent:
+        """Publish; the position is None in a channel without history."""
         ...
 
     def read(self, channel: str, since: StreamPosition | None) -> Read:
@@ -76,14 +77,16 @@ class OverHttp:
 
     def send(self, user: str, data: Any, confirm: float | None, **options: Any) -> Sent:
         """See ``Target``."""
-        patience = PATIENCE + (confirm or 0)
-        fields = {"channel": f"#{user}", "data": data, "confirm": confirm, **options}
-        result = self._server.call("publish", patience=patience, **fields)
-        return Sent(_position(result), result.get("receivers"), result.get("confirmed"))
+        return self._publish(confirm, channel=f"#{user}", data=data, **options)
 
-    def publish(self, channel: str, data: Any) -> StreamPosition | None:
+    def publish(self, channel: str, data: Any, confirm: float | None) -> Sent:
         """See ``Target``."""
-        return _position(self._server.call("publish", channel=channel, data=data))
+        return self._publish(confirm, channel=channel, data=data)
+
+    def _publish(self, confirm: float | None, **fields: Any) -> Sent:
+        patience = PATIENCE + (confirm or 0)
+        result = self._server.call("publish", patience=patience, confirm=confirm, **fields)
+        return Sent(_position(result), result.get("receivers"), result.get("confirmed"))
 
     def read(self, channel: str, since: StreamPosition | None) -> Read:
         """See ``Target``."""
@@ -126,13 +129,11 @@ class OverRedis:
 
     def send(self, user: str, data: Any, confirm: float | None, **options: Any) -> Sent:
         """See ``Target``."""
-        result = self._push.send_to_user(user, data, confirm=confirm, **options)
-        confirmed = None if confirm is None else result.confirmed
-        return Sent(result.position, result.receivers, confirmed)
+        return _sent(confirm, self._push.send_to_user(user, data, confirm=confirm, **options))
 
-    def publish(self, channel: str, data: Any) -> StreamPosition | None:
+    def publish(self, channel: str, data: Any, confirm: float | None) -> Sent:
         """See ``Target``."""
-        return self._push.publish(channel, data).position
+        return _sent(confirm, self._push.publish(channel, data, confirm=confirm))
 
     def read(self, channel: str, since: StreamPosition | None) -> Read:
         """See ``Target``."""
@@ -158,6 +159,10 @@ class OverRedis:
     def clear_inbox(self, user: str) -> int:
         """See ``Target``."""
         return self._push.clear_inbox(user)
+
+
+def _sent(confirm: float | None, result: PublishResult) -> Sent:
+    return Sent(result.position, result.receivers, None if confirm is None else result.confirmed)
 
 
 def _shown(publication: Publication) -> Mapping[str, Any]:

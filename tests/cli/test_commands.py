@@ -287,6 +287,8 @@ def test_send_waits_and_keeps(
         user = f"ida-{over}"
         assert main(["send", user, "1", "--confirm", "5", *way]) == 0
         assert capsys.readouterr().out == f"sent to user {user}, confirmed by 0 of 0 sessions\n"
+        assert main(["publish", f"about-{user}", "1", "--confirm", "5", *way]) == 0
+        assert capsys.readouterr().out == f"published in about-{user}, confirmed by 0 of 0 sessions\n"
         assert main(["send", user, "2", "--inbox", "--undelivered-after", "60", *way]) == 0
         assert capsys.readouterr().out == f"sent to user {user}, offset 2\n"
         assert main(["send", user, "3", "--inbox", "--confirm", "5", "--json", *way]) == 0
