@@ -23,6 +23,7 @@ class EndpointPath:
         self.path = path
         self.serve = serve
         self._pattern, _, self._convertors = compile_path(path)
+        self._prefix = path.partition("{")[0]
 
     @property
     def fixed(self) -> bool:
@@ -31,6 +32,8 @@ class EndpointPath:
 
     def match(self, path: str) -> Mapping[str, Any] | None:
         """Return the parameters in a path if it is this one, else None."""
+        if not path.startswith(self._prefix):  # most are another's, and need no regular expression
+            return None
         match = self._pattern.match(path)
         if match is None:
             return None

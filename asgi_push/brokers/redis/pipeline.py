@@ -132,6 +132,8 @@ class RedisPipeline(Pipeline[Command]):
         await self._probe(await self._connect())
 
     async def _connect(self) -> Connection:
+        if self._connection is not None and self._connection.ready:
+            return self._connection
         async with asyncio.timeout(CONNECT_TIME):
             if self._connection is None:
                 self._connection = await self._factory.for_commands()

@@ -94,11 +94,10 @@ class Subscriber:
                 waits.append(done)
         if not waits:
             return
-        try:
-            async with asyncio.timeout(0 if self._health.lasting else _PATIENCE):
-                await asyncio.wait(waits)
-        except TimeoutError as error:
-            raise BrokerError("Redis: could not subscribe in time") from error
+        patience = 0 if self._health.lasting else _PATIENCE
+        _, late = await asyncio.wait(waits, timeout=patience)
+        if late:
+            raise BrokerError("Redis: could not subscribe in time")
 
     def keep(self, *names: bytes) -> bool:
         """Go on hearing these names, if all of them are heard; return whether they are."""
