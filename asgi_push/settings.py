@@ -161,7 +161,7 @@ class Settings:
         True, values.flag, "write directly to uvicorn's transport if nothing waits"
     )
     compression: Compression = _setting(
-        "auto", values.one_of(*get_args(Compression)), "compress publications if agreed on; or off"
+        "auto", values.one_of(*get_args(Compression)), "compress for clients that take it; or off"
     )
     sse: bool = _setting(
         False,

@@ -9,7 +9,7 @@ class Compression:
     """Compresses frames once for all receivers with a window of one size.
 
     Attributes:
-        frames: what was compressed since the last run of the fan-out; that run forgets it.
+        frames: what was compressed lately; each run of the fan-out forgets it at its end.
     """
 
     __slots__ = ("_by_window", "_on", "frames")

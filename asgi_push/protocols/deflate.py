@@ -34,6 +34,7 @@ _TAIL = b"\x00\x00\xff\xff"
 
 # zlib makes no window of 8 bits.
 _WINDOWS = range(9, 16)
+_LARGEST_WINDOW = 15
 
 # The most frames that are kept. More are distinct ones, for one receiver each.
 _MOST = 256
@@ -58,12 +59,15 @@ class Deflate:
         """
         key = self._window_bits, frame
         found = self._frames.get(key)
-        if found is None:
-            found = _compress(frame, self._window_bits)
-            if len(self._frames) >= _MOST:
-                self._frames.clear()
-            self._frames[key] = found
-        return found
+        return keep(self._frames, key, _compress(*key)) if found is None else found
+
+
+def keep(frames: Frames, key: tuple[int, bytes], compressed: bytes) -> bytes:
+    """Put something into a mapping of few, and return it."""
+    if len(frames) >= _MOST:
+        frames.clear()
+    frames[key] = compressed
+    return compressed
 
 
 def can_compress(window_bits: int) -> bool:
@@ -71,11 +75,21 @@ def can_compress(window_bits: int) -> bool:
     return window_bits in _WINDOWS
 
 
-def _compress(frame: bytes, window_bits: int) -> bytes:
+def compressed_block(data: bytes) -> bytes:
+    """Return a block of a deflate stream that fits behind any other; empty if it is no shorter."""
+    view = memoryview(data)
+    if len(view) >= _SAMPLE_FROM and not _shrinks(view[:_SAMPLE]):
+        return b""
+    block = _deflated(view, _LARGEST_WINDOW)
+    return block if len(block) < len(data) else b""
+
+
+def _compress(window_bits: int, frame: bytes) -> bytes:
     message = memoryview(frame)[_header_size(frame) :]
     if len(message) >= _SAMPLE_FROM and not _shrinks(message[:_SAMPLE]):
         return frame
-    made = make_frame(_deflated(message, window_bits), text=frame[0] & _OPCODE == _TEXT)
+    data = _deflated(message, window_bits).removesuffix(_TAIL)
+    made = make_frame(data, text=frame[0] & _OPCODE == _TEXT)
     return bytes((made[0] | _RSV1,)) + made[1:] if len(made) < len(frame) else frame
 
 
@@ -92,5 +106,4 @@ def _deflated(message: memoryview, window_bits: int) -> bytes:
     level = 1 if len(message) >= _FAST_FROM else zlib.Z_DEFAULT_COMPRESSION
     # With the memory that servers give to a window of 12 bits, which takes half the time to set up.
     compressor = zlib.compressobj(level, zlib.DEFLATED, -window_bits, _MEMORY_LEVEL)
-    data = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    return data.removesuffix(_TAIL)
+    return compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)

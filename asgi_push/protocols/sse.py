@@ -81,6 +81,14 @@ class EventIds:
         """Return events with this stream's ids."""
         return events.replace(_MARK, self._id) if self._id else events.replace(_MARK + b",", b"")
 
+    def pieces(self, events: bytes) -> Iterator[bytes]:
+        """Yield the same, piece by piece: what all streams share, and this stream's own ids."""
+        first, *others = events.split(_MARK)
+        yield first
+        for piece in others:
+            yield self._id
+            yield piece if self._id else piece[1:]
+
     def advance(self, events: bytes) -> None:
         """Move on to the positions that these events reach; they are given unstamped."""
         at = events.rfind(_MARK)

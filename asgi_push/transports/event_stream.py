@@ -9,6 +9,7 @@ from ..connection import Connection, Writes
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
+from ..protocols.gzip_stream import GzipStream
 from ..protocols.sse import CODEC, EventIds
 from .context import keep_context
 from .direct_writes import StreamWriter, recognise_stream
@@ -39,10 +40,12 @@ class EventStreamTransport:
     __slots__ = (
         "_direct",
         "_event_ids",
+        "_gzip",
         "_headers",
         "_held",
         "_send",
         "_session",
+        "_takes_gzip",
         "_wrapped",
         "hub",
         "interrupt",
@@ -51,11 +54,13 @@ class EventStreamTransport:
     name = "sse"
     deflate = None
 
-    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(self, send: Send, headers: Mapping[str, str], *, gzip: bool) -> None:
         self._send = keep_context(send)
         self._wrapped: Send | None = send  # None once the stream has started
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
         self._event_ids = EventIds()
+        self._takes_gzip = gzip
+        self._gzip: GzipStream | None = None
         self._direct: StreamWriter | None = None
         self._held = False  # whether queued events, or the start, come first
         self._session: Connection | None = None
@@ -66,6 +71,9 @@ class EventStreamTransport:
         """Tell the hub when more is written to the session than its peer takes."""
         self.hub = hub
         self._session = session
+        if self._takes_gzip and self._headers is not None and hub.settings.compression == "auto":
+            self._gzip = GzipStream(hub.fanout.compression.frames)
+            self._headers = {**self._headers, "content-encoding": "gzip"}
 
     async def _start(self) -> None:
         if self._headers is None:
@@ -93,10 +101,23 @@ class EventStreamTransport:
 
     def write(self, frames: bytes) -> bool:
         """Write whole events now; return False, and write nothing, if that is not possible."""
-        if self._direct is None or not self._direct.write(self._event_ids.stamp(frames)):
+        if self._direct is None:
             return False
-        self._event_ids.advance(frames)
+        text = self._event_ids.stamp(frames)
+        if not self._direct.write(text if self._gzip is None else self._compressed(text, frames)):
+            return False
+        self._advance(text, frames)
         return True
+
+    def _compressed(self, text: bytes, events: bytes) -> bytes:
+        if self._gzip is None:
+            return text
+        return self._gzip.encode(text, self._event_ids.pieces(events))
+
+    def _advance(self, text: bytes, events: bytes) -> None:
+        self._event_ids.advance(events)
+        if self._gzip is not None:
+            self._gzip.advance(text)
 
     def hold(self, held: bool) -> None:
         """Make ``write`` refuse, or no longer refuse, as queued events come first."""
@@ -107,8 +128,9 @@ class EventStreamTransport:
     async def send(self, message: WireMessage) -> None:
         """Send events by ASGI."""
         await self._start()
-        body = self._event_ids.stamp(message.data)
-        self._event_ids.advance(message.data)
+        text = self._event_ids.stamp(message.data)
+        body = self._compressed(text, message.data)
+        self._advance(text, message.data)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def flush(self) -> None:
@@ -119,7 +141,11 @@ class EventStreamTransport:
     async def close(self, disconnect: Disconnect) -> None:
         """Send why the stream ends and when to come back, and end the response."""
         await self._start()
-        body = CODEC.end(disconnect, retry(disconnect)).data
+        text = CODEC.end(disconnect, retry(disconnect)).data
+        body = self._compressed(text, text)
+        if self._gzip is not None:
+            self._gzip.advance(text)
+            body += self._gzip.end()
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def forget(self) -> None:

@@ -24,11 +24,12 @@ from ...transports.event_stream import EventStreamTransport, retry
 from ...transports.handshake import admit, connection_of, query_parameter
 from ...transports.refusal import Refusal
 from .cors import check_site, cors_headers, preflight
+from .encodings import takes_gzip
 from .notices import EventNotices
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    # A proxy must not store the stream, or compress it, which would delay events.
+    # A proxy must not store the stream, or compress it in its own way, which would delay events.
     "cache-control": "no-store, no-transform",
     "x-accel-buffering": "no",  # nginx
     "x-content-type-options": "nosniff",
@@ -48,7 +49,7 @@ async def serve_events(
     connection = HTTPConnection(scope)
     last_id = _last_event_id(connection)
     cors = cors_headers(core.settings.allowed_origins, connection)
-    transport = EventStreamTransport(send, {**_HEADERS, **cors})
+    transport = EventStreamTransport(send, {**_HEADERS, **cors}, gzip=takes_gzip(connection))
     try:
         check_site(core.settings.allowed_origins, connection)
         if (answer := _immediate_response(scope["method"], last_id, cors)) is not None:

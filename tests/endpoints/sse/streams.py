@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ class Stream:
     def __init__(self, response: httpx.Response) -> None:
         self.headers = response.headers
         self.reader = Reader()
+        self.received = 0  # bytes
         self._chunks = response.iter_raw()
+        self._inflate = zlib.decompressobj(31) if response.headers.get("content-encoding") == "gzip" else None
         self._events: deque[Event] = deque()
 
     def next(self) -> Event | None:
@@ -28,8 +31,9 @@ class Stream:
         while not self._events:
             chunk = next(self._chunks, None)
             if chunk is None:
+                assert self._inflate is None or self._inflate.eof, "the end of the stream is missing"
                 return None
-            self._events += self.reader.feed(chunk)
+            self._events += self.reader.feed(self._decoded(chunk))
         return self._events.popleft()
 
     def take(self, count: int) -> list[str]:
@@ -39,7 +43,11 @@ class Stream:
     def begun(self) -> None:
         """Wait for what every stream begins with."""
         while not self.reader.retry:
-            self._events += self.reader.feed(next(self._chunks))
+            self._events += self.reader.feed(self._decoded(next(self._chunks)))
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        self.received += len(chunk)
+        return chunk if self._inflate is None else self._inflate.decompress(chunk)
 
 
 @contextmanager
