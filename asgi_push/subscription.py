@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .messages import Publication, StreamPosition
+from .messages import StreamPosition
 
 # One for all subscriptions: since Python 3.10 each empty frozenset is an object of its own, of 216
 # bytes.
@@ -109,12 +109,6 @@ class TrackedSubscription(Subscription):
         """Suppose that something up to an offset is to be confirmed, as it was not looked at."""
         self.awaited = max(self.awaited, offset)
         self.kept = max(self.kept, offset)
-
-    def on_awaited(self, publication: Publication) -> None:
-        """Note a publication that is to be confirmed, before the session is handed it."""
-        self.awaited = max(self.awaited, publication.offset)
-        if publication.awaited_by == "inbox":
-            self.kept = max(self.kept, publication.offset)
 
     @property
     def offset(self) -> int:

@@ -11,7 +11,7 @@ from ..encoding import Encoder
 from ..messages import JoinLeave, Publication, PublishResult
 from ..metrics.counters import Counters
 from ..protocols import WireMessage
-from ..receipts.acknowledgements import note_awaited
+from ..receipts.acknowledgements import note_kept
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
 from .traced import giving
@@ -95,8 +95,8 @@ class Publisher:
         members = self._registry.pairs(publication.channel)
         receivers = len(members)
         self._counters.publications += 1
-        if publication.awaited_by is not None and isinstance(publication, Publication):
-            note_awaited([subscription for _, subscription in members], publication)
+        if publication.awaited_by == "inbox":
+            note_kept([subscription for _, subscription in members], publication.offset)
         if receivers == 1 and type(publication) is Publication:
             ((session, subscription),) = members
             if self._fanout.deliver_at_once(session, subscription, publication):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..connection import Connection
-from ..messages import Publication, StreamPosition
+from ..messages import StreamPosition
 from ..metrics.counters import Counters
 from ..subscription import Subscription, TrackedSubscription
 from .reporter import ReceiptReporter
@@ -82,8 +82,8 @@ class Acknowledgements:
             listener(session, channel, position)
 
 
-def note_awaited(subscriptions: Iterable[Subscription], publication: Publication) -> None:
-    """Note a publication that is to be confirmed, in those who will be handed it."""
+def note_kept(subscriptions: Iterable[Subscription], offset: int) -> None:
+    """Note that their user's inbox keeps what they are about to be handed."""
     for subscription in subscriptions:
         if isinstance(subscription, TrackedSubscription):
-            subscription.on_awaited(publication)
+            subscription.kept = max(subscription.kept, offset)

@@ -104,7 +104,7 @@ class ReceiptReporter:
             if not isinstance(subscription, TrackedSubscription):
                 handed[session.id] = False
             elif _was_handed(subscription, at):
-                # Known already, unless it was published first by somebody who does not wait.
+                # Acknowledgements before this moment are seen here, those after it are reported.
                 subscription.awaited = max(subscription.awaited, at.offset)
                 handed[session.id] = subscription.confirmed >= at.offset
                 able += _confirms(session)
