@@ -8,7 +8,7 @@ from ..errors import SettingsError
 from ..settings import Settings
 from .contract import Broker, PresenceStore, StreamOptions
 from .credentials import BrokerCredentials
-from .inbox import InboxStore
+from .inbox import InboxOptions, InboxStore
 from .memory import MemoryBroker, MemoryPresence
 from .memory_inbox import MemoryInbox
 
@@ -102,7 +102,9 @@ def _make_postgres(
     except ImportError:
         raise SettingsError('broker needs psycopg: pip install "psycopg[binary]>=3.2.2"') from None
     try:
-        broker = PostgresBroker(settings.broker, settings.postgres_listen_url, streams, credentials)
+        inbox = InboxOptions(settings.inbox_size, settings.inbox_bytes, settings.inbox_ttl)
+        listen_url = settings.postgres_listen_url
+        broker = PostgresBroker(settings.broker, listen_url, streams, credentials, inbox)
     except ValueError as error:
         raise SettingsError(f"ASGI_PUSH_BROKER (broker) cannot be used: {error}") from None
     return BrokerParts(broker, PostgresPresence(broker.writing, settings), PostgresInbox(broker))

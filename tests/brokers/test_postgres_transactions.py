@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -165,6 +166,44 @@ async def test_inbox(server: PostgresServer) -> None:
             await push.send_to_user("cid", 7, **given)
         await asgi.until(lambda: told)
         assert told == [("cid", 7)]
+
+
+async def test_inbox_from_sql(server: PostgresServer) -> None:
+    """It has the room that processes have written down, and what falls due is told."""
+    told: list[tuple[str, Any]] = []
+    send = "SELECT asgi_push.send_to_user"
+
+    async def note(user: str, publication: Publication) -> None:
+        told.append((user, publication.data))
+
+    options = {"inbox_size": 2, "inbox_bytes": 20, "inbox_ttl": 60.0, "on_undelivered": note}
+    async with asgi.pushing(broker=server.url, **options) as (push, web):
+        client = await web.connect("/ws/ann?since=")  # who is here writes it down
+        assert json.loads(await client.receive())["type"] == "welcome"
+        for number in range(3):
+            server.do(f"{send}('ann', '{number}', inbox => true)")
+        server.do(f"{send}('ann', to_jsonb(3), inbox => false)")
+        server.do(f"{send}('ann', to_json('\u00e9'::text), true, idempotency_key => 'a')")
+        server.do(f"{send}('ann', '5', true, NULL, 'a')")
+        assert [json.loads(await client.receive())["data"] for _ in range(5)] == [0, 1, 2, 3, "\u00e9"]
+        assert [item.data for item in await push.inbox("ann")] == [2, "\u00e9"]
+        server.do(f"{send}('bob', '{{}}', inbox => true, undelivered_after => 0)")
+        await asgi.until(lambda: told)
+        assert told == [("bob", {})]
+        for wrong, word in (
+            ("NULL, '1', true", "user_id"),
+            (f"'{'a' * 255}', '1', true", "user_id"),
+            ("'ann', NULL::text, true", "data"),
+            ("'ann', '\"12345678901234567890\"', true", "inbox_bytes"),
+            ("'ann', '1', true, 61", "inbox_ttl"),
+            ("'ann', '1', false, 1", "needs inbox"),
+        ):
+            with pytest.raises(psycopg.errors.DataError, match=word):
+                server.do(f"{send}({wrong})")
+    async with asgi.pushing(broker=server.url, inbox_size=0) as (_, web):
+        await web.connect("/ws/ann")
+        with pytest.raises(psycopg.errors.DataError, match="inbox_size"):
+            server.do(f"{send}('ann', '1', true)")
 
 
 @pytest.fixture

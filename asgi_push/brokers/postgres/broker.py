@@ -14,6 +14,7 @@ from ..contract import Receiver, StreamOptions
 from ..credentials import BrokerCredentials
 from ..deliveries import Deliveries, reach
 from ..event_loop import check_loop
+from ..inbox import InboxOptions
 from ..replies import check_told
 from ..stopping import run_to_completion
 from . import schema
@@ -21,7 +22,7 @@ from .connection import Connection, ConnectionFactory
 from .consumer import COMMANDS, Consumer
 from .control import Control
 from .cursor import Cursor
-from .functions import REMEMBER
+from .functions import REMEMBER, REMEMBER_INBOX
 from .health import PostgresHealth
 from .listener import Listener
 from .names import stored
@@ -43,6 +44,7 @@ class PostgresBroker:
         listen_url: of the same, past any PgBouncer; by default ``url``.
         streams: the histories of the namespaces, for what SQL publishes.
         credentials: names the user and the password at each connect.
+        inbox: what one user's inbox holds, for what SQL sends into it.
 
     Raises:
         ValueError: a URL cannot be understood.
@@ -54,9 +56,11 @@ class PostgresBroker:
         listen_url: str = "",
         streams: Mapping[str, StreamOptions | None] | None = None,
         credentials: BrokerCredentials | None = None,
+        inbox: InboxOptions | None = None,
     ) -> None:
         server = ConnectionFactory(url, credentials)
         self._histories = streams or {}
+        self._inbox = inbox
         self._health = PostgresHealth(server.name)
         self.writing = PostgresPipeline("writing", server, self._health, self._prepare)
         self.reading = PostgresPipeline("reading", server, self._health, _nothing)
@@ -234,11 +238,13 @@ class PostgresBroker:
             await self._remember()
 
     async def _remember(self) -> None:
-        """Write down how long histories are, for what SQL publishes."""
+        """Write down how long histories are, and what inboxes hold, for what SQL publishes."""
         self._remembered = True
         for name, stream in self._histories.items():
             size, ttl = (None, None) if stream is None else (stream.size, stream.ttl)
             await self.writing.call(REMEMBER, name, size, ttl)
+        if (inbox := self._inbox) is not None:
+            await self.writing.call(REMEMBER_INBOX, inbox.size, inbox.bytes, inbox.ttl)
 
     async def _until_listening(self) -> None:
         try:

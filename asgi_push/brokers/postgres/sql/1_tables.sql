@@ -19,6 +19,15 @@ CREATE TABLE asgi_push.namespaces (
 );
 INSERT INTO asgi_push.namespaces VALUES ('', 100, 300);
 
+-- What one user's inbox holds, for what SQL sends into it; written down by the same processes.
+CREATE TABLE asgi_push.inboxes (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    size bigint NOT NULL, -- 0: there are no inboxes
+    bytes bigint NOT NULL,
+    ttl double precision NOT NULL
+);
+INSERT INTO asgi_push.inboxes (size, bytes, ttl) VALUES (100, 262144, 604800);
+
 CREATE TABLE asgi_push.channels (
     channel text COLLATE "C" PRIMARY KEY,
     epoch text NOT NULL, -- the life of the stream

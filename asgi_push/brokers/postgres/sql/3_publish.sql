@@ -73,16 +73,20 @@ END $$;
 CREATE CONSTRAINT TRIGGER flush AFTER INSERT ON asgi_push.outbox
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION asgi_push.flush();
 
+-- How long the history of a channel is.
+CREATE FUNCTION asgi_push.history_of(name text) RETURNS asgi_push.namespaces LANGUAGE sql STABLE AS $$
+    SELECT * FROM asgi_push.namespaces n
+    WHERE n.name IN ('', CASE WHEN strpos($1, ':') > 0 THEN split_part($1, ':', 1) ELSE '' END)
+    ORDER BY n.name DESC LIMIT 1
+$$;
+
 -- For SQL: JSON, with the history that the channel's namespace has.
 CREATE FUNCTION asgi_push.publish(
     channel text, data text, idempotency_key text DEFAULT NULL
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    history asgi_push.namespaces;
+    history asgi_push.namespaces := asgi_push.history_of(channel);
 BEGIN
-    SELECT * INTO history FROM asgi_push.namespaces n
-    WHERE n.name IN ('', CASE WHEN strpos(channel, ':') > 0 THEN split_part(channel, ':', 1) ELSE '' END)
-    ORDER BY n.name DESC LIMIT 1;
     PERFORM asgi_push.publish(
         channel, convert_to('j0:' || (data::json)::text, 'UTF8'), history.size, history.ttl, idempotency_key
     );
@@ -102,6 +106,62 @@ RETURNS void LANGUAGE sql AS $$ SELECT asgi_push.publish('#' || user_id, data) $
 
 CREATE FUNCTION asgi_push.send_to_user(user_id text, data jsonb)
 RETURNS void LANGUAGE sql AS $$ SELECT asgi_push.publish('#' || user_id, data) $$;
+
+-- The same, and with "inbox" kept until the user confirms it.
+CREATE FUNCTION asgi_push.send_to_user(
+    user_id text, data text, inbox boolean, undelivered_after double precision DEFAULT NULL,
+    idempotency_key text DEFAULT NULL
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    channel text := '#' || user_id;
+    payload bytea := convert_to((data::json)::text, 'UTF8');
+    history asgi_push.namespaces := asgi_push.history_of(channel);
+    room asgi_push.inboxes;
+BEGIN
+    SELECT * INTO room FROM asgi_push.inboxes;
+    IF user_id IS NULL OR octet_length(channel) NOT BETWEEN 2 AND 255 THEN
+        RAISE 'user_id: must be text of 1 to 254 bytes' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF payload IS NULL THEN
+        RAISE 'data: must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF inbox IS NOT TRUE AND undelivered_after IS NOT NULL THEN
+        RAISE 'undelivered_after: needs inbox => true' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF inbox IS NOT TRUE THEN
+        PERFORM asgi_push.publish(channel, data, idempotency_key);
+        RETURN;
+    ELSIF room.size = 0 OR history.size IS NULL THEN
+        RAISE 'inbox: there is none, as inbox_size is 0 or the channels of users keep no history'
+        USING ERRCODE = 'invalid_parameter_value';
+    ELSIF octet_length(payload) > room.bytes THEN
+        RAISE 'data: has % bytes, and an inbox (inbox_bytes) %', octet_length(payload), room.bytes
+        USING ERRCODE = 'invalid_parameter_value';
+    ELSIF undelivered_after NOT BETWEEN 0 AND room.ttl THEN
+        RAISE 'undelivered_after: must be from 0 to inbox_ttl (%), in seconds', room.ttl
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM asgi_push.publish(
+        channel, convert_to('j22:{"awaited_by":"inbox"}', 'UTF8') || payload, history.size, history.ttl,
+        idempotency_key, octet_length(payload), room.size, room.bytes, room.ttl, undelivered_after
+    );
+END $$;
+
+CREATE FUNCTION asgi_push.send_to_user(
+    user_id text, data json, inbox boolean, undelivered_after double precision DEFAULT NULL,
+    idempotency_key text DEFAULT NULL
+) RETURNS void LANGUAGE sql AS
+$$ SELECT asgi_push.send_to_user(user_id, data::text, inbox, undelivered_after, idempotency_key) $$;
+
+CREATE FUNCTION asgi_push.send_to_user(
+    user_id text, data jsonb, inbox boolean, undelivered_after double precision DEFAULT NULL,
+    idempotency_key text DEFAULT NULL
+) RETURNS void LANGUAGE sql AS
+$$ SELECT asgi_push.send_to_user(user_id, data::text, inbox, undelivered_after, idempotency_key) $$;
+
+-- Writes down what one user's inbox holds.
+CREATE FUNCTION asgi_push.remember_inbox(most bigint, most_bytes bigint, seconds double precision)
+RETURNS void LANGUAGE sql AS $$
+    UPDATE asgi_push.inboxes i SET size = most, bytes = most_bytes, ttl = seconds
+    WHERE (i.size, i.bytes, i.ttl) IS DISTINCT FROM (most, most_bytes, seconds)
+$$;
 
 -- Writes down how long the histories of a namespace are.
 CREATE FUNCTION asgi_push.remember(namespace text, history bigint, seconds double precision)
