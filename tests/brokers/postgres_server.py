@@ -41,6 +41,12 @@ class PostgresServer:
     """One PostgreSQL at one port, with nothing but a database, whatever happens to it."""
 
     def __init__(self, *options: str) -> None:
+        self._prepare(options)
+        self._run(
+            "initdb", "-D", f"{self._data}", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"
+        )
+
+    def _prepare(self, options: tuple[str, ...]) -> None:
         self.port = free_port()
         self.url = f"postgres://postgres@{HOST}:{self.port}/postgres"
         self._options = options
@@ -49,9 +55,6 @@ class PostgresServer:
         # Not where pytest, or a TMPDIR, is: these may be root's alone, as which PostgreSQL never runs.
         self._folder = Path(tempfile.mkdtemp(prefix="asgi_push-postgres-", dir="/tmp"))
         self._own()
-        self._run(
-            "initdb", "-D", f"{self._data}", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"
-        )
 
     @property
     def _data(self) -> Path:
@@ -84,6 +87,18 @@ class PostgresServer:
         command = self._command(program, *arguments)
         done = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def standby(self) -> PostgresServer:
+        """Another, which follows this one, and has all that this has."""
+        other = PostgresServer.__new__(PostgresServer)
+        other._prepare(self._options)
+        self._run("pg_basebackup", "-D", f"{other._data}", "-d", self.url, "-R", "-c", "fast", "--no-sync")
+        other.start()
+        deadline = time.monotonic() + 30
+        while self.do("SELECT pg_current_wal_lsn()") != other.do("SELECT pg_last_wal_replay_lsn()"):
+            assert time.monotonic() < deadline, "the standby does not follow"
+            time.sleep(0.02)
+        return other
 
     def start(self) -> None:
         """Start it, with the data that it kept."""

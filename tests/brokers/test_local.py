@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -190,6 +191,32 @@ async def test_the_keeper_is_killed(home: Path) -> None:
         keeper.kill()
         await until(lambda: not local_processes.runs(Directory("shop"), "keeper.lock"))
         await until(lambda: local_processes.runs(Directory("shop"), "keeper.lock"))
+
+
+async def test_a_host_that_stops(home: Path) -> None:
+    """It signals all processes at once: the keeper stays until its users have gone, and ends the engine."""
+    async with user() as here:
+        (keeper,) = [process for process in processes(home) if process.pid != pid()]
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            keeper.send_signal(number)
+        with pytest.raises(psutil.TimeoutExpired):
+            keeper.wait(0.1)
+        await here.publish(1)
+
+
+async def test_it_hangs_at_the_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it for long; it is killed when it has had its time."""
+    monkeypatch.setattr(local_engine, "_END_TIME", 0.1)
+    async with user():
+        os.kill(pid(), signal.SIGSTOP)
+
+
+def test_another_process_with_its_number(home: Path) -> None:
+    """Is left alone."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        local_processes.end(Directory("shop"), other.pid, signal.SIGKILL)
+        other.terminate()
+        assert other.wait() == -signal.SIGTERM
 
 
 async def test_it_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

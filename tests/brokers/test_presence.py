@@ -31,6 +31,7 @@ from tests.brokers import contract
 from tests.brokers.contract import over_postgres
 from tests.brokers.faulty import Cluster, cluster
 from tests.brokers.postgres_server import PostgresServer
+from tests.brokers.station import short_lives
 from tests.servers import Server
 
 
@@ -328,6 +329,21 @@ async def test_a_process_that_was_taken_for_dead(start: Start, redis: Server) ->
         await pipeline.call("DEL", f"test:process:{{.{one.store._life.id}}}")
         await pipeline.call("DEL", f"{Keys('test', 0).key('presence', 'news')}:{one.store._life.id}")
         await until_answer(lambda: other.members("news"), {"1"})
+
+
+async def test_what_postgres_forgets_is_written_again(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that crashed, or of a process that was taken for dead; the dead ones do not count."""
+    short_lives(monkeypatch)
+    async with sharing_postgres(postgres) as start:
+        one, other = await start(), await start()
+        one.enter("1", channel="news")
+        await until_answer(lambda: other.members("news"), {"1"})
+        postgres.do("TRUNCATE asgi_push.presence, asgi_push.processes")
+        await until_answer(lambda: other.members("news"), {"1"})
+        postgres.do("INSERT INTO asgi_push.presence VALUES ('news', 'dead', '2', 0, '[null, null, null]')")
+        assert await other.members("news") == {"1"}
 
 
 @pytest.mark.usefixtures("short")

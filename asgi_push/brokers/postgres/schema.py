@@ -38,18 +38,24 @@ class SchemaError(BrokerError):
     """The database has no schema that can be used; the message names the command that helps."""
 
 
+class StandbyError(ConnectionError):
+    """The server takes no writes now."""
+
+    sqlstate = "25006"  # as the server says it of a statement that writes
+
+
 async def ensure(connection: Connection) -> None:
     """Make the schema if there is none; return when it can be used.
 
     Raises:
         SchemaError: it cannot be, and trying again does not help.
-        ConnectionError: the server is one that takes no writes now.
+        StandbyError: the server is one that takes no writes now; another may come.
     """
     number, version, standby, user, exists, usable = await _one(connection, _CHECK)
     if number < OLDEST_SERVER:
         raise SchemaError(f"PostgreSQL: its version is {version}, and 13 or newer is needed")
     if standby:
-        raise ConnectionError("it is a standby, and takes no writes")
+        raise StandbyError("it is a standby, and takes no writes")
     if not exists:
         try:
             await apply(connection)
