@@ -156,6 +156,10 @@ class Crowd:
     def _refused(self, data: bytes) -> bytes:
         raise StreamError(f"the handshake failed: {data!r}\n{self._server.log()}")
 
+    def poll(self) -> list[tuple[int, int]]:
+        """Return what can be read from within a second, as epoll has it; the server's answers are among it."""
+        return self._epoll.poll(1.0)
+
     def _settle(self) -> None:
         """Wait until the server has nothing more to do: handlers go on after the handshake."""
         until, before = time.monotonic() + 20, self.cpu()

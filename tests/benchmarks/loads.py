@@ -1,6 +1,7 @@
 """What happens inside the server process: the publishing of each workload."""
 
 import asyncio
+import gc
 import json
 import random
 import time
@@ -127,6 +128,24 @@ async def take_holds(built: Built) -> dict[str, Any]:
     return _holds.take()
 
 
+async def collect(built: Built) -> dict[str, Any]:
+    """Collect garbage, all of it at once; return what that took, and how many objects it looks at."""
+    began = time.thread_time()
+    gc.collect()
+    return {"cpu": time.thread_time() - began, "objects": len(gc.get_objects())}
+
+
+def _spare_survivors(phase: str, info: dict[str, int]) -> None:
+    if phase == "stop" and info["generation"] == 2:
+        gc.freeze()
+
+
+async def spare(built: Built) -> dict[str, Any]:
+    """Have full collections look at nothing that lived through one, as docs/guides/deploying.md says."""
+    gc.callbacks.append(_spare_survivors)
+    return {}
+
+
 LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "burst": burst,
     "paced": paced,
@@ -135,4 +154,6 @@ LOADS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
     "batches": batches,
     "watch_holds": watch_holds,
     "take_holds": take_holds,
+    "collect": collect,
+    "spare": spare,
 }
