@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests import forks
+
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 
@@ -47,7 +49,7 @@ class ServerFailed(Exception):
 class Server:
     kind: str
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forks.Forked
     log_path: Path
 
     @property
