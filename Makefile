@@ -16,7 +16,7 @@ demo: .venv/.demo ## try it in a browser; needs Python 3.11+ and nothing else
 
 test: .venv/.test ## run every test, setting up what they need, as root with apt-get; ARGS="-k name" goes to pytest
 	@bash tests/setup.sh
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.test ## check style and formatting
 	@$(BIN)/ruff check .

@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 with suppress(ImportError):
     import hypothesis
 
-    # A slow machine is no failure: how long an example takes is nobody's business.
-    hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+    # A slow machine is no failure: how long an example takes is nobody's business. Each run has other examples.
+    hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None, max_examples=40)
     hypothesis.settings.load_profile("patient")
 
 # A run in the background is born with SIGINT ignored, and so would be the servers that it starts.
@@ -32,6 +33,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A developer's own settings must not steer the tests, nor the servers that they start.
 for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
     del os.environ[_name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that start programs, the largest first, so that what workers do last is short."""
+    programs = {"serve", "chromium", "redis", "postgres"}
+    size = Counter(item.path for item in items)
+    starts = Counter(item.path for item in items if programs & {*getattr(item, "fixturenames", ())})
+    items.sort(key=lambda item: (-starts[item.path], -size[item.path]))
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])

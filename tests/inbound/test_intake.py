@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Session
+from asgi_push.hub import hub
 from asgi_push.inbound import intake
 from asgi_push.push import core_of
 from asgi_push.runtime import time_slice as slices
@@ -107,6 +108,7 @@ async def test_who_sends_faster_than_it_is_served_is_not_read_from() -> None:
 async def test_a_hook_that_never_returns(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Its client is closed after a while, and the log names the settings that bound what waits."""
     monkeypatch.setattr(intake, "_PATIENCE", 0.01)
+    monkeypatch.setattr(hub, "_SHUTDOWN_TIME", 0.05)  # for which a hook that hangs is waited for
 
     async def on_message(session: Session, data: str) -> None:
         await anyio.sleep_forever()

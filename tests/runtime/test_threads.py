@@ -118,8 +118,10 @@ def test_a_hook_that_hangs_keeps_no_process_from_ending(loop: str, stop: bool) -
     script = f"""
         import threading, anyio
         from asgi_push import Push, PushMiddleware
+        from asgi_push.hub import hub
         from tests.asgi import Server, nothing
 
+        hub._SHUTDOWN_TIME = 0.05
         called = threading.Event()
 
         def hang(*args):

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asgi_push import Credentials, Publication, Push, RpcError, Session, TokenExpiredError
+from asgi_push.hub import hub
 from asgi_push.inbound import intake
 from asgi_push.messages import Payload
 from asgi_push.push import core_of
@@ -174,6 +175,7 @@ async def test_commands_are_carried_out_one_after_the_other(encoding: str) -> No
 async def test_who_asks_for_more_than_is_carried_out(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that wait are bounded: a client that sends on while none is carried out is closed 3013."""
     monkeypatch.setattr(intake, "_PATIENCE", 0.01)
+    monkeypatch.setattr(hub, "_SHUTDOWN_TIME", 0.05)  # for which a hook that hangs is waited for
 
     async def on_rpc(session: Session, method: str, data: Any) -> None:
         await anyio.sleep_forever()
