@@ -38,7 +38,7 @@ docs: .venv/.docs ## build the documentation's site into build/docs
 	@$(BIN)/python docs/site/build.py
 
 clean: ## remove everything that these commands made
-	rm -rf .venv build dist examples/vue/dist examples/*/node_modules tests/benchmarks/peers/node/node_modules tests/endpoints/centrifuge/node_modules tests/docs/browser/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist examples/vue/dist examples/*/node_modules tests/benchmarks/peers/node/node_modules tests/endpoints/centrifuge/node_modules tests/asyncapi/node_modules tests/docs/browser/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as new as the pyproject.toml it was installed from.

@@ -55,3 +55,8 @@ if [ ${#missing_apt[@]} -gt 0 ]; then
     fi
     if [ "${CI:-}" = true ]; then exit 1; fi
 fi
+
+# The tools of AsyncAPI are large, and on a busy machine no test should wait for them. Without them their tests are skipped.
+if [ "${SETUP:-}" != no ] && command -v npm >/dev/null; then
+    .venv/bin/python -m tests.npm tests/asyncapi || true
+fi
