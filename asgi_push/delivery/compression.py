@@ -9,13 +9,16 @@ class Compression:
     """Compresses frames once for all receivers with a window of one size.
 
     Attributes:
-        frames: what was compressed lately; each run of the fan-out forgets it at its end.
+        frames: what was compressed lately for WebSockets; each run of the fan-out forgets it at its
+            end.
+        pieces: the same for event streams.
     """
 
-    __slots__ = ("_by_window", "_on", "frames")
+    __slots__ = ("_by_window", "_on", "frames", "pieces")
 
     def __init__(self, settings: Settings) -> None:
         self.frames: dict[tuple[int, bytes], bytes] = {}
+        self.pieces: dict[bytes, list[tuple[bytes, bytes]]] = {}
         self._on = settings.compression == "auto"
         self._by_window: dict[int, Deflate] = {}
 

@@ -141,6 +141,8 @@ class Fanout:
                 finally:
                     if self.compression.frames:
                         self.compression.frames.clear()
+                    if self.compression.pieces:
+                        self.compression.pieces.clear()
                     self._settle(number)
                 await self._wait_backpressure()
             finally:

@@ -59,15 +59,11 @@ class Deflate:
         """
         key = self._window_bits, frame
         found = self._frames.get(key)
-        return keep(self._frames, key, _compress(*key)) if found is None else found
-
-
-def keep(frames: Frames, key: tuple[int, bytes], compressed: bytes) -> bytes:
-    """Put something into a mapping of few, and return it."""
-    if len(frames) >= _MOST:
-        frames.clear()
-    frames[key] = compressed
-    return compressed
+        if found is None:
+            if len(self._frames) >= _MOST:
+                self._frames.clear()
+            found = self._frames[key] = _compress(*key)
+        return found
 
 
 def can_compress(window_bits: int) -> bool:

@@ -7,9 +7,9 @@ between in blocks that are not compressed.
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import MutableMapping
 
-from .deflate import COMPRESS_FROM, Frames, compressed_block, keep
+from .deflate import COMPRESS_FROM, compressed_block
 
 # Deflate, without a name, a time or a system.
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -22,39 +22,51 @@ _LAST = b"\x01\0\0\xff\xff"
 
 _MOST_STORED = 65_535
 
-# Stands among frames for a block of a stream, which needs no window of its own.
-_BLOCK = 0
+# Texts as all streams share them: each piece, compressed if it is long and that helps, else empty,
+# and as it is.
+Pieces = MutableMapping[bytes, list[tuple[bytes, bytes]]]
+
+# The most texts that are kept.
+_MOST = 256
 
 
 class GzipStream:
     """One compressed stream: the state that its end and its next part need."""
 
-    __slots__ = ("_checksum", "_frames", "_size", "_started")
+    __slots__ = ("_checksum", "_shared", "_size", "_started")
 
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
+    def __init__(self, shared: Pieces) -> None:
+        self._shared = shared
         self._checksum = 0
         self._size = 0
         self._started = False
 
-    def encode(self, text: bytes, pieces: Iterable[bytes]) -> bytes:
-        """Return a text, of which ``pieces`` are given, for this stream.
+    def encode(self, text: bytes, shared: bytes, mark: bytes, own: bytes) -> bytes:
+        """Return a text for this stream; its long pieces are compressed once for all streams.
 
-        Long pieces are compressed, once for all streams that have the same ones. The stream stays
-        as it was until ``advance``.
+        The stream stays as it was until ``advance``.
+
+        Args:
+            text: the text of this stream.
+            shared: the same for all streams, with a mark and a comma where they differ.
+            mark: the mark.
+            own: what this stream has instead of the mark; if empty, it has no comma either.
         """
         if self._started and len(text) < COMPRESS_FROM:
             return _stored(text) + _FLUSH
         parts = [] if self._started else [_HEADER]
-        own = b""
-        for piece in pieces:
-            block = self._block(piece) if len(piece) >= COMPRESS_FROM else b""
-            if block:
-                parts += (_stored(own), block)
-                own = b""
+        stored = b""
+        for number, (block, piece) in enumerate(self._pieces(shared, mark)):
+            if number:
+                stored += own
+            if number and not own:
+                stored += piece[1:]
+            elif block:
+                parts += (_stored(stored), block)
+                stored = b""
             else:
-                own += piece
-        parts += (_stored(own), _FLUSH)
+                stored += piece
+        parts += (_stored(stored), _FLUSH)
         return b"".join(parts)
 
     def advance(self, text: bytes) -> None:
@@ -67,10 +79,16 @@ class GzipStream:
         """Return the end of the stream."""
         return _LAST + struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF)
 
-    def _block(self, piece: bytes) -> bytes:
-        key = _BLOCK, piece
-        found = self._frames.get(key)
-        return keep(self._frames, key, compressed_block(piece)) if found is None else found
+    def _pieces(self, shared: bytes, mark: bytes) -> list[tuple[bytes, bytes]]:
+        found = self._shared.get(shared)
+        if found is None:
+            if len(self._shared) >= _MOST:
+                self._shared.clear()
+            found = self._shared[shared] = [
+                (compressed_block(piece) if len(piece) >= COMPRESS_FROM else b"", piece)
+                for piece in shared.split(mark)
+            ]
+        return found
 
 
 def _stored(data: bytes) -> bytes:

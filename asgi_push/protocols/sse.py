@@ -27,7 +27,7 @@ from .wire import WireMessage
 
 # Where the stream's own tokens go in an event that all streams share. No UTF-8 text holds this byte
 # (RFC 3629).
-_MARK = b"\xff"
+MARK = b"\xff"
 
 # A position token, which is what an id says of one channel: a digest of the channel's name, and the
 # position as text. A digest, so that long names make no long ids and appear in no log. Without a
@@ -59,7 +59,7 @@ class Event(WireMessage):
         self.lines = lines
         self.token = token
         known = b",".join(tokens) or token
-        end = b"id: " + _MARK + b"," + known + b"\n\n" if known else b"\n"
+        end = b"id: " + MARK + b"," + known + b"\n\n" if known else b"\n"
         super().__init__(lines + end, text=True)
 
     @property
@@ -77,21 +77,18 @@ class EventIds:
         self._tokens: dict[bytes, bytes] = {}
         self._id = b""
 
+    @property
+    def id(self) -> bytes:
+        """What stands before the tokens of the next event."""
+        return self._id
+
     def stamp(self, events: bytes) -> bytes:
         """Return events with this stream's ids."""
-        return events.replace(_MARK, self._id) if self._id else events.replace(_MARK + b",", b"")
-
-    def pieces(self, events: bytes) -> Iterator[bytes]:
-        """Yield the same, piece by piece: what all streams share, and this stream's own ids."""
-        first, *others = events.split(_MARK)
-        yield first
-        for piece in others:
-            yield self._id
-            yield piece if self._id else piece[1:]
+        return events.replace(MARK, self._id) if self._id else events.replace(MARK + b",", b"")
 
     def advance(self, events: bytes) -> None:
         """Move on to the positions that these events reach; they are given unstamped."""
-        at = events.rfind(_MARK)
+        at = events.rfind(MARK)
         if at < 0:
             return
         for token in events[at + 2 : events.index(b"\n", at)].split(b","):
@@ -263,7 +260,7 @@ def _payload_lines(payload: Payload) -> bytes:
     data = payload.data
     if payload.kind == "binary":
         return b"event: binary\ndata: " + base64.b64encode(data) + b"\n"
-    if _MARK in data:  # a client published what is no text: as a browser would read it
+    if MARK in data:  # a client published what is no text: as a browser would read it
         data = data.decode(errors="replace").encode()
     if b"\n" not in data and b"\r" not in data:
         return b"data: " + data + b"\n"

@@ -10,7 +10,7 @@ from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
 from ..protocols.gzip_stream import GzipStream
-from ..protocols.sse import CODEC, EventIds
+from ..protocols.sse import CODEC, MARK, EventIds
 from .context import keep_context
 from .direct_writes import StreamWriter, recognise_stream
 from .interrupt import make_interrupt
@@ -72,7 +72,7 @@ class EventStreamTransport:
         self.hub = hub
         self._session = session
         if self._takes_gzip and self._headers is not None and hub.settings.compression == "auto":
-            self._gzip = GzipStream(hub.fanout.compression.frames)
+            self._gzip = GzipStream(hub.fanout.compression.pieces)
             self._headers = {**self._headers, "content-encoding": "gzip"}
 
     async def _start(self) -> None:
@@ -112,7 +112,7 @@ class EventStreamTransport:
     def _compressed(self, text: bytes, events: bytes) -> bytes:
         if self._gzip is None:
             return text
-        return self._gzip.encode(text, self._event_ids.pieces(events))
+        return self._gzip.encode(text, events, MARK, self._event_ids.id)
 
     def _advance(self, text: bytes, events: bytes) -> None:
         self._event_ids.advance(events)
