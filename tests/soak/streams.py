@@ -70,7 +70,7 @@ class Stream(Client):
         reader = Reader()
         reader.last_id = reader._id = self._last_id
         rest = b""
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():  # in gzip, as httpx asks for it
             *blocks, rest = (rest + chunk).split(b"\n\n")
             for block in blocks:
                 await self.nap()
