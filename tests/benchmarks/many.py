@@ -93,8 +93,8 @@ def _serve_client(peer: str, server: Server, sessions: int, orders: Connection) 
     """Do what is ordered, with a client of its own, in a process of its own."""
     machine.pin(machine.CLIENT_CORE)
     client = Client(peer, server, sessions)
-    while (order := orders.recv()) is not None:
-        name, *arguments = order
+    while True:  # it is a daemon, which ends with the process that orders
+        name, *arguments = orders.recv()
         try:
             orders.send(getattr(client, name)(*arguments))
         except Exception as error:
