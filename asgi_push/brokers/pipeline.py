@@ -117,7 +117,7 @@ class Pipeline(ABC, Generic[R]):
         """
         if self._task is None:
             raise BrokerError("the broker is not running")
-        if self._gives_up(self._cause):
+        if self._down_since is not None and self._gives_up(self._down_since, self._cause):
             raise self._broker_error(self._cause)
         if len(self._waiting) >= _MAX_WAITING:
             raise BrokerError(f"{_MAX_WAITING} requests wait for {self._server} already")
@@ -126,13 +126,9 @@ class Pipeline(ABC, Generic[R]):
         self._work.set()
         return await answer
 
-    def _gives_up(self, cause: BaseException | None) -> bool:
+    def _gives_up(self, down_since: float, cause: BaseException | None) -> bool:
         """Whether the server is not waited for any more."""
-        if self._down_since is None:
-            return False
-        return isinstance(cause, self._hopeless) or (
-            clock.monotonic() > self._down_since + _PATIENCE
-        )
+        return isinstance(cause, self._hopeless) or clock.monotonic() > down_since + _PATIENCE
 
     async def _run(self) -> None:
         if self._down_since is not None:
@@ -164,7 +160,7 @@ class Pipeline(ABC, Generic[R]):
             self._cause = cause
             self._health.began(self._what, cause)
             await self._disconnect()
-            if self._gives_up(cause):
+            if self._gives_up(self._down_since, cause):
                 self._fail_waiting(cause)
             await asyncio.sleep(backoff)
             try:
