@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,11 +11,32 @@ from pathlib import Path
 
 import psutil
 import pytest
+from redis import Redis as Client
 
 from asgi_push import SettingsError
 from asgi_push.brokers.local.binary import find_server
+from asgi_push.brokers.local.directory import Directory
+from tests.brokers.faulty import FaultyRedis
 from tests.live.talking import until
 from tests.servers import unavailable
+
+
+class Engine(FaultyRedis):
+    """The engine of ``local://``, which a process that uses it started."""
+
+    def __init__(self, name: str) -> None:
+        self.url = f"local://{name}"
+        self._directory = Directory(name)
+
+    def client(self) -> Client:
+        return Client(unix_socket_path=f"{self._directory.socket}")
+
+    def _signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    @property
+    def pid(self) -> int:
+        return self._directory.engine() or 0
 
 
 @contextmanager

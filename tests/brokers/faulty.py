@@ -43,14 +43,19 @@ class FaultyRedis:
 
     def pause(self) -> None:
         """It goes on to take connections, as far as the kernel does that, and answers nothing."""
-        assert self._server is not None
         self._signal(signal.SIGSTOP)
-        while psutil.Process(self._server.process.pid).status() != psutil.STATUS_STOPPED:
+        while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.001)  # it may be in the middle of something
 
     def resume(self) -> None:
         """It goes on."""
         self._signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._server is not None
+        return self._server.process.pid
 
     def _signal(self, number: int) -> None:
         if self._server is not None:

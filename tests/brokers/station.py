@@ -12,6 +12,8 @@ import pytest
 
 from asgi_push import BrokerError, PublishResult
 from asgi_push.brokers import StreamOptions, backoff, commands, health, liveness, pipeline, presence
+from asgi_push.brokers.local import engine
+from asgi_push.brokers.local.broker import LocalBroker
 from asgi_push.brokers.postgres import consumer as postgres_consumer
 from asgi_push.brokers.postgres import listener
 from asgi_push.brokers.postgres import pipeline as postgres_pipeline
@@ -41,6 +43,7 @@ _TIMES: tuple[tuple[Any, dict[str, float]], ...] = (
     (control, {"_ALIVE": 2.0, "_RENEW_EVERY": 0.3}),
     (postgres_pipeline, {"_ROUND_TRIP": 3.0}),
     (listener, {"_EVERY": 0.2, "_LATE": 2.0}),
+    (engine, {"_MAX_SILENT_LOOKS": 1000}),  # it is stopped on purpose
     (postgres_consumer, {"_AGAIN": 0.05}),
 )
 
@@ -63,8 +66,7 @@ class Station(Process):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__()
-        is_postgres = url.startswith("postgres")
-        self.broker: Any = PostgresBroker(url, **options) if is_postgres else RedisBroker(url, "test", **options)
+        self.broker = _broker(url, options)
 
     async def numbers(self, *expected: int) -> None:
         """These are the next that it hears, and nothing else has come."""
@@ -87,6 +89,12 @@ class Station(Process):
                 except BrokerError:
                     await asyncio.sleep(0.01)
         return results
+
+
+def _broker(url: str, options: dict[str, Any]) -> Any:
+    if url.startswith("local://"):
+        return LocalBroker(url.removeprefix("local://"), "test")
+    return PostgresBroker(url, **options) if url.startswith("postgres") else RedisBroker(url, "test", **options)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
 from tests.brokers.postgres_server import PostgresServer, postgres_server
 from tests.brokers.station import Station, hurry, station
 from tests.endpoints.centrifuge.proxy import Proxy, proxy_for
+from tests.engines import Engine, nothing_runs, temporary_home
 
 Faulty = FaultyRedis | PostgresServer
 
@@ -41,6 +42,10 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+# For those that need no server of TCP, and none that ends and is started by the test.
+everywhere = pytest.mark.parametrize("kind", ["redis", "local", "postgres"])
+
+
 @pytest.fixture(params=["redis", "postgres"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -52,6 +57,10 @@ def server(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterato
     if kind == "redis":
         with faulty_redis(tmp_path, *KEEPING) as redis:
             yield redis
+    elif kind == "local":
+        with temporary_home() as home:
+            yield Engine("faults")
+            nothing_runs(home)
     else:
         postgres: PostgresServer = request.getfixturevalue("postgres")
         postgres.empty()
@@ -87,7 +96,8 @@ async def together(process: Station, many: int) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "which"), [*(("redis", which) for which in REDIS), *(("postgres", which) for which in POSTGRES)]
+    ("kind", "which"),
+    [*((kind, which) for kind in ("redis", "local") for which in REDIS), *(("postgres", which) for which in POSTGRES)],
 )
 async def test_connections_that_are_killed(here: Station, there: Station, server: Faulty, which: str) -> None:
     """While publications come: each is heard once, in its place."""
@@ -153,6 +163,7 @@ async def test_an_outage_is_told_once(here: Station, server: Faulty, caplog: pyt
 # -- a server that does not answer ------------------------------------------------------------------------------------
 
 
+@everywhere
 async def test_a_server_that_stops(here: Station, there: Station, server: Faulty) -> None:
     """Each of many publishers is told within a bounded time, and nothing piles up; afterwards all goes on."""
     await there.publish(*range(10))
@@ -184,6 +195,7 @@ async def heard_up_to(process: Station, number: int) -> list[Publication]:
     return found
 
 
+@everywhere
 async def test_no_more_wait_than_may(there: Station, server: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is told at once."""
     await there.publish(1)
@@ -197,6 +209,7 @@ async def test_no_more_wait_than_may(there: Station, server: Faulty, monkeypatch
     assert sum("already" in str(error) for error in errors) >= 80
 
 
+@everywhere
 async def test_the_stop_is_bounded(server: Faulty) -> None:
     """Whatever the server does; whose request is under way is told, and who waits for the next round trip."""
     async with station(server.url) as here:
@@ -212,6 +225,7 @@ async def test_the_stop_is_bounded(server: Faulty) -> None:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
+@everywhere
 async def test_a_command_that_does_not_come_back(here: Station, server: Faulty) -> None:
     """Is an error in a bounded time."""
     server.pause()
@@ -249,6 +263,7 @@ def through(proxy: Proxy, server: Faulty) -> str:
     return server.url.replace(f":{server.port}", f":{proxy.port}")
 
 
+@everywhere
 async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Station) -> None:
     """To whom it is delivered may depend on it."""
     obeying, obeyed = anyio.Event(), anyio.Event()
@@ -274,6 +289,7 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
 # -- a server that has lost what it had -------------------------------------------------------------------------------
 
 
+@everywhere
 @pytest.mark.parametrize("published", [0, 1])
 async def test_a_loss_is_told_though_nothing_is_published(
     here: Station, there: Station, server: Faulty, published: int

@@ -14,18 +14,16 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from redis import Redis as Client
 
 from asgi_push import Push, StreamPosition
 from asgi_push.brokers import envelope
-from asgi_push.brokers.local.directory import Directory
 from asgi_push.brokers.redis.scripts import PUBLISH
 from tests import asgi
 from tests.brokers.contract import publication
 from tests.brokers.faulty import FaultyRedis, faulty_redis
 from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.broker_machine import BrokerMachine, Ledger, Top, channels, hub_of, processes, run
-from tests.engines import nothing_runs, temporary_home
+from tests.engines import Engine, nothing_runs, temporary_home
 
 EXAMPLES = int(os.environ.get("RECOVERY_EXAMPLES", "8"))
 
@@ -119,18 +117,6 @@ def take_through(machine: type[RedisMachine], monkeypatch: pytest.MonkeyPatch) -
         run(machine, EXAMPLES)
 
 
-class Engine(FaultyRedis):
-    """The engine of ``local://``, as a process that uses it started it."""
-
-    url = "local://recovery"
-
-    def __init__(self) -> None:
-        """There is one."""
-
-    def client(self) -> Client:
-        return Client(unix_socket_path=f"{Directory('recovery').socket}")
-
-
 def test_nothing_is_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through cuts, killed connections, lost messages and lost histories, each client sees every publication of a
     channel in order and once, or is told that it does not; and it needs no further publication for that."""
@@ -141,7 +127,7 @@ def test_nothing_is_lost_in_silence_over_an_engine(monkeypatch: pytest.MonkeyPat
     """The same over ``local://``."""
     hurry(monkeypatch)
     with temporary_home() as home:
-        with Push(broker=Engine.url):
-            RedisMachine.redis = Engine()
+        RedisMachine.redis = Engine("recovery")
+        with Push(broker=RedisMachine.redis.url):
             run(RedisMachine, EXAMPLES // 2)
         nothing_runs(home)
