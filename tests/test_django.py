@@ -14,8 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests import servers
+from tests.servers import PATIENCE
 
-PATIENCE = 30.0
 SETTINGS = """
 from pathlib import Path
 HERE = Path(__file__).parent

@@ -64,11 +64,6 @@ class FrameReader:
             raise Violation(f"{len(self._buffer)} bytes after the close frame: {self._buffer[:40]!r}")
         return frames
 
-    @property
-    def incomplete(self) -> bool:
-        """Whether part of a frame, or of a fragmented message, is here."""
-        return bool(self._buffer) or self._fragmented
-
     def _next(self, buffer: bytes, at: int) -> tuple[Frame, int] | None:
         if self.closed or len(buffer) < at + 2:
             return None
