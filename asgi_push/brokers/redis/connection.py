@@ -195,7 +195,7 @@ class ClusterConnection:
         if self._cluster is None:
             raise ConnectionError("not open")
         cluster = self._cluster
-        by_node = dict[Any, list[int]]()
+        by_node = dict[str, list[int]]()  # by its name: in redis-py 6.0 a node has no hash
         answers: list[Any] = [None] * len(commands)
         for place, command in enumerate(commands):
             try:
@@ -203,7 +203,7 @@ class ClusterConnection:
             except exceptions.SlotNotCoveredError as error:  # the others have a node
                 answers[place] = exceptions.ClusterDownError(str(error))
             else:
-                by_node.setdefault(node, []).append(place)
+                by_node.setdefault(node.name, []).append(place)
         found = await asyncio.gather(
             *[
                 _pipeline(cluster, [commands[place] for place in places])
