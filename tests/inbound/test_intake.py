@@ -44,7 +44,8 @@ async def test_a_flood_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch
                 client.send(str(number))
         await until(lambda: seen.total() == 1600)
         tasks.cancel_scope.cancel()
-    assert max(seen.values()) <= 2 * slices._STRIDE
+    most = slices._STRIDE + len(clients)  # each of them does one more before it finds out that the slice is over
+    assert max(seen.values()) <= 2 * most
 
 
 async def test_a_flood_of_heartbeats_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
