@@ -203,7 +203,8 @@ class ClusterConnection:
             except exceptions.SlotNotCoveredError as error:  # the others have a node
                 answers[place] = exceptions.ClusterDownError(str(error))
             else:
-                by_node.setdefault(node.name, []).append(place)
+                # None comes only to those who ask for a replica.
+                by_node.setdefault(node.name, []).append(place)  # type: ignore[union-attr]
         found = await asyncio.gather(
             *[
                 _pipeline(cluster, [commands[place] for place in places])
