@@ -12,6 +12,7 @@ import pytest
 
 from asgi_push import BrokerError, Publication
 from asgi_push.brokers import pipeline
+from asgi_push.brokers.postgres import upkeep
 from tests.asgi import PATIENCE, until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
 from tests.brokers.postgres_server import PostgresServer, postgres_server
@@ -292,9 +293,10 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
 @everywhere
 @pytest.mark.parametrize("published", [0, 1])
 async def test_a_loss_is_told_though_nothing_is_published(
-    here: Station, there: Station, server: Faulty, published: int
+    here: Station, there: Station, server: Faulty, published: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was published between the last that came and the loss, nobody knows."""
+    monkeypatch.setattr(upkeep, "_POLL_INTERVAL", 3600.0)  # it is found before
     before = (await here.broker.history("news", 0, None, reverse=False)).position
     await there.publish(*range(published))
     await here.numbers(*range(published))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import anyio
 import pytest
 
-from asgi_push import StreamPosition
+from asgi_push import BrokerError, StreamPosition
 from asgi_push.brokers import StreamOptions
 from asgi_push.brokers.postgres import functions, upkeep
 from asgi_push.brokers.postgres.broker import PostgresBroker
@@ -90,6 +90,24 @@ async def test_a_lost_notification_is_found_without_another(
         await there.publish(1, 2)
         await here.numbers(1, 2)
         assert here.told_of_loss == []
+
+
+async def test_a_reading_that_fails_is_tried_again(
+    here: Station, there: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing more is published."""
+    monkeypatch.setattr(upkeep, "_POLL_INTERVAL", 3600.0)
+    read = here.broker._consumer._read
+    failures = iter([BrokerError("not now")] * 2)
+
+    async def failing(*arguments: object) -> object:
+        for failure in failures:
+            raise failure
+        return await read(*arguments)
+
+    monkeypatch.setattr(here.broker._consumer, "_read", failing)
+    await there.publish(1)
+    await here.numbers(1)
 
 
 async def test_more_is_lost_than_is_there(here: Station, there: Station, server: PostgresServer) -> None:
