@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -126,6 +128,22 @@ def survives_reloads(stage: Stage, start: str, words: list[str]) -> None:
         assert found == words[-len(found) :]
 
 
+def confirms(stage: Stage) -> None:
+    """A page confirms what somebody waits for, and what an inbox kept for it comes once and goes."""
+    stage.post("/orders/1/bill")
+    said = stage.open_script()
+    stage.until(lambda: said == ["1"])
+    assert stage.post("/orders/2/cancel") == {"confirmed": 1}
+    stage.post("/orders/3/bill")
+    stage.until(lambda: kept(stage) == {"kept": 0})
+    assert said == ["1", "2", "3"]
+
+
+def kept(stage: Stage) -> object:
+    with urllib.request.urlopen(stage.server.http + "/inbox", timeout=servers.PATIENCE) as response:
+        return json.loads(response.read())
+
+
 def state_then_stream_model(stage: Stage) -> None:
     survives_reloads(stage, "/runs/11:a?words=60", [str(number) for number in range(60)])
     assert len(shown(stage).split()) == 60, "the whole text, whenever the page was opened"
@@ -162,6 +180,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "envelopes_react": mounted(MOUNT_REACT),
     "envelopes_reconnecting": loses_nothing,
     "envelopes_partysocket": loses_nothing,
+    "envelopes_confirm": confirms,
     "state_then_stream_model": state_then_stream_model,
     "state_then_stream_job": state_then_stream_job,
     "state_then_stream_events": state_then_stream_events,

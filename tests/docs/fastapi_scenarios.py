@@ -52,7 +52,8 @@ def fastapi_database(stage: Stage) -> None:
 
 def fastapi_messages(stage: Stage) -> None:
     with stage.connect("/websocket/ann") as client:
-        assert ask(client, {"type": "say", "text": "hi"}) == "ann: hi"
+        said = json.loads(ask(client, {"type": "say", "text": "hi"}))
+        assert said == {"type": "said", "user": "ann", "text": "hi"}
         assert json.loads(ask(client, {"type": "move", "x": 1, "y": 2})) == {
             "type": "moved",
             "user": "ann",
@@ -65,7 +66,9 @@ def fastapi_messages(stage: Stage) -> None:
         assert "far" not in str(wrong)
         assert json.loads(ask(client, {"type": "fly"}))["type"] == "mistake"
         client.send("no JSON")
-        assert json.loads(client.recv(PATIENCE))["type"] == "mistake"
+        wrong = json.loads(client.recv(PATIENCE))
+        assert wrong["type"] == "mistake"
+        assert wrong["errors"][0].startswith("Invalid JSON: ")
     with stage.connect("/connection/websocket") as sdk:
         sdk.send('{"id":1,"connect":{}}')
         sdk.recv(PATIENCE)

@@ -40,6 +40,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     for name, file, plugin in (
         ("one_page", "one_page", "anyio.pytest_plugin"),
         ("several_users", "several_users", "anyio.pytest_plugin"),
+        ("login", "login", "anyio.pytest_plugin"),
         ("what_was_sent", "what_was_sent", "anyio.pytest_plugin"),
         ("pytest_asyncio", "with_pytest_asyncio", "pytest_asyncio.plugin"),
         ("pytest_django", "with_pytest_django", "pytest_django.plugin"),
