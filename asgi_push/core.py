@@ -243,7 +243,10 @@ class Core:
 
     async def _presence(self, channel: str) -> dict[str, ClientInfo]:
         if not self._namespaces.options(channel).presence:
-            raise ValueError(f"channel: the namespace of {channel!r:.80} has no presence")
+            message = (
+                f"channel: the namespace of {channel!r:.80} has no presence: see ChannelOptions"
+            )
+            raise ValueError(message)
         return await self.hub.presence.members(channel)
 
     async def disconnect(

@@ -551,3 +551,30 @@ async def test_hooks_are_told_of_the_session(anyio_backend: str) -> None:
     async with pushing(on_connect=welcome) as (_, server):
         (client,) = await connect(server, "alice")
         assert await client.receive() == "welcome alice"
+
+
+@pytest.mark.parametrize("channel", ["rom:1", "*"])
+async def test_no_presence(anyio_backend: str, channel: str) -> None:
+    """Asking who is in a channel that does not keep it is an error, which says what keeps it."""
+    async with Push(namespaces={"room": ChannelOptions(presence=True)}) as push:
+        with pytest.raises(ValueError, match="has no presence: see ChannelOptions"):
+            await push.presence(channel)
+        assert await push.presence("room:1") == {}
+
+
+async def test_channels_of_a_session_that_has_ended(anyio_backend: str) -> None:
+    """on_disconnect finds in session.channels what the session was in, whoever ended it."""
+    found: list[list[str]] = []
+
+    async def leave(session: Session, disconnect: Disconnect) -> None:
+        found.append(session.channels)
+
+    async with pushing(on_disconnect=leave) as (push, server):
+        (left, closed) = await connect(server, "alice", "bob")
+        await push.subscribe("alice", "room:1")
+        await push.subscribe("bob", "room:1")
+        left.close()
+        await left.ended()
+        await push.disconnect(user="bob")
+        await closed.ended()
+    assert [sorted(channels) for channels in found] == [["#alice", "*", "room:1"], ["#bob", "*", "room:1"]]
