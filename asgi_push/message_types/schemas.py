@@ -127,8 +127,8 @@ def _is_union(kind: Any) -> bool:
 def _check_type(item: Declared, kind: Any) -> None:
     if importlib.util.find_spec("pydantic") is None:
         raise ValueError(
-            f"{item.argument}: Pydantic describes types, and is not installed: "
-            "pip install pydantic, or give a JSON schema"
+            f"{item.argument}: Pydantic describes types, and is not installed; "
+            "install pydantic, or give a JSON schema"
         )
     from .pydantic_schemas import schema_of  # noqa: PLC0415
 
