@@ -6,7 +6,7 @@ The server of the broker, the processes of ours and the load client share two co
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +50,12 @@ def _postgres() -> Iterator[Broker]:
         yield server.url, lambda: _megabytes(server.processes())
 
 
-def _megabytes(processes: list[psutil.Process]) -> float:
-    return sum(process.memory_full_info().uss for process in processes) / 1e6
+def _megabytes(found: list[psutil.Process]) -> float:
+    used = 0
+    for each in found:
+        with suppress(psutil.NoSuchProcess):  # an engine that has just ended
+            used += each.memory_full_info().uss
+    return used / 1e6
 
 
 _BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
