@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from .. import clock
 from ..core import Core
 from ..logs import RateLimit, printable
+from .body import check_method
 
 # Wrong keys that one address may send at once.
 _BURST = 5
@@ -55,6 +56,18 @@ def require_key(
     for _ in offered:
         refuse_wrong_key(core, connection, what)
     raise HTTPException(401, "the api_key is missing or wrong", {"WWW-Authenticate": schemes[-1]})
+
+
+def check_reader(
+    core: Core, request: Request, what: str, *, schemes: tuple[str, ...] = ("apikey",)
+) -> None:
+    """Raise HTTPException unless a request only reads, and has the key if there is one.
+
+    The arguments are those of ``require_key``.
+    """
+    check_method(request, "GET", "HEAD")
+    if core.settings.api_key is not None:
+        require_key(core, request, what, schemes=schemes)
 
 
 def is_key(offered: bytes, key: str) -> bool:

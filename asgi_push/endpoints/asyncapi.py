@@ -1,17 +1,19 @@
 """``GET {http_path}/asyncapi.json``: what clients are sent, and what they may send."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..asyncapi.describe import describe_core
 from ..core import Core
-from .api_key import require_key
+from .api_key import check_reader
+from .body import respond
 
 
 class AsyncApi:
@@ -37,18 +39,10 @@ class AsyncApi:
         path_params: Mapping[str, Any],
     ) -> None:
         """Serve one HTTP scope; only to readers with the ``api_key`` if one is set."""
-        response: Response
-        try:
-            response = self._answer(core, Request(scope, receive))
-        except HTTPException as refusal:
-            response = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
-        await response(scope, receive, send)
+        await respond(scope, receive, send, partial(self._answer, core))
 
-    def _answer(self, core: Core, request: Request) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("only GET", 405, {"Allow": "GET, HEAD"})
-        if core.settings.api_key is not None:
-            require_key(core, request, "the description")
+    async def _answer(self, core: Core, request: Request) -> Response:
+        check_reader(core, request, "the description")
         root = (self._root_path or request.scope.get("root_path") or "").rstrip("/")
         apps = request.scope.get("app"), self._app
         try:

@@ -1,18 +1,19 @@
 """``POST {http_path}/api/{method}``: checks the key, reads the body, and sends the answer."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ...core import Core
 from ...errors import NotRunningError
 from ...schema import Invalid
 from ..api_key import require_key
-from ..body import read_body
+from ..body import check_method, read_body, respond
 from .dispatch import carry_out
 from .fields import METHODS
 
@@ -28,30 +29,22 @@ async def serve_api(
     path_params: Mapping[str, Any],
 ) -> None:
     """Serve one HTTP scope of the API."""
-    response: Response
-    try:
-        answer = await _answer(core, Request(scope, receive), path_params["method"])
-        response = Response(answer, media_type="application/json")
-    except ClientDisconnect:
-        return
-    except HTTPException as refusal:
-        response = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
-    await response(scope, receive, send)
+    await respond(scope, receive, send, partial(_answer, core, path_params["method"]))
 
 
-async def _answer(core: Core, request: Request, method: str) -> bytes:
+async def _answer(core: Core, method: str, request: Request) -> Response:
     if method not in METHODS:
         raise HTTPException(404, "no such method")
-    if request.method != "POST":
-        raise HTTPException(405, "only POST", {"Allow": "POST"})
+    check_method(request, "POST")
     require_key(core, request, "the API")
     try:
         core.hub  # noqa: B018  # raises where it does not run, or on another event loop
-        return await carry_out(core, method, await read_body(request, _max_body(core)))
+        answer = await carry_out(core, method, await read_body(request, _max_body(core)))
     except Invalid as wrong:
         raise HTTPException(400, str(wrong)) from None
     except NotRunningError as error:
         raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+    return Response(answer, media_type="application/json")
 
 
 def _max_body(core: Core) -> int:

@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ... import clock
@@ -25,6 +26,7 @@ from ...transports.handshake import peer_address
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
 from ...transports.websocket import WebSocketTransport, run_session
+from ..body import check_method, respond
 from .actions import act
 from .assets import HEADERS, document, file
 from .feed import MAX_SUBSCRIBERS, Feed, Subscriber, send
@@ -59,15 +61,8 @@ class Console:
         path_params: Mapping[str, Any],
     ) -> None:
         """Serve one HTTP scope."""
-        request = Request(scope, receive)
-        try:
-            response = await _answer(core, request, path_params.get("name"))
-        except ClientDisconnect:
-            return
-        except HTTPException as refusal:
-            headers = {**HEADERS, **(refusal.headers or {})}
-            response = PlainTextResponse(refusal.detail, refusal.status_code, headers)
-        await response(scope, receive, send)
+        answer = partial(_answer, core, path_params.get("name"))
+        await respond(scope, receive, send, answer, HEADERS)
 
     # -- the WebSocket -----------------------------------------------------------------------------
 
@@ -155,14 +150,12 @@ class Console:
 # -- the page --------------------------------------------------------------------------------------
 
 
-async def _answer(core: Core, request: Request, name: str | None) -> Response:
+async def _answer(core: Core, name: str | None, request: Request) -> Response:
     if name in ("login", "logout"):
-        if request.method != "POST":
-            raise HTTPException(405, "only POST", {"Allow": "POST"})
+        check_method(request, "POST")
         check_same_origin(request)
         return await log_in(core, request) if name == "login" else log_out()
-    if request.method not in ("GET", "HEAD"):
-        raise HTTPException(405, "only GET", {"Allow": "GET, HEAD"})
+    check_method(request, "GET", "HEAD")
     if name is None:
         return _page(core, request)
     found = file(request, name)
