@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
 from asgi_push.brokers.local.directory import Directory
 from tests.brokers.contract import Factory, memory, over_local, over_postgres, over_redis
 from tests.brokers.faulty import Cluster, cluster
+from tests.brokers.station import Station, hurry, station
 from tests.engines import temporary_home
 
 
@@ -55,3 +57,23 @@ def engine() -> Iterator[str]:
         held.hold()
         yield "contract"
         held.let_go()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that soon does what it does."""
+    hurry(monkeypatch)
+
+
+@pytest.fixture
+async def here(server: Any) -> AsyncIterator[Station]:
+    """A process at the ``server`` of the file."""
+    async with station(server.url) as process:
+        yield process
+
+
+@pytest.fixture
+async def there(server: Any) -> AsyncIterator[Station]:
+    """Another process, which only publishes."""
+    async with station(server.url, hears=False) as process:
+        yield process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ from asgi_push.brokers.postgres import upkeep
 from tests.asgi import PATIENCE, until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.station import Station, hurry, station
+from tests.brokers.station import Station, station
 from tests.endpoints.centrifuge.proxy import Proxy, proxy_for
 from tests.engines import Engine, nothing_runs, temporary_home
 
@@ -27,14 +27,12 @@ REDIS = ["pubsub", "normal"]
 POSTGRES = ["LISTEN", "asgi_push.put", "asgi_push.read", ""]
 
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +64,6 @@ def server(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterato
         postgres: PostgresServer = request.getfixturevalue("postgres")
         postgres.empty()
         yield postgres
-
-
-@pytest.fixture
-async def here(server: Faulty) -> AsyncIterator[Station]:
-    async with station(server.url) as process:
-        yield process
-
-
-@pytest.fixture
-async def there(server: Faulty) -> AsyncIterator[Station]:
-    """Another process, which only publishes."""
-    async with station(server.url, hears=False) as process:
-        yield process
 
 
 async def refused(process: Station) -> None:

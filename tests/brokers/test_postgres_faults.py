@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -15,18 +15,15 @@ from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.station import Station, hurry, short_lives, station
+from tests.brokers.station import Station, short_lives, station
 from tests.endpoints.centrifuge.proxy import proxy_for
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +37,6 @@ def server(shared: PostgresServer) -> PostgresServer:
     """One that runs, with nothing in it."""
     shared.empty()
     return shared
-
-
-@pytest.fixture
-async def here(server: PostgresServer) -> AsyncIterator[Station]:
-    async with station(server.url) as process:
-        yield process
-
-
-@pytest.fixture
-async def there(server: PostgresServer) -> AsyncIterator[Station]:
-    """Another process, which only publishes."""
-    async with station(server.url, hears=False) as process:
-        yield process
 
 
 # -- what does not come ------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -12,18 +12,15 @@ from asgi_push import BrokerError
 from asgi_push.brokers.postgres import broker
 from tests.asgi import PATIENCE, until
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.station import Station, hurry, station
+from tests.brokers.station import Station, station
 from tests.endpoints.centrifuge.proxy import proxy_for
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +34,6 @@ def server(shared: PostgresServer) -> PostgresServer:
     """One that runs, with nothing in it."""
     shared.empty()
     return shared
-
-
-@pytest.fixture
-async def here(server: PostgresServer) -> AsyncIterator[Station]:
-    async with station(server.url) as process:
-        yield process
 
 
 @contextmanager

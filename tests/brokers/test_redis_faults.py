@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,18 @@ from asgi_push.logs import RateLimit
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
-from tests.brokers.station import KEPT, Station, hurry, station
+from tests.brokers.station import KEPT, Station, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 FEW = StreamOptions(size=5, ttl=60.0)
 
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
+
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture
@@ -42,16 +40,8 @@ def redis(tmp_path: Path) -> Iterator[FaultyRedis]:
 
 
 @pytest.fixture
-async def here(redis: FaultyRedis) -> AsyncIterator[Station]:
-    async with station(redis.url) as process:
-        yield process
-
-
-@pytest.fixture
-async def there(redis: FaultyRedis) -> AsyncIterator[Station]:
-    """Another process, which only publishes."""
-    async with station(redis.url, hears=False) as process:
-        yield process
+def server(redis: FaultyRedis) -> FaultyRedis:
+    return redis
 
 
 # -- connections, and Redis itself ------------------------------------------------------------------------------------
