@@ -136,6 +136,7 @@ def confirms(stage: Stage) -> None:
     assert stage.post("/orders/2/cancel") == {"confirmed": 1}
     stage.post("/orders/3/bill")
     stage.until(lambda: kept(stage) == {"kept": 0})
+    stage.until(lambda: len(said) >= 3)
     assert said == ["1", "2", "3"]
 
 
