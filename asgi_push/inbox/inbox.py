@@ -23,6 +23,10 @@ from ..subscription import TrackedSubscription
 _TOGETHER = 100
 _MAX_WAITING = 100_000
 
+# For how long a client waits until the broker knows of what it confirmed, in seconds. A client
+# whose commands stand still for 5 seconds is closed.
+_PATIENCE = 3.0
+
 # Seconds between two log lines that say the same.
 _QUIET = 10.0
 
@@ -47,8 +51,9 @@ class Inbox:
         self._counters = counters
         self._quiet = RateLimit(_QUIET)
         self._waiting: dict[tuple[str, str], int] = {}  # offsets, by channel and epoch
+        self._sending: dict[tuple[str, str], int] = {}  # those of them on their way to the broker
+        self._done: dict[tuple[str, str], anyio.Event] = {}  # what somebody waits for
         self._work = anyio.Event()
-        self._sending = False
 
     async def publish(self, keep: Keep, publication: Publication, key: str | None) -> PublishResult:
         """Publish to a user, and keep it until it is confirmed; see ``Publisher.publish``.
@@ -117,7 +122,7 @@ class Inbox:
     @property
     def busy(self) -> bool:
         """Whether the broker does not know yet of something that was confirmed."""
-        return self._sending or bool(self._waiting)
+        return bool(self._sending or self._waiting)
 
     def on_acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
         """Note what a session confirms; soon it is taken out of its user's inbox."""
@@ -128,6 +133,32 @@ class Inbox:
     def _confirm_soon(self, key: tuple[str, str], offset: int) -> None:
         if key in self._waiting or len(self._waiting) < _MAX_WAITING:
             self._waiting[key] = max(offset, self._waiting.get(key, 0))
+
+    async def wait_confirmed(
+        self, session: Connection, channel: str, position: StreamPosition
+    ) -> None:
+        """Return when the broker knows of what a session has confirmed up to a position.
+
+        Raises:
+            BrokerError: it does not answer. What was confirmed is sent again until it does.
+        """
+        subscription = session.subscriptions.get(channel)
+        if isinstance(subscription, TrackedSubscription):
+            await self._wait_sent((channel, position.epoch or subscription.epoch))
+
+    async def _wait_sent(self, key: tuple[str, str]) -> None:
+        try:
+            with anyio.fail_after(_PATIENCE):
+                while key in self._waiting or key in self._sending:
+                    await self._done.setdefault(key, anyio.Event()).wait()
+        except TimeoutError:
+            raise BrokerError("the broker does not know yet of what was confirmed") from None
+        finally:
+            self._wake(key)  # so that nothing is left of an event that nobody waits for
+
+    def _wake(self, key: tuple[str, str]) -> None:
+        if (done := self._done.pop(key, None)) is not None:
+            done.set()
 
     async def run(self) -> None:
         """Send confirmations to the broker, for ever."""
@@ -143,29 +174,30 @@ class Inbox:
     async def _send(self) -> bool:
         """Send the confirmations that wait; return False if the broker did not take one."""
         keys = list(self._waiting)[:_TOGETHER]
-        offsets = {key: self._waiting.pop(key) for key in keys}
-        self._sending = True
+        self._sending = {key: self._waiting.pop(key) for key in keys}
         try:
             async with anyio.create_task_group() as tasks:
                 for key in keys:
-                    tasks.start_soon(self._confirm, key, offsets)
+                    tasks.start_soon(self._confirm, key)
         finally:
-            self._sending = False
-            for key, offset in offsets.items():
+            failed, self._sending = self._sending, {}
+            for key, offset in failed.items():
                 self._confirm_soon(key, offset)
-        return not offsets
+        return not failed
 
-    async def _confirm(self, key: tuple[str, str], offsets: dict[tuple[str, str], int]) -> None:
-        """Send one confirmation, and take it out of ``offsets`` unless that fails."""
+    async def _confirm(self, key: tuple[str, str]) -> None:
+        """Send one confirmation, and take it out of those on their way unless that fails."""
         channel, epoch = key
         try:
-            many = await self._store.confirm(channel, StreamPosition(offsets[key], epoch))
+            position = StreamPosition(self._sending[key], epoch)
+            many = await self._store.confirm(channel, position)
         except BrokerError as error:
             message = "what a user confirmed stays in the inbox for now: %s"
             self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
             return
-        del offsets[key]
+        del self._sending[key]
         self._counters.inbox["confirmed"] += many
+        self._wake(key)
 
 
 def _is_before(item: Publication, subscription: TrackedSubscription) -> bool:

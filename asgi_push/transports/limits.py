@@ -21,6 +21,9 @@ _OWN_CHANNELS = 2
 # The names of the limit in the configurations of servers: uvicorn, Hypercorn.
 _SERVERS_NAMES = ("ws_max_size", "websocket_max_message_size")
 
+# The addresses of clients on this machine, beside 127.0.0.0/8; a Unix socket has none.
+_THIS_MACHINE = ("", "::1", "localhost")
+
 
 def frame_bytes(settings: Settings) -> int:
     """Return the size limit of an SDK client's frame, which may ask for all of its channels."""
@@ -51,10 +54,11 @@ def closed_by_server(hub: Hub) -> None:
     hub.intake.quiet.log(logging.WARNING, clock.monotonic(), message)
 
 
-def check_server(hub: Hub, send: Any) -> None:
+def check_server(hub: Hub, send: Any, session: Connection) -> None:
     """Log once if the server's limit is lower than the settings need, or much higher.
 
-    Where the limit is not known, nothing is logged.
+    A limit that is much higher is logged at the first session from another machine: who develops on
+    this one is in no danger. Where the limit is not known, nothing is logged.
     """
     config = getattr(getattr(send, "__self__", None), "config", None)
     limits = [
@@ -62,9 +66,11 @@ def check_server(hub: Hub, send: Any) -> None:
     ]
     if not limits or limits[0] in hub.intake.checked_limits:
         return
-    hub.intake.checked_limits.add(limits[0])
     settings = hub.settings
     needed = frame_bytes(settings) if settings.centrifuge_path else settings.max_message_bytes
+    if limits[0] > 2 * needed and _on_this_machine(session):
+        return
+    hub.intake.checked_limits.add(limits[0])
     if limits[0] < needed:
         _say(
             hub,
@@ -77,11 +83,23 @@ def check_server(hub: Hub, send: Any) -> None:
     elif limits[0] > 2 * needed:
         _say(
             hub,
-            "the server takes messages of up to %d bytes into memory before max_message_bytes is"
-            " looked at: lower its limit to %d or somewhat more (uvicorn: --ws-max-size)",
+            "a client can make the server keep a message of %d bytes in memory, before"
+            " max_message_bytes is looked at: lower the server's limit, to %d or somewhat more"
+            " (uvicorn: --ws-max-size %d)",
             limits[0],
             needed,
+            _round_up(needed),
         )
+
+
+def _on_this_machine(session: Connection) -> bool:
+    host = session.remote[0] if session.remote is not None else ""
+    return host in _THIS_MACHINE or host.startswith(("127.", "::ffff:127."))
+
+
+def _round_up(size: int) -> int:
+    """Return the next power of two, which is easier to recognise in a command."""
+    return 1 << (size - 1).bit_length()
 
 
 def _say(hub: Hub, message: str, *args: int) -> None:

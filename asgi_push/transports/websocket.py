@@ -82,7 +82,8 @@ class WebSocketTransport:
 
     def attach(self, hub: Hub, session: Connection) -> None:
         """Tell the hub when more is written to the session than its peer takes."""
-        check_server(hub, unwrap(self._send) if self._direct is None else self._direct.send)
+        send = unwrap(self._send) if self._direct is None else self._direct.send
+        check_server(hub, send, session)
         self._send = keep_context(self._send)
         if self._direct is not None:
             self._direct.hub = hub

@@ -131,6 +131,28 @@ async def test_names_are_apart(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
             await here.numbers(7)
 
 
+@pytest.mark.parametrize("name", ["shop", ""])
+async def test_who_publishes_alone_is_told(name: str, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A job that meets no application reads at its end which engine it used, and how to name another."""
+    async with user(name, hears=False) as job:
+        await job.publish(1, 2)
+    (line,) = [line for line in caplog.messages if "reached nobody" in line]
+    assert (f"local://{name}" if name else str(Path.cwd())) in line
+    assert "ASGI_PUSH_BROKER=local://" in line
+
+
+async def test_who_meets_somebody_is_not_told(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor is an application without jobs, nor a job that has published nothing."""
+    async with user() as application, user(hears=False) as job:
+        await job.publish(1)
+        await application.numbers(1)
+    async with user() as application:
+        await application.publish(2)
+    async with user(hears=False):
+        pass
+    assert "reached nobody" not in caplog.text
+
+
 async def test_it_is_private(home: Path) -> None:
     """On a socket in a directory that nobody else may enter, on no port, and with a bound on its memory."""
     async with user() as here:

@@ -209,14 +209,14 @@ async def test_sdk_clients_confirm() -> None:
         heard = [(await peer.hear())["push"]["pub"] for _ in range(3)]
         data = {"channel": "#alice", "id": heard[1]["tags"]["inbox"]}
         assert "error" not in await peer.ask("rpc", method="push.ack", data=data)
-        await gone(push, 2)
+        assert await kept(push) == [2]  # at once: who comes back now does not get the others again
         other, _ = await sdk(server)
         assert (await other.hear())["push"]["pub"]["data"] == 2
         await push.send_to_user("alice", 3, inbox=True)
         assert (await other.hear())["push"]["pub"]["offset"] == 4
         data = {"channel": "#alice", "offset": 4}
         assert "error" not in await other.ask("rpc", method="push.ack", data=data)
-        await gone(push)
+        assert await kept(push) == []
         assert counted(push) == {"kept": 4, "confirmed": 4, "cleared": 0, "dropped": 0}
 
 
@@ -282,8 +282,32 @@ async def test_confirmations_wait_for_the_broker(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(inbox._store, "confirm", failing)
         peer, _ = await sdk(server)
         await peer.hear()
-        await peer.ask("rpc", method="push.ack", data={"channel": "#alice", "offset": 1})
+        assert "error" not in await peer.ask("rpc", method="push.ack", data={"channel": "#alice", "offset": 1})
+        assert await kept(push) == []
+        assert next(failures, None) is None
+        await until(lambda: not inbox.busy)
+
+
+async def test_a_confirmation_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is told that it may confirm again; what it confirmed goes out of the inbox all the same."""
+    monkeypatch.setattr("asgi_push.inbox.inbox._PATIENCE", 0.05)
+    async with house() as (push, server):
+        await push.send_to_user("alice", 0, inbox=True)
+        inbox = core_of(push).hub.inbox
+        confirm, back = inbox._store.confirm, anyio.Event()
+
+        async def hanging(channel: str, position: StreamPosition) -> int:
+            await back.wait()
+            return await confirm(channel, position)
+
+        monkeypatch.setattr(inbox._store, "confirm", hanging)
+        peer, _ = await sdk(server)
+        await peer.hear()
+        answer = await peer.ask("rpc", method="push.ack", data={"channel": "#alice", "offset": 1})
+        assert (answer["error"]["code"], answer["error"]["temporary"]) == (100, True)
+        assert not inbox._done
         assert inbox.busy
+        back.set()
         await gone(push)
         await until(lambda: not inbox.busy)
 

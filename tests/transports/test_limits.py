@@ -47,12 +47,39 @@ async def test_what_is_said_of_the_servers_limit(
     """It is said once, if the server takes much more than is allowed, or less than may have to come."""
     async with Push(settings) as push:
         for _ in range(3):
-            check_server(core_of(push).hub, Protocol(**config).send)
+            check_server(core_of(push).hub, Protocol(**config).send, client("192.0.2.1"))
     assert said in caplog.text
     assert len(caplog.records) == bool(said)
 
 
-app = PushMiddleware(Starlette())
+def client(host: str | None) -> Any:
+    return SimpleNamespace(remote=None if host is None else (host, 50_000))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", None])
+async def test_who_develops_is_not_warned(host: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    """A limit that is much higher is said once somebody comes from elsewhere."""
+    server = Protocol(ws_max_size=16 * 1024 * 1024)
+    async with Push(SDK) as push:
+        check_server(core_of(push).hub, server.send, client(host))
+        assert not caplog.records
+        check_server(core_of(push).hub, server.send, client("192.0.2.1"))
+    assert "--ws-max-size 1048576" in caplog.text
+
+
+async def test_a_limit_that_is_too_low_is_said_to_who_develops(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends connections, on this machine too."""
+    async with Push(SDK) as push:
+        check_server(core_of(push).hub, Protocol(ws_max_size=65_536).send, client("127.0.0.1"))
+    assert "raise its limit" in caplog.text
+
+
+pushing = PushMiddleware(Starlette())
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Serve clients as if they came from elsewhere."""
+    await pushing(scope | {"client": ("192.0.2.1", 50_000)}, receive, send)
 
 
 @pytest.mark.parametrize("kind", ["uvicorn-sansio", "uvicorn-wsproto", "hypercorn-asyncio"])

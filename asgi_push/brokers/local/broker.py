@@ -2,11 +2,20 @@
 
 from urllib.parse import quote
 
-from ..contract import Receiver
+from ...logs import logger
+from ...messages import Publication, PublishResult, StreamPosition
+from ..contract import Receiver, StreamOptions
 from ..event_loop import check_loop
 from ..redis.broker import RedisBroker
 from ..stopping import run_to_completion
 from .engine import LocalEngine
+
+# A job that was started elsewhere than its application publishes without an error.
+_NOBODY = (
+    "what this process published reached nobody: no other process used %s. To meet, start the"
+    " application and its jobs in the same directory, or set the same name for all, as in"
+    " ASGI_PUSH_BROKER=local://shop (as the same user, with the same TMPDIR)"
+)
 
 
 class LocalBroker(RedisBroker):
@@ -21,6 +30,8 @@ class LocalBroker(RedisBroker):
         self._engine = LocalEngine(name)
         super().__init__(f"unix://{quote(str(self._engine.socket))}", prefix)
         self._runs = False
+        self._published = False
+        self._joined = False
 
     async def start(self, receiver: Receiver) -> None:
         """Begin, once the engine answers; the first process starts it.
@@ -48,3 +59,25 @@ class LocalBroker(RedisBroker):
             await super().stop()
         finally:
             await self._engine.stop()
+            if self._published and not self._joined and self._engine.alone:
+                logger.warning(_NOBODY, self._engine.name)
+
+    async def publish(
+        self,
+        publication: Publication,
+        stream: StreamOptions | None,
+        idempotency_key: str | None = None,
+    ) -> PublishResult:
+        """See ``RedisBroker.publish``."""
+        self._published = True
+        return await super().publish(publication, stream, idempotency_key)
+
+    async def wait_delivered(self, channel: str, position: StreamPosition) -> None:
+        """See ``RedisBroker.wait_delivered``; called for what is published into an inbox."""
+        self._published = True
+        await super().wait_delivered(channel, position)
+
+    async def join(self, channel: str, *, kept: bool) -> None:
+        """See ``RedisBroker.join``; a process with sessions is one that others publish for."""
+        self._joined = True
+        await super().join(channel, kept=kept)

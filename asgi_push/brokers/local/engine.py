@@ -9,6 +9,7 @@ import logging
 import re
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 from ... import clock
 from ...errors import BrokerError
@@ -49,7 +50,12 @@ _UNREADABLE = re.compile("reading the append only file|obtain the AOF file|MANIF
 
 
 class LocalEngine:
-    """Holds up the engine of one name."""
+    """Holds up the engine of one name.
+
+    Attributes:
+        name: what users call it, for the log.
+        alone: whether no other process used it when this one began, and none when it ended.
+    """
 
     def __init__(self, name: str) -> None:
         """Nothing is started yet.
@@ -60,6 +66,8 @@ class LocalEngine:
         self._server = find_server()
         self._directory = Directory(name)
         self.socket = self._directory.socket
+        self.name = f"local://{name}" if name else f"local:// of the directory {Path.cwd()}"
+        self.alone = False
         self._tasks: list[asyncio.Task[None]] = []
         self._quiet = RateLimit(_QUIET)
         self._be_new()
@@ -87,6 +95,7 @@ class LocalEngine:
         self._be_new()
         try:
             self._look()
+            self.alone = self._failures > 0  # it has started one
             self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._ping())]
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _START_TIME)
@@ -111,7 +120,9 @@ class LocalEngine:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
-        if self._directory.let_go():
+        last = self._directory.let_go()
+        self.alone = self.alone and last
+        if last:
             until = clock.monotonic() + _END_TIME
             while not self._ended and clock.monotonic() < until:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0.01)

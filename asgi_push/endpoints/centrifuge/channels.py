@@ -67,7 +67,7 @@ async def rpc(context: Context, command: Command[Rpc]) -> Mapping[str, Any]:
     Methods whose names begin with ``push.`` are this package's own.
     """
     if (own := OWN_METHODS.get(command.request.method)) is not None:
-        return own(context, command.request.data)
+        return await own(context, command.request.data)
     hook = context.hub.hooks.on_rpc
     if hook is None:
         raise CommandError(ErrorCode.NOT_AVAILABLE)

@@ -1,6 +1,6 @@
 """The methods of ``rpc`` that are this package's own: a client confirms and answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from ...messages import Payload, StreamPosition, parse_id
@@ -19,14 +19,18 @@ _ERRORS: Final = {
 }
 
 
-def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
+async def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     """Take ``{"channel", "offset"}``: the client has everything in the channel up to the offset.
+
+    Returns once what it confirms is out of its user's inbox: a page that is opened anew after the
+    reply does not get it again.
 
     In place of the offset may be the ``id`` of a publication. Or ``{"id"}`` alone: it has what was
     sent to it alone with that id.
 
     Raises:
         CommandError: it was not sent that, or the data is something else.
+        BrokerError: the broker does not know yet of what the client confirmed.
     """
     match _fields(data):
         case {"channel": str(channel), "offset": int(offset), **rest}:
@@ -40,10 +44,11 @@ def acknowledge(context: Context, data: Payload | None) -> Mapping[str, Any]:
     outcome = context.hub.acknowledgements.acknowledge(context.session, channel, position)
     if outcome in _ERRORS:
         raise CommandError(_ERRORS[outcome])
+    await context.hub.inbox.wait_confirmed(context.session, channel, position)
     return {}
 
 
-def answer(context: Context, data: Payload | None) -> Mapping[str, Any]:
+async def answer(context: Context, data: Payload | None) -> Mapping[str, Any]:
     """Take ``{"id", "data"}``: the answer to a question. A late one is no error, and not used.
 
     Raises:
@@ -72,7 +77,9 @@ def _fields(data: Payload | None) -> Any:
         raise CommandError(ErrorCode.BAD_REQUEST) from None
 
 
-OWN_METHODS: Final[Mapping[str, Callable[[Context, Payload | None], Mapping[str, Any]]]] = {
+_Method = Callable[[Context, Payload | None], Awaitable[Mapping[str, Any]]]
+
+OWN_METHODS: Final[Mapping[str, _Method]] = {
     "push.ack": acknowledge,
     "push.answer": answer,
 }
