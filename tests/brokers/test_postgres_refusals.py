@@ -79,6 +79,25 @@ async def test_somebody_else_is_in_the_way(here: Station, server: PostgresServer
     assert here.broker.connected
 
 
+async def test_one_value_that_cannot_be_taken_is_refused_alone(here: Station) -> None:
+    """What was sent in the same statement is done."""
+    outcomes = list[str]()
+
+    async def tell(process_id: str) -> None:
+        try:
+            await here.broker.tell(process_id, b"told")
+        except BrokerError:
+            outcomes.append("refused " + process_id)
+        else:
+            outcomes.append("told " + process_id)
+
+    async with anyio.create_task_group() as tasks:
+        for process_id in ("aaa", "\0", "bbb", "x" * 64, "ccc"):
+            tasks.start_soon(tell, process_id)
+    assert sorted(outcomes) == ["refused \0", "refused " + "x" * 64, "told aaa", "told bbb", "told ccc"]
+    assert here.broker.connected
+
+
 async def test_it_takes_no_writes(here: Station, server: PostgresServer) -> None:
     """As a server does that became a standby: another may be at its address, so the connection is made anew."""
     await here.publish(1)

@@ -74,6 +74,16 @@ async def test_a_role_that_may_not(bare: PostgresServer, capsys: pytest.CaptureF
         await here.numbers(1, 2)
 
 
+async def test_a_database_that_cannot_hold_all_names(bare: PostgresServer) -> None:
+    """Is refused by its encoding; that of the connection is always the right one."""
+    bare.do("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(BrokerError, match="the encoding of its database is LATIN1, and UTF8 is needed"):
+        await start(bare.url.removesuffix("postgres") + "latin")
+    bare.do("DROP DATABASE latin")
+    async with station(f"{bare.url}?client_encoding=LATIN1") as here:
+        assert (await here.broker.history("\U0001f600", 0, None, reverse=False)).publications == []
+
+
 def test_what_is_printed_is_what_is_run(bare: PostgresServer, capsys: pytest.CaptureFixture[str]) -> None:
     """For who runs it by other means; it is made once."""
     assert main(["postgres", "print", "--role", "shop"]) == 0

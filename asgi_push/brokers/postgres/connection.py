@@ -35,6 +35,7 @@ class ConnectionFactory:
         self._credentials = credentials
         given = {
             "connect_timeout": CONNECT_TIME,
+            "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: names may be any text
             "application_name": parts.get("application_name", "asgi_push"),
             "keepalives_idle": parts.get("keepalives_idle", 10),
             "keepalives_interval": parts.get("keepalives_interval", 5),

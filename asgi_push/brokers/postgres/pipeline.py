@@ -49,6 +49,7 @@ class PostgresPipeline(Pipeline[Call]):
         self._factory = factory
         self._prepare = prepare
         self._connection: Connection | None = None
+        self._apart = 0  # how many of the next calls go in statements of their own
 
     async def call(self, function: Function, *arguments: Any) -> Rows:
         """Call a function of the schema and return its rows.
@@ -75,6 +76,9 @@ class PostgresPipeline(Pipeline[Call]):
         try:
             rows = await self._execute(connection, function, calls)
         except BaseException as error:
+            if isinstance(error, psycopg.DataError) and len(asked) > 1:
+                self._try_apart(asked)
+                return
             self._fail(asked, error)  # it may have been done, so it is not sent again
             if connection.closed or not isinstance(error, psycopg.Error) or _elsewhere(error):
                 raise
@@ -88,7 +92,8 @@ class PostgresPipeline(Pipeline[Call]):
         """Return the calls that go in the next statement: of one function, in their order."""
         asked = [self._waiting.popleft()]
         function, arguments = asked[0][0]
-        most = 1 if function.together == "alone" else MAX_TOGETHER
+        most = 1 if function.together == "alone" or self._apart else MAX_TOGETHER
+        self._apart = max(0, self._apart - 1)
         size = _size(arguments)
         while (
             self._waiting
@@ -101,6 +106,11 @@ class PostgresPipeline(Pipeline[Call]):
         if function.together == "each":
             asked.sort(key=lambda one: str(one[0][1][0]))  # all who lock do so in one order
         return asked
+
+    def _try_apart(self, asked: list[tuple[Call, "asyncio.Future[Any]"]]) -> None:
+        """Do calls again of which one has a value that cannot be taken: nothing of it was done."""
+        self._waiting.extendleft(reversed(asked))
+        self._apart = len(asked)
 
     async def _execute(
         self, connection: Connection, function: Function, calls: list[tuple[Any, ...]]

@@ -13,6 +13,9 @@ from .script import grants, script
 VERSION = 1
 OLDEST_SERVER = 130_000  # as server_version_num has it: pg_current_xact_id, gen_random_uuid
 
+# Of the database: others have no places for most names that channels and users may have.
+_ENCODING = "UTF8"
+
 # Who makes the schema holds this lock, so that one process does. The number means nothing.
 _LOCK = 0x61736769
 
@@ -21,7 +24,7 @@ _HOW_ROLE = "run `asgi-push postgres apply URL --role {}` as its owner"
 
 _CHECK = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-       pg_is_in_recovery(), current_user::text, n.oid IS NOT NULL,
+       current_setting('server_encoding'), pg_is_in_recovery(), current_user::text, n.oid IS NOT NULL,
        coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AND (
            SELECT coalesce(bool_and(has_table_privilege(c.oid, 'INSERT')
                                     AND has_table_privilege(c.oid, 'DELETE')), false)
@@ -51,9 +54,13 @@ async def ensure(connection: Connection) -> None:
         SchemaError: it cannot be, and trying again does not help.
         StandbyError: the server is one that takes no writes now; another may come.
     """
-    number, version, standby, user, exists, usable = await _one(connection, _CHECK)
+    number, version, encoding, standby, user, exists, usable = await _one(connection, _CHECK)
     if number < OLDEST_SERVER:
         raise SchemaError(f"PostgreSQL: its version is {version}, and 13 or newer is needed")
+    if encoding != _ENCODING:
+        raise SchemaError(
+            f"PostgreSQL: the encoding of its database is {encoding}, and {_ENCODING} is needed"
+        )
     if standby:
         raise StandbyError("it is a standby, and takes no writes")
     if not exists:

@@ -120,6 +120,8 @@ async def test_what_was_not_sent_is_passed_over() -> None:
         ('{"ack": 1, "id": ""}', 400),
         ('{"ack": "a.b", "id": ""}', 400),
         ('{"ack": "\u00e9.b.c", "id": ""}', 400),
+        ('{"ack": "a\\u0000.b.c", "id": ""}', 400),  # no broker may have to address these
+        (f'{{"ack": "{"a" * 64}.b.c", "id": ""}}', 400),
         ('{"ack": "a.b.c", "id": "?"}', 400),
         ('{"ack": "a.b.c", "id": ""}', 204),
         ("x" * 70_000, 413),
