@@ -24,7 +24,8 @@ _HOW_ROLE = "run `asgi-push postgres apply URL --role {}` as its owner"
 
 _CHECK = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-       current_setting('server_encoding'), pg_is_in_recovery(), current_user::text, n.oid IS NOT NULL,
+       current_setting('server_encoding'), pg_is_in_recovery(), current_user::text,
+       n.oid IS NOT NULL,
        coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AND (
            SELECT coalesce(bool_and(has_table_privilege(c.oid, 'INSERT')
                                     AND has_table_privilege(c.oid, 'DELETE')), false)
