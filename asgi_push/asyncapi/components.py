@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..message_types.schemas import unique
+from ..message_types.names import unique
 
 JSON = "application/json"
 TEXT = "text/plain"

@@ -36,6 +36,9 @@ def schema_of(kind: Any, mode: Mode) -> dict[str, Any]:
     except (PydanticUserError, NameError, TypeError) as error:
         reason = str(error).partition("\n\nFor further information")[0]
         raise ValueError(f"{kind!r:.200} cannot be described: {reason}") from None
+    except Exception as error:  # whatever a type's own methods raise, and Pydantic for odd defaults
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{kind!r:.200} cannot be described: {reason}") from error
 
 
 def schemas_of(

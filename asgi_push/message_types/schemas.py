@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-import orjson
+from .given import PLACE, GivenSchema
+from .names import unique, without_dash
+from .portable import portable
 
 if TYPE_CHECKING:
     from .pydantic_schemas import Mode
-
-# Where a document has the schemas that others refer to.
-PLACE = "#/components/schemas/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,11 @@ class Schemas:
         ValueError: a type cannot be described; the message names the argument and says why.
     """
 
-    __slots__ = ("definitions", "payloads")
+    __slots__ = ("_known", "definitions", "payloads")
 
     def __init__(self, declared: Mapping[str, Declared]) -> None:
         self.definitions: dict[str, Any] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         self.payloads: dict[str, list[Payload]] = {key: [] for key in declared}
         one_by_one = [
             (key, item, kind) for key, item in declared.items() for kind in members(item.kind)
@@ -80,36 +80,41 @@ class Schemas:
         from .pydantic_schemas import schemas_of  # noqa: PLC0415
 
         found, definitions = schemas_of(types, PLACE + "{model}")
+        taken = dict.fromkeys(name for name in definitions if without_dash(name) == name)
+        names: dict[str, str] = {}
+        for given in definitions:
+            names[given] = given if given in taken else unique(without_dash(given), taken)
+            taken[names[given]] = None
+
+        def rename(reference: str) -> str:
+            name = reference.removeprefix(PLACE)
+            return PLACE + names[name] if name in names else reference
+
         for given, schema in definitions.items():
-            name = _without_dash(given)
+            name = names[given]
             # Generators name types by the title, so it has to be as unique as the name.
-            self.definitions[name] = portable(schema) | {"title": name}
+            self.definitions[name] = portable(schema, rename) | {"title": name}
             _name_choices(name, self.definitions[name])
-        return {place: portable(schema) for place, schema in found.items()}
+        return {place: portable(schema, rename) for place, schema in found.items()}
+
+    def _reserve(self, name: str) -> str:
+        found = unique(name, self.definitions)
+        self.definitions[found] = {}
+        return found
 
     def _given(self, item: Declared, kind: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a schema that an application gave, with its own definitions among all others."""
-        try:
-            schema = orjson.loads(orjson.dumps(dict(kind)))
-        except orjson.JSONEncodeError as error:
-            raise ValueError(f"{item.argument}: no JSON schema: {error}") from None
-        own = schema.pop("$defs", {})
-        names = {name: unique(name, self.definitions) for name in own}
-        for name, definition in own.items():
-            self.definitions[names[name]] = portable(definition, names)
-        found: dict[str, Any] = portable(schema, names)
-        title = found.get("title")
-        if not isinstance(title, str):
-            return found
-        name = _identifier(title)
-        if self.definitions.get(name) != found:
-            name = unique(name, self.definitions)
-            self.definitions[name] = found
-        return {"$ref": PLACE + name}
+        """Return a schema that an application gave; one that was given before is the same."""
+        text = repr(kind)
+        if text not in self._known:
+            made = GivenSchema(item.argument, kind, item.name, self._reserve)
+            self.definitions |= made.definitions
+            self._known[text] = made.schema
+        return self._known[text]
 
     def _payload(self, item: Declared, kind: Any, schema: Mapping[str, Any]) -> Payload:
-        reference = schema.get("$ref", "")
-        name = reference.removeprefix(PLACE) if reference else item.name
+        name = schema.get("$ref", "").removeprefix(PLACE)
+        if not name or "/" in name:  # it has none, or is a part of what has one
+            name = item.name
         return Payload(name, schema, kind is bytes, kind is str)
 
 
@@ -138,34 +143,6 @@ def _check_type(item: Declared, kind: Any) -> None:
         raise ValueError(f"{item.argument}: {error}") from None
 
 
-def portable(schema: Any, names: Mapping[str, str] | None = None) -> Any:
-    """Return a schema in the words of AsyncAPI, which are those of draft 7.
-
-    ``names`` are those that the schema's own definitions have among all others.
-    """
-    if isinstance(schema, list):
-        return [portable(item, names) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    found = {key: portable(value, names) for key, value in schema.items()}
-    reference = found.get("$ref")
-    if names and isinstance(reference, str) and reference.startswith("#/$defs/"):
-        found["$ref"] = PLACE + names[reference.removeprefix("#/$defs/")]
-    elif isinstance(reference, str):
-        found["$ref"] = _without_dash(reference)
-    if isinstance(found.get("discriminator"), dict):  # OpenAPI's; here it is a name alone
-        del found["discriminator"]
-    if isinstance(found.get("prefixItems"), list):
-        found["items"] = found.pop("prefixItems")
-        found["additionalItems"] = False
-    return found
-
-
-def _without_dash(name: str) -> str:
-    """Return MoveInput for Move-Input: Pydantic's name is no name in most languages."""
-    return name.replace("-Input", "Input").replace("-Output", "Output")
-
-
 def _name_choices(name: str, definition: Mapping[str, Any]) -> None:
     """Give a title to each field of a record that is one of several words: Order, status.
 
@@ -174,17 +151,3 @@ def _name_choices(name: str, definition: Mapping[str, Any]) -> None:
     for key, schema in definition.get("properties", {}).items():
         if "enum" in schema and "title" not in schema:
             schema["title"] = name + key[:1].upper() + key[1:]
-
-
-def unique(name: str, taken: Any) -> str:
-    """Return a name, or with a number at its end if it is taken."""
-    found = name
-    number = 2
-    while found in taken:
-        found = f"{name}{number}"
-        number += 1
-    return found
-
-
-def _identifier(text: str) -> str:
-    return "".join(character if character.isalnum() else "_" for character in text)

@@ -20,10 +20,17 @@ from tests.asyncapi.shop import MESSAGES, Line, Mistake, Order, Price
 HERE = Path(__file__).parent
 SECRET = "0123456789abcdef0123456789abcdef"
 
+# Schemas whose names and references are none that AsyncAPI knows.
+ODD = Messages(
+    to_user={"title": "\u6ce8 1", "properties": {"next": {"$ref": "#"}}},
+    to_all={"$defs": {"My Type": {"properties": {"a": {}}}}, "$ref": "#/$defs/My%20Type/properties/a"},
+    from_client={"definitions": {"a/b": {}}, "items": {"$ref": "#/definitions/a~1b"}},
+)
+
 # Every part of a document is in the first of these, and the least of it in the other.
 OPTIONS: list[dict[str, Any]] = [
     {"messages": MESSAGES, "sse": True, "token_secret": SECRET, "token_query": "token"},
-    {"centrifuge_path": "", "everybody": False, "path": "/rooms/{room:int}", "pong": "echo"},
+    {"centrifuge_path": "", "everybody": False, "path": "/rooms/{room:int}", "pong": "echo", "messages": ODD},
 ]
 
 

@@ -81,6 +81,72 @@ def test_schemas_are_in_the_words_of_asyncapi() -> None:
     assert found["Price"]["properties"]["order"] == {"$ref": "#/components/schemas/Order"}
 
 
+class Pet(BaseModel):
+    discriminator: str
+    properties: int
+    kind: dict[str, Any] = {"discriminator": {}, "prefixItems": [1]}
+
+
+class Alien(BaseModel):
+    kind: dict[str, Any] = {"$ref": "#/$defs/Alien-Input"}  # which Pydantic takes for its own
+
+
+class Move(BaseModel):
+    to: int = 0
+
+
+class MoveInput(BaseModel):
+    by: str
+
+
+def test_words_of_json_schema_may_be_names_and_data() -> None:
+    """A field is there whatever its name is, and a default is what it was."""
+    found = Messages(to_user=Pet).schemas.definitions["Pet"]
+    assert set(found["properties"]) == {"discriminator", "properties", "kind"}
+    assert found["properties"]["kind"]["default"] == {"discriminator": {}, "prefixItems": [1]}
+
+
+def test_each_type_has_a_name_of_its_own() -> None:
+    """Also one whose name is what another is called as clients send it, and definitions with a number in theirs."""
+    messages = Messages(
+        to_user=Move,
+        from_client=Move | MoveInput,
+        to_all={
+            "$defs": {"Move": {"minimum": 1}, "MoveInput": {"minimum": 2}, "MoveInput2": {"minimum": 3}},
+            "items": [{"$ref": f"#/$defs/{name}"} for name in ("Move", "MoveInput", "MoveInput2")],
+        },
+    )
+    found = messages.schemas.definitions
+    sent, by_clients = names(messages, "to_user"), names(messages, "from_client")
+    assert [list(found[name]["properties"]) for name in (*sent, *by_clients)] == [["to"], ["to"], ["by"]]
+    (given,) = messages.schemas.payloads["to_all"]
+    places = [item["$ref"].rpartition("/")[2] for item in given.schema["items"]]
+    assert [found[name] for name in places] == [{"minimum": 1}, {"minimum": 2}, {"minimum": 3}]
+
+
+def test_references_lead_where_they_led() -> None:
+    """To the schema itself, to a part of a definition, by the old word for definitions, to odd names."""
+    messages = Messages(
+        to_user={"properties": {"next": {"$ref": "#"}, "text": {"$ref": "#/properties/next"}}},
+        to_all={"definitions": {"a/b": {"properties": {"c": {}}}}, "$ref": "#/definitions/a~1b/properties/c"},
+        channels={"news": {"title": "\u6ce8", "$defs": {"My Type": {}}, "allOf": [{"$ref": "#/$defs/My%20Type"}]}},
+    )
+    place = "#/components/schemas/"
+    assert messages.schemas.definitions == {
+        "UserMessage": {
+            "properties": {
+                "next": {"$ref": f"{place}UserMessage"},
+                "text": {"$ref": f"{place}UserMessage/properties/next"},
+            }
+        },
+        "a_b": {"properties": {"c": {}}},
+        "My_Type": {},
+        "NewsMessage": {"title": "\u6ce8", "allOf": [{"$ref": f"{place}My_Type"}]},
+    }
+    assert names(messages, "to_all") == ["EverybodyMessage"]
+    assert messages.schemas.payloads["to_all"][0].schema == {"$ref": f"{place}a_b/properties/c"}
+
+
 def test_a_json_schema_is_taken_as_it_is() -> None:
     """What it defines itself stands among all others, under names that are its own; given twice, it is there once."""
     given = {
@@ -102,6 +168,7 @@ def test_a_json_schema_is_taken_as_it_is() -> None:
     ("given", "says"),
     [
         ({"to_user": Callable[[], int]}, "to_user: .* cannot be described"),
+        ({"to_all": Alien}, "to_all: .* cannot be described: KeyError"),
         ({"rpc": {"add": (Order, object())}}, "rpc: 'add': .* cannot be described"),
         ({"rpc": {"add": Order}}, "rpc: 'add': must be two types"),
         ({"rpc": Order}, "rpc: must be types by name"),
@@ -112,6 +179,9 @@ def test_a_json_schema_is_taken_as_it_is() -> None:
         ({"channels": {"order:{": Order}}, "channels: 'order:{' cannot hold '{' here"),
         ({"channels": {"a?b": Order}}, r"channels: 'a\?b' cannot hold '\?' here"),
         ({"channels": {"news": {"enum": {1, 2}}}}, "channels: 'news': no JSON schema"),
+        ({"to_user": {"$ref": "#/$defs/Order"}}, r"to_user: it has no '#/\$defs/Order'"),
+        ({"to_all": {"$defs": {}, "items": {"$ref": "#/$defs"}}}, r"to_all: it has no '#/\$defs'"),
+        ({"ask": ({"definitions": []}, Order)}, "ask: no JSON schema: definitions must be an object"),
         ({"title": ""}, "title: must be text"),
         ({"version": 2}, "version: must be text"),
     ],
