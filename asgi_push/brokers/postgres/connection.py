@@ -33,7 +33,7 @@ class ConnectionFactory:
         if credentials is not None and "password" in parts:
             raise ValueError("must have no password beside broker_credentials, which gives it")
         self._credentials = credentials
-        given = {
+        given: dict[str, Any] = {
             "connect_timeout": CONNECT_TIME,
             "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says: names may be any text
             "application_name": parts.get("application_name", "asgi_push"),
