@@ -236,17 +236,17 @@ class Fanout:
         batch was published.
         """
         sessions = group.sessions
-        writes = group.writes
+        transports = group.transports
         advance = batch.offset_range.advance if group.tracked else None
-        for start in range(0, len(writes), STRIDE):
+        for start in range(0, len(transports), STRIDE):
             if time_slice.over(STRIDE):
                 await time_slice.next()
             if advance is not None and not advance(group.places[start // STRIDE]):
                 self._serve_stride(group, start, batch)
                 continue
-            for place, write in enumerate(writes[start : start + STRIDE], start):
+            for place, transport in enumerate(transports[start : start + STRIDE], start):
                 try:
-                    if not write(frames):
+                    if not transport.write(frames):
                         self._sessions.deliver(sessions[place], batch)
                 except Exception as error:  # noqa: BLE001  # one session must not reach another
                     self._sessions.failed(sessions[place], error)

@@ -1,8 +1,8 @@
 """The members of a channel, in the form that a run of the fan-out goes through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from ..connection import Connection
+from ..connection import Connection, Transport
 from ..protocols import Codec, Deflate
 from ..registry import Registry
 from ..subscription import Place, Subscription, TrackedSubscription
@@ -20,14 +20,14 @@ class Group:
     by one.
     """
 
-    __slots__ = ("codec", "deflate", "places", "sessions", "subscriptions", "tracked", "writes")
+    __slots__ = ("codec", "deflate", "places", "sessions", "subscriptions", "tracked", "transports")
 
     def __init__(self, codec: Codec, deflate: Deflate | None, *, tracked: bool) -> None:
         self.codec = codec
         self.deflate = deflate
         self.tracked = tracked
         self.sessions: list[Connection] = []
-        self.writes: list[Callable[[bytes], bool]] = []  # their transports' ``write``
+        self.transports: list[Transport] = []
         self.subscriptions: list[Subscription] = []  # only of those that keep positions
         self.places: list[Place] = []  # of the strides
 
@@ -36,7 +36,7 @@ class Group:
         if isinstance(subscription, TrackedSubscription) and not self._share(subscription):
             return False
         self.sessions.append(session)
-        self.writes.append(session.io.write)
+        self.transports.append(session.io)
         return True
 
     def _share(self, subscription: TrackedSubscription) -> bool:

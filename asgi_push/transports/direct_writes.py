@@ -38,23 +38,44 @@ _HIGH_WATER = 64 * 1024
 
 
 class _Writer:
-    """Writes to the transport of one connection, past uvicorn's protocol."""
+    """Writes to the transport of one connection, past uvicorn's protocol; held without one."""
 
     __slots__ = ("_fd", "_protocol", "_transport", "held", "hub", "session")
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: Any = None) -> None:
         # The hub is told when the transport holds more than it should for the session.
         self.hub: Hub | None = None
         self.session: Connection | None = None
-        self.held = False  # whether queued messages come first
+        self.held = True  # whether ``write`` refuses: queued messages come first
+        self._protocol: Any = None
+        self._transport: Any = None
+        self._fd = -1
+        if protocol is not None:
+            self.take(protocol)
+
+    def take(self, protocol: Any) -> None:
+        """Write to this protocol's transport from now on."""
+        self.held = False
         self._protocol = protocol
         self._transport = protocol.transport
         self._fd = _socket_of(protocol.transport)
 
+    def let_go(self) -> None:
+        """Write nothing any more, and drop the references to the connection and its session."""
+        self.held = True
+        self.hub = None
+        self.session = None
+        self._protocol = None
+        self._transport = None
+
     @property
-    def send(self) -> Any:
-        """The server's own ``send``."""
-        return self._protocol.send
+    def direct(self) -> bool:
+        """Whether there is something to write to."""
+        return self._protocol is not None
+
+    def hold(self, held: bool) -> None:
+        """Make ``write`` refuse, or no longer refuse, as queued messages come first."""
+        self.held = held or self._protocol is None
 
     def _put(self, frames: bytes) -> bool:
         transport = self._transport
@@ -76,9 +97,8 @@ class _Writer:
 
     def _write_rest(self, frames: bytes) -> None:
         self._transport.write(frames)
-        if self.hub is None or self.session is None:
-            return
-        if self._transport.get_write_buffer_size() > _HIGH_WATER:
+        behind = self._transport.get_write_buffer_size() > _HIGH_WATER
+        if behind and self.hub is not None and self.session is not None:
             self.hub.publisher.behind(self.session)
 
     def abort(self) -> None:
@@ -189,19 +209,19 @@ def trusted(cls: type[T]) -> type[T]:
     return cls
 
 
-def recognise(send: Any) -> DirectWriter | None:
-    """Return a writer to the connection behind an accepted WebSocket's ``send``; None if unknown.
+def recognise(send: Any) -> Any:
+    """Return what a ``DirectWriter`` takes, behind an accepted WebSocket's ``send``; else None.
 
     If uvicorn is the server and the reason can be changed, it is logged.
     """
     send = unwrap(send)
-    writer = _recognise(send)
-    if writer is None:
+    protocol = _recognise(send)
+    if protocol is None:
         tell_why_not_direct(send, (_MODULE,), _NEEDED, by_name=True)
-    return writer
+    return protocol
 
 
-def _recognise(send: Any) -> DirectWriter | None:
+def _recognise(send: Any) -> Any:
     module = sys.modules.get(_MODULE)
     if module is None or type(send) is not MethodType:  # a proxy of one has all of its attributes
         return None
@@ -218,7 +238,7 @@ def _recognise(send: Any) -> DirectWriter | None:
     open_state = getattr(sys.modules.get("websockets.protocol"), "OPEN", None)
     if open_state is None or protocol.conn.state is not open_state:
         return None
-    return DirectWriter(protocol)
+    return protocol
 
 
 def _only_deflate(conn: Any) -> bool:

@@ -89,7 +89,7 @@ class EventStreamTransport:
         if self._direct is not None and self.hub is not None:
             self._direct.hub = self.hub
             self._direct.session = self._session
-            self._direct.held = self._held
+            self._direct.hold(self._held)
             self._direct.limit_silence(self.hub.settings.send_timeout)
             if self._session is not None:
                 self.hub.count_as_direct(self._session)
@@ -123,7 +123,7 @@ class EventStreamTransport:
         """Make ``write`` refuse, or no longer refuse, as queued events come first."""
         self._held = held
         if self._direct is not None:
-            self._direct.held = held
+            self._direct.hold(held)
 
     async def send(self, message: WireMessage) -> None:
         """Send events by ASGI."""
@@ -156,9 +156,7 @@ class EventStreamTransport:
         direct = self._direct
         self._direct = None
         if direct is not None:
-            direct.held = True
-            direct.hub = None
-            direct.session = None
+            direct.let_go()
         self.hub = None
         self._session = None
         self._send = send_nowhere

@@ -29,13 +29,15 @@ _CODES_WITHOUT_VERSION = {1009: 3009, 1011: 3004, 1012: 3001, 1013: 3008}
 _QUIET_TIME = 1.0
 
 
-class WebSocketTransport:
-    """One WebSocket as a transport."""
+class WebSocketTransport(DirectWriter):
+    """One WebSocket as a transport: it writes directly where it can, and else sends by ASGI.
+
+    It is both in one object, as each object of an idle session is a hundred thousand of them.
+    """
 
     __slots__ = (
         "_closed",
         "_codec",
-        "_direct",
         "_offered",
         "_over",
         "_quiet",
@@ -43,36 +45,34 @@ class WebSocketTransport:
         "_send",
         "deflate",
         "interrupt",
-        "write",
     )
 
     name = "websocket"
 
     def __init__(self, scope: Scope, send: Send, codec: Codec) -> None:
+        super().__init__()
         self._send = send
         self._offered = take_offered(scope)
         self._codec = codec
-        self._direct: DirectWriter | None = None
         self._reasons = "spec_version" in scope.get("asgi", ())
         self._over = False  # the receive loop has ended
         self._quiet: anyio.Event | None = None  # it was asked to end, and has
         self._closed: anyio.Event | None = None  # the close frame is sent, or never will be
         self.interrupt = make_interrupt()
         self.deflate: Deflate | None = None
-        self.write = _refuse_write
 
     @property
     def writes(self) -> Writes:
         """Whether frames are written to the server's transport."""
-        return "ordinary" if self._direct is None else "direct"
+        return "direct" if self.direct else "ordinary"
 
     async def accept(self, subprotocol: str | None, *, direct: bool) -> None:
         """Accept the connection; with ``direct`` write to the server's transport if possible."""
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
-        self._direct = recognise(self._offered or self._send) if direct else None
+        protocol = recognise(self._offered or self._send) if direct else None
         self._offered = None
-        if self._direct is not None:
-            self.write = self._direct.write
+        if protocol is not None:
+            self.take(protocol)
 
     async def send(self, message: WireMessage) -> None:
         """Send one message by ASGI."""
@@ -82,25 +82,19 @@ class WebSocketTransport:
 
     def attach(self, hub: Hub, session: Connection) -> None:
         """Tell the hub when more is written to the session than its peer takes."""
-        send = unwrap(self._send) if self._direct is None else self._direct.send
+        send = self._protocol.send if self.direct else unwrap(self._send)
         check_server(hub, send, session)
         self._send = keep_context(self._send)
-        if self._direct is not None:
-            self._direct.hub = hub
-            self._direct.session = session
+        if self.direct:
+            self.hub = hub
+            self.session = session
             if hub.settings.compression == "auto":
-                window_bits = self._direct.leave_context()
-                self.deflate = hub.fanout.compression.for_window(window_bits)
-
-    def hold(self, held: bool) -> None:
-        """Make ``write`` refuse, or no longer refuse, as queued messages come first."""
-        if self._direct is not None:
-            self._direct.held = held
+                self.deflate = hub.fanout.compression.for_window(self.leave_context())
 
     async def flush(self) -> None:
         """Wait until the server's transport has room for more."""
-        if self._direct is not None:
-            await self._direct.flush()
+        if self.direct:
+            await super().flush()
 
     async def close(self, disconnect: Disconnect) -> None:
         """End the receive loop, then send the close frame.
@@ -140,8 +134,8 @@ class WebSocketTransport:
 
     def stop(self, *, abort: bool = False) -> None:
         """End the receive loop; with ``abort`` drop the connection, if possible."""
-        if abort and self._direct is not None:
-            self._direct.abort()
+        if abort and self.direct:
+            self.abort()
         if abort and self._closed is not None:
             self._closed.set()
         self.interrupt.cancel()
@@ -151,18 +145,8 @@ class WebSocketTransport:
 
         In a circle they would not be freed at once.
         """
-        direct = self._direct
-        self._direct = None
-        if direct is not None:
-            direct.held = True
-            direct.hub = None
-            direct.session = None
-        self.write = _refuse_write
+        self.let_go()
         self._send = send_nowhere
-
-
-def _refuse_write(frames: bytes) -> bool:
-    return False
 
 
 async def send_nowhere(message: Message) -> None:
@@ -188,7 +172,9 @@ async def run_session(
     disconnect = Disconnect.SHUTDOWN
     transport.attach(hub, session)
     try:
-        with transport.interrupt:
+        # As ``with`` does, which would keep a bound method for each session that waits.
+        transport.interrupt.__enter__()
+        try:
             if opening is not None:
                 await opening()
                 opening = None
@@ -199,6 +185,11 @@ async def run_session(
                             await hub.intake.hold(session)
                 del event
             disconnect = _reason_of(hub, session, event)
+        except BaseException as error:
+            if not transport.interrupt.__exit__(type(error), error, error.__traceback__):
+                raise
+        else:
+            transport.interrupt.__exit__(None, None, None)
         await transport.finish(hub.settings.send_timeout)
     except Exception:  # noqa: BLE001  # whatever a server raises in receive()
         logger.exception("session %s failed", session.id)

@@ -23,9 +23,7 @@ class Script:
         """Accept the client."""
         await receive()
         await send({"type": "websocket.accept"})
-        writer = recognise(send)
-        assert writer is not None
-        return cls(receive, send, writer)
+        return cls(receive, send, DirectWriter(recognise(send)))
 
     async def send(self, text: str) -> None:
         """Send a message by ASGI."""

@@ -15,19 +15,22 @@ RSV1 = 0x40
 
 
 class Deflating:
-    """Gives a session's transport something to write to directly, whose client agreed to a window of so many bits."""
+    """Writes for a session directly, whose client agreed to a window of so many bits; all else is its transport's."""
 
     def __init__(self, push: Push, user: str, bits: int) -> None:
-        self.writes: list[bytes] = []
-        self.held = False
+        session: Any = push.sessions(user)[0]
+        self._transport = session.io
+        session.io = self
+        self.written: list[bytes] = []
         compression = core_of(push).hub.fanout.compression
-        transport: Any = push.sessions(user)[0].io
-        transport._direct, transport.write = self, self.write
-        transport.deflate = compression.for_window(bits)
+        self.deflate = compression.for_window(bits)
         self.kept = compression.frames
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
     def write(self, frames: bytes) -> bool:
-        self.writes.append(frames)
+        self.written.append(frames)
         return True
 
     def abort(self) -> None:
@@ -50,8 +53,8 @@ async def test_once_for_all(members: int) -> None:
         await push.send_to_all(LONG)
         await push.send_to_all("short")
         await handed_out(push)
-        assert transports[0].writes[0] is transports[1].writes[0]
-        written = [b"".join(transport.writes) for transport in transports]
+        assert transports[0].written[0] is transports[1].written[0]
+        written = [b"".join(transport.written) for transport in transports]
         assert len(set(written)) == min(members, 3 if members > 2 else 1)
         for place, data in enumerate(written):
             compressed = windows[place % 4] > 0
@@ -68,7 +71,7 @@ async def test_one_message_to_many_users() -> None:
             await server.connect(f"/ws/{user}")
             transports.append(Deflating(push, user, 12))
         await push.send_to_users(list("abc"), LONG)
-        first, second, third = [transport.writes[0] for transport in transports]
+        first, second, third = [transport.written[0] for transport in transports]
         assert first is second is third
         assert first[0] & RSV1
 
@@ -92,4 +95,4 @@ async def test_off() -> None:
         await server.connect("/ws/alice")
         transport = Deflating(push, "alice", 12)
         await push.send_to_user("alice", LONG)
-        assert transport.writes[0].endswith(LONG.encode())
+        assert transport.written[0].endswith(LONG.encode())

@@ -17,21 +17,29 @@ from tests.asgi import Client, nothing, pushing, serve, until
 
 
 class DirectTransport:
-    """Gives a session's transport something to write to directly, as on a server whose insides are known."""
+    """Writes for a session directly, as on a server whose insides are known; all else is its transport's."""
 
     def __init__(self, push: Push, user: str, client: Client) -> None:
-        self.writes: list[bytes] = []
+        session: Any = push.sessions(user)[0]
+        self._transport = session.io
+        session.io = self
+        self.written: list[bytes] = []
         self.full = False
         self._client = client
         self._reader = FrameProtocol(client=True, extensions=[])
         self.held = False
-        transport: Any = push.sessions(user)[0].io
-        transport._direct, transport.write = self, self.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def hold(self, held: bool) -> None:
+        """It refuses what comes out of turn."""
+        self.held = held
 
     def write(self, frames: bytes) -> bool:
         if self.full or self.held:
             return False
-        self.writes.append(frames)
+        self.written.append(frames)
         self._reader.receive_bytes(frames)
         for item in self._reader.received_frames():
             kind = "text" if item.opcode is Opcode.TEXT else "bytes"
@@ -64,8 +72,8 @@ async def test_what_comes_in_one_tick_is_one_write() -> None:
         expected = [str(number) for number in range(10)]
         for client in clients:
             assert [await client.receive() for _ in range(10)] == expected
-        assert [len(transport.writes) for transport in transports] == [1, 1]
-        assert transports[0].writes[0] is transports[1].writes[0], "joined once for each"
+        assert [len(transport.written) for transport in transports] == [1, 1]
+        assert transports[0].written[0] is transports[1].written[0], "joined once for each"
 
 
 async def test_the_only_receiver_is_written_to_at_once() -> None:
@@ -74,11 +82,11 @@ async def test_the_only_receiver_is_written_to_at_once() -> None:
         client = await server.connect("/ws/alice")
         transport = DirectTransport(push, "alice", client)
         await push.send_to_user("alice", 0)
-        assert len(transport.writes) == 1
+        assert len(transport.written) == 1
         for number in range(1, 10):
             await push.send_to_user("alice", number)
         assert [await client.receive() for _ in range(10)] == [str(number) for number in range(10)]
-        assert len(transport.writes) == 2
+        assert len(transport.written) == 2
 
 
 async def test_what_waits_goes_before_what_could_be_written() -> None:
@@ -142,15 +150,15 @@ async def test_a_run_gives_others_their_turn(monkeypatch: pytest.MonkeyPatch) ->
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("x")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
-        assert not transports[-1].writes
+        assert not transports[-1].written
         clients[-1].close()
         await clients[-1].ended()
         await push.send_to_all("y")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["x", "y"]
-        assert not transports[-1].writes
+        assert not transports[-1].written
 
 
 async def test_many_come_and_go() -> None:
@@ -170,7 +178,7 @@ async def test_many_come_and_go() -> None:
         for user, client in clients.items():
             assert [await client.receive() for _ in told[user]] == told[user]
             assert not client.waiting
-            assert transports[user].writes
+            assert transports[user].written
 
 
 async def test_what_waits_for_one_of_many_comes_first() -> None:
@@ -194,9 +202,9 @@ async def test_who_comes_while_a_run_is_under_way_gets_nothing_of_it(monkeypatch
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("before")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
-        assert not transports[-1].writes
+        assert not transports[-1].written
         late = await server.connect("/ws/late")
         await push.send_to_all("after")
         assert await late.receive() == "after"
@@ -217,17 +225,17 @@ async def test_a_page_that_leaves_a_channel_gets_nothing_of_a_run_that_has_not_c
         for number in range(20):
             await push.subscribe(str(number), "news")
         for number, name in enumerate(["first", "second"]):
-            await until(lambda: all(len(transport.writes) == 1 + number for transport in transports))  # noqa: B023
+            await until(lambda: all(len(transport.written) == 1 + number for transport in transports))  # noqa: B023
             await push.publish("news", name)
-        while len(transports[0].writes) < 3:
+        while len(transports[0].written) < 3:
             await anyio.lowlevel.checkpoint()
         core_of(push).hub.membership.leave(
             push.sessions("19")[0], "news"
         )  # at once, where unsubscribe waits for the run
-        assert len(transports[-1].writes) == 2, "its welcome, and the first"
+        assert len(transports[-1].written) == 2, "its welcome, and the first"
         await push.publish("news", "third")
-        await until(lambda: len(transports[-2].writes) == 4)
-        assert [len(transport.writes) for transport in transports] == [4] * 19 + [2]
+        await until(lambda: len(transports[-2].written) == 4)
+        assert [len(transport.written) for transport in transports] == [4] * 19 + [2]
 
 
 async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,8 +245,8 @@ async def test_nothing_to_one_goes_around_a_run_that_has_not_come_to_it(monkeypa
         clients = [await server.connect(f"/ws/{number}") for number in range(20)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
-        assert not transports[-1].writes
+        assert not transports[-1].written
         await push.send_to_user("19", "second")
         assert [await clients[-1].receive(), await clients[-1].receive()] == ["first", "second"]

@@ -38,7 +38,7 @@ async def test_who_joins_many_after_a_publication_does_not_get_it() -> None:
         await push.publish("news", "after")
         assert [await clients[0].receive(), await clients[0].receive()] == ["before", "after"]
         assert await clients[-1].receive() == "after"
-        assert len(transports[-1].writes) == 1
+        assert len(transports[-1].written) == 1
 
 
 @pytest.mark.usefixtures("_step_by_step")
@@ -49,9 +49,9 @@ async def test_a_close_waits_for_the_run_that_has_not_come_to_its_session(verb: 
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
-        assert not transports[-1].writes
+        assert not transports[-1].written
         if verb == "disconnect":
             await push.disconnect(user=str(MANY - 1))
         else:
@@ -67,7 +67,7 @@ async def test_a_close_waits_for_the_next_run_too() -> None:
         clients = [await server.connect(f"/ws/{number}") for number in range(MANY)]
         transports = [DirectTransport(push, str(number), client) for number, client in enumerate(clients)]
         await push.send_to_all("first")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
         (session,) = push.sessions(str(MANY - 1))
         await push.send_to_all("second")
@@ -88,7 +88,7 @@ async def test_nothing_is_queued_after_a_close() -> None:
         await session.send("queued")
         await clients[-1].blocked()
         await push.send_to_all("first")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
         core_of(push).hub.close(session, Disconnect.FORCE)
         await core_of(push).hub.fanout.settled()
@@ -168,7 +168,7 @@ async def test_those_who_write_at_once_let_others_have_their_turn(monkeypatch: p
         written_before: list[int] = []
 
         async def another() -> None:
-            written_before.append(sum(len(transport.writes) for transport in transports))
+            written_before.append(sum(len(transport.written) for transport in transports))
 
         tasks.start_soon(another)
         for number in range(10):
@@ -188,9 +188,9 @@ async def test_who_leaves_while_a_run_is_under_way_gets_nothing_more_of_it() -> 
             await push.subscribe(str(number), "news")
         await push.publish("news", "of the channel")
         await push.send_to_all("for all")
-        while not transports[0].writes:
+        while not transports[0].written:
             await anyio.lowlevel.checkpoint()
-        assert not transports[-1].writes
+        assert not transports[-1].written
         core_of(push).hub.membership.unsubscribe(push.sessions("3")[0], "news")
         for client in clients[:-1]:
             assert [await client.receive(), await client.receive()] == ["of the channel", "for all"]

@@ -205,21 +205,29 @@ async def test_a_failing_send_ends_its_session_only(error: Exception) -> None:
             assert [await client.receive() for _ in range(3)] == ["0", "1", "2"]
 
 
-async def test_a_failing_write_ends_its_session_only() -> None:
-    """The same holds where frames are written directly; the session gets 1011."""
+class BrokenTransport:
+    """One whose direct writes fail; all else is that of a session's own."""
 
-    def broken(frames: bytes) -> bool:
+    def __init__(self, session: Any) -> None:
+        self._transport = session.io
+        session.io = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, frames: bytes) -> bool:
         raise ValueError("a bug")
 
+
+async def test_a_failing_write_ends_its_session_only() -> None:
+    """The same holds where frames are written directly; the session gets 1011."""
     async with pushing() as (push, server):
         first, second = await server.connect("/ws/first"), await server.connect("/ws/second")
-        transport: Any = push.sessions("first")[0].io
-        transport.write = broken
+        BrokenTransport(push.sessions("first")[0])
         assert (await push.send_to_all("x")).receivers == 2
         assert (await first.receive_close()).code == 1011
         assert await second.receive() == "x"
-        transport = push.sessions("second")[0].io
-        transport.write = broken
+        BrokenTransport(push.sessions("second")[0])
         assert (await push.send_to_user("second", "x")).receivers == 1
         assert (await second.receive_close()).code == 1011
 

@@ -25,7 +25,7 @@ async def test_the_only_receiver_keeps_its_position() -> None:
             await core_of(home.push).hub.fanout.settled()
         offsets = [(await peer.hear())["push"]["pub"]["offset"] for _ in range(3)]
         assert offsets == [1, 2, 3]
-        assert len(transport.writes) == 3
+        assert len(transport.written) == 3
 
 
 async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def state(request: Request) -> JSONResponse:
 
 
 def _direct(session: Session) -> bool:
-    return getattr(session.io, "_direct", None) is not None
+    return session.io.writes == "direct"  # type: ignore[attr-defined, no-any-return]
 
 
 async def page(request: Request) -> HTMLResponse:

@@ -43,6 +43,12 @@ class Direct:
         self.written.append(body)
         return True
 
+    def hold(self, held: bool) -> None:
+        self.held = held
+
+    def let_go(self) -> None:
+        self.held = True
+
     def limit_silence(self, seconds: float) -> None: ...
 
     async def flush(self) -> None: ...
