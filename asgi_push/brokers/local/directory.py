@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +34,7 @@ class Directory:
             SettingsError: its path is too long for a socket.
         """
         name = name or hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
-        self.path = Path(tempfile.gettempdir(), f"asgi_push-{os.geteuid()}", name)
+        self.path = Path(_temporary_directory(), f"asgi_push-{os.geteuid()}", name)
         self.socket = self.path / "engine.sock"
         self.log = self.path / "engine.log"
         self._place = -1  # the directory, and the FIFO, while this process holds it
@@ -111,6 +110,13 @@ class Directory:
             return int((self.path / "engine.lock").read_text(errors="replace").partition("\n")[0])
         return None
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing can be written there, as its disk is full."""
+        with suppress(OSError):
+            return shutil.disk_usage(self.path).free == 0
+        return False
+
     def words(self) -> list[str]:
         """Return the lines of the engine's log, without its remarks on the machine."""
         with suppress(OSError):
@@ -130,6 +136,17 @@ class Directory:
             for name in _DATA:
                 with suppress(FileNotFoundError):
                     (self.path / name).rename(aside / name)
+
+
+def _temporary_directory() -> str:
+    """Return where all processes meet.
+
+    What ``tempfile`` returns depends on where something can be written at that moment. A process
+    that starts while the disk is full would be alone in another place, and not know.
+    """
+    named = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    found = next((path for path in named if path and Path(path).is_dir()), "/tmp")  # noqa: S108
+    return os.path.abspath(found)
 
 
 def _make_private(path: Path) -> None:

@@ -111,7 +111,10 @@ class LocalEngine:
             raise BrokerError(f"broker local://: the engine does not start: {words}")
 
     def _last_words(self) -> str:
-        return (self._directory.words() or [f"{self._server} wrote no log"])[-1]
+        words = self._directory.words()
+        if not words and self._directory.full:
+            return f"there is no space left in {self._directory.path}"
+        return (words or [f"{self._server} wrote no log"])[-1]
 
     async def stop(self) -> None:
         """Let go of the engine. It ends with its last user, who waits for that."""
