@@ -3,11 +3,13 @@
 import asyncio
 import math
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
+
+T = TypeVar("T")
 
 
 def on_trio() -> bool:
@@ -71,3 +73,19 @@ def ends_task(error: BaseException, task: object) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(cancelled) is not None and being_cancelled()
     return isinstance(error, cancelled) and being_cancelled()
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """Return what ``work`` returns.
+
+    On asyncio, a scope of anyio's would leave 250 bytes with the task, for as long as it lives: for
+    a session, that is until it ends.
+
+    Raises:
+        TimeoutError: it took longer than ``seconds``, and was cancelled.
+    """
+    if on_trio():
+        with anyio.fail_after(seconds):
+            return await work
+    async with asyncio.timeout(seconds):
+        return await work

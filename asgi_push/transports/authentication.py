@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import anyio
 from starlette.requests import HTTPConnection
 
 from .. import clock
@@ -15,6 +14,7 @@ from ..credentials import Credentials
 from ..errors import AuthenticationError
 from ..inbound.hooks import call_hook
 from ..names import check_channel, check_several, check_user
+from ..runtime.event_loop import within
 from .refusal import OTHER_CREDENTIALS, Refusal
 
 # The time that each hook has that decides about entry, in seconds: a client that waits for its
@@ -81,8 +81,7 @@ async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
     if core.authenticate is not None:
         threads = core.hub.threads.authenticate
         try:
-            with anyio.fail_after(HOOK_TIME):
-                answer = await call_hook(threads, core.authenticate, connection)
+            answer = await within(HOOK_TIME, call_hook(threads, core.authenticate, connection))
         except AssertionError as error:
             raise _explained(error) from error
         return _as_credentials(answer)

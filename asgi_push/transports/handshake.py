@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import anyio
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -21,6 +20,7 @@ from ..hub.hub import Hub
 from ..inbound.hooks import call_hook
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
+from ..runtime.event_loop import within
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
 from .refusal import Refusal, not_running, warn
 
@@ -165,11 +165,14 @@ async def _allowed_channels(
     _check_number(core, {*given, *requested})
     new = [name for name in requested if name not in given]
     try:
-        with anyio.fail_after(HOOK_TIME):
-            allowed = [name for name in new if await _may_subscribe(core, session, name)]
+        allowed = await within(HOOK_TIME, _authorized(core, session, new))
     except TimeoutError:
         raise Refusal(503, "authorization took too long", HOOK_TOO_SLOW % "authorize") from None
     return [*given, *allowed]
+
+
+async def _authorized(core: Core, session: Connection, channels: Sequence[str]) -> list[str]:
+    return [name for name in channels if await _may_subscribe(core, session, name)]
 
 
 async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
