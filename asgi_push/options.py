@@ -27,6 +27,9 @@ ARGUMENTS = {
 # The other parameters of a ``Push`` that are no settings.
 _OTHERS = ("namespaces", "messages", "settings", "broker_credentials")
 
+# The fewest bytes of a secret of HS256: as many as its hash has (RFC 7518, section 3.2).
+_SECRET_BYTES = 32
+
 
 def settings_in_force(settings: Settings | None, given: SettingsFields) -> Settings:
     """Return ``settings``, or those of the environment if None, changed by ``given``.
@@ -95,10 +98,18 @@ def _name(hook: Any) -> str:
 
 
 def _warn(settings: Settings) -> None:
-    """Log which settings have no effect because another setting is off."""
+    """Log which settings have no effect because another is off, and a secret that is too short."""
     if settings.when_exceeded == "replace" and not settings.max_sessions_per_user:
         logger.warning(
             "when_exceeded=replace does nothing while max_sessions_per_user is 0, which is no limit"
         )
     if settings.token_query and not settings.token_secret:
         logger.warning("token_query does nothing without token_secret: no token is read")
+    size = len((settings.token_secret or "").encode())
+    if 0 < size < _SECRET_BYTES:
+        logger.warning(
+            "token_secret has %d bytes: whoever has a token can find it by trying. Take %d bytes or"
+            ' more: python -c "import secrets; print(secrets.token_hex())"',
+            size,
+            _SECRET_BYTES,
+        )

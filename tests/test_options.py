@@ -198,6 +198,15 @@ def test_settings_without_effect(settings: dict[str, Any], named: str, caplog: p
     assert named in caplog.text
 
 
+def test_a_short_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """It is warned of without being shown."""
+    Push(token_secret="s" * 32)
+    assert caplog.records == []
+    Push(token_secret="hunter2")
+    assert "token_secret has 7 bytes" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 def test_a_test_client_shows_it() -> None:
     """Who runs an application in a test sees the error itself."""
     app = Starlette()

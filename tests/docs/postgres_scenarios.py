@@ -15,7 +15,7 @@ from tests.docs.scenarios import PATIENCE, Stage
 
 
 def postgres_transactions(stage: Stage) -> None:
-    """An order is told of if it was placed, and never if it was not, by whichever worker."""
+    """An order is told of if it was placed or cancelled, and never if it was not, by whichever worker."""
     with ExitStack() as stack:
         postgres = stack.enter_context(postgres_server())
         postgres.do("CREATE TABLE orders (number integer PRIMARY KEY)")
@@ -27,6 +27,9 @@ def postgres_transactions(stage: Stage) -> None:
         assert answers == [200, 500, 200]
         for number in (7, 8):
             assert client.recv(PATIENCE) == f'{{"order":{number},"status":"placed"}}'
+        assert httpx.delete(f"{server.http}/orders/7").status_code == 200
+        assert client.recv(PATIENCE) == '{"order":7,"status":"cancelled"}'
+        assert httpx.post(f"{server.http}/orders/7").status_code == 200  # it is gone
 
 
 SCENARIOS: dict[str, Callable[[Stage], None]] = {"postgres_transactions": postgres_transactions}
