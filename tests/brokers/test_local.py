@@ -135,7 +135,7 @@ async def test_who_publishes_alone_is_told(name: str, home: Path, caplog: pytest
     """A job that meets no application reads at its end which engine it used, and how to name another."""
     async with user(name, hears=False) as job:
         await job.publish(1, 2)
-    (line,) = [line for line in caplog.messages if "reached nobody" in line]
+    (line,) = [line for line in caplog.messages if "nobody has heard" in line]
     assert (f"local://{name}" if name else str(Path.cwd())) in line
     assert "ASGI_PUSH_BROKER=local://" in line
 
@@ -149,7 +149,7 @@ async def test_who_meets_somebody_is_not_told(home: Path, caplog: pytest.LogCapt
         await application.publish(2)
     async with user(hears=False):
         pass
-    assert "reached nobody" not in caplog.text
+    assert "nobody has heard" not in caplog.text
 
 
 async def test_it_is_private(home: Path) -> None:

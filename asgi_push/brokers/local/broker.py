@@ -12,8 +12,8 @@ from .engine import LocalEngine
 
 # A job that was started elsewhere than its application publishes without an error.
 _NOBODY = (
-    "what this process published reached nobody: no other process used %s. To meet, start the"
-    " application and its jobs in the same directory, or set the same name for all, as in"
+    "nobody has heard yet what this process published: no other process used %s. If the application"
+    " runs, it uses another: start both in the same directory, or set the same name for both, as in"
     " ASGI_PUSH_BROKER=local://shop (as the same user, with the same TMPDIR)"
 )
 
