@@ -1,5 +1,6 @@
 """The command line: ``asgi-push``, or ``python -m asgi_push``."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: with 2 if the command line cannot be understood, with 0 after ``--help``.
     """
     arguments = make_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What clients publish may have letters that this terminal, or a pipe on Windows, has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments.run(arguments)
     except (Failed, PushError, ValueError) as error:

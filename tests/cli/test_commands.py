@@ -49,6 +49,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"asgi-push {__version__}\n"
 
 
+def test_letters_that_the_output_has_not(server: Server) -> None:
+    """They are shown by their numbers, as what else there is to read must not be lost for them."""
+    command = [sys.executable, "-m", "asgi_push", "send", "\u4f60\u00e9", "1", "--url", url(server)]
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, check=False, capture_output=True, cwd=ROOT, env=env)
+    assert done.stdout.decode("latin-1") == "sent to user \\u4f60\u00e9, offset 1\n", done.stderr
+
+
 def test_send(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """All sessions of the user get it, as JSON or as the text that it is; it is said where it stands."""
     with client(server, "11") as one, client(server, "11") as two:
