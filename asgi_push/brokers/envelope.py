@@ -85,7 +85,8 @@ def parse(channel: str, message: bytes) -> Publication | JoinLeave | None:
 
 def mark_of(message: bytes) -> str:
     """Return the mark of a message that is in no stream, else nothing."""
-    return message.split(b":", 2)[1].decode() if message.startswith(b"0:") else ""
+    mark = message.split(b":", 2)[1] if message.startswith(b"0:") else b""
+    return mark.decode(errors="replace")  # somebody else may have put it there
 
 
 def parse_body(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 import anyio
 
@@ -14,6 +15,9 @@ from .mailbox import Mailbox
 PATIENCE = 5.0
 
 _SHOWN = 10  # messages, in the text of an error
+
+# What clients do not encode in a path (RFC 3986, section 3.3), and what is encoded already.
+_IN_A_PATH = "/%:@!$&'()*+,;=~"
 
 AnyMessage = dict[str, Any]
 
@@ -242,8 +246,8 @@ def websocket_scope(
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "ws",
-        "path": path,
-        "raw_path": path.encode(),
+        "path": unquote(path),
+        "raw_path": quote(path, safe=_IN_A_PATH).encode(),
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(b"host", b"testserver"), *raw],

@@ -45,6 +45,12 @@ def test_those_of_browsers_are_taken(endpoint: str) -> None:
         "https://xpush.apple.com/",
         "http://web.push.apple.com/abc",
         "file:///etc/passwd",
+        "https://10.0.0.1\\.push.apple.com/",  # which urllib3 takes for 10.0.0.1
+        "https://10.0.0.1%5c.push.apple.com/",
+        "https://10.0.0.1;.push.apple.com/",
+        "https://10.0.0.1\u2215.push.apple.com/",
+        "https://web.push.apple.com/a\\b",
+        "https://web.push.apple.com\t/",
         "https://[::1",
         "https://web.push.apple.com:port/",
         "//web.push.apple.com/abc",
@@ -65,6 +71,7 @@ def test_no_other_server_is_called(endpoint: str) -> None:
         {"keys": {**KEYS, "auth": "AAAA"}},
         {"keys": {**KEYS, "auth": 7}},
         {"keys": {**KEYS, "p256dh": "é"}},
+        {"keys": {**KEYS, "p256dh": "BAAA" + "A" * 83}},  # no point on the curve: nothing can be encrypted for it
         {"endpoint": None},
     ],
 )

@@ -99,6 +99,15 @@ async def test_a_handshake() -> None:
     assert seen == [({"login": "a", "b": "c"}, "3"), ({}, "3")]
 
 
+async def test_the_path_is_decoded() -> None:
+    """As servers do, so that a test finds the user whom the application finds."""
+    async with serve(application()) as server:
+        for path in ("/ws/%E4%BD%A0%20%2B", "/ws/\u4f60 +"):
+            async with server.connect(path):
+                (session,) = server.push.sessions()
+                assert session.user == "\u4f60 +"
+
+
 async def test_a_close_of_the_application() -> None:
     """It is an event to wait for, and an error where a message was expected."""
     async with serve(application()) as server, server.connect("/ws/11") as client:
