@@ -26,7 +26,9 @@ class Namespaces:
 
     def options(self, channel: str) -> ChannelOptions:
         """Return the options of a channel."""
-        return _EVERYBODY if channel == EVERYBODY else self._options[self._name(channel)]
+        if channel == EVERYBODY:
+            return _EVERYBODY
+        return self._options[self._name(channel)] if self._several else self._default
 
     def stream(self, channel: str) -> StreamOptions | None:
         """Return how long a channel's history is, None where it keeps none."""

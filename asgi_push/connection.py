@@ -82,18 +82,26 @@ class Transport(Protocol):
 class HookCall:
     """A hook's call that waits; ``size`` is that of the client's message, in bytes.
 
-    An ``always`` call is not dropped when the session is closed.
+    An ``always`` call is not dropped when the session is closed. An ``own`` one is of a coroutine
+    function of this package, which calls the application's by ``call_hook``.
     """
 
-    __slots__ = ("always", "args", "hook", "size")
+    __slots__ = ("always", "args", "hook", "own", "size")
 
     def __init__(
-        self, hook: Callable[..., Any], args: tuple[Any, ...], size: int, *, always: bool
+        self,
+        hook: Callable[..., Any],
+        args: tuple[Any, ...],
+        size: int,
+        *,
+        always: bool = False,
+        own: bool = False,
     ) -> None:
         self.hook = hook
         self.args = args
         self.size = size
         self.always = always
+        self.own = own
 
 
 class Owner(Protocol):
@@ -303,8 +311,11 @@ class Connection(Session):
 
     def next_deadline(self) -> float | None:
         """Return the time of its next deadline, or None."""
+        first = self.heartbeat.deadline
+        if self.expires_at is not None and (first is None or self.expires_at < first):
+            first = self.expires_at
         own = self.client.next_deadline() if self.client is not None else None
-        return min(filter(None, (self.heartbeat.deadline, self.expires_at, own)), default=None)
+        return own if own is not None and (first is None or own < first) else first
 
     def __dir__(self) -> Iterable[str]:
         return dir(Session)

@@ -39,6 +39,9 @@ class Subscription:
     # What the application says of the session in the channel, as JSON.
     info: bytes | None = None
 
+    # When it ends by itself, in seconds of the clock.
+    expires_at: float | None = None
+
     def __init__(self, since: int) -> None:
         self.since = since
         self.active = True
@@ -89,7 +92,7 @@ class TrackedSubscription(Subscription):
         self.buffer: list[Any] | None = None
         self.join_leave = False
         self.server_side = True
-        self.expires_at: float | None = None  # when it ends by itself, in seconds of the clock
+        self.expires_at: float | None = None
         # Whether an unsubscribe that waits must not end it, as the application made it after that.
         self.stays = False
         self.info: bytes | None = None
@@ -107,8 +110,10 @@ class TrackedSubscription(Subscription):
 
     def suppose_awaited(self, offset: int) -> None:
         """Suppose that something up to an offset is to be confirmed, as it was not looked at."""
-        self.awaited = max(self.awaited, offset)
-        self.kept = max(self.kept, offset)
+        if offset > self.awaited:
+            self.awaited = offset
+        if offset > self.kept:
+            self.kept = offset
 
     @property
     def offset(self) -> int:

@@ -173,7 +173,7 @@ class Hub:
         self.send_wire = self.publisher.send_wire
         self.send_urgent = self.publisher.send_urgent
         self.wait_capacity = self._writers.wait_capacity
-        self.call = self._calls.call
+        self.execute = self._calls.execute
         self.subscribe_session = self.membership.subscribe_session
         self.unsubscribe_session = self.membership.unsubscribe_session
         self.schedule = self._timer.schedule
@@ -277,4 +277,4 @@ class Hub:
     def message(self, session: Connection, data: str | bytes) -> None:
         """Give a client's message to the application."""
         self.on_activity(session)
-        self.call(session, self.hooks.on_message, data, size=len(data))
+        self._calls.call(session, self.hooks.on_message, data, size=len(data))

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import CO_COROUTINE
+from types import CodeType
 from typing import Any
 
 from ..connection import Connection, HookCall, Owner
@@ -35,6 +37,10 @@ class HookFailed(Exception):
 
 def is_async(hook: Any) -> bool:
     """Whether calling ``hook`` gives something to await."""
+    code = getattr(hook, "__code__", None)
+    # Nearly all are such functions. inspect.iscoroutinefunction takes ten times as long.
+    if type(code) is CodeType and code.co_flags & CO_COROUTINE:
+        return True
     if inspect.iscoroutinefunction(hook):
         return True
     return inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004  # an object
@@ -104,17 +110,35 @@ class HookCalls:
         """
         if hook is None:
             return
+        call = HookCall(hook, args, size, always=always)
+        inbox = self._inbox_of(session)
+        if ahead:
+            inbox.put_urgent(call)
+        else:
+            inbox.put_last(call)
+
+    def execute(
+        self,
+        session: Connection,
+        work: Callable[..., Awaitable[None]],
+        *args: Any,
+        size: int = 0,
+    ) -> None:
+        """Have ``work(session, *args)``, of this package, awaited after the calls that wait.
+
+        It is dropped when the session is closed.
+        """
+        self._inbox_of(session).put_last(HookCall(work, args, size, own=True))
+
+    def _inbox_of(self, session: Connection) -> SendQueue[HookCall]:
+        """Return the queue of the calls that wait; it is worked off by a task."""
         if session.inbox is None:
             session.inbox = SendQueue(
                 self._settings.queue_messages, self._settings.queue_bytes, "disconnect"
             )
             self._owner.spawn(self._run, session, session.inbox)
             self.running += 1
-        call = HookCall(hook, args, size, always=always)
-        if ahead:
-            session.inbox.put_urgent(call)
-        else:
-            session.inbox.put_last(call)
+        return session.inbox
 
     def drop(self, session: Connection) -> None:
         """Drop the calls of a session that wait, except for ``always`` calls."""
@@ -145,7 +169,10 @@ class HookCalls:
         """Call a hook; return False, with its session closed, if it failed."""
         here = current_task()
         try:
-            await call_hook(self._threads, call.hook, session, *call.args)
+            if call.own:
+                await call.hook(session, *call.args)
+            else:
+                await call_hook(self._threads, call.hook, session, *call.args)
         except BaseException as error:
             if self._owner.ending or current_task() is not here:
                 raise

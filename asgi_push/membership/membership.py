@@ -199,6 +199,12 @@ class Membership:
         own = [user_channel(session.user)] if session.user else []
         return [EVERYBODY, *own] if self._settings.everybody else own
 
+    def is_own_channel(self, session: Connection, channel: str) -> bool:
+        """Whether a channel is one of ``own_channels``."""
+        if channel == EVERYBODY:
+            return self._settings.everybody
+        return bool(session.user) and user_of(channel) == session.user
+
     def has_room_for_channel(self, session: Connection) -> bool:
         """Whether a session may be in one more channel."""
         if len(session.subscriptions) < self._settings.max_channels:

@@ -65,7 +65,7 @@ class PageClient:
         if self._connected:
             self._hub.send_wire(self._session, WireMessage(message, text=True))
         else:
-            self._hub.call(self._session, self._send_later, message)
+            self._hub.execute(self._session, self._send_later, message)
         return True
 
     async def _send_later(self, session: Connection, message: bytes) -> None:
@@ -75,7 +75,7 @@ class PageClient:
 
     async def begin(self, channels: Sequence[str]) -> None:
         """Start the session before anything else that happens to it."""
-        self._hub.call(self._session, self._start, channels)
+        self._hub.execute(self._session, self._start, channels)
 
     async def _start(self, session: Connection, channels: Sequence[str]) -> None:
         """Send the positions of the channels and what the page missed, and go live."""
@@ -225,7 +225,7 @@ class PageClient:
         if self._connected:
             await self._subscribe_now(self._session, channel, since)
         else:
-            self._hub.call(self._session, self._subscribe_now, channel, since)
+            self._hub.execute(self._session, self._subscribe_now, channel, since)
 
     async def _subscribe_now(
         self, session: Connection, channel: str, since: StreamPosition | None
@@ -248,7 +248,7 @@ class PageClient:
         if self._connected:
             self._unsubscribe(channel)
         else:
-            self._hub.call(self._session, self._unsubscribe_later, channel)
+            self._hub.execute(self._session, self._unsubscribe_later, channel)
 
     async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
         self._unsubscribe(channel)

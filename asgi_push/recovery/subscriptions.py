@@ -49,8 +49,9 @@ async def track(
         raise
     top = recovery.position
     subscription.positioned = True
-    subscription.offset = top.offset
-    subscription.epoch = top.epoch
+    place = subscription.own_place()
+    place.offset = top.offset
+    place.epoch = top.epoch
     subscription.suppose_awaited(top.offset)
     missed = recovery.publications
     subscription.start = missed[0].offset - 1 if missed else top.offset

@@ -42,6 +42,9 @@ class TaskRoot:
         self._failures = failures
         self._jobs: set[_Job] = set()
         self._group: TaskGroup | None = None  # on trio, where every task belongs to one
+        # Makes a scope for the loop that runs. anyio.CancelScope() finds out which one that is
+        # each time, which takes three times as long as the scope.
+        self._make_scope: Callable[[], anyio.CancelScope] = anyio.CancelScope
         self._started = anyio.Event()
         self._finished = anyio.Event()
         self._empty = anyio.Event()
@@ -66,6 +69,7 @@ class TaskRoot:
     async def start(self) -> None:
         """Start on the event loop that runs now."""
         self._loop = None if on_trio() else asyncio.get_running_loop()
+        self._make_scope = type(anyio.CancelScope())
         self._root_task = run_detached(self._root)
         await self._started.wait()
 
@@ -87,9 +91,9 @@ class TaskRoot:
         """
         if not self.running or self._group is None:
             raise NotRunningError("Push is not running on this event loop")
-        job = _Job(work, args)
+        job = _Job(work, args, self._make_scope())
         self._jobs.add(job)
-        if on_trio():
+        if self._loop is None:
             self._group.start_soon(self._run, job)
         else:
             job.task = asyncio.get_running_loop().create_task(self._run(job))
@@ -98,7 +102,10 @@ class TaskRoot:
         here = current_task()
         try:
             with job.scope:
-                await (_run_in_nursery(self._work, job) if on_trio() else self._work(job))
+                if self._loop is None:
+                    await _run_in_nursery(self._work_there, job)
+                else:
+                    await self._work(job, here)
         except BaseException as error:  # noqa: BLE001  # nothing may come out of here
             self._report(job, error, here)
         finally:
@@ -106,8 +113,10 @@ class TaskRoot:
             if not self._jobs:
                 self._empty.set()
 
-    async def _work(self, job: "_Job") -> None:
-        here = current_task()
+    async def _work_there(self, job: "_Job") -> None:
+        await self._work(job, current_task())
+
+    async def _work(self, job: "_Job", here: object) -> None:
         try:
             await job.work(*job.args)
         except BaseException as error:
@@ -121,7 +130,7 @@ class TaskRoot:
             self._failures.report("task", error, name)
 
     def _is_the_end(self, error: BaseException, task: object) -> bool:
-        if on_trio():  # what a job did to itself stays in its own nursery
+        if self._loop is None:  # on trio, what a job did to itself stays in its own nursery
             return ends_task(error, task)
         return self.ending or current_task() is not task
 
@@ -157,10 +166,10 @@ class _Job:
 
     __slots__ = ("args", "scope", "task", "work")
 
-    def __init__(self, work: Work, args: tuple[Any, ...]) -> None:
+    def __init__(self, work: Work, args: tuple[Any, ...], scope: anyio.CancelScope) -> None:
         self.work = work
         self.args = args
-        self.scope = anyio.CancelScope()
+        self.scope = scope
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self, *, insist: bool) -> None:

@@ -176,7 +176,7 @@ async def _authorized(core: Core, session: Connection, channels: Sequence[str]) 
 
 
 async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
-    if channel in core.hub.membership.own_channels(session):
+    if core.hub.membership.is_own_channel(session, channel):
         return True
     if channel.startswith(USER_PREFIX):
         warn(

@@ -87,7 +87,7 @@ class SdkClient:
         if self._too_large(command):
             return
         self._context.hub.on_activity(self._context.session)
-        self._context.hub.call(self._context.session, self._execute, command, size=command.size)
+        self._context.hub.execute(self._context.session, self._execute, command, size=command.size)
 
     def _too_large(self, command: Command[Any]) -> bool:
         """Return whether a command is too large, and close the session if so.
@@ -117,7 +117,8 @@ class SdkClient:
         self._context.hub.close(self._context.session, reason)
 
     async def _execute(self, session: Connection, command: Command[Any]) -> None:
-        await self._context.hub.wait_capacity(session)
+        if session.queue is not None:
+            await self._context.hub.wait_capacity(session)
         if self._connect_failed or session.disconnect is not None:
             return
         try:
@@ -160,7 +161,7 @@ class SdkClient:
         if self._context.connected:
             self._send_message(message)
         else:
-            self._context.hub.call(self._context.session, self._send_later, message)
+            self._context.hub.execute(self._context.session, self._send_later, message)
         return True
 
     async def _send_later(self, session: Connection, message: bytes) -> None:
@@ -194,7 +195,7 @@ class SdkClient:
         """
         context = self._context
         if not context.connected:
-            context.hub.call(context.session, self._subscribe_later, channel, data, since)
+            context.hub.execute(context.session, self._subscribe_later, channel, data, since)
         elif (known := context.session.subscriptions.get(channel)) is None:
             subscription = new_subscription(context.hub, channel, server_side=True)
             subscription.stays = True
@@ -238,7 +239,7 @@ class SdkClient:
         """
         self._unsubscribe(channel)
         if self._context.session.inbox is not None:
-            self._context.hub.call(self._context.session, self._unsubscribe_later, channel)
+            self._context.hub.execute(self._context.session, self._unsubscribe_later, channel)
 
     async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
         subscription = session.subscriptions.get(channel)
@@ -251,18 +252,19 @@ class SdkClient:
 
     def next_deadline(self) -> float | None:
         """Return when the first subscription expires, or None."""
-        return min((at for _, at in self._expiring()), default=None)
+        first: float | None = None
+        for subscription in self._context.session.subscriptions.values():
+            at = subscription.expires_at
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def check(self, now: float) -> None:
         """End the subscriptions that have expired."""
-        for channel in [channel for channel, at in self._expiring() if at <= now]:
+        expired = [
+            channel
+            for channel, subscription in self._context.session.subscriptions.items()
+            if subscription.expires_at is not None and subscription.expires_at <= now
+        ]
+        for channel in expired:
             self._end_subscription(channel, _EXPIRED)
-
-    def _expiring(self) -> Iterator[tuple[str, float]]:
-        """Yield the channels of the subscriptions that expire, and when they do."""
-        for channel, subscription in self._context.session.subscriptions.items():
-            if (
-                isinstance(subscription, TrackedSubscription)
-                and subscription.expires_at is not None
-            ):
-                yield channel, subscription.expires_at

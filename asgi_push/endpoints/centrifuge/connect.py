@@ -98,15 +98,19 @@ async def _join(
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result of connect."""
     session_id = context.session.id
-    known = sparse(expires=ttl is not None, ttl=ttl, subs=subs)
     ping = max(1, round(context.core.settings.ping_interval))  # the protocol has whole seconds
-    return {
+    result: dict[str, Any] = {
         "client": session_id,
         "version": _VERSION,
         "ping": ping,
         "pong": True,
         "session": session_id,
-    } | known
+    }
+    if subs:
+        result["subs"] = subs
+    if ttl is not None:
+        result |= {"expires": True, "ttl": ttl}
+    return result
 
 
 def _start_heartbeat(context: Context) -> None:

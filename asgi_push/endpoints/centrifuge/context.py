@@ -88,7 +88,7 @@ class Context:
 
     async def authorize(self, channel: str, action: str) -> None:
         """Raise CommandError if the client may not do this."""
-        if action != "publish" and channel in self.hub.membership.own_channels(self.session):
+        if action != "publish" and self.hub.membership.is_own_channel(self.session, channel):
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's

@@ -43,8 +43,10 @@ async def subscribe(context: Context, command: Command[Subscribe]) -> None:
     )
     if not subscription.active:  # more was published meanwhile than the buffer holds
         raise CommandError(ErrorCode.INTERNAL)
+    if ttl is not None:
+        result |= {"expires": True, "ttl": ttl}
     try:
-        context.reply(command, result | sparse(expires=ttl is not None, ttl=ttl))
+        context.reply(command, result)
     except CommandError:
         context.leave(channel)  # else it would be subscribed without knowing
         raise
@@ -133,16 +135,19 @@ async def start_subscription(
         context.leave(channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
     top = recovery.position
+    result = {"recoverable": True, "positioned": True, "epoch": top.epoch}
+    if since is None:
+        return result | {"offset": top.offset} if top.offset else result
     publications = recovery.publications
     if encoded:
         publications = await context.hub.history_encoder.encode(
             context.codec, publications, recovery.encoded
         )
-    return {"recoverable": True, "positioned": True, "epoch": top.epoch} | sparse(
+    return result | sparse(
         # The client counts from its own offset when it takes the publications.
-        offset=since.offset if since is not None and recovery.recovered else top.offset,
+        offset=since.offset if recovery.recovered else top.offset,
         recovered=recovery.recovered,
-        was_recovering=since is not None,
+        was_recovering=True,
         publications=publications,
     )
 
