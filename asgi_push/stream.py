@@ -26,7 +26,7 @@ _SWEEP_SIZE = 100
 _SHARE = 2
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(slots=True, weakref_slot=True)  # one is made for each subscription: frozen takes longer
 class Recovery:
     """What a client that comes back has missed. ``recovered`` is False if that is not known."""
 

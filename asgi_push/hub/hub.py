@@ -174,6 +174,7 @@ class Hub:
         self.send_urgent = self.publisher.send_urgent
         self.wait_capacity = self._writers.wait_capacity
         self.execute = self._calls.execute
+        self.execute_here = self._calls.execute_here
         self.subscribe_session = self.membership.subscribe_session
         self.unsubscribe_session = self.membership.unsubscribe_session
         self.schedule = self._timer.schedule
@@ -257,7 +258,7 @@ class Hub:
 
     # -- the life of a session: see lifecycle ------------------------------------------------------
 
-    async def admit(self, session: Connection) -> None:
+    def admit(self, session: Connection) -> Awaitable[None]:
         """Keep a place for a session; once more when its user is known. ``end`` gives it back.
 
         Raises:
@@ -265,7 +266,7 @@ class Hub:
         """
         if not self.accepting:
             raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
-        await self._lifecycle.admit(session)
+        return self._lifecycle.admit(session)
 
     async def dismiss(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session after what was published before."""

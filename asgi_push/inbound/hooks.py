@@ -130,15 +130,36 @@ class HookCalls:
         """
         self._inbox_of(session).put_last(HookCall(work, args, size, own=True))
 
+    async def execute_here(
+        self, session: Connection, work: Callable[..., Awaitable[None]], *args: Any
+    ) -> None:
+        """Await ``work(session, *args)``, of this package, for a session of which no call waits.
+
+        A task takes longer to begin than most work does to end. So this is for work that waits
+        neither for the application nor for the client: its caller reads nothing meanwhile. Calls
+        that come before the end wait for it.
+        """
+        inbox = session.inbox = self._new_inbox()
+        self.running += 1
+        try:
+            await work(session, *args)
+        finally:
+            if inbox.empty or not self._owner.running:
+                self._ended(session)
+            else:
+                self._owner.spawn(self._run, session, inbox)
+
     def _inbox_of(self, session: Connection) -> SendQueue[HookCall]:
         """Return the queue of the calls that wait; it is worked off by a task."""
         if session.inbox is None:
-            session.inbox = SendQueue(
-                self._settings.queue_messages, self._settings.queue_bytes, "disconnect"
-            )
+            session.inbox = self._new_inbox()
             self._owner.spawn(self._run, session, session.inbox)
             self.running += 1
         return session.inbox
+
+    def _new_inbox(self) -> SendQueue[HookCall]:
+        settings = self._settings
+        return SendQueue(settings.queue_messages, settings.queue_bytes, "disconnect")
 
     def drop(self, session: Connection) -> None:
         """Drop the calls of a session that wait, except for ``always`` calls."""

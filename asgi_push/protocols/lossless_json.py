@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-# What might be a number that would not be written as it was read. A match inside a string costs
-# only time.
-_SUSPECT = re.compile(r"[0-9]{16}|[0-9][.eE]|-0")
+# What might be a number that would not be written as it was read: [0-9]{16}|[0-9][.eE]|-0. A match
+# inside a string costs only time. Said like this it is found in a third of the time, as re then
+# looks only where the first set matches.
+_SUSPECT = re.compile(r"[0-9-](?:(?<=-)0|(?<=[0-9])(?:[.eE]|[0-9]{15}))")
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

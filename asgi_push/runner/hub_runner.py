@@ -53,9 +53,9 @@ class HubRunner:
         Raises:
             NotRunningError: there is no hub, or it runs on another thread's event loop.
         """
-        self.require_running()
         hub = self.hub_here()
         if hub is None:
+            self.require_running()
             raise NotRunningError(
                 "Push runs on the event loop of another thread, and serves one loop at a time. "
                 "In a test: enter TestClient with `with`, so that all of it shares one loop; if "

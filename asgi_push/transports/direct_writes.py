@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import sys
+from functools import partial
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -214,8 +215,10 @@ def recognise(send: Any) -> Any:
 
     If uvicorn is the server and the reason can be changed, it is logged.
     """
-    send = unwrap(send)
     protocol = _recognise(send)
+    if protocol is None and (inner := unwrap(send)) is not send:
+        send = inner
+        protocol = _recognise(send)
     if protocol is None:
         tell_why_not_direct(send, (_MODULE,), _NEEDED, by_name=True)
     return protocol
@@ -229,7 +232,7 @@ def _recognise(send: Any) -> Any:
     known = type(protocol) is module.WebSocketsSansIOProtocol or type(protocol) in _classes
     if not known or send.__name__ != "send":
         return None
-    if any(not hasattr(protocol, name) for name in _NEEDED):
+    if not all(map(partial(hasattr, protocol), _NEEDED)):
         return None
     if not isinstance(protocol.writable, asyncio.Event):
         return None

@@ -61,32 +61,35 @@ def check_server(hub: Hub, send: Any, session: Connection) -> None:
     this one is in no danger. Where the limit is not known, nothing is logged.
     """
     config = getattr(getattr(send, "__self__", None), "config", None)
-    limits = [
-        limit for name in _SERVERS_NAMES if isinstance(limit := getattr(config, name, None), int)
-    ]
-    if not limits or limits[0] in hub.intake.checked_limits:
+    for name in _SERVERS_NAMES:
+        limit = getattr(config, name, None)
+        if isinstance(limit, int):
+            break
+    else:
+        return
+    if limit in hub.intake.checked_limits:
         return
     settings = hub.settings
     needed = frame_bytes(settings) if settings.centrifuge_path else settings.max_message_bytes
-    if limits[0] > 2 * needed and _on_this_machine(session):
+    if limit > 2 * needed and _on_this_machine(session):
         return
-    hub.intake.checked_limits.add(limits[0])
-    if limits[0] < needed:
+    hub.intake.checked_limits.add(limit)
+    if limit < needed:
         _say(
             hub,
             "the server ends a connection with 1009 for a message of more than %d bytes, and"
             " clients may have to send %d (max_message_bytes, and with an SDK max_channels at"
             " once): raise its limit (uvicorn: --ws-max-size)",
-            limits[0],
+            limit,
             needed,
         )
-    elif limits[0] > 2 * needed:
+    elif limit > 2 * needed:
         _say(
             hub,
             "a client can make the server keep a message of %d bytes in memory, before"
             " max_message_bytes is looked at: lower the server's limit, to %d or somewhat more"
             " (uvicorn: --ws-max-size %d)",
-            limits[0],
+            limit,
             needed,
             _round_up(needed),
         )

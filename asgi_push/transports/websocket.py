@@ -18,7 +18,8 @@ from .offer import take_offered
 from .wrappers import unwrap
 
 # Takes a client's message in pieces, and yields the size of each: other tasks may run between two.
-Take = Callable[[Hub, Connection, str | bytes], Iterable[int]]
+# What it yields beside sizes is awaited before it goes on.
+Take = Callable[[Hub, Connection, str | bytes], Iterable[int | Awaitable[None]]]
 
 
 # Servers that name no version of the specification (daphne) send no standard code but 1000, which
@@ -180,8 +181,10 @@ async def run_session(
                 opening = None
             while (event := await receive())["type"] != "websocket.disconnect":
                 if session.disconnect is None:
-                    for size in take(hub, session, _data_of(event)):
-                        if hub.intake.over(session, size):
+                    for piece in take(hub, session, _data_of(event)):
+                        if not isinstance(piece, int):
+                            await piece
+                        elif hub.intake.over(session, piece):
                             await hub.intake.hold(session)
                 del event
             disconnect = _reason_of(hub, session, event)

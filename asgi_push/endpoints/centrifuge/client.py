@@ -58,36 +58,53 @@ class SdkClient:
 
     # -- what the client sends ---------------------------------------------------------------------
 
-    def take(self, hub: Hub, session: Connection, frame: str | bytes) -> Iterable[int]:
-        """Handle a frame, and yield the sizes of its commands, if it is not too large."""
+    def take(
+        self, hub: Hub, session: Connection, frame: str | bytes
+    ) -> Iterable[int | Awaitable[None]]:
+        """Handle a frame, and yield the sizes of its commands, if it is not too large.
+
+        Before the size of a command comes what is to be awaited for it, if anything is.
+        """
         if too_large(frame, self._limit):
             limits = "max_message_bytes and max_channels"
             close_too_large(hub, session, len(frame), self._limit, limits)
             return ()
         return self._receive(session, frame)
 
-    def _receive(self, session: Connection, frame: str | bytes) -> Iterator[int]:
+    def _receive(self, session: Connection, frame: str | bytes) -> Iterator[int | Awaitable[None]]:
         """Handle the commands of a frame and yield their sizes; pongs at once, others in order."""
         try:
             for command in self._context.codec.decode(frame):
                 if self._connect_failed or session.disconnect is not None:
                     return
-                self._dispatch(command)
+                if (executed := self._dispatch(command)) is not None:
+                    yield executed
                 yield command.size
         except Violation as violation:
             self._close_as_bad_request(violation)
 
-    def _dispatch(self, command: Command[Any]) -> None:
+    def _dispatch(self, command: Command[Any]) -> Awaitable[None] | None:
+        """Handle a command, or have it handled in its turn; return what to await for it, if any."""
         if not command.method:
             self._pong()
-            return
+            return None
         if (command.method == "connect") is self._connect_received:
             raise Violation("the first command must be connect, and no other may be")
         self._connect_received = True
         if self._too_large(command):
-            return
-        self._context.hub.on_activity(self._context.session)
-        self._context.hub.execute(self._context.session, self._execute, command, size=command.size)
+            return None
+        hub = self._context.hub
+        session = self._context.session
+        hub.on_activity(session)
+        if command.method == "connect" and self._connects_alone:
+            return hub.execute_here(session, self._execute, command)
+        hub.execute(session, self._execute, command, size=command.size)
+        return None
+
+    @property
+    def _connects_alone(self) -> bool:
+        """Whether connect waits neither for the application nor for a call before it."""
+        return self._context.core.authenticate is None and self._context.session.inbox is None
 
     def _too_large(self, command: Command[Any]) -> bool:
         """Return whether a command is too large, and close the session if so.

@@ -10,6 +10,7 @@ from ... import clock
 from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
+from ...hub.hub import Hub
 from ...inbound.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
@@ -42,9 +43,9 @@ class Context:
 
     __slots__ = ("connected", "core", "headers", "hub", "scope", "session")
 
-    def __init__(self, core: Core, session: Connection, scope: Scope) -> None:
+    def __init__(self, core: Core, hub: Hub, session: Connection, scope: Scope) -> None:
         self.core = core
-        self.hub = core.hub
+        self.hub = hub
         self.session = session
         self.scope = scope
         self.headers: Mapping[bytes, bytes] = {}

@@ -66,7 +66,7 @@ async def serve_sdk(
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
         return None
-    client = SdkClient(Context(core, session, connection.scope))
+    client = SdkClient(Context(core, hub, session, connection.scope))
     session.client = client
     hub.look_after(session)
     return run_session(hub, session, transport, receive, client.take)
