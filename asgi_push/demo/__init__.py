@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 INSTALL = (
     "the demo needs uvicorn and a WebSocket library for it: "
-    'pip install "uvicorn>=0.35" "websockets>=15"'
+    'pip install "uvicorn>=0.52.1" "websockets>=15"'
 )
 MAX_PORT = 65_535
 GRACE = 2  # seconds that open requests get after Ctrl+C

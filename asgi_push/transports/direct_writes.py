@@ -24,8 +24,9 @@ T = TypeVar("T")
 
 _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
-# The attributes of the protocol object that are used. uvicorn 0.35 to 0.54 have them all; each
-# accept checks for them.
+# The attributes of the protocol object; each accept checks for them. uvicorn 0.52.1 to 0.54 have
+# them all. `disconnected` came when its `send` began to wait for clients that read slowly, and is
+# looked for because without that wait a queue is never full.
 _NEEDED = ("transport", "conn", "writable", "handshake_complete", "close_sent", "disconnected")
 
 # The same for its two HTTP protocols.

@@ -18,8 +18,8 @@ _WRAPPED = (
 )
 _OR_BY_NAME = _WRAPPED + ". Or run uvicorn --ws asgi_push.uvicorn:WebSocketProtocol"
 _UNKNOWN = (
-    "direct writes are off, as this uvicorn's %s is not as it was: a message costs several times as"
-    " much. Look for a newer asgi-push, or an older uvicorn"
+    "direct writes are off, as this uvicorn's %s is not that of uvicorn 0.52.1 to 0.54: a message"
+    " costs several times as much. Use one of these, or look for a newer asgi-push"
 )
 
 

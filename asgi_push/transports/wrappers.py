@@ -93,6 +93,7 @@ KNOWN = (
         "32c59542f978c5e3",
         "49d918d0cf9a6e24",
         "77ef4483a2456347",
+        "7ff1c82bfda37c3e",
     ),
     _wrapper(
         "starlette.middleware.cors",
@@ -104,7 +105,12 @@ KNOWN = (
     _wrapper(
         "starlette.middleware.gzip",
         "IdentityResponder.send_with_compression",
+        "1d38d39c12ac9e3c",
         "29a856d6e886693f",
+        "8ffccee4978d033f",
+        "b596b5a78f5d9f21",
+        "e482f2dae7e3d86b",
+        "faa79fea4632e395",
         passes_on=_left_as_it_is,
     ),
     _wrapper(

@@ -438,4 +438,4 @@ def test_without_uvicorn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     with pytest.raises(SystemExit) as exit_info:
         run(HOST, 0)
     assert exit_info.value.code == 1
-    assert 'pip install "uvicorn>=0.35" "websockets>=15"' in capsys.readouterr().err
+    assert 'pip install "uvicorn>=0.52.1" "websockets>=15"' in capsys.readouterr().err

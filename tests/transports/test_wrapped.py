@@ -150,4 +150,4 @@ def test_another_uvicorn_is_told(
     assert recognise(bare(cls, needed).send) is None
     assert caplog.text == ""
     assert recognise(bare(cls, needed[1:]).send) is None
-    assert "not as it was" in caplog.text
+    assert "is not that of uvicorn 0.52.1" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +19,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as StarletteOpenTelemetryMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -102,7 +102,6 @@ BEHIND: dict[str, ASGIApp] = {
     "sentry": Starlette(middleware=[Middleware(PushMiddleware, push=push)]),
     "opentelemetry": _tracing(inside),
     "opentelemetry, sampled": _tracing(inside, ALWAYS_ON),
-    "opentelemetry of starlette": StarletteOpenTelemetryMiddleware(inside, tracer_provider=TracerProvider(ALWAYS_OFF)),
     "correlation": correlated,
     "cors": CORSMiddleware(inside, allow_origins=["*"]),
     "gzip": GZipMiddleware(inside),
@@ -113,6 +112,11 @@ BEHIND: dict[str, ASGIApp] = {
     "louder, sessions": sessions(Louder(inside)),
     "sessions, louder": Louder(sessions(Visitor(inside))),
 }
+
+if find_spec("starlette.middleware.opentelemetry"):  # Starlette has it from 1.7 on
+    from starlette.middleware.opentelemetry import OpenTelemetryMiddleware as OpenTelemetryOfStarlette
+
+    BEHIND["opentelemetry of starlette"] = OpenTelemetryOfStarlette(inside, tracer_provider=TracerProvider(ALWAYS_OFF))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

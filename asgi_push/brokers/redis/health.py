@@ -10,14 +10,40 @@ from ..health import ConnectionHealth, Deaf, quoted
 # What Redis 6 puts before the words of a command that a script called.
 _OF_A_SCRIPT = re.compile(r"Error running script \(call to \w+\): (@user_script: ?\d+: )*-?")
 
+# The codes that redis-py takes away before it makes an error, by what is left of them. From 7.2 on
+# it keeps the code beside.
+_CODES = {
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.NoPermissionError: "NOPERM",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.TryAgainError: "TRYAGAIN",
+}
+_CODES_OF_LOGINS = {
+    "Authentication required": "NOAUTH",
+    "invalid username-password pair": "WRONGPASS",
+}
+
 
 def words(error: BaseException) -> str:
     """Return what Redis said, with its code, which redis-py takes away; or that it was silent."""
     if isinstance(error, TimeoutError | exceptions.TimeoutError) and not str(error):
         return "no answer in time"
     text = _OF_A_SCRIPT.sub("", str(error)) or type(error).__name__
-    code = getattr(error, "status_code", None)
-    return text if code in (None, "", "ERR") or text.startswith(code) else f"{code} {text}"
+    code = _code(error)
+    return text if code in ("", "ERR") or text.startswith(code) else f"{code} {text}"
+
+
+def _code(error: BaseException) -> str:
+    if hasattr(error, "status_code"):
+        return error.status_code or ""
+    if isinstance(error, exceptions.AuthenticationError):
+        text = str(error)
+        found = (code for said, code in _CODES_OF_LOGINS.items() if text.startswith(said))
+        return next(found, "")
+    return _CODES.get(type(error), "")
 
 
 def reason(error: BaseException) -> str:
