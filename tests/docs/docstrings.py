@@ -78,7 +78,7 @@ def signature(item: Any) -> str:
 
 
 _FORCE = "Disconnect.FORCE"
-_MODULE = re.compile(r"\b(?:asgi_push|collections|starlette|typing)\.(?:\w+\.)*(?=\w)")
+_MODULE = re.compile(r"\b(?:asgi_push|collections|pathlib|starlette|typing)\.(?:\w+\.)*(?=\w)")
 
 
 def _shown(parameter: inspect.Parameter) -> bool:

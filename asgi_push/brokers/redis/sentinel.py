@@ -32,8 +32,13 @@ class SentinelPool(SentinelConnectionPool):
             try:
                 host, port = await super().get_master_address()  # type: ignore[no-untyped-call]
             finally:
-                await self.sentinel_manager.aclose()
+                await self._close()
         return host, port
+
+    async def _close(self) -> None:
+        # redis-py before 8.1 closes them one by one only.
+        closing = [sentinel.aclose() for sentinel in self.sentinel_manager.sentinels]
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 def sentinel_pool(url: SentinelUrl, **options: Any) -> SentinelPool:
