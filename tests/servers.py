@@ -40,6 +40,13 @@ COMMANDS: dict[str, Callable[[int], list[str]]] = {
 }
 KINDS = tuple(COMMANDS)
 
+# uvicorn kills a worker that does not answer within 5 seconds, as on a busy machine it may not while it is starting.
+_ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "PYTHONUNBUFFERED": "1",
+    "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
+}
+
 
 class ServerFailed(Exception):
     """The process ended, or did not answer in time; the message holds its log."""
@@ -147,7 +154,7 @@ def run_server(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={**os.environ, **_ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
