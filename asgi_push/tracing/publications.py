@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.context import Context, get_current
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span
 from opentelemetry.util.types import AttributeValue
 
 from .. import clock
 from ..messages import Publication, PublishResult, position_id
-from .sampled import is_left_out, is_root, traceparent_of
+from .sampled import is_left_out, is_sampled, traceparent_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,8 +77,9 @@ class PublicationSpans:
     def _start_if_wanted(self, publication: Publication) -> Span | None:
         """Return the span of a publication; None if nobody records it."""
         context = get_current()
-        root = is_root(context)
-        if self._is_paused(publication.channel) if root else is_left_out(context):
+        parent = get_current_span(context).get_span_context()
+        root = not parent.is_valid
+        if self._is_paused(publication.channel) if root else not is_sampled(parent):
             return None
         span = self._start(publication, context)
         if span.is_recording():

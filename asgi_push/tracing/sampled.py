@@ -23,13 +23,13 @@ def is_left_out(context: Context | None = None) -> bool:
 
     None stands for the context of the running code.
     """
-    span_context = get_current_span(context).get_span_context()
-    return span_context.is_valid and not span_context.trace_flags & _SAMPLED
+    parent = get_current_span(context).get_span_context()
+    return parent.is_valid and not is_sampled(parent)
 
 
-def is_root(context: Context) -> bool:
-    """Whether what is done in a context begins a trace of its own."""
-    return not get_current_span(context).get_span_context().is_valid
+def is_sampled(context: SpanContext) -> bool:
+    """Whether somebody records the trace of a span."""
+    return bool(context.trace_flags & _SAMPLED)
 
 
 def traceparent_of(span: Span) -> str | None:
