@@ -2,7 +2,7 @@
 
 from ..messages import JoinLeave, Publication
 from ..protocols import Codec, Deflate, WireMessage
-from ..protocols.deflate import COMPRESS_FROM
+from ..protocols.blocks import COMPRESS_FROM
 from ..subscription import Place, Subscription, TrackedSubscription
 
 

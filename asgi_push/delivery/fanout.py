@@ -14,7 +14,7 @@ from .. import clock
 from ..connection import Connection, Owner
 from ..messages import Publication
 from ..metrics.counters import Counters
-from ..protocols.deflate import COMPRESS_FROM
+from ..protocols.blocks import COMPRESS_FROM
 from ..registry import Registry
 from ..runtime.failures import Failures
 from ..settings import Settings

@@ -1,6 +1,6 @@
 """Publications: to the broker, and from the broker to the sessions of this process."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..brokers import Broker
@@ -11,6 +11,7 @@ from ..encoding import Encoder
 from ..messages import JoinLeave, Publication, PublishResult
 from ..metrics.counters import Counters
 from ..protocols import WireMessage
+from ..protocols.blocks import COMPRESS_FROM
 from ..receipts.acknowledgements import note_kept
 from ..registry import Registry
 from ..subscription import Subscription, TrackedSubscription
@@ -77,8 +78,19 @@ class Publisher:
 
     def send_wire(self, session: Connection, message: WireMessage) -> None:
         """Send a message of the session's protocol after what is queued."""
-        if session.disconnect is None and not session.io.write(message.frame):
+        if session.disconnect is not None:
+            return
+        if session.queue is not None or not session.io.write(_frame(session, message)):
             self._fanout.queues.put(session, [message])
+
+    def write_wires(self, session: Connection, messages: Iterable[WireMessage]) -> bool:
+        """Write messages of the session's protocol in one piece; return False if they must wait.
+
+        Then nothing is written.
+        """
+        if session.disconnect is not None or session.queue is not None:
+            return False
+        return session.io.write(b"".join([_frame(session, message) for message in messages]))
 
     def send_urgent(self, session: Connection, message: WireMessage) -> None:
         """Send a message of the session's protocol ahead of what is queued."""
@@ -110,3 +122,10 @@ class Publisher:
         for session, subscription in list(self._registry.members(channel).items()):
             if session.client is not None and isinstance(subscription, TrackedSubscription):
                 session.client.gap(channel, subscription)
+
+
+def _frame(session: Connection, message: WireMessage) -> bytes:
+    deflate = session.io.deflate
+    if deflate is None or message.size < COMPRESS_FROM:
+        return message.frame
+    return deflate.frame_of(message)

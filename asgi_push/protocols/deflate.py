@@ -4,24 +4,11 @@ A sender may compress each message from an empty window, whatever was agreed on.
 the same to every receiver whose window is as large, and tells nothing of other messages.
 """
 
-import zlib
 from collections.abc import MutableMapping
 
+from .blocks import MOST_ALONE, Blocks, deflated, worth_compressing
+from .wire import WireMessage
 from .wire import frame as make_frame
-
-# The size of a frame from which on it is compressed, in bytes. JSON shrinks to some 40 % here for
-# 8 us, whatever the number of receivers; at a quarter of the size hardly anything is saved.
-COMPRESS_FROM = 512
-
-# From this size on speed counts more, as the event loop waits: 7 us a kilobyte instead of 12.
-_FAST_FROM = 65_536
-
-# What is compressed first of a long message, to see whether it shrinks: a picture does not, and
-# would take 40 us a kilobyte.
-_SAMPLE = 1024
-_SAMPLE_FROM = 4 * _SAMPLE
-
-_MEMORY_LEVEL = 5
 
 # The first bit that an extension may use: the message is compressed (section 6 of the RFC).
 _RSV1 = 0x40
@@ -32,10 +19,11 @@ _TEXT = 1
 # What the end of a compressed message is sent without (section 7.2.1).
 _TAIL = b"\x00\x00\xff\xff"
 
+# An empty block without that: so ends a message whose last block is not compressed.
+_EMPTY_BLOCK = b"\0"
+
 # zlib makes no window of 8 bits.
 _WINDOWS = range(9, 16)
-_LARGEST_WINDOW = 15
-
 # The most frames that are kept. More are distinct ones, for one receiver each.
 _MOST = 256
 
@@ -46,11 +34,12 @@ Frames = MutableMapping[tuple[int, bytes], bytes]
 class Deflate:
     """Compresses frames for all receivers with a window of one size."""
 
-    __slots__ = ("_frames", "_window_bits")
+    __slots__ = ("_blocks", "_frames", "_window_bits")
 
-    def __init__(self, window_bits: int, frames: Frames) -> None:
+    def __init__(self, window_bits: int, frames: Frames, blocks: Blocks) -> None:
         self._window_bits = window_bits
         self._frames = frames
+        self._blocks = blocks
 
     def compress(self, frame: bytes) -> bytes:
         """Return the frame of a whole message with it compressed, or as it is if that is shorter.
@@ -65,41 +54,44 @@ class Deflate:
             found = self._frames[key] = _compress(*key)
         return found
 
+    def frame_of(self, message: WireMessage) -> bytes:
+        """Return the frame of a message with it compressed, or as it is if that is shorter.
+
+        Only the parts that it shares with others are compressed once for all. What is for one
+        receiver alone and very long is not compressed.
+        """
+        if message.shared:
+            blocks = self._blocks.compose(message.data, message.shared, self._window_bits)
+            data = blocks + _EMPTY_BLOCK
+            return _frame(data, text=message.text) if len(data) < message.size else message.frame
+        if message.size > MOST_ALONE:
+            return message.frame
+        return _compress(self._window_bits, message.frame)
+
+    def prepare(self, part: bytes) -> None:
+        """Compress a long part of messages before they are sent."""
+        self._blocks.of(part, self._window_bits)
+
 
 def can_compress(window_bits: int) -> bool:
     """Return whether zlib compresses for a window of so many bits."""
     return window_bits in _WINDOWS
 
 
-def compressed_block(data: bytes) -> bytes:
-    """Return a block of a deflate stream that fits behind any other; empty if it is no shorter."""
-    view = memoryview(data)
-    if len(view) >= _SAMPLE_FROM and not _shrinks(view[:_SAMPLE]):
-        return b""
-    block = _deflated(view, _LARGEST_WINDOW)
-    return block if len(block) < len(data) else b""
-
-
 def _compress(window_bits: int, frame: bytes) -> bytes:
     message = memoryview(frame)[_header_size(frame) :]
-    if len(message) >= _SAMPLE_FROM and not _shrinks(message[:_SAMPLE]):
+    if not worth_compressing(message):
         return frame
-    data = _deflated(message, window_bits).removesuffix(_TAIL)
-    made = make_frame(data, text=frame[0] & _OPCODE == _TEXT)
-    return bytes((made[0] | _RSV1,)) + made[1:] if len(made) < len(frame) else frame
+    data = deflated(message, window_bits).removesuffix(_TAIL)
+    made = _frame(data, text=frame[0] & _OPCODE == _TEXT)
+    return made if len(made) < len(frame) else frame
+
+
+def _frame(compressed: bytes, *, text: bool) -> bytes:
+    made = make_frame(compressed, text=text)
+    return bytes((made[0] | _RSV1,)) + made[1:]
 
 
 def _header_size(frame: bytes) -> int:
     """Return where the message begins in a frame that is not masked (RFC 6455, section 5.2)."""
     return {126: 4, 127: 10}.get(frame[1], 2)
-
-
-def _shrinks(sample: memoryview) -> bool:
-    return len(zlib.compress(sample, 1)) < len(sample) * 2 // 3
-
-
-def _deflated(message: memoryview, window_bits: int) -> bytes:
-    level = 1 if len(message) >= _FAST_FROM else zlib.Z_DEFAULT_COMPRESSION
-    # With the memory that servers give to a window of 12 bits, which takes half the time to set up.
-    compressor = zlib.compressobj(level, zlib.DEFLATED, -window_bits, _MEMORY_LEVEL)
-    return compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)

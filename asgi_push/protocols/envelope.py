@@ -15,6 +15,7 @@ import orjson
 from ..disconnect import Disconnect
 from ..messages import JoinLeave, Payload, Publication, StreamPosition, parse_id
 from . import lossless_json, plain
+from .blocks import COMPRESS_FROM
 from .wire import WireMessage, frame
 
 
@@ -45,7 +46,7 @@ class EnvelopeCodec:
 
     def encode_part(self, publications: Sequence[Publication]) -> list[WireMessage]:
         """Return the messages of some publications."""
-        return [WireMessage(_envelope(publication), text=True) for publication in publications]
+        return [*map(_replayed, publications)]
 
     def join_parts(self, parts: Sequence[list[WireMessage]]) -> list[WireMessage]:
         """Return the messages of all parts."""
@@ -63,6 +64,14 @@ def gap(channels: Sequence[str]) -> WireMessage:
 def welcome(session_id: str, ids: Mapping[str, str], *, recovered: bool) -> WireMessage:
     """Return what tells a page up to where it has been sent everything."""
     return _message({"type": "welcome", "session": session_id, "recovered": recovered, "ids": ids})
+
+
+def _replayed(publication: Publication) -> WireMessage:
+    """Return the message of a publication that others have missed, too."""
+    message = WireMessage(_envelope(publication), text=True)
+    if message.size >= COMPRESS_FROM:
+        message.shared = (message.data,)
+    return message
 
 
 def _message(fields: Mapping[str, Any]) -> WireMessage:

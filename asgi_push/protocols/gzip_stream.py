@@ -7,9 +7,9 @@ between in blocks that are not compressed.
 
 import struct
 import zlib
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
-from .deflate import COMPRESS_FROM, compressed_block
+from .blocks import COMPRESS_FROM, Blocks, compressed_block, stored
 
 # Deflate, without a name, a time or a system.
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -19,8 +19,6 @@ _FLUSH = b"\0\0\0\xff\xff"
 
 # An empty block that is the last.
 _LAST = b"\x01\0\0\xff\xff"
-
-_MOST_STORED = 65_535
 
 # Texts as all streams share them: each piece, compressed if it is long and that helps, else empty,
 # and as it is.
@@ -33,15 +31,23 @@ _MOST = 256
 class GzipStream:
     """One compressed stream: the state that its end and its next part need."""
 
-    __slots__ = ("_checksum", "_shared", "_size", "_started")
+    __slots__ = ("_blocks", "_checksum", "_shared", "_size", "_started")
 
-    def __init__(self, shared: Pieces) -> None:
+    def __init__(self, shared: Pieces, blocks: Blocks) -> None:
         self._shared = shared
+        self._blocks = blocks
         self._checksum = 0
         self._size = 0
         self._started = False
 
-    def encode(self, text: bytes, shared: bytes, mark: bytes, own: bytes) -> bytes:
+    def encode(
+        self,
+        text: bytes,
+        shared: bytes,
+        mark: bytes,
+        own: bytes,
+        pieces: Sequence[bytes] = (),
+    ) -> bytes:
         """Return a text for this stream; its long pieces are compressed once for all streams.
 
         The stream stays as it was until ``advance``.
@@ -51,23 +57,32 @@ class GzipStream:
             shared: the same for all streams, with a mark and a comma where they differ.
             mark: the mark.
             own: what this stream has instead of the mark; if empty, it has no comma either.
+            pieces: the parts in common with texts that differ elsewhere, too, in their order.
         """
-        if self._started and len(text) < COMPRESS_FROM:
-            return _stored(text) + _FLUSH
-        parts = [] if self._started else [_HEADER]
-        stored = b""
-        for number, (block, piece) in enumerate(self._pieces(shared, mark)):
+        if len(text) < COMPRESS_FROM:
+            blocks = stored(text)
+        elif pieces or (not own and mark in shared):
+            blocks = self._blocks.compose(text, pieces)
+        else:
+            blocks = self._with_own(shared, mark, own)
+        return (blocks if self._started else _HEADER + blocks) + _FLUSH
+
+    def _with_own(self, shared: bytes, mark: bytes, own: bytes) -> bytes:
+        pieces = self._pieces(shared, mark)
+        if len(pieces) == 2 and pieces[0][0] and not pieces[1][0]:
+            # Streams are mostly sent one long event and its id: this takes half the time.
+            return pieces[0][0] + stored(own + pieces[1][1])
+        parts: list[bytes] = []
+        waiting = b""
+        for number, (block, piece) in enumerate(pieces):
             if number:
-                stored += own
-            if number and not own:
-                stored += piece[1:]
-            elif block:
-                parts += (_stored(stored), block)
-                stored = b""
+                waiting += own
+            if block:
+                parts += (stored(waiting), block)
+                waiting = b""
             else:
-                stored += piece
-        parts += (_stored(stored), _FLUSH)
-        return b"".join(parts)
+                waiting += piece
+        return b"".join((*parts, stored(waiting)))
 
     def advance(self, text: bytes) -> None:
         """Move on behind a text that was sent."""
@@ -89,12 +104,3 @@ class GzipStream:
                 for piece in shared.split(mark)
             ]
         return found
-
-
-def _stored(data: bytes) -> bytes:
-    """Return data in blocks that are not compressed (RFC 1951, section 3.2.4)."""
-    if len(data) <= _MOST_STORED:
-        size = len(data)
-        return struct.pack("<BHH", 0, size, size ^ 0xFFFF) + data if data else b""
-    parts = [data[at : at + _MOST_STORED] for at in range(0, len(data), _MOST_STORED)]
-    return b"".join(map(_stored, parts))

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import cast
 
@@ -23,6 +24,7 @@ from ..messages import (
     parse_id,
     position_id,
 )
+from .blocks import COMPRESS_FROM
 from .wire import WireMessage
 
 # Where the stream's own tokens go in an event that all streams share. No UTF-8 text holds this byte
@@ -88,15 +90,22 @@ class EventIds:
 
     def advance(self, events: bytes) -> None:
         """Move on to the positions that these events reach; they are given unstamped."""
-        at = events.rfind(MARK)
-        if at < 0:
+        tokens = _last_tokens(events)
+        if not tokens:
             return
-        for token in events[at + 2 : events.index(b"\n", at)].split(b","):
+        for token in tokens:
             if token.endswith(_UNSUBSCRIBED):
                 self._tokens.pop(token[:_DIGEST_CHARACTERS], None)
             else:
                 self._tokens[token[:_DIGEST_CHARACTERS]] = token
         self._id = b",".join(self._tokens.values())
+
+
+@lru_cache(2)  # of a run, which sends the same to many streams
+def _last_tokens(events: bytes) -> list[bytes]:
+    """Return the tokens in the last id of events that are not stamped."""
+    at = events.rfind(MARK)
+    return [] if at < 0 else events[at + 2 : events.index(b"\n", at)].split(b",")
 
 
 def _digest(channel: str) -> bytes:
@@ -194,7 +203,7 @@ class SseCodec:
 
     def join(self, messages: list[WireMessage]) -> list[WireMessage]:
         """Return the messages as one."""
-        return [_joined(_with_tokens(messages, ()))]
+        return [_joined(_with_tokens(messages, ()), messages)]
 
     def start(
         self, retry: int, tokens: Sequence[bytes], gaps: Sequence[str], missed: list[WireMessage]
@@ -210,7 +219,7 @@ class SseCodec:
         lines = b"retry: %d\n" % retry if retry else b""
         if gaps:
             lines += _named_event("gap", {"channels": gaps})
-        return _joined([Event(lines, tokens).data, *_with_tokens(missed, tokens)])
+        return _joined([Event(lines, tokens).data, *_with_tokens(missed, tokens)], missed)
 
     def welcome(self, session_id: str, ack: str) -> Event:
         """Return what tells a stream its session, and the token with which it confirms."""
@@ -245,10 +254,12 @@ def _with_tokens(messages: list[WireMessage], tokens: Iterable[bytes]) -> Iterat
             yield event.data
 
 
-def _joined(parts: Iterable[bytes]) -> Event:
+def _joined(parts: Iterable[bytes], messages: list[WireMessage]) -> Event:
     whole = Event(b"")
     whole.data = b"".join(parts)
     whole.size = len(whole.data)
+    events = cast(list[Event], messages)
+    whole.shared = [event.lines for event in events if len(event.lines) >= COMPRESS_FROM]
     return whole
 
 

@@ -1,6 +1,7 @@
 """Messages ready to be sent, and the WebSocket frames that carry them."""
 
 import struct
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..disconnect import Disconnect
@@ -38,9 +39,13 @@ def sent_code(disconnect: Disconnect) -> int:
 
 
 class WireMessage:
-    """One message, shared by all its receivers; its other forms are made on first need."""
+    """One message, shared by all its receivers; its other forms are made on first need.
 
-    __slots__ = ("_frame", "_str", "data", "size", "text")
+    Attributes:
+        shared: the long parts that it has in common with other messages, in their order.
+    """
+
+    __slots__ = ("_frame", "_str", "data", "shared", "size", "text")
 
     def __init__(self, data: bytes, *, text: bool) -> None:
         self.data = data
@@ -48,6 +53,7 @@ class WireMessage:
         self.size = len(data)
         self._str: str | None = None
         self._frame: bytes | None = None
+        self.shared: Sequence[bytes] = ()
 
     @property
     def content(self) -> str | bytes:

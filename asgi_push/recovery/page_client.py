@@ -4,7 +4,7 @@ A page first gets what it missed in all its channels, and then what is published
 something is lost.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -23,6 +23,9 @@ from .subscriptions import START, go_live, new_subscription, release, track
 
 # Missed messages that are sent in one turn of the event loop.
 _TOGETHER = 200
+
+# The most bytes of messages that are written in one piece.
+_PIECE = 32_768
 
 
 class PageClient:
@@ -150,7 +153,9 @@ class PageClient:
         """Return the messages that were missed, and whether all of them can be sent."""
         publications = recovery.publications
         encoder = self._hub.history_encoder
-        messages: Any = await encoder.encode(self._codec, publications, recovery.encoded)
+        messages: Any = await encoder.encode(
+            self._codec, publications, recovery.encoded, self._session.io.deflate
+        )
         if messages is not publications or not messages:
             return messages, True
         # One bad publication must not cost the others. They come without positions, or the page
@@ -175,11 +180,14 @@ class PageClient:
         if (told := self._notices.welcome(self._session, resumed, first=first)) is not None:
             self._hub.send_wire(self._session, told)
 
-    async def _send_all(self, messages: Iterable[WireMessage]) -> None:
+    async def _send_all(self, messages: Sequence[WireMessage]) -> None:
         """Send messages, not more than the session has room for."""
-        for message in messages:
-            await self._hub.wait_capacity(self._session)
-            self._hub.send_wire(self._session, message)
+        for part in _parts(messages):
+            if len(part) > 1 and self._hub.publisher.write_wires(self._session, part):
+                continue
+            for message in part:
+                await self._hub.wait_capacity(self._session)
+                self._hub.send_wire(self._session, message)
 
     # -- a gap -------------------------------------------------------------------------------------
 
@@ -267,3 +275,17 @@ class PageClient:
 
     def check(self, now: float) -> None:
         """Do nothing: nothing is ever due."""
+
+
+def _parts(messages: Sequence[WireMessage]) -> Iterator[list[WireMessage]]:
+    """Yield messages in lists that are each written in one piece."""
+    part: list[WireMessage] = []
+    size = 0
+    for message in messages:
+        part.append(message)
+        size += message.size
+        if size >= _PIECE:
+            yield part
+            part = []
+            size = 0
+    yield part

@@ -1,6 +1,6 @@
 """What a page sends when it comes back, and what its protocol tells it. Interfaces only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -87,7 +87,7 @@ class PageNotices(Protocol):
 
     def start(
         self, resumed: Sequence[ResumedChannel], missed: list[WireMessage], *, first: bool
-    ) -> Iterable[WireMessage]:
+    ) -> Sequence[WireMessage]:
         """Return the notice that goes first, and the missed messages; or one message of both.
 
         ``first`` is whether the session starts with it.

@@ -1,7 +1,7 @@
 """The event stream as a transport: an HTTP response whose body does not end."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.types import Send
 
@@ -72,7 +72,8 @@ class EventStreamTransport:
         self.hub = hub
         self._session = session
         if self._takes_gzip and self._headers is not None and hub.settings.compression == "auto":
-            self._gzip = GzipStream(hub.fanout.compression.pieces)
+            compression = hub.fanout.compression
+            self._gzip = GzipStream(compression.pieces, compression.blocks)
             self._headers = {**self._headers, "content-encoding": "gzip"}
 
     async def _start(self) -> None:
@@ -115,10 +116,10 @@ class EventStreamTransport:
         self._advance(text, frames)
         return True
 
-    def _compressed(self, text: bytes, events: bytes) -> bytes:
+    def _compressed(self, text: bytes, events: bytes, pieces: Sequence[bytes] = ()) -> bytes:
         if self._gzip is None:
             return text
-        return self._gzip.encode(text, events, MARK, self._event_ids.id)
+        return self._gzip.encode(text, events, MARK, self._event_ids.id, pieces)
 
     def _advance(self, text: bytes, events: bytes) -> None:
         self._event_ids.advance(events)
@@ -135,7 +136,7 @@ class EventStreamTransport:
         """Send events by ASGI."""
         await self._start()
         text = self._event_ids.stamp(message.data)
-        body = self._compressed(text, message.data)
+        body = self._compressed(text, message.data, message.shared)
         self._advance(text, message.data)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         if self._wrapped is not None:

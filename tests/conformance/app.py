@@ -36,7 +36,11 @@ async def _echo(session: Session, data: str | bytes) -> None:
 
 def _make_push(name: str, **settings: Any) -> Push:
     return Push(
-        path=f"/{name}/{{user_id}}", centrifuge_path="", authorize=lambda *_: True, on_message=_echo, **settings
+        path=f"/{name}/{{user_id}}",
+        centrifuge_path=f"/{name}-sdk",
+        authorize=lambda *_: True,
+        on_message=_echo,
+        **settings,
     )
 
 
@@ -79,6 +83,20 @@ async def mixed(push: Push, body: bytes, user: str, count: int) -> None:
             await push.send_to_user(user, mixed_text(number))
 
 
+async def missed(push: Push, body: bytes, channel: str, count: int) -> dict[str, Any]:
+    """Publish numbered texts to a channel; return its position before them."""
+    before = (await push.history(channel)).position
+    for number in range(count):
+        await push.publish(channel, mixed_text(number))
+    return {"offset": before.offset, "epoch": before.epoch}
+
+
+async def unconfirmed(push: Push, body: bytes, user: str, count: int) -> None:
+    """Send a user numbered texts that are kept until it confirms them."""
+    for number in range(count):
+        await push.send_to_user(user, mixed_text(number), inbox=True)
+
+
 async def stream(push: Push, body: bytes, user: str) -> None:
     """Publish numbers to the channel ``ticks`` for as long as a user has a session."""
     for number in count():
@@ -113,7 +131,8 @@ async def result(push: Push, body: bytes, script: str) -> Any:
 
 
 _QUESTIONS = {
-    question.__name__: question for question in (until_here, push, flood, mixed, stream, until_stuck, is_direct, result)
+    question.__name__: question
+    for question in (until_here, push, flood, mixed, missed, unconfirmed, stream, until_stuck, is_direct, result)
 }
 
 

@@ -96,6 +96,7 @@ class Client:
         self.sock = sock
         self.pongs: list[bytes] = []
         self.compressed = 0  # messages that came compressed
+        self.compressed_bytes = 0  # of these, as they came
         self.plain = 0  # messages that did not
         self._messages: deque[str | bytes] = deque()
         self._closed: Closed | None = None
@@ -235,8 +236,9 @@ class Client:
             assert self.agreed is not None
             if "server_no_context_takeover" in self.agreed:
                 self._inflate = self._make_inflate()
-            data = self._inflate.decompress(data + _TAIL)
             self.compressed += 1
+            self.compressed_bytes += len(data)
+            data = self._inflate.decompress(data + _TAIL)
         else:
             self.plain += 1
         return data.decode() if parts[0].opcode == TEXT else data

@@ -14,7 +14,9 @@ from ...hub.hub import Hub
 from ...inbound.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
+from ...protocols.blocks import COMPRESS_FROM
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, Violation
+from ...protocols.centrifuge.codec import shared_pieces
 from ...protocols.wire import WireMessage
 from ...subscription import TrackedSubscription
 from ..results import encodable
@@ -75,6 +77,8 @@ class Context:
             message = self.codec.reply(command.id, command.method, result)
         except Exception:  # noqa: BLE001  # whatever it is, the rest can be told
             message = self._encodable_reply(command, result)
+        if self.session.io.deflate is not None and message.size >= COMPRESS_FROM:
+            message.shared = shared_pieces(message.data, result)
         self.send(message)
 
     def _encodable_reply(self, command: Command[Any], result: Mapping[str, Any]) -> WireMessage:

@@ -141,7 +141,7 @@ async def start_subscription(
     publications = recovery.publications
     if encoded:
         publications = await context.hub.history_encoder.encode(
-            context.codec, publications, recovery.encoded
+            context.codec, publications, recovery.encoded, context.session.io.deflate
         )
     return result | sparse(
         # The client counts from its own offset when it takes the publications.

@@ -1,26 +1,52 @@
 """What the server says, whatever the encoding: replies, errors and pushes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from ...disconnect import Disconnect
 from ...messages import JoinLeave, Publication
+from ..blocks import COMPRESS_FROM
 from ..wire import WireMessage, sent_code
 from .commands import Command, sparse
+
+
+class EncodedPublications:
+    """The publications of a reply, encoded once for all clients that are sent them.
+
+    Attributes:
+        content: what stands for them in the content of a message.
+    """
+
+    __slots__ = ("_make", "_pieces", "content")
+
+    def __init__(self, content: Any, make: Callable[[], Iterable[bytes]]) -> None:
+        """``make`` returns their bytes in the reply to a subscribe, in parts."""
+        self.content = content
+        self._make = make
+        self._pieces: list[bytes] | None = None
+
+    @property
+    def shared(self) -> list[bytes]:
+        """Their long parts in each reply, in order."""
+        if self._pieces is None:
+            self._pieces = [part for part in self._make() if len(part) >= COMPRESS_FROM]
+        return self._pieces
 
 
 class Encoding(Protocol):
     """Reads and writes messages.
 
-    What is written may hold ``Payload``, ``Publication`` and ``ClientInfo``.
+    What is written may hold ``Payload``, ``Publication``, ``EncodedPublications`` and
+    ``ClientInfo``.
     """
 
     def encode_part(self, publications: Sequence[Publication]) -> Any:
         """Encode some of the publications of a reply."""
         ...
 
-    def join_parts(self, parts: Sequence[Any]) -> Any:
-        """Return encoded parts as one, which stands for the publications of a reply."""
+    def join_parts(self, parts: Sequence[Any]) -> EncodedPublications:
+        """Return encoded parts as one."""
         ...
 
     def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
@@ -89,3 +115,20 @@ class SdkCodec:
         return self._message(
             {"push": {"channel": channel, kind: body} if channel else {kind: body}}
         )
+
+
+def shared_pieces(data: bytes, result: Mapping[str, Any]) -> list[bytes]:
+    """Return what a reply has in common with others, in order; ``data`` is the whole reply."""
+    found = [item.shared for item in _publications(result) if item.shared]
+    if len(found) > 1:  # Protobuf writes maps in any order
+        found.sort(key=lambda parts: data.find(parts[0]))
+    return [*chain.from_iterable(found)]
+
+
+def _publications(result: Mapping[str, Any]) -> Iterator[EncodedPublications]:
+    """Yield the publications of a result, and those of the subscriptions in it."""
+    publications = result.get("publications")
+    if isinstance(publications, EncodedPublications):
+        yield publications
+    for subscription in result.get("subs", {}).values():
+        yield from _publications(subscription)

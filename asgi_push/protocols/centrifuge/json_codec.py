@@ -10,7 +10,7 @@ from ...messages import ClientInfo, Payload, Publication
 from ...schema import Decoder, Invalid
 from .. import lossless_json
 from ..wire import WireMessage
-from .codec import SdkCodec
+from .codec import EncodedPublications, SdkCodec
 from .commands import MAX_ID, PONG, REQUESTS, Command, sparse
 from .errors import Violation
 
@@ -27,9 +27,9 @@ class JsonEncoding:
         """Encode some of the publications of a reply."""
         return b",".join(map(dumps, publications))
 
-    def join_parts(self, parts: Sequence[bytes]) -> orjson.Fragment:
+    def join_parts(self, parts: Sequence[bytes]) -> EncodedPublications:
         """Return encoded parts as one."""
-        return orjson.Fragment(b"[%b]" % b",".join(parts))
+        return EncodedPublications(orjson.Fragment(b"[%b]" % b",".join(parts)), lambda: parts)
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
@@ -50,6 +50,8 @@ def _default(value: Any) -> Any:
         return _fragment(value)
     if isinstance(value, Publication):
         return publication_fields(value)
+    if isinstance(value, EncodedPublications):
+        return value.content
     if isinstance(value, ClientInfo):
         return sparse(
             user=value.user,

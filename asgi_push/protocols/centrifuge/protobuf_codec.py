@@ -16,7 +16,7 @@ from ...schema import maker
 from ..lossless_json import is_json
 from ..wire import WireMessage
 from . import messages_pb2
-from .codec import SdkCodec
+from .codec import EncodedPublications, SdkCodec
 from .commands import PONG, REQUESTS, Command, Position, Subscribe, sparse
 from .errors import Violation
 
@@ -41,9 +41,9 @@ class ProtobufEncoding:
         """Return some of the publications of a reply as messages."""
         return [_fill(pb.Publication(), _publication(publication)) for publication in publications]
 
-    def join_parts(self, parts: Sequence[list[Any]]) -> tuple[Any, ...]:
+    def join_parts(self, parts: Sequence[list[Any]]) -> EncodedPublications:
         """Return encoded parts as one."""
-        return tuple(chain.from_iterable(parts))
+        return EncodedPublications([*chain.from_iterable(parts)], lambda: map(_bytes_of, parts))
 
     def message(self, content: Mapping[str, Any]) -> WireMessage:
         """Return the message with these fields."""
@@ -53,6 +53,11 @@ class ProtobufEncoding:
     def join(self, messages: list[WireMessage]) -> WireMessage:
         """Return one message that holds all these."""
         return WireMessage(b"".join([message.data for message in messages]), text=False)
+
+
+def _bytes_of(publications: list[Any]) -> bytes:
+    """Return the bytes of publications in the reply to a subscribe."""
+    return pb.SubscribeResult(publications=publications).SerializeToString()  # type: ignore[no-any-return]
 
 
 def _varint(number: int) -> bytes:
@@ -170,8 +175,8 @@ def _fill(message: Any, content: Mapping[str, Any]) -> Any:
             _fill(field, value)
         elif isinstance(value, Mapping):
             _fill_map(field, value)
-        elif isinstance(value, tuple):
-            field.extend(value)
+        elif isinstance(value, EncodedPublications):
+            field.extend(value.content)
         elif isinstance(value, list):
             for item in value:
                 _fill(field.add(), _publication(item))

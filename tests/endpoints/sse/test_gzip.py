@@ -60,3 +60,27 @@ def test_in_a_page(server: Server, page: Page) -> None:
         sent += [LONG, *publish(server, "dogs", 1, number)]
         wait(page, "count => got.length === count", len(sent))
     assert got(page) == sent
+
+
+def test_what_was_missed_is_short(server: Server) -> None:
+    """For each that comes back, though their ids differ."""
+    sent = [f"{number} {LONG}" for number in range(5)]
+    for user in ("eve", "fay"):
+        for data in sent:
+            call(server, f"/send/{user}", data)
+        with stream(server, f"user={user}&since=start") as events:
+            assert events.take(len(sent)) == sent
+            assert events.received < len("".join(sent)) / 2
+            call(server, f"/send/{user}", "and on")
+            assert events.take(1) == ["and on"]
+
+
+def test_what_was_missed_in_a_page(server: Server, page: Page) -> None:
+    """A browser hands it out."""
+    sent = [f"{number} {LONG}" for number in range(5)]
+    for data in sent:
+        call(server, "/send/gil", data)
+    open_stream(page, server.http, "user=gil&since=start")
+    call(server, "/send/gil", "and on")
+    wait(page, "count => got.length === count", len(sent) + 1)
+    assert got(page) == [*sent, "and on"]
