@@ -1,23 +1,21 @@
-"""The record behind a session, and the Protocols of what it is connected with."""
+"""The record behind a session, and the Protocol of the hub that owns it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from .disconnect import Disconnect
 from .encoding import decode_info
 from .heartbeat import Heartbeat
 from .messages import ClientInfo
-from .names import check_own_channel
+from .names import EVERYBODY, check_own_channel, user_channel
 from .protocol_session import ProtocolSession
-from .protocols import Codec, Deflate, WireMessage
+from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
 from .session import Session
-from .subscription import Subscription
-
-# How a session's messages are written: to the server's transport, or by ASGI.
-Writes = Literal["direct", "ordinary"]
+from .subscription import SharedSubscription, Subscription
+from .transport import Transport
 
 
 class State(Enum):
@@ -35,48 +33,6 @@ class State(Enum):
     CLOSING_EARLY = "closes, and was never opened"
     CLOSING = "closes"
     CLOSED = "has ended"
-
-
-class Transport(Protocol):
-    """What carries the messages of one session, such as a WebSocket."""
-
-    @property
-    def name(self) -> str:
-        """The name that users see as ``session.transport``."""
-        ...
-
-    @property
-    def writes(self) -> Writes:
-        """Whether ``write`` can do anything but refuse."""
-        ...
-
-    @property
-    def deflate(self) -> Deflate | None:
-        """What compresses frames for ``write``; None where that was not agreed on."""
-
-    def write(self, frames: bytes) -> bool:
-        """Write frames now and return True; return False, with nothing done, if that cannot be."""
-        ...
-
-    def hold(self, held: bool) -> None:
-        """Have ``write`` refuse because messages wait that come first, or no longer."""
-        ...
-
-    async def send(self, message: WireMessage) -> None:
-        """Send one message; any exception means that the peer is gone."""
-        ...
-
-    async def flush(self) -> None:
-        """Wait until there is room for more of what ``write`` sends."""
-        ...
-
-    async def close(self, disconnect: Disconnect) -> None:
-        """Close with a code and a reason."""
-        ...
-
-    def stop(self, *, abort: bool = False) -> None:
-        """End the receive loop; with ``abort`` drop the connection and all that waits in it."""
-        ...
 
 
 class HookCall:
@@ -179,8 +135,10 @@ class Connection(Session):
         "_dropped",
         "_info",
         "_info_json",
+        "_own",
         "_owner",
         "_path_params",
+        "_subscriptions",
         "client",
         "codec",
         "connected_at",
@@ -194,7 +152,6 @@ class Connection(Session):
         "queue",
         "remote",
         "state",
-        "subscriptions",
         "user",
     )
 
@@ -228,7 +185,9 @@ class Connection(Session):
         self._info: Any = None
         self._info_json: bytes | None = None
         self.expires_at: float | None = None
-        self.subscriptions: dict[str, Subscription] = {}
+        # Most sessions are in no other channels than their own, and a dict takes 180 bytes.
+        self._own: SharedSubscription | None = None
+        self._subscriptions: dict[str, Subscription] | None = None
         self.state = State.NEW
         self.disconnect: Disconnect | None = None
         # None while nothing waits: an idle session holds no queue.
@@ -272,6 +231,30 @@ class Connection(Session):
     def dropped(self) -> int:
         queue = self.queue  # looked at once: another thread may ask
         return self._dropped + (0 if queue is None else queue.dropped)
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """Its channels, and what it is in each; changed by ``put`` and ``drop`` only."""
+        if self._own is None:
+            return self._subscriptions or {}
+        own = [EVERYBODY] if self._own.everybody else []
+        if self.user:
+            own.append(user_channel(self.user))
+        return {**dict.fromkeys(own, self._own), **(self._subscriptions or {})}
+
+    def put(self, channel: str, subscription: Subscription) -> None:
+        """Note what it is in a channel; a shared one is for all of its own channels."""
+        if isinstance(subscription, SharedSubscription):
+            self._own = subscription
+            return
+        if self._subscriptions is None:
+            self._subscriptions = {}
+        self._subscriptions[channel] = subscription
+
+    def drop(self, channel: str) -> None:
+        """Note that it is in a channel no more, which is none of its own."""
+        if self._subscriptions is not None:
+            self._subscriptions.pop(channel, None)
 
     def describe(self, channel: str) -> ClientInfo:
         """Return what the members of a channel may know of it."""

@@ -52,6 +52,23 @@ class Subscription:
         self.active = False
 
 
+class SharedSubscription(Subscription):
+    """All the sessions that came between two publications, each in its own channels.
+
+    A session never leaves these before it ends, and then it gets nothing for being closed.
+    ``everybody`` is whether everybody's channel is one of them.
+    """
+
+    __slots__ = ("everybody",)
+
+    def __init__(self, since: int, *, everybody: bool) -> None:
+        super().__init__(since)
+        self.everybody = everybody
+
+    def end(self) -> None:
+        """Go on: it is for others too."""
+
+
 class TrackedSubscription(Subscription):
     """A subscription whose client keeps a position.
 

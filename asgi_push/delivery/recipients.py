@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from ..connection import Connection, Transport
+from ..connection import Connection
 from ..protocols import Codec, Deflate
 from ..registry import Registry
 from ..subscription import Place, Subscription, TrackedSubscription
+from ..transport import Transport
 from .time_slice import STRIDE
 
 # Fewer members than this are looked at one by one, which costs less than to keep lists of them.

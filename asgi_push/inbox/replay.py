@@ -114,7 +114,8 @@ class InboxReplay:
                 # What was sent may come still, from the broker or as it waits for a run.
                 held.skip = frozenset(StreamPosition(item.offset, item.epoch) for item in sent)
             else:  # nothing more is to be compared, so it can be written to directly
-                session.subscriptions[channel] = fresh = Subscription(held.since)
+                fresh = Subscription(held.since)
+                session.put(channel, fresh)
                 self._registry.join(session, channel, fresh)
         if parts:
             self._fanout.serve(session, parts)

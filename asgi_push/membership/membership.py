@@ -17,7 +17,7 @@ from ..receipts.reporter import ReceiptReporter
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
 from ..settings import Settings
-from ..subscription import Subscription, TrackedSubscription
+from ..subscription import SharedSubscription, Subscription, TrackedSubscription
 from .join_leave import JoinLeaveNotices
 
 # Seconds between two log lines that say the same of many sessions.
@@ -45,6 +45,7 @@ class Membership:
         self._namespaces = namespaces
         self._fanout = fanout
         self._reporter = reporter
+        self._newest: SharedSubscription | None = None
         self._turns = KeyedLock()
         self._quiet = RateLimit(_QUIET)
         self.notices = JoinLeaveNotices(owner, broker, namespaces)
@@ -62,20 +63,35 @@ class Membership:
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
-        joined = await self.join_silently(session, channels, Subscription)
+        own = self._shared(session)
+        joined = await self.join_silently(session, channels, Subscription, own)
         for channel in joined:
             self.notices.publish_join(session, channel)
 
     async def join_silently(
-        self, session: Connection, channels: Iterable[str], make: Callable[[int], Subscription]
+        self,
+        session: Connection,
+        channels: Iterable[str],
+        make: Callable[[int], Subscription],
+        own: Subscription | None = None,
     ) -> list[str]:
         """Do the same with other subscriptions, and tell nobody; return the channels."""
-        own = make(self._fanout.pending.number)  # for all the channels it never leaves
+        if own is None:
+            own = make(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
         joined += [name for name in channels if self._join(session, name, make(own.since))]
         for channel in joined:
             await self._listen(channel)
         return joined
+
+    def _shared(self, session: Connection) -> SharedSubscription | None:
+        """Return what new sessions have in common; None for one of which others are to be told."""
+        if session.user and self._namespaces.options(user_channel(session.user)).join_leave:
+            return None
+        number = self._fanout.pending.number
+        if self._newest is None or self._newest.since != number:
+            self._newest = SharedSubscription(number, everybody=self._settings.everybody)
+        return self._newest
 
     async def join(self, session: Connection, channel: str, subscription: Subscription) -> None:
         """Put a session in a channel.
@@ -137,7 +153,7 @@ class Membership:
         if session.disconnect is not None:
             subscription.end()
             return False
-        session.subscriptions[channel] = subscription
+        session.put(channel, subscription)
         self._registry.join(session, channel, subscription)
         for listener in self.listeners:
             listener(session, channel)
@@ -175,7 +191,7 @@ class Membership:
         subscription = session.subscriptions.get(channel)
         if subscription is not None:
             self._leave(session, channel, subscription)
-            del session.subscriptions[channel]
+            session.drop(channel)
 
     def leave_all(self, session: Connection) -> None:
         """Take a closing session out of its channels; ``session.channels`` still names them."""

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import Send
 
-from ..connection import Connection, Writes
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..protocols import WireMessage
 from ..protocols.gzip_stream import GzipStream
 from ..protocols.sse import CODEC, MARK, EventIds
+from ..transport import Writes
 from .context import keep_context
 from .direct_writes import StreamWriter, recognise_stream
 from .interrupt import make_interrupt

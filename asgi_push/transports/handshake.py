@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from .. import clock
 from ..auth import BEARER_SUBPROTOCOL, origin_allowed
-from ..connection import Connection, Transport
+from ..connection import Connection
 from ..core import Core
 from ..credentials import Credentials
 from ..disconnect import Disconnect
@@ -21,6 +21,7 @@ from ..inbound.hooks import call_hook
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
 from ..runtime.event_loop import within
+from ..transport import Transport
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
 from .refusal import Refusal, not_running, warn
 

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from ..connection import Connection, Writes
+from ..connection import Connection
 from ..disconnect import Disconnect
 from ..hub.hub import Hub
 from ..logs import logger
 from ..protocols import Codec, Deflate, WireMessage
+from ..transport import Writes
 from .context import keep_context
 from .direct_writes import DirectWriter, recognise
 from .interrupt import make_interrupt

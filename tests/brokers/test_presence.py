@@ -60,7 +60,7 @@ class Process:
         return session
 
     def join(self, session: Connection, channel: str) -> None:
-        session.subscriptions[channel] = Subscription(0)
+        session.put(channel, Subscription(0))
         self.registry.join(session, channel, session.subscriptions[channel])
         self.store.add(channel, session)
 

@@ -11,11 +11,12 @@ import anyio
 import pytest
 
 from asgi_push import Disconnect, Push, Session
-from asgi_push.connection import Connection, State, Writes
+from asgi_push.connection import Connection, State
 from asgi_push.heartbeat import ClientHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.hub.session_lifecycle import TABLE, Action, Event
 from asgi_push.protocols import plain
+from asgi_push.transport import Writes
 from tests.asgi import core_of, until
 
 pytestmark = pytest.mark.anyio

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ...connection import Connection, Writes
+from ...connection import Connection
+from ...transport import Writes
 
 
 @dataclass(frozen=True, slots=True)

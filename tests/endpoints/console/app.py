@@ -17,13 +17,14 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from asgi_push import ChannelOptions, Disconnect, Push, PushMiddleware
-from asgi_push.connection import Connection, Writes
+from asgi_push.connection import Connection
 from asgi_push.heartbeat import ClientHeartbeat, Heartbeat, ServerHeartbeat
 from asgi_push.hub.hub import Hub
 from asgi_push.protocols import plain
 from asgi_push.protocols.centrifuge.json_codec import CODEC as SDK_JSON
 from asgi_push.protocols.wire import WireMessage
 from asgi_push.push import core_of
+from asgi_push.transport import Writes
 
 KEY = "a key that nobody guesses"
 CHANNELS = ("news", "scores:football", "scores:tennis", "chat:lobby", "chat:support", "prices:eur-usd", "alerts")
