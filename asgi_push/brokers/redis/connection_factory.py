@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from ...broker_url import parse_sentinel_url
 from ...errors import BrokerError
 from ..credentials import BrokerCredentials
+from ..stopping import run_to_completion
 from .connection import CONNECT_TIME, NODE_TIME, ClusterConnection, Connection, SingleConnection
 from .credentials import AskedCredentials, take_user
 from .sentinel import sentinel_pool
@@ -116,7 +117,8 @@ class ConnectionFactory:
                 if not await self._is_cluster(alone):
                     return alone
             except BaseException:
-                await alone.close()
+                # redis-py does not close what was connecting when its task was cancelled.
+                await run_to_completion(alone.close())
                 raise
             await alone.close()
         return ClusterConnection(self._cluster, self._found)
