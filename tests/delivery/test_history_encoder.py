@@ -12,6 +12,8 @@ import pytest
 from asgi_push import Publication
 from asgi_push.delivery import history_encoder
 from asgi_push.delivery.history_encoder import HistoryEncoder
+from asgi_push.protocols import Deflate, blocks, envelope
+from asgi_push.protocols.blocks import Blocks
 from asgi_push.protocols.centrifuge import json_codec
 from tests.brokers.contract import publication
 
@@ -76,3 +78,30 @@ async def test_the_json_of_a_piece_is_that_of_its_publications() -> None:
     assert json.loads(json_codec.dumps({"publications": piece})) == json.loads(
         json_codec.dumps({"publications": found})
     )
+
+
+async def test_what_is_compressed_is_so_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part at a time: nothing is left to do when a client's turn comes, however much all of it is."""
+    monkeypatch.setattr(history_encoder, "_HOLD", 0.0)
+    compress, order = blocks.compressed_block, list[str]()
+
+    def noted(*args: Any) -> bytes:
+        order.append("compressed")
+        return compress(*args)
+
+    async def other() -> None:
+        for _ in range(20):
+            order.append("another's turn")
+            await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(blocks, "compressed_block", noted)
+    deflate = Deflate(12, {}, Blocks())
+    found = [publication("news", "shipped " * 100, offset=n) for n in range(5)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        messages = await HistoryEncoder().encode(envelope.CODEC, found, {}, deflate)
+    assert order.count("compressed") == 5
+    assert "another's turn" in order[order.index("compressed") : -order[::-1].index("compressed")]
+    for message in messages:
+        assert len(deflate.frame_of(message)) < message.size / 2
+    assert order.count("compressed") == 5
