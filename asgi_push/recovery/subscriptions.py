@@ -43,7 +43,11 @@ async def track(
         await hub.membership.join(session, channel, subscription)
         if hub.namespaces.stream(channel) is None:
             return None
-        recovery = await _read(hub, channel, since)
+        if since is None:
+            history = await hub.broker.history(channel, 0, None, False)
+            recovery = Recovery(False, [], history.position)
+        else:
+            recovery = await _read(hub, channel, since)
     except BaseException:
         hub.membership.leave(session, channel)
         raise
@@ -58,9 +62,7 @@ async def track(
     return recovery
 
 
-async def _read(hub: Hub, channel: str, since: StreamPosition | None) -> Recovery:
-    if since is None:
-        return Recovery(False, [], (await hub.broker.history(channel, 0, None, False)).position)
+async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
     if since is not START:
         return await hub.broker.recover(channel, since)
     history = await hub.broker.history(channel, -1, None, False)

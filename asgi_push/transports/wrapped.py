@@ -59,7 +59,7 @@ def behind(send: Any, modules: Sequence[str]) -> Any:
 
     Its class is in one of ``modules``. A wrapper has it in its closure, arguments or attributes.
     """
-    if not any(module in sys.modules for module in modules):
+    if sys.modules.keys().isdisjoint(modules):
         return None
     seen = [send]
     for place in range(_MOST):

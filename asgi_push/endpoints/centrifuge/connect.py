@@ -29,7 +29,7 @@ from ...transports.authentication import (
 )
 from ...transports.handshake import INFO_IS_NO_JSON
 from ...transports.refusal import warn
-from .context import Context, Ended
+from .context import NO_HEADERS, Context, Ended
 from .subscribe import check_supported, seconds_to_live, start_subscription
 from .unconfirmed import send_unconfirmed, unconfirmed
 
@@ -210,6 +210,8 @@ def _emulated_headers(core: Core, headers: Mapping[str, str]) -> Mapping[bytes, 
     Raises:
         Violation: a header has an invalid value, whatever its name.
     """
+    if not headers:
+        return NO_HEADERS
     encoded = {name: _header_value(value) for name, value in headers.items()}
     known = {
         name.lower().encode(): value

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_push import Credentials, Publication, Push, RpcError, Session, TokenExpiredError
+from asgi_push import Credentials, Disconnect, Publication, Push, RpcError, Session, TokenExpiredError
 from asgi_push.hub import hub
 from asgi_push.inbound import intake
 from asgi_push.messages import Payload
@@ -271,6 +271,57 @@ async def test_an_unsubscribe_that_waits_does_not_undo_what_came_after_it(encodi
         assert await peer.hear() == {"id": 9, "rpc": {}}
         assert "unsubscribe" in await peer.ask("unsubscribe", channel="b")
         assert home.push.sessions()[0].channels == ["#ann", "a"]
+
+
+# -- while it connects -------------------------------------------------------------------------------------------------
+
+# Without a hook that decides who it is, a client connects in its receive loop, else in a task.
+WAYS_IN = {
+    "by its path": ({"centrifuge_path": SDK_PATH + "/{user_id}"}, f"{SDK_PATH}/ann"),
+    "by authenticate": ({"authenticate": ann}, SDK_PATH),
+}
+
+
+@pytest.mark.parametrize("way_in", WAYS_IN)
+async def test_what_comes_while_it_connects_waits(way_in: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of the client, and what the application does to the session, follow the reply to connect."""
+    options, path = WAYS_IN[way_in]
+    async with house(encoding, **options) as home:
+        broker = SlowHistory(home.push, monkeypatch)
+        peer = await home.stranger(path)
+        peer.say({"id": 1, "connect": {}})
+        await asgi.until(lambda: broker.asked)
+        peer.say({"id": 2, "subscribe": {"channel": "a"}})
+        await home.push.subscribe("ann", "b")
+        await home.push.unsubscribe("ann", "b")
+        await home.push.subscribe("ann", "c")
+        broker.go.set()
+        assert "connect" in await peer.hear()
+        (session,) = home.push.sessions()
+        await asgi.until(lambda: sorted(session.channels) == ["#ann", "a", "c"])
+
+
+@pytest.mark.parametrize("who", ["the client", "the application"])
+@pytest.mark.parametrize("way_in", WAYS_IN)
+async def test_it_ends_while_it_connects(way_in: str, who: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of the session, and a client that has not left is told why it ended."""
+    options, path = WAYS_IN[way_in]
+    async with house(encoding, **options) as home:
+        inside = core_of(home.push).hub
+        broker = SlowHistory(home.push, monkeypatch)
+        peer = await home.stranger(path)
+        peer.say({"id": 1, "connect": {}})
+        await asgi.until(lambda: broker.asked)
+        if who == "the client":
+            peer.client.close()
+        else:
+            await home.push.disconnect(user="ann")
+            assert await peer.closed() == Disconnect.FORCE.code
+            peer.client.close()
+        broker.go.set()
+        await peer.client.ended()
+        await asgi.until(lambda: not inside._calls.running)
+        assert (home.push.sessions(), inside.registry.channels()) == ([], [])
 
 
 # -- what it must not miss ---------------------------------------------------------------------------------------------
