@@ -31,10 +31,10 @@ class JoinLeaveNotices:
 
     def publish_join(self, session: Connection, channel: str) -> None:
         """Tell the members of a channel that a session has joined it, if it is still in it."""
-        subscription = session.subscriptions.get(channel)
-        if session.disconnect is not None or subscription is None or not subscription.active:
+        if session.disconnect is not None or not self._namespaces.options(channel).join_leave:
             return
-        if self._namespaces.options(channel).join_leave and self._owner.running:
+        subscription = session.subscriptions.get(channel)
+        if subscription is not None and subscription.active and self._owner.running:
             subscription.announced = True
             self._publish(JoinLeave(channel, session.describe(channel), joined=True), subscription)
 
