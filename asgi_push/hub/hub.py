@@ -77,7 +77,8 @@ class Hub:
         self.counters = counters
         self.encode = encoder.encode
         self.encode_info = encoder.encode_info
-        self.id = secrets.token_urlsafe(9)  # of this process, among others
+        # Of this process, among others. Commands take it: none may begin with a dash.
+        self.id = secrets.token_hex(8)
         self.started_at = clock.monotonic()
         self.accepting = False
         self.failures = Failures(counters)

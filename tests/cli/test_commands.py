@@ -116,6 +116,7 @@ def test_workers(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
         assert heading.split()[:3] == ["PROCESS", "SESSIONS", "USERS"]
         name, sessions, _, _, _, said, _, process = line.split()
         assert (sessions, said) == ("1", "accepting")
+        assert process.isalnum()  # with a dash before it, it would be an option
         for named in (name, process):
             assert main(["sessions", "--url", url(server), "--process", named, "--json"]) == 0
             (found,) = json.loads(capsys.readouterr().out)["sessions"]
