@@ -227,7 +227,7 @@ class Push(Startable):
             ValueError: an argument cannot be used.
             BrokerError: the broker did not take it.
         """
-        return await self._core.confirming.ask(data, user, session, timeout)
+        return (await self._core.confirming.ask(data, user, session, timeout)).decode()
 
     async def publish(
         self,

@@ -63,8 +63,8 @@ class Requester:
 
     async def ask(
         self, payload: Payload, user: str | None, session: str | None, seconds: float
-    ) -> Any:
-        """Ask the sessions of a user, or one session; return the first answer, decoded from JSON.
+    ) -> Payload:
+        """Ask the sessions of a user, or one session; return the first answer, which is JSON.
 
         Raises:
             NoAnswerError: there is nobody to ask, or nobody has answered in time.
@@ -87,7 +87,7 @@ class Requester:
         finally:
             del self._open[question_id]
         if found.answer is not None:
-            return found.answer.decode()
+            return found.answer
         if found.failure is not None:
             raise BrokerError(f"not all could be asked: {found.failure}") from found.failure
         whom = f"session {session}" if user is None else f"user {user!r:.80}"

@@ -8,7 +8,6 @@ import orjson
 from .. import clock
 from ..connection import Connection
 from ..disconnect import Disconnect
-from ..encoding import encode
 from ..errors import BrokerError
 from ..hub.hub import Hub
 from ..messages import Payload, StreamPosition
@@ -99,7 +98,7 @@ def _greeting(command: Mapping[str, Any]) -> tuple[Payload | None, StreamPositio
     """Return the data of a subscribe command, and the position to recover from."""
     data = command.get("data")
     since = command.get("since")
-    payload = None if data is None else encode(data)
+    payload = None if data is None else Payload(data[0], data[1].encode())
     return payload, None if since is None else StreamPosition(**since)
 
 

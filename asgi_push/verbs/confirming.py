@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..channels import Namespaces
-from ..messages import Publication, PublishResult
+from ..messages import Payload, Publication, PublishResult
 from ..names import check_text, check_user
 from ..runner.hub_runner import HubRunner
 from .seconds import check_wait
@@ -81,8 +81,8 @@ class Confirming:
         confirmed = await hub.requester.send_confirmed(session, hub.encode(data), seconds)
         return PublishResult(None, 1, (session_id,) if confirmed else ())
 
-    async def ask(self, data: Any, user: str | None, session: str | None, wait: float) -> Any:
-        """See ``Push.ask``."""
+    async def ask(self, data: Any, user: str | None, session: str | None, wait: float) -> Payload:
+        """Return the answer, which is JSON; see ``Push.ask``."""
         if (user is None) == (session is None):
             raise ValueError("user, session: one of them must be named, and not both")
         if user is not None:
@@ -92,6 +92,8 @@ class Confirming:
         seconds = check_wait("timeout", wait)
         return await self._runner.call(self._ask, data, user, session, seconds)
 
-    async def _ask(self, data: Any, user: str | None, session: str | None, seconds: float) -> Any:
+    async def _ask(
+        self, data: Any, user: str | None, session: str | None, seconds: float
+    ) -> Payload:
         hub = self._runner.hub
         return await hub.requester.ask(hub.encode(data), user, session, seconds)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
-import orjson
 
 from ...core import Core
 from ...disconnect import Disconnect
@@ -34,12 +33,11 @@ _DEFAULT_OVER = 10.0
 async def subscribe(core: Core, fields: SubscribeFields) -> Result:
     """Subscribe a user's sessions, or one of them, to a channel; return how many are in it."""
     channel = check_own_channel(fields.channel)
-    data = fields.data
-    if data is not None:
-        payload = core.hub.encode(data)  # data that is too large is refused now
-        if payload.kind == "json":
-            # Inside the command it is one level deeper, which may be more than orjson writes.
-            data = orjson.Fragment(payload.data)
+    data: tuple[str, str] | None = None
+    if fields.data is not None:
+        payload = core.hub.encode(fields.data)  # data that is too large is refused now
+        # As text inside the command: decoded, 1e400 and all digits of a number would be lost.
+        data = payload.kind, payload.data.decode()
     since = fields.recover_since
     replies = await _command(core, "subscribe", fields, channel=channel, data=data, since=since)
     return {"num_clients": sum_of(replies)}

@@ -3,12 +3,11 @@
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-import orjson
-
 from ...core import Core
 from ...errors import PushError
 from ...logs import logger, printable
 from ...names import check_channel
+from ...protocols import lossless_json
 from ...runner.processes.draining import drain_process
 from ...verbs.seconds import check_over
 from .requests import Action, DisconnectAction, DrainAction, PublishAction
@@ -46,8 +45,8 @@ async def _publish(core: Core, action: PublishAction) -> str:
     data: Any = _given("data", action.data)
     if action.json:
         try:
-            data = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
+            data = lossless_json.loads(data)
+        except ValueError as error:
             raise ValueError(f"data: is not JSON: {error}") from None
     result = await core.send(check_channel(_given("channel", action.channel)), data)
     place = "" if result.position is None else f" at offset {result.position.offset}"

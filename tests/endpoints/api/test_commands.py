@@ -96,6 +96,26 @@ async def test_ask() -> None:
         assert asked == [{"answered": False, "asked": [session.id]}, {"answered": False, "asked": []}]
 
 
+@pytest.mark.parametrize("number", ["1e400", "123456789012345678901234567890", "1.50"])
+async def test_numbers_of_an_answer_stay_as_they_were_written(number: str) -> None:
+    """Also those that no float and no whole number of 64 bits can be."""
+    async with api() as caller:
+        page = await caller.server.connect("/ws/alice?since=")
+        await page.receive()  # the welcome
+        answers: list[str] = []
+
+        async def ask() -> None:
+            body = {"user": "alice", "data": 1, "timeout": 30}
+            answers.append((await caller.http.post("/push/api/ask", json=body)).text)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            with anyio.fail_after(PATIENCE):
+                question = json.loads(await page.receive())
+                page.send(f'{{"type": "answer", "id": "{question["id"]}", "data": [{number}]}}')
+        assert answers == [f'{{"result":{{"answered":true,"answer":[{number}]}}}}']
+
+
 async def test_how_many_sessions_a_change_reached() -> None:
     """All of the user's that are in the channel now, or were."""
     async with api() as caller:

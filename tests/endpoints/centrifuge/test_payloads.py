@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from asgi_push import Credentials, Session, StreamPosition
 from asgi_push.brokers.memory import MemoryBroker
+from asgi_push.endpoints.api.dispatch import carry_out
 from asgi_push.messages import History
 from asgi_push.protocols import lossless_json
+from asgi_push.push import core_of
 from tests.endpoints.centrifuge.peers import Peer, house, split
 
 NUMBERS = [
@@ -68,6 +70,17 @@ async def test_numbers_arrive_as_they_were_sent(number: str, shape: str, encodin
         await sent(peer, "publish", {"channel": "a"}, data)
         for other in others:
             assert (await raw(other)).startswith(data)
+
+
+@pytest.mark.parametrize("number", ["123456789012345678901234567890", "1e400", "1.50"])
+async def test_numbers_that_go_with_a_subscription(number: str) -> None:
+    """By the HTTP API, in a command to all processes."""
+    async with house(authenticate=lambda connection: "ann") as home:
+        peer = await home.peer()
+        given = {"user": "ann", "channel": "news", "data": lossless_json.loads(number)}
+        answer = await carry_out(core_of(home.push), "subscribe", lossless_json.dumps(given))
+        assert answer == b'{"result":{"num_clients":1}}'
+        assert f'"data":{number}' in str(await peer.client.receive())
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda text: text[:24])
