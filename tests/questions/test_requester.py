@@ -193,7 +193,7 @@ async def test_a_page_that_only_just_connects_is_asked_after_its_start(form: str
 
     async def on_connect(session: Connection) -> None:
         async def ask() -> None:
-            heard.append(await core_of(here.push).confirming.ask("?", None, session.id, LONG))
+            heard.append((await core_of(here.push).confirming.ask("?", None, session.id, LONG)).decode())
 
         core_of(here.push).hub.spawn(ask)
 
