@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import browsers, servers
+from tests import browsers, patience, servers
 
 # What only some tests need is imported where they ask for it: the smallest test needs pytest and the package alone.
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that start programs, the largest first, so that what workers do last is short."""
+    patience.lend()  # now that all files have imported what they need
     programs = {"serve", "chromium", "redis", "postgres"}
     size = Counter(item.path for item in items)
     starts = Counter(item.path for item in items if programs & {*getattr(item, "fixturenames", ())})
@@ -74,6 +75,14 @@ def postgres() -> Iterator[PostgresServer]:
 
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers that soon do what they do."""
+    from tests.brokers.station import hurry
+
+    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,11 @@ def temporary_home() -> Iterator[Path]:
             shutil.rmtree(home)
 
 
+def pair(home: Path) -> list[psutil.Process]:
+    """An engine and its keeper, once there is nothing else: a keeper that forks is two for a moment."""
+    return until(lambda: found if len(found := processes(home)) == 2 else [])
+
+
 def processes(home: Path) -> list[psutil.Process]:
     """All engines and keepers in a home that live."""
     found = []

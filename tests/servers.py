@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -22,12 +21,10 @@ from typing import Any, NoReturn
 import pytest
 
 from tests import forks
+from tests.patience import PATIENCE
+from tests.ports import HOST, free_port
 
 ROOT = Path(__file__).parent.parent
-HOST = "127.0.0.1"
-
-# After so many seconds what a test waits for is not slow but wrong, however busy the machine is.
-PATIENCE = 30.0
 
 # What follows `python`; the application comes last.
 COMMANDS: dict[str, Callable[[int], list[str]]] = {
@@ -110,20 +107,6 @@ def alone(folder: Path) -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / f"asgi_push-{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def free_port() -> int:
-    """A port that nothing listens on.
-
-    It is taken from below the ephemeral ports (Linux: from 32768, macOS: from 49152), so that no outgoing connection
-    takes it before the server does, and the same port is still free when a test restarts its server.
-    """
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)  # hypothesis seeds the other one
-        with socket.socket() as sock, suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((HOST, port))
-            return port
 
 
 def wait_until_listening(server: Server, timeout: float = PATIENCE) -> None:

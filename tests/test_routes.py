@@ -28,7 +28,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from asgi_push import PushMiddleware
-from tests.asgi import Refused, serve
+from tests.asgi import PATIENCE, Refused, serve
 
 
 async def page(request: Request) -> PlainTextResponse:
@@ -145,7 +145,7 @@ def uvicorn_at(app: ASGIApp, root_path: str) -> Iterator[int]:
     server.startup = report  # type: ignore[method-assign]
     thread = threading.Thread(target=asyncio.run, args=[server.serve()])
     thread.start()
-    assert started.wait(10)
+    assert started.wait(PATIENCE)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

@@ -1,7 +1,7 @@
 """The inboxes of one process, in memory. They end when its application ends."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
@@ -48,9 +48,8 @@ class _Inbox:
 class MemoryInbox:
     """Keeps what a ``MemoryBroker`` publishes; no other process can confirm anything here."""
 
-    def __init__(self, broker: MemoryBroker, clock: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
-        self._clock = clock
         self._inboxes: OrderedDict[str, _Inbox] = OrderedDict()
         self._bytes = 0
         self._numbers = count()
@@ -69,7 +68,7 @@ class MemoryInbox:
         result = await self._broker.publish(publication, stream, idempotency_key)
         if not publication.offset:  # it was published before, with this key
             return Filed(result, new=False, dropped=0)
-        now = self._clock()
+        now = clock.monotonic()
         entry = _Entry(publication, next(self._numbers), now + options.ttl)
         if undelivered_after is not None:
             self._waiting[entry.number] = entry
@@ -99,12 +98,12 @@ class MemoryInbox:
 
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""
-        self._expire(channel, self._clock())
+        self._expire(channel, clock.monotonic())
         return [entry.publication for entry in self._entries(channel)]
 
     async def confirm(self, channel: str, position: StreamPosition) -> int:
         """Remove all up to a position."""
-        self._expire(channel, self._clock())
+        self._expire(channel, clock.monotonic())
         many = 0
         for number, entry in enumerate(self._entries(channel), 1):
             if entry.publication.epoch == position.epoch:
@@ -115,12 +114,12 @@ class MemoryInbox:
 
     async def clear(self, channel: str) -> int:
         """Remove everything."""
-        self._expire(channel, self._clock())
+        self._expire(channel, clock.monotonic())
         return self._remove(channel)
 
     async def claim(self, limit: int, lease: float) -> list[Claim]:
         """Claim what is due."""
-        now = self._clock()
+        now = clock.monotonic()
         claims: list[Claim] = []
         while self._due and self._due[0][0] <= now and len(claims) < limit:
             due_at, number = heappop(self._due)
@@ -136,7 +135,7 @@ class MemoryInbox:
         entry = self._waiting.get(int(claim.id))
         if entry is None or entry.attempt != claim.attempt:
             return False
-        self._schedule(entry, self._clock() + seconds)
+        self._schedule(entry, clock.monotonic() + seconds)
         return True
 
     async def settle(self, claim: Claim) -> None:

@@ -11,7 +11,7 @@ import pytest
 from asgi_push.brokers.local.directory import Directory
 from tests.brokers.contract import Factory, memory, over_local, over_postgres, over_redis
 from tests.brokers.faulty import Cluster, cluster
-from tests.brokers.station import Station, hurry, station
+from tests.brokers.station import Station, station
 from tests.engines import temporary_home
 
 
@@ -57,12 +57,6 @@ def engine() -> Iterator[str]:
         held.hold()
         yield "contract"
         held.let_go()
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that soon does what it does."""
-    hurry(monkeypatch)
 
 
 @pytest.fixture

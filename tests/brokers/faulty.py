@@ -95,9 +95,11 @@ def faulty_redis(folder: Path, *options: str) -> Iterator[FaultyRedis]:
         redis.close()
 
 
-# How many hash slots there are, and how soon a cluster takes a node for dead, in milliseconds.
 _SLOTS = 16_384
-_NODE_TIMEOUT = "500"
+
+# How soon a node is taken for dead, in milliseconds: soon while the cluster comes up, which waits for that, and where
+# one dies. Otherwise no node of a busy machine is.
+_SOON, _NEVER = 500, 60_000
 
 
 class Cluster:
@@ -108,7 +110,7 @@ class Cluster:
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            _NODE_TIMEOUT,
+            f"{_SOON}",
             "--repl-diskless-sync-delay",
             "0",
         ]
@@ -141,6 +143,9 @@ class Cluster:
             replica.do("CLUSTER", "REPLICATE", first_id)
         self.until(self.is_up)
         self.until(lambda: all(node.do("INFO", "replication")["master_link_status"] == "up" for node in self.replicas))
+        if not self.replicas:  # nobody could take over
+            for node in self.nodes:
+                node.do("CONFIG", "SET", "cluster-node-timeout", _NEVER)
 
     def replicated(self) -> None:
         """Return when the first primary's replicas have what it has; what they have not is lost with it."""

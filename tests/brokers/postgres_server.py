@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from tests.servers import HOST, Server, free_port, run_server, unavailable
+from tests.servers import HOST, PATIENCE, Server, free_port, run_server, unavailable
 
 # Nobody waits for a disk in tests.
 FAST = ("fsync=off", "synchronous_commit=on", "full_page_writes=off", "shared_buffers=32MB")
@@ -94,7 +94,7 @@ class PostgresServer:
         other._prepare(self._options)
         self._run("pg_basebackup", "-D", f"{other._data}", "-d", self.url, "-R", "-c", "fast", "--no-sync")
         other.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while self.do("SELECT pg_current_wal_lsn()") != other.do("SELECT pg_last_wal_replay_lsn()"):
             assert time.monotonic() < deadline, "the standby does not follow"
             time.sleep(0.02)
@@ -110,7 +110,7 @@ class PostgresServer:
         self._until_it_answers()
 
     def _until_it_answers(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self.do("SELECT 1")
@@ -132,7 +132,7 @@ class PostgresServer:
         """End it at once and in good order, as an administrator does."""
         assert self._server is not None
         self._server.process.send_signal(signal.SIGINT)
-        self._server.process.wait(30)
+        self._server.process.wait(PATIENCE)
         self._stack.close()
         self._server = None
 

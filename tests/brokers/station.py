@@ -32,7 +32,7 @@ _TIMES: tuple[tuple[Any, dict[str, float]], ...] = (
     (pipeline, {"_IDLE": 0.5, "_PATIENCE": 1.0}),
     (backoff, {"_MAX_BACKOFF": 0.2}),
     (health, {"_SHORT": 0.3}),
-    (commands, {"_PATIENCE": 5.0, "_LOOK_EVERY": 0.1}),
+    (commands, {"_PATIENCE": 20.0, "_LOOK_EVERY": 0.1}),
     (presence, {"_RETRY_AFTER": 0.1}),
     (connection, {"_LOOK_ANYWAY": 0.5}),
     (connection_factory, {"CONNECT_TIME": 2.0}),

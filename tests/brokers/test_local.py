@@ -25,8 +25,8 @@ from asgi_push.brokers.local.broker import LocalBroker
 from asgi_push.brokers.local.directory import Directory
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import Process, publication
-from tests.brokers.station import KEPT, Station
-from tests.engines import nothing_runs, processes, temporary_home
+from tests.brokers.station import KEPT, Station, join
+from tests.engines import nothing_runs, pair, processes, temporary_home
 from tests.servers import find_program
 
 
@@ -58,7 +58,7 @@ async def user(name: str = "shop", *, hears: bool = True) -> AsyncIterator[User]
         await process.broker.start(process.receiver)
     try:
         if hears:
-            await process.broker.join("news", kept=True)
+            await join(process)
         yield process
     finally:
         with anyio.fail_after(PATIENCE):
@@ -208,7 +208,7 @@ async def test_its_data_are_read_by_another_program(home: Path, monkeypatch: pyt
 async def test_the_keeper_is_killed(home: Path) -> None:
     """Another is there, and ends the engine as the first would have."""
     async with user():
-        (keeper,) = [process for process in processes(home) if process.pid != pid()]
+        (keeper,) = [process for process in pair(home) if process.pid != pid()]
         keeper.kill()
         await until(lambda: not local_processes.runs(Directory("shop"), "keeper.lock"))
         await until(lambda: local_processes.runs(Directory("shop"), "keeper.lock"))
@@ -217,7 +217,7 @@ async def test_the_keeper_is_killed(home: Path) -> None:
 async def test_a_host_that_stops(home: Path) -> None:
     """It signals all processes at once: the keeper stays until its users have gone, and ends the engine."""
     async with user() as here:
-        (keeper,) = [process for process in processes(home) if process.pid != pid()]
+        (keeper,) = [process for process in pair(home) if process.pid != pid()]
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             keeper.send_signal(number)
         with pytest.raises(psutil.TimeoutExpired):

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, StreamPosition
-from asgi_push.brokers import StreamOptions
+from asgi_push.brokers import StreamOptions, commands
 from asgi_push.brokers.postgres import functions, upkeep
 from asgi_push.brokers.postgres.broker import PostgresBroker
 from tests.asgi import PATIENCE, until
@@ -188,6 +188,24 @@ async def test_a_process_that_was_killed_is_not_waited_for(
     with anyio.fail_after(PATIENCE):
         await there.broker.command(b"x")
     assert ("killed",) not in await there.broker.reading.call(functions.OBEYING)
+
+
+async def test_commands_that_are_lost(here: Station, server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a server that was set back: who gave one is told as soon as that is found, and not when its time is over."""
+    monkeypatch.setattr(commands, "_PATIENCE", 3600.0)
+    await here.broker.command(b"x")
+    deaf = pytest.MonkeyPatch()
+    deaf.setattr(here.broker, "commanded", lambda place: None)
+    giving = asyncio.create_task(here.broker.command(b"y"))
+    await until_committed(here, 2)
+    server.do("DELETE FROM asgi_push.items WHERE channel = ''")
+    server.do("UPDATE asgi_push.channels SET seq = 0 WHERE channel = ''")
+    deaf.undo()
+    here.broker.listening()
+    with pytest.raises(BrokerError, match="commands were lost"), anyio.fail_after(PATIENCE):
+        await giving
+    with anyio.fail_after(PATIENCE):
+        await here.broker.command(b"z")
 
 
 async def test_commands_and_publications_keep_their_order(here: Station, there: Station) -> None:

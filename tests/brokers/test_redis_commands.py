@@ -16,21 +16,18 @@ from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import FaultyRedis, faulty_redis
-from tests.brokers.station import KEPT, hurry, station
+from tests.brokers.station import KEPT, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
 CHANNELS = ["kept", "live:1"]
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +119,7 @@ async def test_a_process_that_was_killed_is_not_waited_for_long(redis: FaultyRed
 
 async def test_a_process_that_does_not_obey_is_said(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lives, so its sessions may be those that are meant; it obeys when it can."""
-    monkeypatch.setattr(commands, "_PATIENCE", 0.5)
+    monkeypatch.setattr(commands, "_PATIENCE", 2.0)
     async with station(redis.url) as here, station(redis.url) as there:
         free = anyio.Event()
 

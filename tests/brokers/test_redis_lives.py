@@ -12,18 +12,15 @@ from asgi_push import BrokerError, StreamPosition, UnrecoverablePosition
 from asgi_push.brokers.redis import consumer
 from tests.asgi import until
 from tests.brokers.faulty import KEEPING, FaultyRedis, faulty_redis
-from tests.brokers.station import KEPT, Station, hurry, station
+from tests.brokers.station import KEPT, Station, station
 from tests.endpoints.centrifuge.proxy import proxy_for
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture

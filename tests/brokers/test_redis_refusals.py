@@ -28,20 +28,16 @@ from tests import asgi
 from tests.asgi import until
 from tests.brokers.contract import Process, publication
 from tests.brokers.faulty import FaultyRedis, faulty_redis
-from tests.brokers.station import hurry
 from tests.metrics.scraping import numbers, of
 
 RULES = "~shop:* &shop:* +@connection +@pubsub +@scripting +@read +@write -@dangerous +info"
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture

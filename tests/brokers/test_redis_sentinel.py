@@ -16,20 +16,17 @@ from redis import Redis as Client
 from asgi_push import BrokerError, StreamPosition
 from tests.asgi import PATIENCE, until
 from tests.brokers.faulty import FaultyRedis
-from tests.brokers.station import Station, hurry, station
+from tests.brokers.station import Station, station
 from tests.servers import HOST, find_program, free_port, run_server
 
 SECRET, OTHER_SECRET = "for-servers", "for-sentinels"
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 class Watched(FaultyRedis):

@@ -17,21 +17,17 @@ from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Client, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis
-from tests.brokers.station import hurry
 from tests.servers import HOST, find_program, free_port, run_redis, run_server
 
 SDK = "/connection/websocket"
 NAMESPACES = {"live": ChannelOptions(history_size=0)}
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture

@@ -22,10 +22,6 @@ from asgi_push import Push
 from asgi_push.demo import board, run
 from tests.servers import HOST, PATIENCE, ROOT, Server, free_port, run_server
 
-# Milliseconds: a ping is sent every 5 s and its pong is waited for 3 s, a delay lasts up to 10 s; the rest is for a
-# busy machine.
-expect.set_options(timeout=PATIENCE * 1000)
-
 
 def serve_demo(port: int, folder: Path) -> AbstractContextManager[Server]:
     command = [sys.executable, "-m", "asgi_push", "demo", "--host", HOST, "--port", f"{port}"]
@@ -394,7 +390,7 @@ def test_interrupted(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         with pytest.raises(ConnectionClosed):
             client.recv()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(PATIENCE) == 0
         assert server.log() == f"asgi_push demo: {server.http}/ (Ctrl+C stops it)\n"
 
 

@@ -25,9 +25,9 @@ from .running import wait_until
 
 
 @contextmanager
-def running(serve: Serve, folder: Path) -> Iterator[tuple[Server, Mailbox, HttpServer]]:
+def running(serve: Serve, folder: Path, seconds: float = 0.5) -> Iterator[tuple[Server, Mailbox, HttpServer]]:
     with smtp_server() as mailbox, http_server(PushService()) as service:
-        env = {"VAPID_KEY": str(folder / "key.pem"), "MAIL": mailbox.url("")}
+        env = {"VAPID_KEY": str(folder / "key.pem"), "MAIL": mailbox.url(""), "SECONDS": str(seconds)}
         with serve("tests.examples.away_app:app", env=env) as server:
             yield server, mailbox, service
 
@@ -60,10 +60,11 @@ def test_who_has_seen_it_is_told_nothing_and_others_get_a_mail(
     serve: Serve, chromium: Chromium, tmp_path: Path
 ) -> None:
     """A page that is open confirms; somebody without a page and without a subscription gets a mail."""
-    with running(serve, tmp_path) as (server, mailbox, service):
+    with running(serve, tmp_path, seconds=3.0) as (server, mailbox, service):  # in which a busy machine confirms
         with chromium.new_context() as context:
             page = context.new_page()
             page.goto(f"{server.http}/?user=11")
+            wait_until(lambda: "[accepted]" in server.log())
             for user in ("11", "12"):  # 11 would be told first
                 httpx.post(f"{server.http}/ship/{user}?order=7").raise_for_status()
             page.get_by_text("Order 7 is on its way.").wait_for()

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 
 from tests.examples.running import RunExample, connect, receive
+from tests.servers import PATIENCE
 
 
 def test_a_thread_pushes_until_the_server_stops(run_example: RunExample) -> None:
@@ -13,5 +14,5 @@ def test_a_thread_pushes_until_the_server_stops(run_example: RunExample) -> None
             for websocket in (one, other):
                 first, second = (datetime.fromisoformat(json.loads(receive(websocket))["time"]) for _ in range(2))
                 assert first < second
-        server.stop()
+        server.stop(PATIENCE)
         assert "Application shutdown complete" in server.log()

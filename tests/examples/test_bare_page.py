@@ -65,7 +65,7 @@ def test_what_a_person_sends_is_logged(server: Server, page: Page) -> None:
     page.click("#send")
     page.click("#close")
     wait_for_entry(page, re.compile("^close: "))
-    assert "'11' says 'hello server'" in server.log()
+    wait_until(lambda: "'11' says 'hello server'" in server.log())
 
 
 def test_a_wrong_address_is_shown(server: Server, page: Page) -> None:

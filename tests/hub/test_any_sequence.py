@@ -179,7 +179,7 @@ async def test_any_sequence(what: list[tuple[str, int, int]], when_exceeded: str
         when_exceeded=when_exceeded,
     )
     with pytest.MonkeyPatch.context() as monkeypatch:
-        clock = Clock(monkeypatch)
+        clock = Clock(monkeypatch, part=1.0)
         async with serve(PushMiddleware(nothing, push)) as server:
             world = World(push, server, clock)
             for event, which, steps in what:
@@ -220,7 +220,7 @@ async def test_any_sequence_before_a_shutdown(what: list[tuple[str, int, int]]) 
         queue_messages=5,
     )
     with pytest.MonkeyPatch.context() as monkeypatch:
-        clock = Clock(monkeypatch)
+        clock = Clock(monkeypatch, part=1.0)
         monkeypatch.setattr("asgi_push.hub.hub._SHUTDOWN_TIME", 0.05)
         async with serve(PushMiddleware(nothing, push)) as server:
             world = World(push, server, clock)

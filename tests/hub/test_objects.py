@@ -81,7 +81,7 @@ COUNT = """
     async def count(before, most):
         # What connecting has begun may not be done yet: the smallest of some counts.
         found = []
-        while (not found or min(found) > most) and len(found) < 20:
+        while (not found or min(found) > most) and len(found) < 200:
             await asyncio.sleep(0.02)
             gc.collect()
             found.append((len(gc.get_objects()) - before) / COUNT)
@@ -110,7 +110,7 @@ SPARED = """
         ended = [weakref.ref(session) for session in push.sessions()]
         for sock in kept:
             sock.close()
-        for _ in range(1000):
+        for _ in range(3000):
             if not any(ref() for ref in ended):
                 break
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ import pytest
 from asgi_push import BrokerError, Publication, Push, SettingsError
 from asgi_push.inbox import undelivered
 from asgi_push.push import core_of
-from tests.asgi import PATIENCE, Mailbox, pushing, until
+from tests.asgi import PATIENCE, Clock, Mailbox, pushing, until
 from tests.inbox.test_inbox import gone, house, kept, sdk
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +43,20 @@ class Away:
             return await self.calls.get()
 
 
+def noted(monkeypatch: pytest.MonkeyPatch, owner: Any, verb: str) -> list[Any]:
+    """The calls of a verb from now on, each when it is over; the list grows."""
+    calls: list[Any] = []
+    real = getattr(owner, verb)
+
+    async def call(*args: Any) -> Any:
+        result = await real(*args)
+        calls.append(args)
+        return result
+
+    monkeypatch.setattr(owner, verb, call)
+    return calls
+
+
 def counted(push: Push) -> dict[str, int]:
     return core_of(push).hub.counters.undelivered
 
@@ -62,16 +76,17 @@ async def test_called_once() -> None:
         assert not away.calls.items
 
 
-async def test_confirmed_in_time() -> None:
+async def test_confirmed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a session has confirmed is nobody's business any more."""
-    away = Away()
+    clock, away = Clock(monkeypatch), Away()
     async with house(on_undelivered=away) as (push, server):
         peer, _ = await sdk(server)
-        await push.send_to_user("alice", "hers", inbox=True, undelivered_after=0.2)
+        await push.send_to_user("alice", "hers", inbox=True, undelivered_after=60.0)
         offset = (await peer.hear())["push"]["pub"]["offset"]
         await peer.ask("rpc", method="push.ack", data={"channel": "#alice", "offset": offset})
         await gone(push)
-        await push.send_to_user("bob", "his", inbox=True, undelivered_after=0.3)
+        clock.ahead += 61.0
+        await push.send_to_user("bob", "his", inbox=True, undelivered_after=0.0)
         assert await away.next() == ("bob", "his")
 
 
@@ -120,15 +135,19 @@ async def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_longer_than_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hook may take longer than a process that says nothing is waited for."""
-    monkeypatch.setattr(undelivered, "_LEASE", 0.5)
     monkeypatch.setattr(undelivered, "_RENEW_EVERY", 0.02)
-    away = Away()
+    clock, away = Clock(monkeypatch), Away()
     async with pushing(on_undelivered=away) as (push, _):
+        renewals = noted(monkeypatch, core_of(push).hub.inbox._store, "postpone")
         away.let = anyio.Event()
         await push.send_to_user("alice", 1, inbox=True, undelivered_after=0.0)
         assert await away.next() == ("alice", 1)
         away.let, let = None, away.let
-        await push.send_to_user("alice", 2, inbox=True, undelivered_after=1.0)  # beyond the lease
+        for _ in range(3):  # together it is beyond the lease
+            clock.ahead += undelivered._LEASE / 2
+            renewals.clear()
+            await until(lambda: len(renewals) >= 2)  # the first may have begun before
+        await push.send_to_user("alice", 2, inbox=True, undelivered_after=0.0)
         assert await away.next() == ("alice", 2)
         let.set()
         await until(lambda: counted(push)["called"] == 2)

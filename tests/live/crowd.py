@@ -13,8 +13,9 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tests.patience import PATIENCE
+
 CHANNEL = "news"
-PATIENCE = 60.0
 
 
 class Runs(Protocol):

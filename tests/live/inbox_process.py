@@ -12,6 +12,8 @@ from itertools import count
 from asgi_push import Publication, Push
 from asgi_push.inbox import undelivered
 
+LEASE = 3.0  # seconds: that long a busy machine lets no process stand still
+
 
 def publish(url: str, prefix: str) -> None:
     with Push(broker=url, redis_prefix=prefix) as push:
@@ -22,7 +24,7 @@ def publish(url: str, prefix: str) -> None:
 
 
 def hang(url: str, prefix: str) -> None:
-    undelivered._LEASE = 1.0
+    undelivered._LEASE = LEASE
     undelivered._RENEW_EVERY = 0.2
     undelivered._POLL = 0.02
     undelivered._TOGETHER = 1  # it claims nothing else

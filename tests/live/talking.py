@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {"timeout": PATIENCE, "verify": False}
 
 def post(server: Server, path: str, data: Any = None) -> Any:
     """POST JSON and return the answer's."""
-    return httpx.post(server.http + path, json=data, timeout=60, verify=False).raise_for_status().json()
+    return httpx.post(server.http + path, json=data, timeout=2 * PATIENCE, verify=False).raise_for_status().json()
 
 
 def state(server: Server) -> Any:

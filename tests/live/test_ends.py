@@ -29,7 +29,7 @@ def test_hypercorn_ends_with_its_sessions(serve: Serve, kind: str, workers: str)
     ):
         sdk.send('{"id":1,"connect":{}}')
         assert "connect" in str(sdk.recv(PATIENCE))
-        stopping = thread.submit(server.stop, 30.0)
+        stopping = thread.submit(server.stop, PATIENCE)
         codes = []
         for websocket in (plain, sdk):
             with pytest.raises(ConnectionClosed) as closed:

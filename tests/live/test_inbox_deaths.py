@@ -20,6 +20,7 @@ from asgi_push.brokers.redis import inbox
 from asgi_push.inbox import undelivered
 from asgi_push.push import core_of
 from tests import asgi
+from tests.live.inbox_process import LEASE
 from tests.servers import PATIENCE, ROOT, Server
 
 # INBOX_DEATHS=100 for the whole of it.
@@ -99,6 +100,11 @@ async def test_publisher_is_killed(redis: Server, seed: int, monkeypatch: pytest
             return not await house.waiting()
 
         await wait_for(over)
+
+        async def confirmed() -> bool:
+            return not any([await house.push.inbox(user) for user in come])
+
+        await wait_for(confirmed)
         left = [user for user in kept if await house.push.inbox(user)]
         assert set(left) == set(kept) - set(come)
         assert all(house.calls[user] == 1 for user in left)
@@ -117,7 +123,7 @@ async def test_claimer_is_killed(redis: Server, monkeypatch: pytest.MonkeyPatch)
             await publisher.send_to_user("7", 7, inbox=True, undelivered_after=0.0)
             assert await anyio.to_thread.run_sync(said.readline) == "called\n"
         async with house.push as push:
-            await push.send_to_user("8", 8, inbox=True, undelivered_after=1.5)  # beyond the lease
+            await push.send_to_user("8", 8, inbox=True, undelivered_after=LEASE + 0.5)
 
             async def told() -> bool:
                 return bool(house.calls["8"])

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from asgi_push import Push
-from tests.engines import nothing_runs, processes, temporary_home
+from tests.engines import nothing_runs, pair, processes, temporary_home
 from tests.live.crowd import CHANNEL, PlainClient, tasks_of, until
 from tests.servers import COMMANDS, HOST, PATIENCE, ROOT, Server, free_port, run_server
 
@@ -79,7 +79,7 @@ async def test_all_workers_are_one(home: Path, kind: str) -> None:
             line = [sys.executable, "-m", "asgi_push", "publish", CHANNEL, "20"]
             await anyio.run_process(line, env={**os.environ, **ENV})
             await got(pages, list(range(21)))
-        assert len(processes(home)) == 2
+        assert pair(home)
         assert "SEVERAL WORKERS" not in server.log()
 
 
@@ -88,7 +88,7 @@ async def test_everything_is_killed(home: Path) -> None:
     with served(home, workers=2) as server:
         async with Push(broker="local://") as push:
             await push.publish(CHANNEL, 1)
-        assert len(processes(home)) == 2
+        assert pair(home)
         for process in [*psutil.Process(server.process.pid).children(recursive=True), server.process]:
             process.kill()
     nothing_runs(home)

@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from asgi_push import BrokerError, Push
-from tests.engines import nothing_runs, processes, temporary_home
+from tests.engines import nothing_runs, pair, temporary_home
 from tests.live.crowd import CHANNEL, SdkClient, tasks_of, until
 from tests.servers import HOST, ROOT, find_program, free_port, run_server
 
@@ -150,8 +150,7 @@ def served(home: Path, folder: Path, python: str) -> Any:
 
 def kill_engine(home: Path, *, with_worker: bool) -> None:
     """Kill the engine and its keeper; before them the worker that started these, so that it sees to nothing more."""
-    ours = processes(home / f"asgi_push-{os.geteuid()}")
-    assert len(ours) == 2
+    ours = pair(home / f"asgi_push-{os.geteuid()}")
     victims = [*(process.parent() for process in ours[:1] if with_worker), *ours]
     for process in victims:
         assert process is not None

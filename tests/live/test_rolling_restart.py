@@ -15,7 +15,7 @@ from tests.live.crowd import CHANNEL, SdkClient, tasks_of, until
 from tests.servers import HOST, Serve, Server, free_port
 
 CLIENTS = 500
-DRAIN = 3.0  # seconds
+DRAIN = 6.0  # seconds
 APP = "tests.live.app:app"
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -85,9 +85,8 @@ def most_in_a_second(times: list[float]) -> int:
 
 
 async def test_nothing_is_lost_and_nobody_storms(serve: Serve, redis: Server) -> None:
-    """With 500 SDK clients and publications all the time: each gets all of them, in order and once; and no second sees
-    more than twice the mean rate of clients that come back. A drain of three seconds leaves room for a slow machine:
-    what is due in two of them may come at once."""
+    """With 500 SDK clients and publications all the time: each gets all of them, in order and once; and they come back
+    spread over the drain. No second sees what is due in four: a slow machine may stand still for three of them."""
     env = {"ASGI_PUSH_BROKER": redis.redis, "ASGI_PUSH_DRAIN_TIMEOUT": f"{DRAIN}"}
     balancer = Balancer([free_port(), free_port()])
     came_back: list[float] = []
@@ -105,7 +104,7 @@ async def test_nothing_is_lost_and_nobody_storms(serve: Serve, redis: Server) ->
                 await asyncio.to_thread(stack.enter_context, restarted)
                 await until(lambda: len(balancer.healthy) == 2)
                 assert len(came_back) >= CLIENTS // 4
-                assert most_in_a_second(came_back) <= 2 * len(came_back) / DRAIN
+                assert most_in_a_second(came_back) <= 4 * len(came_back) / DRAIN
             publishing.cancel()
             last = (await push.history(CHANNEL, limit=1, reverse=True)).position.offset
             await until(lambda: all(client.offset == last for client in clients) or any(c.wrong for c in clients))

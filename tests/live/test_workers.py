@@ -50,14 +50,15 @@ def test_presence_over_workers(serve: Serve, redis: Server) -> None:
             for asked in (here, elsewhere):
                 assert {info["user"] for info in ask(asked, "presence", room).values()} == {"11", "13"}
                 assert ask(asked, "presence_stats", room) == {"num_clients": 2, "num_users": 2}
+                until(lambda asked=asked: ask(asked, "is_online", "12") and ask(asked, "is_online", "13"))
                 assert [ask(asked, "is_online", user) for user in ("11", "12", "13", "14")] == [True, True, True, False]
             assert ask(here, "local") == ["11"]
         until(lambda: ask(here, "presence_stats", room)["num_clients"] == 1)
-        assert not ask(here, "is_online", "13")
+        until(lambda: not ask(here, "is_online", "13"))
         other.process.kill()
         assert closed(elsewhere) is None
         until(lambda: not ask(here, "is_online", "12"))
-        assert ask(here, "presence_stats", room)["num_clients"] == 1
+        until(lambda: ask(here, "presence_stats", room)["num_clients"] == 1)
 
 
 def test_a_user_has_so_many_sessions_on_all_workers(serve: Serve, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from websockets.sync.client import connect
 from asgi_push import PushMiddleware
 from tests import servers
 from tests.asgi import nothing
+from tests.live.talking import until
 from tests.metrics.scraping import PLAIN, Stats, of, parse
+from tests.servers import PATIENCE
 
 SESSIONS = 12
 
@@ -35,15 +37,16 @@ def test_two_workers(serve: servers.Serve, tmp_path: Path) -> None:
     """Every scrape, whichever worker it meets, adds up the sessions of both, and no counter ever goes back."""
     env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "numbers")}
     with serve(app, env=env, args=["--factory", "--workers", "2"]) as server, ExitStack() as clients:
+        until(lambda: server.log().count("startup complete") == 2)
         seen = [0.0]
         for number in range(SESSIONS):
             clients.enter_context(connect(f"{server.ws}/ws/{number}"))
             seen.append(connects(scrape(server)))
         assert seen == sorted(seen)
-        while connects(scrape(server)) != SESSIONS:
-            pass  # the other worker writes its numbers once a second
+        until(lambda: connects(scrape(server)) == SESSIONS)  # the other worker writes its numbers once a second
         assert of(scrape(server), "sessions", **PLAIN, writes="direct") == SESSIONS
-        workers = list((tmp_path / "numbers").glob("*.json"))
-        assert len(workers) == 2, "both have met connections"
+        until(lambda: len(list((tmp_path / "numbers").glob("*.json"))) == 2)
+        clients.close()
+        server.stop(PATIENCE)
     found = [path.read_bytes().count(b'"alive":false') for path in (tmp_path / "numbers").glob("*.json")]
     assert found == [1, 1]

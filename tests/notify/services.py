@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from asgi_push import Publication
 from asgi_push.messages import Payload
-from tests.servers import free_port
+from tests.servers import PATIENCE, free_port
 
 with warnings.catch_warnings():  # of a library of one of the many services that are loaded here
     warnings.simplefilter("ignore")
@@ -69,7 +69,7 @@ class Mailbox:
 @contextmanager
 def smtp_server() -> Iterator[Mailbox]:
     mailbox = Mailbox(free_port())
-    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, ready_timeout=PATIENCE)
     controller.start()
     try:
         yield mailbox

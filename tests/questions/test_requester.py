@@ -334,5 +334,5 @@ async def test_any_process_asks_the_sessions_of_all(
             await pages[1].answer((await pages[1].question())["id"], large)
         assert answers == [large]
         with pytest.raises(NoAnswerError) as error:
-            await publisher.ask("?", user="ann", timeout=1.0)
+            await publisher.ask("?", user="ann", timeout=3.0)
         assert len(error.value.asked) == 2

@@ -11,24 +11,21 @@ import anyio
 import pytest
 
 from asgi_push import BrokerError, Push
+from asgi_push.brokers import commands
 from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Closed, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis
-from tests.brokers.station import hurry
 from tests.endpoints.centrifuge.peers import OPTIONS, House, Peer, house
 
 LONG = 60.0
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +101,7 @@ async def read(houses: list[House], channel: str, *, many: int, cut: bool, publi
             await reader.ready.wait()
 
         async def publish(number: int) -> None:
-            result = await publisher.publish(channel, number, confirm=1.0 if cut else LONG)
+            result = await publisher.publish(channel, number, confirm=3.0 if cut else LONG)
             assert result.position is not None
             has = {session for reader in readers for session, offsets in reader.has.items()
                    if result.position.offset in offsets}  # fmt: skip
@@ -137,8 +134,9 @@ async def test_some_are_cut_off(redis: FaultyRedis) -> None:
         await read(houses, "cut", many=6, cut=True, publisher=houses[0].push, count=100)
 
 
-async def test_a_process_that_was_killed_holds_nobody_up(redis: FaultyRedis) -> None:
+async def test_a_process_that_was_killed_holds_nobody_up(redis: FaultyRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who are there confirm in time, and are told when the time is over."""
+    monkeypatch.setattr(commands, "_PATIENCE", 5.0)
     async with workers(redis, 1) as (here,), Push(broker=redis.url) as publisher:
         peer = await here.peer()
         await peer.ask("subscribe", channel="killed")
@@ -152,7 +150,7 @@ async def test_a_process_that_was_killed_holds_nobody_up(redis: FaultyRedis) -> 
 
         async with anyio.create_task_group() as tasks:
             for number in (1, 2):
-                tasks.start_soon(publish, 1.5)
+                tasks.start_soon(publish, 4.0)
                 assert (await peer.hear())["push"]["pub"]["offset"] == number
                 await peer.ask("rpc", method="push.ack", data={"channel": "killed", "offset": number})
         (session,) = here.push.sessions()

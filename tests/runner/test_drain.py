@@ -16,7 +16,7 @@ from asgi_push.hub import hub
 from asgi_push.hub.session_lifecycle import Lifecycle
 from asgi_push.push import core_of
 from asgi_push.runner.drain import due
-from tests.asgi import PATIENCE, Refused, pushing, until
+from tests.asgi import PATIENCE, Clock, Refused, pushing, until
 
 OVER = 0.5
 
@@ -76,25 +76,29 @@ async def test_nobody_new_comes_in() -> None:
 
     async with pushing(path="/ws", authenticate=authenticate) as (push, server), anyio.create_task_group() as tasks:
         await server.connect("/ws")
-        tasks.start_soon(push.drain, OVER)
+        tasks.start_soon(push.drain, 3600)
         await until(lambda: not core_of(push).hub.accepting)
         with pytest.raises(Refused) as refused:
             await server.connect("/ws")
         assert (refused.value.status, refused.value.headers[b"retry-after"]) == (503, b"5")
         assert (len(asked), len(push.sessions())) == (1, 1)
+        await push.drain(0)
 
 
-async def test_publications_go_on() -> None:
+async def test_publications_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is still there gets them, and who is closed has got all that came before."""
+    clock = Clock(monkeypatch)
     async with pushing() as (push, server), anyio.create_task_group() as tasks:
         clients = [await server.connect(f"/ws/u{number}") for number in range(4)]
-        tasks.start_soon(push.drain, OVER)
+        tasks.start_soon(push.drain, 400)
+        await until(lambda: not core_of(push).hub.accepting)
         sent, left = [], []
-        while push.sessions():
+        while there := push.sessions():
             await push.send_to_all(len(sent))
             sent.append(str(len(sent)))
             left.append(len(push.sessions()))
-            await anyio.sleep(0.01)
+            clock.ahead += 101
+            await until(lambda there=there: len(push.sessions()) < len(there))
         heard = [(await client.receive_to_close())[0] for client in clients]
         # Who is still there when it is published is owed it; publishing may have waited, and some have left meanwhile.
         owed = [[number for number, count in zip(sent, left, strict=True) if count > 3 - age] for age in range(4)]

@@ -16,7 +16,7 @@ from asgi_push.brokers.memory import MemoryBroker, MemoryPresence
 from asgi_push.push import core_of
 from asgi_push.runtime.event_loop import on_trio
 from tests.asgi import nothing, serve, until
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 
 
 class Gate:
@@ -193,7 +193,7 @@ def test_a_start_in_two_threads_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     async def use() -> None:
         async with push:
             await push.publish("news", "x")
-            await anyio.to_thread.run_sync(all_run.wait, 10)
+            await anyio.to_thread.run_sync(all_run.wait, PATIENCE)
             while threading.get_ident() == starts[0] and core_of(push).runner._starts > 1:  # noqa: ASYNC110
                 await anyio.sleep(0.001)
 
@@ -208,7 +208,7 @@ def test_a_start_in_two_threads_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert failures == []
     assert len(starts) == 1
     assert not push.running
@@ -233,8 +233,8 @@ def test_a_thread_that_waits_for_a_stopped_push_is_told() -> None:
     with push:
         thread = threading.Thread(target=wait)
         thread.start()
-        waits.wait(10)
-    thread.join(10)
+        waits.wait(PATIENCE)
+    thread.join(PATIENCE)
     assert [type(error) for error in caught] == [NotRunningError]
 
 

@@ -124,6 +124,7 @@ async def test_nothing_comes() -> None:
             await client.receive_json(timeout=0.01)
         await server.push.send_to_user("11", "hello")
         await server.push.send_to_user("11", {"n": 1})
+        await until(lambda: len(client._from_app.items) == 2)
         told = r"""0\.01 s; before, 2 came to /ws/11: 'hello', '\{"n":1\}'"""
         with pytest.raises(AssertionError, match=told):
             await client.receive_until(lambda message: message == {"n": 2}, timeout=0.01)

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from asgi_push import PushMiddleware
 from asgi_push.transports import direct_writes, wrapped
-from tests.servers import Serve
+from tests.servers import PATIENCE, Serve
 
 WRAPPED = "wraps the send of uvicorn"
 
@@ -63,9 +63,9 @@ def test_a_middleware_outside_is_named_once(serve: Serve, app: str, lines: int, 
             if transport == "websocket":
                 with connect(server.ws + "/ws") as client:
                     client.send("ping")
-                    assert client.recv(10) == "pong"
+                    assert client.recv(PATIENCE) == "pong"
             else:
-                with httpx.stream("GET", server.http + "/push/events", timeout=10) as stream:
+                with httpx.stream("GET", server.http + "/push/events", timeout=PATIENCE) as stream:
                     assert next(stream.iter_lines()).startswith("retry")
         server.stop()
         assert server.log().count(WRAPPED) == lines

@@ -20,7 +20,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from websockets.sync.client import connect
 
 from asgi_push.transports.wrappers import KNOWN, Wrapper, digest, unwrap
-from tests.servers import Serve, Server
+from tests.servers import PATIENCE, Serve, Server
 
 # Behind these nothing changes but the speed.
 PASSING = ["sessions", "sentry", "opentelemetry", "opentelemetry, sampled", "correlation", "all"]
@@ -55,7 +55,7 @@ def count(server: Server, transport: str) -> dict[str, float]:
 
 def writes(server: Server, transport: str) -> str:
     """Return how the only session of a transport is written to; those of earlier tests may still be ending."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while sum((found := count(server, transport)).values()) != 1:
         assert time.monotonic() < until, found
         time.sleep(0.02)
@@ -68,7 +68,7 @@ def streaming(server: Server, behind: str) -> Iterator[httpx.Response]:
     """Open an event stream as a page of another origin does, and read the first line of it."""
     url = f"{server.http}/push/events?behind={quote(behind)}"
     headers = {"Origin": "http://elsewhere", "Accept-Encoding": "gzip"}
-    with httpx.stream("GET", url, headers=headers, timeout=10) as stream:
+    with httpx.stream("GET", url, headers=headers, timeout=PATIENCE) as stream:
         lines = stream.iter_lines()  # which closes the stream when nobody keeps it
         assert next(lines).startswith("retry")
         yield stream
@@ -78,7 +78,7 @@ def visit(server: Server, behind: str) -> tuple[str, str, Any]:
     """Return how a WebSocket's session is written to, what comes back for "quiet", and the accept's headers."""
     with connect(f"{server.ws}/ws?behind={quote(behind)}") as client:
         client.send("quiet")
-        answer = str(client.recv(10))
+        answer = str(client.recv(PATIENCE))
         assert client.response is not None
         return writes(server, "websocket"), answer, client.response.headers
 

@@ -16,7 +16,10 @@ from tests.endpoints.centrifuge import published_suite
 from tests.endpoints.centrifuge.clients import KINDS, OrderFailed, token
 from tests.endpoints.centrifuge.conftest import OpenClient
 from tests.examples.running import connect, wait_until
-from tests.servers import Serve, Server
+from tests.servers import PATIENCE, Serve, Server
+
+# How long a token is good that is to run out, in seconds. A busy machine takes some to connect with it.
+SHORT = 8
 
 VALUES: list[Any] = ["text", 7, None, True, [1, {"a": "汉字 🐑"}], {"two\nlines": "<b>&</b>"}]
 
@@ -166,10 +169,10 @@ def test_tokens_are_refreshed(open_client: OpenClient) -> None:
     start_all(open_client)
     clients = []
     for kind in KINDS:
-        client = open_client(kind, token("11", ttl=4), token("11", ttl=3600))
+        client = open_client(kind, token("11", ttl=SHORT), token("11", ttl=3600))
         client.connect()
         secret = f"secret-{uuid4()}"
-        granted = [token("11", channel=secret, ttl=4), token("11", channel=secret, ttl=3600)]
+        granted = [token("11", channel=secret, ttl=SHORT), token("11", channel=secret, ttl=3600)]
         client.subscribe(secret, tokens=granted)
         clients.append(client)
     for client in clients:
@@ -187,7 +190,7 @@ def test_credentials_of_the_application_end(serve: Serve, open_client: OpenClien
         start_all(open_client)
         with_token, without = [], []
         for kind in KINDS:
-            mine = [f"ann until {time.time() + seconds}" for seconds in (4, 3600)]
+            mine = [f"ann until {time.time() + seconds}" for seconds in (SHORT, 3600)]
             with_token.append(open_client(kind, *mine, url=server.ws))
             without.append(open_client(kind, url=server.ws))
             with_token[-1].connect()
@@ -265,7 +268,7 @@ def test_an_sdk_and_a_plain_client_side_by_side(
             assert http.post(f"/users/{user}/send", content=json.dumps(value)).json() == 2
         for value in VALUES[1:]:
             assert client.wait("publication", channel=f"#{user}")["data"] == value
-            assert json.loads(plain.recv(timeout=10)) == value
+            assert json.loads(plain.recv(timeout=PATIENCE)) == value
 
 
 @pytest.mark.parametrize(("code", "comes_back"), [(4100, True), (4500, False), (3011, True), (3503, False)])

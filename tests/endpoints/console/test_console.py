@@ -21,8 +21,6 @@ from tests.endpoints.console.app import KEY
 from tests.metrics.scraping import of, parse
 from tests.servers import PATIENCE, Server
 
-expect.set_options(timeout=PATIENCE * 1000)  # in milliseconds
-
 PATH = "/push/console"
 
 
