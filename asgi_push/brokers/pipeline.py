@@ -4,7 +4,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from .. import clock
@@ -56,6 +55,7 @@ class Pipeline(ABC, Generic[R]):
         self._down_since: float | None = None
         self._cause: BaseException | None = None
         self._look_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None  # rings no later than at that time
 
     @abstractmethod
     async def _begin(self) -> None:
@@ -106,25 +106,29 @@ class Pipeline(ABC, Generic[R]):
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        self._silence()
         self._fail_waiting(ConnectionError("the broker was stopped"))
         await self._disconnect()
 
-    async def _ask(self, request: R) -> Any:
-        """Have a request sent, and return its answer.
+    def _ask(self, request: R) -> "asyncio.Future[Any]":
+        """Have a request sent, and return its answer, to be awaited.
 
-        Raises:
-            BrokerError: it could not be sent, or was not answered; then it may have been done.
+        It is a future, and no coroutine: who asks much at once needs no task for each request.
+        Awaited, it raises BrokerError if the request could not be sent, or was not answered. In
+        the last case it may have been done.
         """
-        if self._task is None:
-            raise BrokerError("the broker is not running")
-        if self._down_since is not None and self._gives_up(self._down_since, self._cause):
-            raise self._broker_error(self._cause)
-        if len(self._waiting) >= _MAX_WAITING:
-            raise BrokerError(f"{_MAX_WAITING} requests wait for {self._server} already")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, answer))
-        self._work.set()
-        return await answer
+        if self._task is None:
+            answer.set_exception(BrokerError("the broker is not running"))
+        elif self._down_since is not None and self._gives_up(self._down_since, self._cause):
+            answer.set_exception(self._broker_error(self._cause))
+        elif len(self._waiting) >= _MAX_WAITING:
+            error = f"{_MAX_WAITING} requests wait for {self._server} already"
+            answer.set_exception(BrokerError(error))
+        else:
+            self._waiting.append((request, answer))
+            self._work.set()
+        return answer
 
     def _gives_up(self, down_since: float, cause: BaseException | None) -> bool:
         """Whether the server is not waited for any more."""
@@ -143,11 +147,26 @@ class Pipeline(ABC, Generic[R]):
                     await self._reconnect(error)
 
     async def _wait_for_work(self) -> None:
-        """Return when something is asked, or when it is time to look whether all is well."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._look_at - clock.monotonic()):
-                await self._work.wait()
+        """Return when something is asked, or when it is time to look whether all is well.
+
+        One timer serves many round trips: it may ring too early.
+        """
+        loop = asyncio.get_running_loop()
+        at = loop.time() + self._look_at - clock.monotonic()
+        if self._alarm is None or self._alarm.when() > at:
+            self._silence()
+            self._alarm = loop.call_at(at, self._ring)
+        await self._work.wait()
         self._work.clear()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._work.set()
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _look_later(self) -> None:
         self._look_at = clock.monotonic() + _IDLE
@@ -191,10 +210,3 @@ class Pipeline(ABC, Generic[R]):
         error = BrokerError(f"{self._server}: {said}{remark}")
         error.__cause__ = cause
         return error
-
-
-def give(answers: Iterable[tuple[asyncio.Future[Any], Any]]) -> None:
-    """Hand answers to those who still wait for them."""
-    for future, answer in answers:
-        if not future.done():
-            future.set_result(answer)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from ..health import ConnectionHealth
-from ..pipeline import MAX_TOGETHER, Pipeline, give
+from ..pipeline import MAX_TOGETHER, Pipeline
 from .connection import Connection, ConnectionFactory, hang_up
 from .functions import Function, Rows
 from .health import reason, words
@@ -51,15 +51,13 @@ class PostgresPipeline(Pipeline[Call]):
         self._connection: Connection | None = None
         self._apart = 0  # how many of the next calls go in statements of their own
 
-    async def call(self, function: Function, *arguments: Any) -> Rows:
-        """Call a function of the schema and return its rows.
+    def call(self, function: Function, *arguments: Any) -> "asyncio.Future[Rows]":
+        """Call a function of the schema and return its rows, to be awaited.
 
-        Raises:
-            BrokerError: it could not be called, or was answered with an error or not at all; in
-                the last case it may have been done.
+        Awaited, it raises BrokerError if the function could not be called, or was answered with an
+        error or not at all. In the last case it may have been done.
         """
-        rows: Rows = await self._ask((function, arguments))
-        return rows
+        return self._ask((function, arguments))
 
     async def _round_trip(self) -> None:
         connection = await self._connect()
@@ -86,7 +84,9 @@ class PostgresPipeline(Pipeline[Call]):
                 self._health.began(function.name, error)
             return
         self._health.ended(function.name)
-        give(zip([future for _, future in asked], function.answers(len(calls), rows), strict=True))
+        for (_, future), answer in zip(asked, function.answers(len(calls), rows), strict=True):
+            if not future.done():
+                future.set_result(answer)
 
     def _next(self) -> list[tuple[Call, "asyncio.Future[Any]"]]:
         """Return the calls that go in the next statement: of one function, in their order."""

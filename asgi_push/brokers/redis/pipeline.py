@@ -1,14 +1,14 @@
 """Commands to Redis, many in one round trip."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
 from ... import clock
 from ..health import ConnectionHealth
-from ..pipeline import MAX_TOGETHER, Pipeline, give
+from ..pipeline import MAX_TOGETHER, Pipeline
 from . import inbox_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
 from .connection_factory import ConnectionFactory, TooOldError
@@ -23,13 +23,19 @@ _ROUND_TRIP = 3.0
 # How often it is tried whether what was refused is taken again, in seconds.
 _PROBE_AGAIN = 1.0
 
-# What people call the scripts.
-_NAMES = {
-    known: name.lower()
+_SCRIPTS = {
+    name: script
     for name, script in {**vars(scripts), **vars(inbox_scripts)}.items()
     if isinstance(script, Script)
+}
+
+# What people call the scripts, and what they are, by what Redis calls them.
+_NAMES = {
+    known: name.lower()
+    for name, script in _SCRIPTS.items()
     for known in (script.sha, script.source)
 }
+_SOURCES = {script.sha: script.source for script in _SCRIPTS.values()}
 
 
 class RedisPipeline(Pipeline[Command]):
@@ -53,21 +59,17 @@ class RedisPipeline(Pipeline[Command]):
         """Return by node a channel on each node that takes commands, as far as they are known."""
         return {} if self._connection is None else channel_by_node(self._connection, self._keys)
 
-    async def call(self, *command: bytes | str | int) -> Any:
-        """Send one command and return its answer.
+    def call(self, *command: bytes | str | int) -> Awaitable[Any]:
+        """Send one command and return its answer, to be awaited.
 
-        Raises:
-            BrokerError: it could not be sent, or was answered with an error or not at all. In the
-                last case it may have been done.
+        Awaited, it raises BrokerError if the command could not be sent, or was answered with an
+        error or not at all. In the last case it may have been done.
         """
-        return self._checked(await self._ask(command))
+        return self._ask(command)
 
-    async def run(self, script: Script, keys: Sequence[str], *args: bytes | str | int) -> Any:
-        """Run a script and return its answer; see ``call``."""
-        answer = await self._ask(("EVALSHA", script.sha, len(keys), *keys, *args))
-        if isinstance(answer, NoScriptError):
-            answer = await self._ask(("EVAL", script.source, len(keys), *keys, *args))
-        return self._checked(answer)
+    def run(self, script: Script, keys: Sequence[str], *args: bytes | str | int) -> Awaitable[Any]:
+        """Run a script and return its answer, to be awaited; see ``call``."""
+        return self._ask(("EVALSHA", script.sha, len(keys), *keys, *args))
 
     async def _round_trip(self) -> None:
         if self._stale:
@@ -97,7 +99,22 @@ class RedisPipeline(Pipeline[Command]):
             self._note(command, refusal)
         if not self._refused:
             self._look_later()
-        give(zip([future for _, future in asked], answers, strict=True))
+        for (command, future), answer in zip(asked, answers, strict=True):
+            self._give(command, future, answer)
+
+    def _give(self, command: Command, future: "asyncio.Future[Any]", answer: Any) -> None:
+        """Hand an answer to whoever still waits for it; a script is sent if Redis has it not."""
+        if future.done():
+            return
+        if isinstance(answer, NoScriptError):
+            source = _SOURCES[str(command[1])]
+            self._waiting.append((("EVAL", source, *command[2:]), future))
+        elif isinstance(answer, Exception):
+            lacks = self._lacking if reason(answer) == "noperm" else ""
+            remark = f" (this user may not use {lacks})" if lacks else ""
+            future.set_exception(self._broker_error(answer, remark))
+        else:
+            future.set_result(answer)
 
     def _note(self, command: Command, error: Exception) -> None:
         """Tell of what was refused; from now on it is tried whether that is over."""
@@ -149,12 +166,6 @@ class RedisPipeline(Pipeline[Command]):
                     await connection.close()
             except Exception:  # noqa: BLE001, S110  # it is given up
                 pass
-
-    def _checked(self, answer: Any) -> Any:
-        if not isinstance(answer, Exception):
-            return answer
-        lacks = self._lacking if reason(answer) == "noperm" else ""
-        raise self._broker_error(answer, f" (this user may not use {lacks})" if lacks else "")
 
     def _words(self, error: BaseException) -> str:
         return words(error)

@@ -54,7 +54,7 @@ class RedisPresence(Presence):
         return map(self._renew_one, self._channels())
 
     async def _renew_one(self, channel: str) -> None:
-        here, processes = await self._table.update(channel, [], [])
+        here, processes = await self._table.renew(channel)
         if here != len(self._ids_here(channel)):
             known = await self._table.ids(channel)
             now = present(self._registry, channel)

@@ -6,7 +6,7 @@ left, and the oldest sessions of a user who has too many.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from ...connection import Connection
@@ -33,20 +33,28 @@ class PresenceTable:
         self._keys = keys
         self._life = life
 
-    async def update(
+    def update(
         self, channel: str, came: Sequence[Connection], left: Sequence[str]
-    ) -> tuple[int, list[str]]:
+    ) -> Awaitable[Any]:
         """Write sessions that came and ids that left, and renew the rest.
 
         Returns:
-            How many sessions of this process the channel has now, and its processes.
+            What is to be awaited for that.
         """
         entries: list[Any] = []
         for session in came:
             entries += (session.id, _entry(channel, session))
-        here, *processes = await self._run(
+        return self._run(
             UPDATE, channel, _milliseconds(_EXPIRY), self._life.id, len(came), *entries, *left
         )
+
+    async def renew(self, channel: str) -> tuple[int, list[str]]:
+        """Renew what is written.
+
+        Returns:
+            How many sessions of this process the channel has, and its processes.
+        """
+        here, *processes = await self.update(channel, [], [])
         return here, [name.decode() for name in processes]
 
     async def admit(
@@ -114,12 +122,12 @@ class PresenceTable:
             *[self._pipeline.call(command, self._sessions(channel, other)) for other in others]
         )
 
-    async def _run(
+    def _run(
         self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()
-    ) -> Any:
+    ) -> Awaitable[Any]:
         keys = self._hashes(channel, self._life.id)
         keys += [self._sessions(channel, other) for other in others]
-        return await self._pipeline.run(script, keys, *arguments)
+        return self._pipeline.run(script, keys, *arguments)
 
     def _hashes(self, channel: str, process: str) -> list[str]:
         return [self._keys.key("processes", channel), self._sessions(channel, process)]
