@@ -12,7 +12,7 @@ from ...errors import BrokerError
 from ...logs import RateLimit
 from ..backoff import backoffs
 from ..health import ConnectionHealth, Deaf
-from .connection import CONNECT_TIME
+from .connection import CONNECT_TIME, packed
 from .connection_factory import ConnectionFactory
 from .loopback import Loopback
 
@@ -23,9 +23,15 @@ _SILENCE = 4.0
 # How long to wait for a subscription, in seconds.
 _PATIENCE = 3.0
 
+_LATE = "Redis: could not subscribe in time"
+
 # Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded
 # wants its own again.
 _LINGER = 5.0
+
+# How long names gather after a command has been sent, in seconds. Many who come at once share a
+# command and all that follows it. One who comes alone waits for nothing.
+_GATHER = 0.005
 
 # Names in one command, so that Redis is not held by it.
 _MAX_TOGETHER = 1000
@@ -62,10 +68,12 @@ class Subscriber:
         # Told of a name of which something came that could not be taken.
         self._on_failure = on_failure
         self._quiet = RateLimit(_QUIET)
-        self._wanted: dict[bytes, asyncio.Future[None] | None] = {}  # None: it is subscribed to
+        # Who waits for each name; None: it is subscribed to.
+        self._wanted: dict[bytes, list[asyncio.Future[None]] | None] = {}
         self._asked: list[bytes] = []  # names to subscribe to
         self._unwanted: dict[bytes, float] = {}  # since when
         self._work = asyncio.Event()
+        self._came = 0  # how much has come
         self._task: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -83,21 +91,33 @@ class Subscriber:
         """
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        waits = []
         for name in names:
-            self._unwanted.pop(name, None)
-            if name not in self._wanted:
-                self._wanted[name] = asyncio.get_running_loop().create_future()
-                self._asked.append(name)
-                self._work.set()
-            if (done := self._wanted[name]) is not None:
-                waits.append(done)
-        if not waits:
-            return
-        patience = 0 if self._health.lasting else _PATIENCE
-        _, late = await asyncio.wait(waits, timeout=patience)
-        if late:
-            raise BrokerError("Redis: could not subscribe in time")
+            self._want(name)
+        for name in names:
+            if (waiting := self._wanted.get(name, [])) is not None:
+                await self._until_heard(waiting)
+
+    def _want(self, name: bytes) -> None:
+        self._unwanted.pop(name, None)
+        if name not in self._wanted:
+            self._wanted[name] = []
+            self._asked.append(name)
+            self._work.set()
+
+    async def _until_heard(self, waiting: list[asyncio.Future[None]]) -> None:
+        if self._health.lasting:
+            raise BrokerError(_LATE)
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Future[None] = loop.create_future()
+        over = loop.call_later(_PATIENCE, _give_up, heard)
+        waiting.append(heard)
+        try:
+            await heard
+        except BaseException:
+            waiting.remove(heard)
+            raise
+        finally:
+            over.cancel()
 
     def keep(self, *names: bytes) -> bool:
         """Go on hearing these names, if all of them are heard; return whether they are."""
@@ -137,9 +157,9 @@ class Subscriber:
 
     def _hear_nothing(self) -> None:
         """The connection is lost: whoever joins from now on waits until it is heard again."""
-        for name, done in self._wanted.items():
-            if done is None:
-                self._wanted[name] = asyncio.get_running_loop().create_future()
+        for name, waiting in self._wanted.items():
+            if waiting is None:
+                self._wanted[name] = []
         self._on_disconnected()
 
     async def _serve(self, connection: AbstractConnection) -> None:
@@ -147,7 +167,8 @@ class Subscriber:
         self._work.set()
         helpers = [
             asyncio.create_task(self._write(connection)),
-            asyncio.create_task(self._watch(connection)),
+            asyncio.create_task(self._watch(connection, self._loopback.watch())),
+            asyncio.create_task(self._watch(connection, self._ask_for_signs(connection))),
         ]
         try:
             await self._read(connection, helpers)
@@ -158,13 +179,35 @@ class Subscriber:
                 task.cancel()
             await asyncio.wait(helpers)
 
-    async def _watch(self, connection: AbstractConnection) -> None:
+    async def _watch(self, connection: AbstractConnection, watching: Awaitable[None]) -> None:
         try:
-            await self._loopback.watch()
-        except Deaf:
+            await watching
+        except (Deaf, TimeoutError):
             # Ends the reading, once what was read is delivered.
             await connection.disconnect(nowait=True)
             raise
+
+    async def _ask_for_signs(self, connection: AbstractConnection) -> None:
+        """Ask for a sign of life where nothing has come for long.
+
+        One task does it for all that comes: a time limit of each reading would cost more than the
+        reading.
+
+        Raises:
+            TimeoutError: none has come.
+        """
+        while True:
+            came = self._came
+            if not await self._silent_since(came):
+                continue
+            await _send(connection, "PING")
+            if await self._silent_since(came):
+                raise TimeoutError("no sign of life")
+
+    async def _silent_since(self, came: int) -> bool:
+        """Return, some time later, whether nothing has come though it would have been read."""
+        await asyncio.sleep(_SILENCE)
+        return self._came == came and self._loopback.reading
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -177,11 +220,11 @@ class Subscriber:
             asked, self._asked = self._asked, []
             await self._tell(connection, "SUBSCRIBE", asked)
             await self._tell(connection, "UNSUBSCRIBE", self._forget())
+            await asyncio.sleep(_GATHER)
 
     async def _tell(self, connection: AbstractConnection, verb: str, names: list[bytes]) -> None:
         for start in range(0, len(names), _MAX_TOGETHER):
-            command = connection.pack_command(verb, *names[start : start + _MAX_TOGETHER])
-            await connection.send_packed_command(command, check_health=False)
+            await _send(connection, verb, *names[start : start + _MAX_TOGETHER])
 
     def _forget(self) -> list[bytes]:
         """Return the names that nobody has wanted for long."""
@@ -195,20 +238,11 @@ class Subscriber:
     async def _read(
         self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]
     ) -> None:
-        silent = False
         while not any(task.done() for task in helpers):
             self._loopback.reading = True
-            answer = await connection.read_response(disable_decoding=True, timeout=_SILENCE)
+            answer = await connection.read_response(disable_decoding=True)
             self._loopback.reading = False
-            if answer is None:
-                if silent:
-                    raise TimeoutError("no sign of life")
-                silent = True
-                await connection.send_packed_command(
-                    connection.pack_command("PING"), check_health=False
-                )
-                continue
-            silent = False
+            self._came += 1
             self._health.ended("subscriptions")
             await self._take(answer)
         raise _failure(helpers) or ConnectionError("nothing can be asked for any more")
@@ -226,10 +260,11 @@ class Subscriber:
                     self._say_failed()
                     self._on_failure(name)
             case [b"subscribe", name, _] if name in self._wanted:
-                done = self._wanted[name]
+                waiting = self._wanted[name]
                 self._wanted[name] = None
-                if done is not None:
-                    done.set_result(None)
+                for heard in waiting or ():
+                    if not heard.done():
+                        heard.set_result(None)
                 self._on_subscribed(name)
             case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
                 raise ConnectionError("Redis dropped a subscription that was not given up")
@@ -237,6 +272,15 @@ class Subscriber:
     def _say_failed(self) -> None:
         message = "something that came from Redis could not be taken"
         self._quiet.log(logging.ERROR, clock.monotonic(), message, exc_info=True)
+
+
+async def _send(connection: AbstractConnection, *command: bytes | str) -> None:
+    await connection.send_packed_command(packed(connection, [command]), check_health=False)
+
+
+def _give_up(heard: asyncio.Future[None]) -> None:
+    if not heard.done():
+        heard.set_exception(BrokerError(_LATE))
 
 
 def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
