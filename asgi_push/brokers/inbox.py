@@ -106,8 +106,13 @@ class InboxStore(Protocol):
         """
         ...
 
-    def known_empty(self, channel: str) -> bool:
-        """Whether it is known without asking that nothing is unconfirmed."""
+    def known_empty(self, channel: str, up_to: StreamPosition | None = None) -> bool:
+        """Whether it is known without asking that nothing is unconfirmed.
+
+        What was published and has not come here yet is not known of: who is in the channel gets
+        it. Somebody who knows of a position from elsewhere asks for what is unconfirmed ``up_to``
+        that.
+        """
         ...
 
     async def read(self, channel: str) -> list[Publication]:

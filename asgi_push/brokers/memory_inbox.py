@@ -92,7 +92,7 @@ class MemoryInbox:
             dropped += self._remove(next(iter(self._inboxes)))
         return dropped
 
-    def known_empty(self, channel: str) -> bool:
+    def known_empty(self, channel: str, up_to: StreamPosition | None = None) -> bool:
         """Whether there is no inbox of this channel's user."""
         return channel not in self._inboxes
 

@@ -90,15 +90,18 @@ class Inbox:
 
     # -- a session that connects -------------------------------------------------------------------
 
-    def may_hold(self, session: Connection, channel: str) -> bool:
+    def may_hold(
+        self, session: Connection, channel: str, up_to: StreamPosition | None = None
+    ) -> bool:
         """Whether a channel is that of a session's user, whose inbox may hold something.
 
-        Where it says no, that is so until the next publication: one who has joined the channel
-        before asking has everything.
+        With ``up_to``, whether it may hold something that is not beyond that position. Where it
+        says no, that is so until the next publication: one who has joined the channel before asking
+        has everything.
         """
         user = session.user
         own = self._on and bool(user) and channel == user_channel(user)
-        return own and not self._store.known_empty(channel)
+        return own and not self._store.known_empty(channel, up_to)
 
     async def unconfirmed(
         self, session: Connection, channel: str, subscription: TrackedSubscription
@@ -107,7 +110,8 @@ class Inbox:
 
         What comes after the session's position is left out: the session is sent it anyway.
         """
-        if not subscription.positioned or not self.may_hold(session, channel):
+        at = StreamPosition(subscription.offset, subscription.epoch)
+        if not subscription.positioned or not self.may_hold(session, channel, at):
             return []
         found = [item for item in await self._store.read(channel) if _is_before(item, subscription)]
         subscription.older = frozenset(
@@ -126,7 +130,7 @@ class Inbox:
 
     def on_acknowledged(self, session: Connection, channel: str, position: StreamPosition) -> None:
         """Note what a session confirms; soon it is taken out of its user's inbox."""
-        if self.may_hold(session, channel):
+        if self.may_hold(session, channel, position):
             self._confirm_soon((channel, position.epoch), position.offset)
             self._work.set()
 

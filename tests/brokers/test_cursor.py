@@ -122,3 +122,26 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(cursor.release()) == ["a2", "a3", "a4"]
     assert not cursor.take(item(9))
     assert cursor.end_of_hole("a") == 8
+
+
+def test_an_inbox_that_was_seen_to_be_empty() -> None:
+    """It is, until something comes; what a client knows of that has not come here may be in it."""
+    cursor = at(5)
+    assert not cursor.inbox_is_empty(None)
+    cursor.inbox_empty_at = StreamPosition(5, "a")
+    assert all(map(cursor.inbox_is_empty, (None, StreamPosition(5, "a"), StreamPosition(4, "a"))))
+    assert not any(map(cursor.inbox_is_empty, (StreamPosition(6, "a"), StreamPosition(5, "b"), StreamPosition(5, ""))))
+    assert cursor.take(item(6))
+    assert not cursor.inbox_is_empty(None)
+
+
+def test_the_empty_inbox_of_a_stream_that_had_not_begun() -> None:
+    """It is empty, too, when somebody has begun the stream by reading it; not in another life of it."""
+    cursor = at(0, "")
+    cursor.inbox_empty_at = StreamPosition(0, "")
+    assert cursor.inbox_is_empty(None)
+    cursor.move(StreamPosition(0, "a"))
+    assert cursor.inbox_is_empty(StreamPosition(0, "a"))
+    cursor.inbox_empty_at = StreamPosition(0, "a")
+    cursor.move(StreamPosition(0, "b"))
+    assert not cursor.inbox_is_empty(None)

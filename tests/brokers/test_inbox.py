@@ -17,7 +17,7 @@ from asgi_push.brokers.redis.broker import RedisBroker
 from asgi_push.brokers.redis.inbox import RedisInbox
 from asgi_push.messages import ClientInfo
 from tests.asgi import PATIENCE
-from tests.brokers.contract import Factory, Process, inbox_of, publication
+from tests.brokers.contract import Factory, Process, beside, inbox_of, publication
 
 KEPT = StreamOptions(size=2, ttl=60.0)
 ROOMY = InboxOptions(size=100, bytes=10_000, ttl=600.0)
@@ -356,3 +356,21 @@ async def test_mark_outlives_what_is_kept(over_redis: RedisInbox) -> None:
         await send(over_redis, 1, options=options)
     left = await over_redis._pipeline.call("PTTL", over_redis._used)
     assert left > 6_000_000
+
+
+async def test_known_to_be_empty(over_redis: RedisInbox) -> None:
+    """Who joins a channel learns whether its inbox is empty; that holds until something comes from any process."""
+    async with beside(over_redis._broker, Process()) as (other, _):
+        theirs = inbox_of(other)
+        assert not over_redis.known_empty(ALICE)  # the channel is not heard
+        await over_redis._broker.join(ALICE, kept=True)
+        assert over_redis.known_empty(ALICE)
+        top = (await over_redis._broker.history(ALICE, 0, None, reverse=False)).position
+        assert over_redis.known_empty(ALICE, top)
+        filed = await send(theirs, 1)
+        assert not over_redis.known_empty(ALICE, at(filed))  # whether it has come or not
+        with anyio.fail_after(PATIENCE):
+            while over_redis.known_empty(ALICE):  # noqa: ASYNC110  # the other process has published it
+                await anyio.sleep(0.01)
+        await other.join(ALICE, kept=True)
+        assert not theirs.known_empty(ALICE)

@@ -50,12 +50,12 @@ class Redis:
     def hears(self, name: bytes) -> bool:
         return name in self.heard
 
-    async def look(self, channel: str, known: StreamPosition | None) -> StreamPosition:
+    async def look(self, channel: str, known: StreamPosition | None) -> tuple[StreamPosition, bool]:
         self.steps.append("look")
         await self.looking.wait()
         if self.fails:
             raise BrokerError("no answer")
-        return StreamPosition(7, "a")
+        return StreamPosition(7, "a"), True
 
     async def join(self) -> None:
         await self.joining.join({"news"}, [NEWS])
@@ -67,7 +67,7 @@ async def test_looked_at_once() -> None:
     await redis.join()
     await redis.join()
     assert redis.steps == ["subscribe", "look", "subscribe"]
-    assert redis.cursors["news"].position == StreamPosition(7, "a")
+    assert redis.cursors["news"].position == redis.cursors["news"].inbox_empty_at == StreamPosition(7, "a")
     assert not redis.checks
 
 
@@ -91,6 +91,7 @@ async def test_lost_meanwhile() -> None:
     redis.looking.set()
     await joining
     assert redis.checks == ["news"]
+    assert redis.cursors["news"].inbox_empty_at is None  # something may have come into it
 
 
 async def test_place_that_is_not_told() -> None:

@@ -92,7 +92,7 @@ class SlowStore:
         self.asked, self.let = anyio.Event(), anyio.Event()
         self.fails = 0
 
-    def known_empty(self, channel: str) -> bool:
+    def known_empty(self, channel: str, up_to: StreamPosition | None = None) -> bool:
         return False
 
     async def read(self, channel: str) -> Any:

@@ -50,7 +50,7 @@ class PostgresInbox:
         position = None if offset is None else StreamPosition(offset, epoch)
         return Filed(PublishResult(position), seq is not None, dropped)
 
-    def known_empty(self, channel: str) -> bool:
+    def known_empty(self, channel: str, up_to: StreamPosition | None = None) -> bool:
         """Return False: other processes publish, too."""
         return False
 

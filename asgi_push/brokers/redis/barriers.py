@@ -39,7 +39,7 @@ class Barriers:
         self._waiting[number] = barrier
         self._checked[channel] = barrier
         try:
-            top = await self._streams.look(channel, known, self._own, BARRIER + b":" + number)
+            top, _ = await self._streams.look(channel, known, self._own, BARRIER + b":" + number)
             await asyncio.wait([barrier], timeout=self._patience)
         finally:
             del self._waiting[number]

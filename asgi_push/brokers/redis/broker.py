@@ -132,6 +132,10 @@ class RedisBroker:
         """Hear a channel; what is lost on the way is found where it is kept."""
         await self._consumer.join(channel, kept=kept)
 
+    def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
+        """Whether nothing has come since a channel's inbox was seen to be empty."""
+        return self._consumer.inbox_is_empty(channel, up_to)
+
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
         self._consumer.leave(channel)

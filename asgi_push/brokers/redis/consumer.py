@@ -66,6 +66,8 @@ class Consumer:
         )
         self._cursors: dict[str, Cursor] = {}
         self._always = self._own, keys.published(COMMANDS)  # heard as soon as anything is
+        # The names of channels that are heard, as commands are.
+        self._ready: dict[str, bytes] = {}
         self._missing = Missing()
         self._barriers = Barriers(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
@@ -98,13 +100,20 @@ class Consumer:
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel, and commands. Losses on the way are found if the channel is kept."""
-        name = self._keys.published(channel)
-        names = *self._always, name
-        begun = not kept or self._joining.begun(channel)
-        if begun and self._control.registered and self._subscriber.keep(*names):
+        name = self._ready.get(channel)
+        if name is not None and (not kept or self._joining.begun(channel)):
+            self._subscriber.keep(name)
             return  # nearly always: somebody is in it, or was a moment ago
-        await self._joining.join({COMMANDS, channel} if kept else {COMMANDS}, names)
+        name = self._keys.published(channel)
+        await self._joining.join({COMMANDS, channel} if kept else {COMMANDS}, (*self._always, name))
         await self._control.register()
+        if self._subscriber.hears(name):
+            self._ready[channel] = name
+
+    def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
+        """Whether nothing has come since an inbox was seen to be empty; see ``Cursor``."""
+        cursor = self._cursors.get(channel)
+        return channel in self._ready and cursor is not None and cursor.inbox_is_empty(up_to)
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """Take over a position that a session was told, if the stream had not begun before."""
@@ -219,6 +228,7 @@ class Consumer:
 
     def _on_unsubscribed(self, name: bytes) -> None:
         channel = self._keys.channel(name)
+        self._ready.pop(channel, None)
         cursor = self._cursors.pop(channel, None)
         if cursor is not None:
             let_go(cursor)
@@ -232,8 +242,10 @@ class Consumer:
     def _on_disconnected(self) -> None:
         """Let go all who wait: what was on its way does not come on this connection any more."""
         self._joining.on_disconnected()
+        self._ready.clear()
         for cursor in self._cursors.values():
             let_go(cursor)
+            cursor.inbox_empty_at = None
         self._echoes.give_up()
         self._barriers.cancel_all()
 
@@ -260,8 +272,10 @@ class Consumer:
             return
         top: StreamPosition | None = None
         if not cursor.catching_up:
-            top = await self._streams.look(channel, cursor.position)
+            losses = self._joining.losses
+            top, empty = await self._streams.look(channel, cursor.position)
             cursor.begin(top)
+            cursor.inbox_empty_at = top if empty and losses == self._joining.losses else None
             if not cursor.behind(top):
                 return
             top = await self._barriers.wait(channel, cursor.position)

@@ -23,11 +23,22 @@ class Cursor:
     All up to it is in the queue or delivered, was lost, or came before the channel was joined.
     """
 
-    __slots__ = ("_bytes", "_ended", "_held", "_orphans", "dropped", "position", "waiting")
+    __slots__ = (
+        "_bytes",
+        "_ended",
+        "_held",
+        "_orphans",
+        "dropped",
+        "inbox_empty_at",
+        "position",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.position: StreamPosition | None = None  # not known yet
         self.dropped = False  # more came than is held
+        # Where the stream stood when the inbox was seen to be empty; all since then was heard.
+        self.inbox_empty_at: StreamPosition | None = None
         self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
         self._held: list[Publication] | None = None
         self._bytes = 0
@@ -69,6 +80,21 @@ class Cursor:
             and position.epoch == place.epoch
             and position.offset >= place.offset
         )
+
+    def inbox_is_empty(self, up_to: StreamPosition | None) -> bool:
+        """Whether nothing has come since the channel's inbox was seen to be empty.
+
+        Where ``up_to`` is given it may be known from elsewhere, before it comes here: nothing
+        beyond this place is known.
+        """
+        position = self.position
+        empty_at = self.inbox_empty_at
+        if position is None or empty_at is None:
+            return False
+        same = empty_at.epoch in ("", position.epoch)  # as in take
+        if not same or empty_at.offset != position.offset:
+            return False
+        return up_to is None or (up_to.epoch == position.epoch and up_to.offset <= position.offset)
 
     def take(self, publication: Publication) -> bool:
         """Return whether a publication is the next. If not, it is known, or waits for others."""

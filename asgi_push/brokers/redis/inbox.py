@@ -73,9 +73,9 @@ class RedisInbox:
         at = await self._pipeline.run(EXPECT, [self._due], f"{name}:{channel}", due)
         return f"{at.decode()}:{name}"
 
-    def known_empty(self, channel: str) -> bool:
-        """Return False: other processes publish, too."""
-        return False
+    def known_empty(self, channel: str, up_to: StreamPosition | None = None) -> bool:
+        """Whether it was empty when the channel was joined, and nothing has been heard since."""
+        return self._broker.inbox_is_empty(channel, up_to)
 
     async def read(self, channel: str) -> list[Publication]:
         """Return what is unconfirmed."""

@@ -29,7 +29,7 @@ class Joining:
         self._streams = streams
         self._check = check
         self._joining: dict[str, int] = {}  # how many are about to join, by channel
-        self._losses = 0  # how often the connection was lost that all is heard on
+        self.losses = 0  # how often the connection was lost that all is heard on
 
     async def join(self, channels: Collection[str], names: Collection[bytes]) -> None:
         """Hear names, and begin at the places where the streams of channels stand.
@@ -50,10 +50,13 @@ class Joining:
                 self._left(channel)
 
     async def _begin(self, channel: str, cursor: Cursor) -> None:
-        losses = self._losses
-        cursor.begin(await self._streams.look(channel, None))
-        if losses != self._losses:  # something may have been published while nothing was heard
+        losses = self.losses
+        top, empty = await self._streams.look(channel, None)
+        cursor.begin(top)
+        if losses != self.losses:  # something may have been published while nothing was heard
             self._check(channel)
+        elif empty:
+            cursor.inbox_empty_at = top
 
     def _left(self, channel: str) -> None:
         self._joining[channel] -= 1
@@ -77,4 +80,4 @@ class Joining:
 
     def on_disconnected(self) -> None:
         """Note that nothing is heard for a while."""
-        self._losses += 1
+        self.losses += 1

@@ -154,24 +154,24 @@ class Streams(StreamReader):
 
     async def look(
         self, channel: str, known: StreamPosition | None, *barrier: bytes
-    ) -> StreamPosition:
-        """Return where a stream stands, and keep its position alive.
+    ) -> tuple[StreamPosition, bool]:
+        """Return where a stream stands, and whether its inbox is empty; keep its position alive.
 
         The epoch of a stream that has not begun is empty. A stream that stands below ``known`` in
         the same epoch begins a new one. ``barrier`` is a name to publish to, and a message: it
         arrives behind all that was published in the channel before.
         """
         known = known or StreamPosition(0, "")
-        epoch, offset = await self._pipeline.run(
+        epoch, offset, kept = await self._pipeline.run(
             LOOK,
-            self._kept(channel)[:1],
+            [self._keys.key("position", channel), self._keys.key("inbox", channel)],
             milliseconds(POSITION_TTL),
             new_epoch(),
             known.epoch,
             known.offset,
             *barrier,
         )
-        return StreamPosition(int(offset or 0), (epoch or b"").decode())
+        return StreamPosition(int(offset or 0), (epoch or b"").decode()), not kept
 
     async def remove(self, channel: str) -> None:
         """Forget what a channel keeps."""

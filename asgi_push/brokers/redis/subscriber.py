@@ -119,13 +119,9 @@ class Subscriber:
         finally:
             over.cancel()
 
-    def keep(self, *names: bytes) -> bool:
-        """Go on hearing these names, if all of them are heard; return whether they are."""
-        if not all(map(self.hears, names)):
-            return False
-        for name in names:
-            self._unwanted.pop(name, None)
-        return True
+    def keep(self, name: bytes) -> None:
+        """Go on hearing a name."""
+        self._unwanted.pop(name, None)
 
     def hears(self, name: bytes) -> bool:
         """Whether all that is published to a name now will come."""

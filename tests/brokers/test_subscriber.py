@@ -1,0 +1,48 @@
+"""What a process hears in Redis is asked for in few commands, however many come."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import anyio
+import pytest
+
+from asgi_push.brokers.redis import subscriber
+from tests.brokers.contract import publication
+from tests.brokers.station import KEPT, Station, station
+from tests.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+NAMES = [f"news{number}" for number in range(50)]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The broker needs asyncio."""
+    return "asyncio"
+
+
+async def test_those_who_come_soon_after_another_share_a_command(
+    redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Channels that are joined one after the other, within moments, are not subscribed to one by one."""
+    monkeypatch.setattr(subscriber, "_GATHER", 0.2)
+    async with station(redis.redis) as here:
+        before = await subscriptions(here)
+        async with anyio.create_task_group() as tasks:
+            for name in NAMES:
+                tasks.start_soon(partial(here.broker.join, name, kept=True))
+                await asyncio.sleep(0)
+        assert await subscriptions(here) - before < len(NAMES) / 2
+        for name in NAMES:
+            await here.broker.publish(publication(name, name), KEPT)
+            assert (await here.next()).data == name
+
+
+async def subscriptions(here: Station) -> int:
+    """How many commands to subscribe Redis has taken."""
+    told = await here.broker.pipeline.call("INFO", "commandstats")
+    found = [line for line in told.decode().splitlines() if line.startswith("cmdstat_subscribe:")]
+    return int(found[0].partition("calls=")[2].partition(",")[0])
