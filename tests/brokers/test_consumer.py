@@ -61,13 +61,13 @@ class World:
         else:
             self.lost.add(number)
 
-    async def look(self, channel: str, known: StreamPosition | None, *barrier: bytes) -> StreamPosition:
+    async def look(self, channel: str, known: StreamPosition | None, *barrier: bytes) -> tuple[StreamPosition, bool]:
         await turns(2)
         top = self.top
         if barrier:
             self.incoming.put_nowait((barrier[0], barrier[1]))
         await turns(3)
-        return top
+        return top, False
 
     async def read(self, channel: str, since: StreamPosition, **_: Any) -> Reading:
         await turns(2)
