@@ -6,6 +6,7 @@ import json
 from asgi_push.asyncapi import describe
 
 from .application import find_application
+from .output import show
 
 ASYNCAPI = """\
 Print what clients are sent and may send, as an AsyncAPI 3 document: what
@@ -17,4 +18,4 @@ imports the application as a server does, and starts nothing.
 def asyncapi(arguments: argparse.Namespace) -> None:
     """Print the document of an application."""
     app, push = find_application(arguments.application)
-    print(json.dumps(describe(push, server=arguments.server, app=app), indent=2))
+    show(json.dumps(describe(push, server=arguments.server, app=app), indent=2))

@@ -1,16 +1,19 @@
 """What each command does."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from asgi_push import Settings, StreamPosition
+from asgi_push.protocols.lossless_json import as_float
 
 from .application import find_push
 from .failures import Failed, Unreachable
+from .output import show, show_json, to_json
 from .server import Server
 from .targets import Sent, Target, open_target
 
@@ -35,10 +38,10 @@ def config(arguments: argparse.Namespace) -> None:
     lines = Settings.describe(settings=settings)
     if arguments.json:
         shown = [{"name": line.name, "value": line.plain, "source": line.source} for line in lines]
-        _print_json(shown)
+        show_json(shown)
         return
     for line in lines:
-        print(f"{line.variable:<32} {line.value:<14} {line.source:<12} {line.about}")
+        show(f"{line.variable:<32} {line.value:<14} {line.source:<12} {line.about}")
 
 
 def send(arguments: argparse.Namespace) -> None:
@@ -68,10 +71,10 @@ def _print_confirmed(
 ) -> None:
     if arguments.json:
         position = {} if sent.position is None else sent.position._asdict()
-        _print_json({**position, "receivers": sent.receivers, "confirmed": [*confirmed]})
+        show_json({**position, "receivers": sent.receivers, "confirmed": [*confirmed]})
     else:
         count = f"{len(confirmed)} of {sent.receivers} sessions"
-        print(_plain(f"{done}, confirmed by {count}"))
+        show(_plain(f"{done}, confirmed by {count}"))
 
 
 def publish(arguments: argparse.Namespace) -> None:
@@ -85,16 +88,16 @@ def _print_position(
     arguments: argparse.Namespace, done: str, position: StreamPosition | None
 ) -> None:
     if arguments.json:
-        _print_json({} if position is None else position._asdict())
+        show_json({} if position is None else position._asdict())
     else:
-        print(_plain(done) + (f", offset {position.offset}" if position is not None else ""))
+        show(_plain(done) + (f", offset {position.offset}" if position is not None else ""))
 
 
 def workers(arguments: argparse.Namespace) -> None:
     """List the processes that share a broker."""
     found = Server(arguments.url, Settings.load()).call("info")
     if arguments.json:
-        _print_json(found)
+        show_json(found)
         return
     headings = ["PROCESS", "SESSIONS", "USERS", "CHANNELS", "RUNNING", "STATE", "VERSION", "ID"]
     _print_table([headings, *map(_process_row, found["nodes"])])
@@ -139,7 +142,7 @@ def sessions(arguments: argparse.Namespace) -> None:
         process=_process_id(server, arguments.process),
     )
     if arguments.json:
-        _print_json(found)
+        show_json(found)
         return
     names = {node["uid"]: node["name"] for node in found["processes"]}
     shown = [{**row, "process": names[row["process"]]} for row in found["sessions"]]
@@ -167,15 +170,15 @@ _COLUMNS = (
 def _cell(value: Any) -> str:
     if value is None or value == "":
         return "-"
+    value = as_float(value)
     return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        show("  ".join(cells).rstrip())
 
 
 def watch(arguments: argparse.Namespace) -> None:
@@ -215,15 +218,16 @@ def _print_publications(
 ) -> None:
     for publication in publications:
         if arguments.json:
-            _print_json({"channel": arguments.channel, **publication})
+            show_json({"channel": arguments.channel, **_encoded(publication)})
         else:
-            shown = json.dumps(publication.get("data"), ensure_ascii=False, separators=(",", ":"))
+            shown = to_json(publication.get("data"))
             began = _local_time(publication.get("time"))
-            print(f"{publication['offset']}  {began}  {_plain(shown)}", flush=True)
+            show(f"{publication['offset']}  {began}  {_plain(shown)}")
 
 
-def _local_time(seconds: float | None) -> str:
+def _local_time(found: Any) -> str:
     """Return a Unix time as the clock on the wall shows it, with milliseconds."""
+    seconds = as_float(found)
     if seconds is None:
         return "-"
     shown = time.strftime("%H:%M:%S", time.localtime(seconds))
@@ -238,18 +242,23 @@ def inbox(arguments: argparse.Namespace) -> None:
             return
         removed = target.clear_inbox(arguments.user)
     if arguments.json:
-        _print_json({"removed": removed})
+        show_json({"removed": removed})
     else:
-        print(_plain(f"removed {removed} from the inbox of user {arguments.user}"))
+        show(_plain(f"removed {removed} from the inbox of user {arguments.user}"))
 
 
 def _print_inbox(arguments: argparse.Namespace, publications: Sequence[Mapping[str, Any]]) -> None:
     for publication in publications:
         if arguments.json:
-            _print_json(publication)
+            show_json(_encoded(publication))
         else:
-            shown = json.dumps(publication.get("data"), ensure_ascii=False, separators=(",", ":"))
-            print(f"{_plain(publication['id'])}  {_plain(shown)}")
+            shown = to_json(publication.get("data"))
+            show(f"{_plain(publication['id'])}  {_plain(shown)}")
+
+
+def _encoded(publication: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return it with each field encoded: data alone may have all the levels that can be."""
+    return {name: orjson.Fragment(to_json(value)) for name, value in publication.items()}
 
 
 def drain(arguments: argparse.Namespace) -> None:
@@ -259,14 +268,10 @@ def drain(arguments: argparse.Namespace) -> None:
     process = _process_id(server, arguments.process)
     found = server.call("drain", patience=None, process=process, **over)
     if arguments.json:
-        _print_json(found)
+        show_json(found)
     else:
         place = f" in {arguments.process}" if process else ""
-        print(_plain(f"closed {found['num_clients']} sessions of {server.url}{place}"))
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value), flush=True)
+        show(_plain(f"closed {found['num_clients']} sessions of {server.url}{place}"))
 
 
 def _note(text: str) -> None:

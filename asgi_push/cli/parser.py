@@ -4,9 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from asgi_push import __version__
+from asgi_push.protocols import lossless_json
 
 from .asyncapi import ASYNCAPI, asyncapi
 from .commands import config, demo, drain, inbox, publish, send, sessions, watch, workers
@@ -290,8 +289,9 @@ def _add_common(parser: argparse.ArgumentParser, *, url: bool = True) -> None:
 
 def _json(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        # A byte that was no UTF-8 is a lone surrogate here, which cannot be encoded.
+        return lossless_json.loads(text.encode().decode())
+    except ValueError as error:
         raise argparse.ArgumentTypeError(
             f"{error}; a text has quotes of its own: '\"hi\"'"
         ) from None

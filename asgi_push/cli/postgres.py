@@ -6,6 +6,7 @@ from asgi_push.brokers.postgres.script import script
 from asgi_push.brokers.postgres.setup import make_schema
 
 from .failures import Failed
+from .output import show
 
 POSTGRES = """\
 For the broker postgres://: print the SQL that creates the schema asgi_push, or
@@ -21,10 +22,10 @@ def postgres(arguments: argparse.Namespace) -> None:
     if arguments.action == "print":
         if arguments.url is not None:
             raise Failed("print needs no URL: it connects to nothing")
-        print(script(arguments.role), end="")
+        show(script(arguments.role), end="")
         return
     if arguments.url is None:
         raise Failed("apply needs the URL of the database")
     new = make_schema(arguments.url, arguments.role)
     done = "made the schema asgi_push" if new else "the schema asgi_push is there already"
-    print(done + (f"; {arguments.role} may use it" if arguments.role else ""))
+    show(done + (f"; {arguments.role} may use it" if arguments.role else ""))

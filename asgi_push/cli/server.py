@@ -6,9 +6,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from asgi_push import Settings
+from asgi_push.protocols import lossless_json
 
 from .failures import Failed, Unreachable
 
@@ -57,14 +56,14 @@ class Server:
     def call(
         self, method: str, *, patience: float | None = PATIENCE, **fields: Any
     ) -> Mapping[str, Any]:
-        """Call a method of the API and return its result.
+        """Call a method of the API and return its result, as ``lossless_json`` decodes it.
 
         Raises:
             Unreachable: there is no server, or it is starting or stopping.
             ApiError: the server could not do it.
             Failed: it is another kind of server, or does not accept the key.
         """
-        status, body = self._post(method, orjson.dumps(fields), patience)
+        status, body = self._post(method, lossless_json.dumps(fields), patience)
         if status == 503:
             raise Unreachable(
                 f"{self.url} is starting or stopping: {body[:200].decode(errors='replace')}"
@@ -72,11 +71,11 @@ class Server:
         if status == 401:
             raise Failed(f"{self.url} does not take the key in ASGI_PUSH_API_KEY")
         try:
-            answer = orjson.loads(body)
+            answer = lossless_json.loads(body.decode())
             if "error" in answer:
                 raise ApiError(answer["error"]["code"], answer["error"]["message"])
             result: Mapping[str, Any] = answer["result"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise Failed(
                 f"{self.url} answered {status} and not as the HTTP API does: has the server an"
                 " api_key, and is the end of --url its http_path?"

@@ -14,6 +14,8 @@ from asgi_push import (
     StreamPosition,
     UnrecoverablePosition,
 )
+from asgi_push.messages import Payload
+from asgi_push.protocols import lossless_json
 
 from .failures import Failed, Unreachable
 from .server import PATIENCE, ApiError, Server
@@ -166,13 +168,19 @@ def _sent(confirm: float | None, result: PublishResult) -> Sent:
 
 
 def _shown(publication: Publication) -> Mapping[str, Any]:
-    data = publication.data
-    shown: dict[str, Any] = {
-        "offset": publication.offset,
-        "data": base64.b64encode(data).decode() if isinstance(data, bytes) else data,
-    }
+    shown: dict[str, Any] = {"offset": publication.offset, "data": _data(publication.payload)}
     shown |= {"id": publication.id, "time": publication.time}
     return shown | {"tags": publication.tags} if publication.tags else shown
+
+
+def _data(payload: Payload) -> Any:
+    match payload.kind:
+        case "binary":
+            return base64.b64encode(payload.data).decode()
+        case "text":
+            return payload.data.decode()
+        case "json":
+            return lossless_json.loads(payload.data.decode())
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from asgi_push import Push, __version__
 from asgi_push.cli import main
+from tests.cli.watching import watching
 from tests.live.talking import PATIENCE, client, state, until
 from tests.servers import HOST, ROOT, Serve, Server, free_port
 
@@ -134,20 +134,6 @@ def test_drain(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(ConnectionClosed, match="1012"):
             websocket.recv(PATIENCE)
         assert httpx.get(url(server) + "/health").status_code == 503
-
-
-@contextmanager
-def watching(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
-    """`asgi-push watch` in a process of its own, and the files of what it prints."""
-    out, err = folder / "out", folder / "err"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        command = [sys.executable, "-m", "asgi_push", "watch", *arguments]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)
-        try:
-            yield process, out, err
-        finally:
-            process.kill()
-            process.wait()
 
 
 def test_watch(serve: Serve, tmp_path: Path) -> None:
