@@ -24,6 +24,10 @@ WhenExceeded = Literal["refuse", "replace"]
 
 # Event loops and Redis count no further than some hundred years, Lua no further than 2**53.
 MAX_SECONDS = 100 * 365 * 24 * 60 * 60.0
+
+# A setting of less can only be a wrong unit or a slip: no timer is as precise on a busy server, an
+# answer over a network takes longer, and Redis would round a life below a millisecond to none.
+MIN_SECONDS = 0.01
 MAX_WHOLE = 2**53
 
 # What the bytes of a payload are. These are words and not an Enum: the garbage collector skips a
@@ -249,12 +253,14 @@ class ChannelOptions:
     """How the channels of a namespace behave.
 
     ``history_size`` is a number of publications, ``history_ttl`` is in seconds after the last one.
-    If one of them is 0 the channel keeps no history; None means the setting of the same name.
+    If one of them is 0 the channel keeps no history; None means the setting of the same name. The
+    shortest time is 0.01 s.
     ``presence`` makes known who is in the channel. ``join_leave`` tells the members when a session
     joins or leaves.
 
     Raises:
-        ValueError: a value has another type or is negative, or there is a size with a time of 0.
+        ValueError: a value has another type or is negative, the time is shorter than that, or
+            there is a size with a time of 0.
     """
 
     history_size: int | None = None
@@ -269,9 +275,10 @@ class ChannelOptions:
             raise ValueError(
                 f"history_size: must be a whole number of at least 0, not {size!r:.80}"
             )
-        if ttl is not None and not (_is_number(ttl, int | float) and 0 <= ttl <= MAX_SECONDS):
+        if ttl is not None and not (_is_number(ttl, int | float) and _is_ttl(ttl)):
             raise ValueError(
-                f"history_ttl: must be a number of seconds of at least 0, not {ttl!r:.80}"
+                "history_ttl: must be 0 or a number of seconds of at least "
+                f"{MIN_SECONDS}, not {ttl!r:.80}"
             )
         for name in ("presence", "join_leave"):
             if not isinstance(getattr(self, name), bool):
@@ -282,3 +289,7 @@ class ChannelOptions:
 
 def _is_number(value: object, kind: type | UnionType) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_ttl(seconds: float) -> bool:
+    return seconds == 0 or MIN_SECONDS <= seconds <= MAX_SECONDS

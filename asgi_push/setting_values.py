@@ -3,14 +3,13 @@
 Each function returns the value to use, or raises ValueError that says what is allowed.
 """
 
-import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from .broker_url import check_broker_url, check_postgres_url
-from .messages import MAX_SECONDS, MAX_WHOLE
+from .messages import MAX_SECONDS, MAX_WHOLE, MIN_SECONDS
 from .origins import parse_origins
 from .paths import check_path
 
@@ -85,18 +84,18 @@ def whole(minimum: int) -> Callable[[Any], int]:
 
 
 def seconds(*, zero: bool = False) -> Callable[[Any], float]:
-    """Take a number of seconds above 0; with ``zero`` also 0."""
-    least = "of at least 0" if zero else "above 0"
-    allowed = f"must be a number of seconds {least}, and at most {MAX_SECONDS:.0f}"
+    """Take a number of seconds of at least ``MIN_SECONDS``; with ``zero`` also 0."""
+    first = "0 or " if zero else ""
+    bounds = f"of at least {MIN_SECONDS}, and at most {MAX_SECONDS:.0f}"
+    allowed = f"must be {first}a number of seconds {bounds}"
 
     def parse(value: Any) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(allowed) from None
-        if isinstance(value, bool) or not math.isfinite(number) or number > MAX_SECONDS:
-            raise ValueError(allowed)
-        if number < 0 or (number == 0 and not zero):
+        inside = MIN_SECONDS <= number <= MAX_SECONDS or (number == 0 and zero)
+        if isinstance(value, bool) or not inside:
             raise ValueError(allowed)
         return number
 

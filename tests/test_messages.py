@@ -104,6 +104,7 @@ async def test_an_authenticate_that_makes_such_is_told(caplog: pytest.LogCapture
         ("history_size", True),
         ("history_size", 10**20),
         ("history_ttl", -1),
+        ("history_ttl", 1e-9),
         ("history_ttl", "60"),
         ("history_ttl", True),
         ("history_ttl", math.nan),

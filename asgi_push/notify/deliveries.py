@@ -11,6 +11,7 @@ import anyio
 from ..errors import PushError, SettingsError
 from ..inbound.hooks import call_hook
 from ..logs import logger, printable
+from ..messages import MIN_SECONDS
 from ..runtime import fork
 from ..runtime.threads import Threads
 
@@ -49,9 +50,10 @@ class Deliveries:
     """
 
     def __init__(self, timeout: float, threads: int) -> None:
-        if not is_number(timeout, int | float) or not 0 < timeout <= 3600:
+        if not is_number(timeout, int | float) or not MIN_SECONDS <= timeout <= 3600:
             raise SettingsError(
-                f"timeout: must be a number of seconds above 0, up to 3600, not {timeout!r:.80}"
+                f"timeout: must be a number of seconds from {MIN_SECONDS} to 3600,"
+                f" not {timeout!r:.80}"
             )
         if not is_number(threads, int) or not 1 <= threads <= 100:
             raise SettingsError(f"threads: must be a number from 1 to 100, not {threads!r:.80}")

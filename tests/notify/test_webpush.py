@@ -234,7 +234,7 @@ def test_a_wrong_key_is_not_shown(world: World, key: str | Path) -> None:
         ({"hosts": "push.example.com"}, "hosts"),
         ({"ttl": -1}, "ttl"),
         ({"ttl": "60"}, "ttl"),
-        ({"timeout": 0}, "timeout"),
+        ({"timeout": 0.001}, "timeout"),
     ],
 )
 def test_a_wrong_argument_is_named(world: World, options: dict[str, Any], name: str) -> None:
