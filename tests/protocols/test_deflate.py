@@ -91,8 +91,9 @@ def test_windows() -> None:
 @pytest.mark.parametrize("bits", WINDOWS)
 @pytest.mark.parametrize("text", [True, False])
 def test_a_message_with_parts_that_others_have_too(bits: int, text: bool) -> None:
-    """It is read as it was, by itself, and the parts are compressed once for all."""
+    """It is read as it was, also behind others of its connection, and the parts are compressed once for all."""
     deflate = Deflate(bits, {}, Blocks())
+    reader = zlib.decompressobj(-bits)
     part = b'{"order":4711,"status":"shipped"},' * 100
     deflate.prepare(part)
     for number in range(3):
@@ -102,6 +103,7 @@ def test_a_message_with_parts_that_others_have_too(bits: int, text: bool) -> Non
         assert first == 0x40 | (0x81 if text else 0x82)
         assert len(payload) < message.size / 5
         assert inflate(payload, bits) == message.data
+        assert reader.decompress(payload + b"\x00\x00\xff\xff") == message.data
 
 
 def test_a_message_that_does_not_shrink_stays_as_it_is() -> None:
