@@ -35,11 +35,10 @@ def _start_early(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="module")
 def suite(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[published_suite.Suite]:
     published_suite.wait_for_port()
-    with (
-        serve("tests.endpoints.centrifuge.apps:suite_app", port=published_suite.PORT),
-        published_suite.running(tmp_path_factory.mktemp("published-suite")) as run,
-    ):
-        yield run
+    with serve("tests.endpoints.centrifuge.apps:suite_app", port=published_suite.PORT) as server:
+        httpx.get(server.http)  # it has answered before anybody counts seconds
+        with published_suite.running(tmp_path_factory.mktemp("published-suite")) as run:
+            yield run
 
 
 @pytest.fixture
