@@ -58,6 +58,11 @@ class Ledger:
         """Return where a value stands: in a life of the stream once, in the next one maybe again."""
         return self._positions[channel].get(value, [])
 
+    def lives(self, channel: str, number: int) -> set[str]:
+        """Return in which lives of the stream a number stands, whichever attempt."""
+        values = range(number * ATTEMPTS, (number + 1) * ATTEMPTS)
+        return {place.epoch for value in values for place in self.positions(channel, value)}
+
 
 @dataclass
 class Numbers:
@@ -154,9 +159,18 @@ class Run:
             if found is None:
                 ledger.fault(self.name, f"{self.channel}: {value}, at {places}, comes after {at}")
                 return
+            if at is None and self._missed_a_life(ledger, value, found.epoch):
+                numbers = Numbers()
             if wrong := numbers.objection(value):
-                ledger.fault(self.name, f"{self.channel}: {wrong}")
+                ledger.fault(self.name, f"{self.channel}: {wrong}; {value} stands at {found}")
             at = found
+
+    def _missed_a_life(self, ledger: Ledger, first: int, epoch: str) -> bool:
+        """Whether all that was published between its coming and its first value was lost with the stream."""
+        if self.begun is None:
+            return False
+        missing = range(self.begun + 1, first // ATTEMPTS)
+        return not any(epoch in ledger.lives(self.channel, number) for number in missing)
 
     def behind(self, ledger: Ledger) -> Iterator[str]:
         """Yield the channel if what was published last has not come."""

@@ -117,6 +117,16 @@ def test_the_run_goes_on_in_a_new_life_of_the_stream() -> None:
         assert ledger.counts["faults"] == faults
 
 
+def test_what_was_lost_with_a_life_of_the_stream_before_the_first_value() -> None:
+    """A page came while the first was under way. The second was lost with its stream; the fourth was not."""
+    for first, faults in ((3, 0), (5, 1)):
+        ledger = a_ledger()
+        for number in (3, 4, 5):
+            ledger.published("news", StreamPosition(number - 1, "b"), number * ATTEMPTS + 1)
+        Run("a page", "news", 1, [first * ATTEMPTS + 1]).check(ledger)
+        assert ledger.counts["faults"] == faults
+
+
 def rests(**grow: float) -> list[dict[str, float]]:
     """Ten rests of a process, in which some of what it keeps grows by so much each time."""
     still: dict[str, Any] = {"memory": 60e6, "objects": 50_000, "tasks": 12, "files": 20, "cpu": 0.02}
