@@ -25,6 +25,7 @@ from tests.fuzz import mutate
 from tests.fuzz.target import Target
 
 _KEY = "a secret of at least thirty-two characters"
+_MOST = 65_536  # bytes of a message from a client, by default
 _INTERNAL = 100  # the code of an error that nobody has foreseen
 
 _PUBLISH = {"channel": "news", "data": {"n": 1.5}, "tags": {"a": "b"}, "skip_history": True, "confirm": 0.001}
@@ -106,11 +107,11 @@ _CLAIMS: dict[str, Any] = {
 
 
 def _token(random: Random) -> str:
-    """A token with a good signature and odd claims, or with an odd text."""
+    """A token with a good signature and odd claims, or with an odd text; of no more bytes than a message may have."""
     claims = mutate.document(random, {key: _CLAIMS[key] for key in random.sample(list(_CLAIMS), random.randint(0, 6))})
     body = mutate.as_json(random, claims).encode(errors="replace")
     token = jwt.PyJWS().encode(body, _KEY, "HS256", random.choice((None, None, {"kid": "a"}, {"typ": "x"})))
-    return mutate.decoded(mutate.text(random, token)) if random.random() < 0.3 else token
+    return (mutate.decoded(mutate.text(random, token)) if random.random() < 0.3 else token)[:_MOST]
 
 
 def _read_token(token: str) -> None:
