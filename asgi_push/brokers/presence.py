@@ -26,10 +26,6 @@ from .liveness import Liveness
 # When it is tried again after a failure, in seconds.
 _RETRY_AFTER = 1.0
 
-# How long changes gather for the next write, in seconds. Whoever asks this process has them written
-# at once. In others they are seen that much later.
-_GATHER = 0.01
-
 # Changes that may wait until the broker is back. Beyond that all is renewed.
 _MAX_WAITING = 100_000
 
@@ -182,8 +178,6 @@ class Presence(ABC):
                 if not written:
                     await asyncio.sleep(_RETRY_AFTER)
                     self._changed.set()
-                else:
-                    await asyncio.sleep(_GATHER)
 
     async def _write(self) -> bool:
         """Write what has changed; return False if some of it has to wait."""
