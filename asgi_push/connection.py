@@ -9,7 +9,7 @@ from .disconnect import Disconnect
 from .encoding import decode_info
 from .heartbeat import Heartbeat
 from .messages import ClientInfo
-from .names import EVERYBODY, check_own_channel, user_channel
+from .names import check_own_channel, own_channels
 from .protocol_session import ProtocolSession
 from .protocols import Codec, WireMessage
 from .sendqueue import SendQueue
@@ -237,9 +237,7 @@ class Connection(Session):
         """Its channels, and what it is in each; changed by ``put`` and ``drop`` only."""
         if self._own is None:
             return self._subscriptions or {}
-        own = [EVERYBODY] if self._own.everybody else []
-        if self.user:
-            own.append(user_channel(self.user))
+        own = own_channels(self.user, everybody=self._own.everybody)
         return {**dict.fromkeys(own, self._own), **(self._subscriptions or {})}
 
     def put(self, channel: str, subscription: Subscription) -> None:

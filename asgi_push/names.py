@@ -49,6 +49,12 @@ def user_channel(user: str) -> str:
     return USER_PREFIX + user
 
 
+def own_channels(user: str, *, everybody: bool) -> list[str]:
+    """Return the channels that each session of a user is in, and never leaves."""
+    own = [user_channel(user)] if user else []
+    return [EVERYBODY, *own] if everybody else own
+
+
 def user_of(channel: str) -> str | None:
     """Return the user whose own channel this is; None for other channels."""
     return channel[len(USER_PREFIX) :] if channel.startswith(USER_PREFIX) else None

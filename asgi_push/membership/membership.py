@@ -12,7 +12,7 @@ from ..delivery.fanout import Fanout
 from ..errors import BrokerError
 from ..logs import RateLimit, logger
 from ..messages import Payload, StreamPosition
-from ..names import EVERYBODY, user_channel, user_of
+from ..names import EVERYBODY, own_channels, user_channel, user_of
 from ..receipts.reporter import ReceiptReporter
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
@@ -212,8 +212,7 @@ class Membership:
 
     def own_channels(self, session: Connection) -> list[str]:
         """Return the channels that a session is in from the start, and never leaves."""
-        own = [user_channel(session.user)] if session.user else []
-        return [EVERYBODY, *own] if self._settings.everybody else own
+        return own_channels(session.user, everybody=self._settings.everybody)
 
     def is_own_channel(self, session: Connection, channel: str) -> bool:
         """Whether a channel is one of ``own_channels``."""

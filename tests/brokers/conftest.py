@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from asgi_push.brokers.local.directory import Directory
 from tests.brokers.contract import Factory, memory, over_local, over_postgres, over_redis
 from tests.brokers.faulty import Cluster, cluster
 from tests.brokers.station import Station, station
-from tests.engines import temporary_home
+from tests.engines import nothing_runs, temporary_home
 
 
 @pytest.fixture(
@@ -71,3 +72,11 @@ async def there(server: Any) -> AsyncIterator[Station]:
     """Another process, which only publishes."""
     async with station(server.url, hears=False) as process:
         yield process
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """The temporary directory, in which nothing runs at the end."""
+    with temporary_home() as home:
+        yield home
+        nothing_runs(home)

