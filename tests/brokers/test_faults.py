@@ -255,8 +255,8 @@ async def test_what_comes_after_a_command_waits_for_it(here: Station, there: Sta
     obeying, obeyed = anyio.Event(), anyio.Event()
 
     async def obey(message: bytes) -> None:
-        obeying.set()
         await here.broker.join("more", kept=True)  # which waits for the server
+        obeying.set()
         await obeyed.wait()
 
     object.__setattr__(here.receiver, "apply_control", obey)
