@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -366,3 +366,10 @@ async def until(happened: Callable[[], object]) -> None:
     with anyio.fail_after(PATIENCE):
         while not happened():  # noqa: ASYNC110  # there is no event for everything
             await anyio.sleep(0.001)
+
+
+async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    """Ask until the answer is the one that is wanted: others, whom nobody waits for, change it."""
+    with anyio.fail_after(PATIENCE):
+        while await ask() != wanted:  # noqa: ASYNC110  # there is no event for everything
+            await anyio.sleep(0.01)

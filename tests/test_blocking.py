@@ -21,7 +21,7 @@ from asgi_push.brokers import Receiver
 from asgi_push.brokers.memory import MemoryBroker
 from tests.asgi import Client, pushing
 from tests.asgi import Server as InProcess
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 
 
 async def connect(server: InProcess, *users: str) -> list[Client]:
@@ -125,7 +125,9 @@ def test_every_verb_has_a_blocking_twin(verb: str) -> None:
 def run_script(script: str, **env: str) -> list[str]:
     """The lines that a program prints, which must end by itself, and complain of nothing but being alone."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", dedent(script)]  # of a fork beside a thread
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **env})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **env}
+    )
     complaints = [line for line in done.stderr.splitlines() if not line.startswith("a process without sessions")]
     assert (done.returncode, complaints) == (0, [])
     return done.stdout.splitlines()

@@ -109,7 +109,7 @@ def test_quickstart_from_the_wheel(installed: Path, tmp_path: Path) -> None:
         stage = Stage(server, None, tmp_path)  # type: ignore[arg-type]  # no page is opened
         with stage.connect("/websocket/11") as client:
             assert stage.post("/orders/7/ship?user=11") == {"reached": 1}
-            assert json.loads(client.recv(10)) == SHIPPED
+            assert json.loads(client.recv(servers.PATIENCE)) == SHIPPED
         assert f"imported from {installed.parent.parent}" in server.log()
 
 

@@ -15,7 +15,7 @@ import pytest
 from asgi_push import BrokerError, ChannelOptions, Push, SettingsError
 from asgi_push.cli import main
 from tests import asgi
-from tests.asgi import until
+from tests.asgi import until, until_answer
 from tests.brokers.postgres_server import PostgresServer
 from tests.brokers.station import Station, hurry, station
 from tests.servers import HOST, Server, find_program, free_port, run_server
@@ -222,13 +222,16 @@ async def test_sessions_of_two_processes(pushing: Any) -> None:
     assert [await ann.receive(), await bob.receive()] == ["hello", "hello"]
     await push.publish("live:1", "typing")
     assert await bob.receive() == "typing"
-    assert await push.is_online("bob")
-    assert {info.user for info in (await push.presence("live:1")).values()} == {"bob"}
+    await until_answer(lambda: push.is_online("bob"), True)
+    await until_answer(lambda: users_in(push, "live:1"), {"bob"})
     await push.subscribe("bob", "news")
     await push.publish("news", "last")
     await push.disconnect("bob")
     assert await bob.receive() == "last"
     await bob.receive_close()
-    with anyio.fail_after(asgi.PATIENCE):
-        while await push.is_online("bob"):  # noqa: ASYNC110  # the other process says so
-            await anyio.sleep(0.01)
+    await until_answer(lambda: push.is_online("bob"), False)
+
+
+async def users_in(push: Push, channel: str) -> set[str]:
+    """Return the users who are present in a channel."""
+    return {info.user for info in (await push.presence(channel)).values()}

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from asgi_push import ChannelOptions, Credentials, Disconnect, Push
-from tests.asgi import Server, pushing, until
+from tests.asgi import Closed, Server, pushing, until, until_answer
 from tests.endpoints.centrifuge.peers import Peer
 from tests.servers import Server as RedisServer
 
@@ -29,6 +29,13 @@ async def hidden(server: Server, user: str) -> Peer:
     assert "connect" in await peer.ask("connect")
     assert "unsubscribe" in await peer.ask("unsubscribe", channel=f"#{user}")
     return peer
+
+
+async def told(peer: Peer) -> dict[str, Any]:
+    """Return what a peer is told next. It gives a sign of life whenever it is asked for one in between."""
+    while not (heard := await peer.hear()):
+        peer.say({})
+    return heard
 
 
 @pytest.fixture(params=["memory-asyncio", "memory-trio", "redis-asyncio"])
@@ -75,13 +82,13 @@ async def test_a_session_that_left_its_users_channel_is_still_the_users(
         assert await peer.hear() == {}  # it is asked for a sign of life, as somebody wants its place
         peer.say({})
         await other.subscribe("alice", "news")
-        while not (heard := await peer.hear()):  # asked again, by the command that asks all processes
-            peer.say({})
-        assert "subscribe" in heard["push"]
+        assert "subscribe" in (await told(peer))["push"]
         await other.disconnect("alice")
-        assert await peer.closed() == Disconnect.FORCE.code
+        with pytest.raises(Closed) as closed:
+            await told(peer)
+        assert closed.value.code == Disconnect.FORCE.code
         assert push.sessions() == []
-        assert not await other.is_online("alice")
+        await until_answer(lambda: other.is_online("alice"), False)
         assert not await other.presence("#alice")
 
 
@@ -97,7 +104,7 @@ async def test_who_is_given_a_users_channel_is_not_the_user(kind: str, request: 
         assert [session.user for session in push.sessions()] == ["bob", "alice"]
         await other.disconnect("alice")
         await until(lambda: [session.user for session in push.sessions()] == ["bob"])
-        assert await other.is_online("bob")
+        await until_answer(lambda: other.is_online("bob"), True)
 
 
 async def test_replacing_finds_who_left_its_users_channel(kind: str, request: pytest.FixtureRequest) -> None:

@@ -97,7 +97,8 @@ def test_a_caller_s_trace_leads_to_the_sessions(serve: Serve, redis: servers.Ser
             assert client.recv(PATIENCE) == "hello"
         (session,) = until(lambda: [span for span in spans(there) if span["name"] == "session"])
         (publication,) = [span for span in spans(here) if span["name"] == "publish"]
-        (request,) = [span for span in spans(here) if span["id"] == publication["parent"]]
+        # It ends after its answer, which the caller may have by then.
+        (request,) = until(lambda: [span for span in spans(here) if span["id"] == publication["parent"]])
         (run,) = [span for span in spans(there) if span["name"] == "deliver"]
         assert {span["trace"] for span in (request, publication, run)} == {trace}
         assert run["parent"] == publication["id"]
