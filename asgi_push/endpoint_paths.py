@@ -11,9 +11,12 @@ from .endpoints.centrifuge.endpoint import serve_sdk
 from .endpoints.health import serve_health
 from .endpoints.plain.endpoint import serve_websocket
 from .settings import Settings
+from .transports.websocket import WebSocketTransport
 
-# Serves a scope. What it returns, if anything, is to be awaited after it: the rest of a session.
-Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[Awaitable[None] | None]]
+# What is left to do for a scope: to await this, or to receive for this session to its end.
+Served = Awaitable[None] | WebSocketTransport
+
+Serve = Callable[[Core, Scope, Receive, Send, Mapping[str, Any]], Awaitable[Served | None]]
 
 
 class EndpointPath:

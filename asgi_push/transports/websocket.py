@@ -1,6 +1,6 @@
 """A WebSocket that carries one session's messages, on any ASGI server."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
@@ -22,7 +22,6 @@ from .wrappers import unwrap
 # What it yields beside sizes is awaited before it goes on.
 Take = Callable[[Hub, Connection, str | bytes], Iterable[int | Awaitable[None]]]
 
-
 # Servers that name no version of the specification (daphne) send no standard code but 1000, which
 # would tell the client to stay away. There these codes of the SDK protocol say the same.
 _CODES_WITHOUT_VERSION = {1009: 3009, 1011: 3004, 1012: 3001, 1013: 3008}
@@ -41,12 +40,13 @@ class WebSocketTransport(DirectWriter):
         "_closed",
         "_codec",
         "_offered",
-        "_over",
         "_quiet",
         "_reasons",
         "_send",
+        "_take",
         "deflate",
         "interrupt",
+        "left",
     )
 
     name = "websocket"
@@ -57,7 +57,8 @@ class WebSocketTransport(DirectWriter):
         self._offered = take_offered(scope)
         self._codec = codec
         self._reasons = "spec_version" in scope.get("asgi", ())
-        self._over = False  # the receive loop has ended
+        self._take: Take | None = None
+        self.left: Disconnect | None = None  # why the receive loop has ended
         self._quiet: anyio.Event | None = None  # it was asked to end, and has
         self._closed: anyio.Event | None = None  # the close frame is sent, or never will be
         self.interrupt = make_interrupt()
@@ -82,17 +83,6 @@ class WebSocketTransport(DirectWriter):
             {"type": "websocket.send", "text" if message.text else "bytes": message.content}
         )
 
-    def attach(self, hub: Hub, session: Connection) -> None:
-        """Tell the hub when more is written to the session than its peer takes."""
-        send = self._protocol.send if self.direct else unwrap(self._send)
-        check_server(hub, send, session)
-        self._send = keep_context(self._send)
-        if self.direct:
-            self.hub = hub
-            self.session = session
-            if hub.settings.compression == "auto":
-                self.deflate = hub.fanout.compression.for_window(self.leave_context())
-
     async def flush(self) -> None:
         """Wait until the server's transport has room for more."""
         if self.direct:
@@ -103,7 +93,7 @@ class WebSocketTransport(DirectWriter):
 
         Granian sends none while a ``receive()`` waits.
         """
-        if self._over:
+        if self.left is not None:
             return
         self._quiet = anyio.Event()
         self._closed = anyio.Event()
@@ -123,17 +113,6 @@ class WebSocketTransport(DirectWriter):
             message = {"type": "websocket.close", "code": _CODES_WITHOUT_VERSION.get(code, code)}
         await self._send(message)
 
-    async def finish(self, within: float) -> None:
-        """Wait, after the receive loop, until a close frame that is due is sent.
-
-        Servers close the connection as soon as the application returns.
-        """
-        self._over = True
-        if self._quiet is not None and self._closed is not None:
-            self._quiet.set()
-            with anyio.move_on_after(within):
-                await self._closed.wait()
-
     def stop(self, *, abort: bool = False) -> None:
         """End the receive loop; with ``abort`` drop the connection, if possible."""
         if abort and self.direct:
@@ -142,12 +121,103 @@ class WebSocketTransport(DirectWriter):
             self._closed.set()
         self.interrupt.cancel()
 
-    def forget(self) -> None:
+    # -- the receive loop, in pieces that ``run_session`` puts together ----------------------------
+
+    def begin(self, hub: Hub, session: Connection, take: Take) -> None:
+        """Begin to receive for a session; whoever calls this must have ``end`` called, too."""
+        self.hub = hub
+        self.session = session
+        self._take = take
+        self._attach(hub, session)
+        self.interrupt.__enter__()
+
+    async def open(self, opening: Awaitable[None]) -> bool:
+        """Await what opens the session; return False if it has ended meanwhile."""
+        try:
+            await opening
+        except BaseException as error:
+            if not await self.end(error):
+                raise
+            return False
+        return True
+
+    def _attach(self, hub: Hub, session: Connection) -> None:
+        send = self._protocol.send if self.direct else unwrap(self._send)
+        check_server(hub, send, session)
+        self._send = keep_context(self._send)
+        if self.direct and hub.settings.compression == "auto":
+            self.deflate = hub.fanout.compression.for_window(self.leave_context())
+
+    def handle(self, event: Message) -> Awaitable[None] | None:
+        """Handle what ``receive`` has returned; ``left`` is set if it was the last.
+
+        Returns what must be awaited before the next ``receive``, if anything must: a client is
+        given what it sends no faster than that is handled.
+        """
+        hub = self.hub
+        session = self.session
+        if hub is None or session is None or self._take is None:
+            return None
+        if event["type"] == "websocket.disconnect":
+            self.left = _reason_of(hub, session, event)
+        elif session.disconnect is None:
+            pieces = iter(self._take(hub, session, _data_of(event)))
+            for piece in pieces:
+                if not isinstance(piece, int):
+                    return _take_rest(hub, session, piece, pieces)
+                if hub.intake.over(session, piece):
+                    return _take_rest(hub, session, hub.intake.hold(session), pieces)
+        return None
+
+    async def end(self, error: BaseException | None = None) -> bool:
+        """End the session: it was left, or an error came out of its receive loop.
+
+        Returns False if the error must go on. It is a cancellation then: the server shuts down.
+        """
+        hub = self.hub
+        session = self.session
+        if hub is None or session is None:
+            return False
+        # Every end that is no cancellation has a reason of its own.
+        disconnect = Disconnect.SHUTDOWN
+        try:
+            if self._is_over(error):
+                self.left = disconnect = self.left or disconnect
+                await self._finish(hub.settings.send_timeout)
+            elif isinstance(error, Exception):  # whatever a server raises in receive()
+                logger.error("session %s failed", session.id, exc_info=error)
+                disconnect = Disconnect.SERVER_ERROR
+            else:
+                return False
+        finally:
+            hub.end(session, disconnect)
+            self._forget()
+        return True
+
+    def _is_over(self, error: BaseException | None) -> bool:
+        """Leave the interrupt; return whether the loop has come to its end, or was interrupted."""
+        if error is None:
+            self.interrupt.__exit__(None, None, None)
+            return True
+        return bool(self.interrupt.__exit__(type(error), error, error.__traceback__))
+
+    async def _finish(self, within: float) -> None:
+        """Wait until a close frame that is due is sent.
+
+        Servers close the connection as soon as the application returns.
+        """
+        if self._quiet is not None and self._closed is not None:
+            self._quiet.set()
+            with anyio.move_on_after(within):
+                await self._closed.wait()
+
+    def _forget(self) -> None:
         """Drop the references to the connection and the ended session.
 
         In a circle they would not be freed at once.
         """
         self.let_go()
+        self._take = None
         self._send = send_nowhere
 
 
@@ -156,51 +226,33 @@ async def send_nowhere(message: Message) -> None:
     raise ConnectionError("the connection has ended")
 
 
-async def run_session(
-    hub: Hub,
-    session: Connection,
-    transport: WebSocketTransport,
-    receive: Receive,
-    take: Take,
-    opening: Callable[[], Awaitable[None]] | None = None,
-) -> None:
-    """Receive for a session to its end; call ``opening``, if given, to open it first.
+async def run_session(transport: WebSocketTransport, receive: Receive) -> None:
+    """Receive for a session that has begun, to its end.
 
-    It is given what its client sends no faster than that is handled. A session mostly waits here.
-    So this is one coroutine, and its frame keeps nothing that was needed before: 50,000 sessions
-    wait as well.
+    ``PushMiddleware`` does the same in its own frame for all sessions but those of consoles.
     """
-    # A cancellation means that the server shuts down; every other end has a reason of its own.
-    disconnect = Disconnect.SHUTDOWN
-    transport.attach(hub, session)
     try:
-        # As ``with`` does, which would keep a bound method for each session that waits.
-        transport.interrupt.__enter__()
-        try:
-            if opening is not None:
-                await opening()
-                opening = None
-            while (event := await receive())["type"] != "websocket.disconnect":
-                if session.disconnect is None:
-                    for piece in take(hub, session, _data_of(event)):
-                        if not isinstance(piece, int):
-                            await piece
-                        elif hub.intake.over(session, piece):
-                            await hub.intake.hold(session)
-                del event
-            disconnect = _reason_of(hub, session, event)
-        except BaseException as error:
-            if not transport.interrupt.__exit__(type(error), error, error.__traceback__):
-                raise
-        else:
-            transport.interrupt.__exit__(None, None, None)
-        await transport.finish(hub.settings.send_timeout)
-    except Exception:  # noqa: BLE001  # whatever a server raises in receive()
-        logger.exception("session %s failed", session.id)
-        disconnect = Disconnect.SERVER_ERROR
-    finally:
-        hub.end(session, disconnect)
-        transport.forget()
+        while transport.left is None:
+            if (rest := transport.handle(await receive())) is not None:
+                await rest
+                del rest
+    except BaseException as error:
+        if not await transport.end(error):
+            raise
+    else:
+        await transport.end()
+
+
+async def _take_rest(
+    hub: Hub, session: Connection, first: Awaitable[None], pieces: Iterator[int | Awaitable[None]]
+) -> None:
+    """Take the rest of a client's message, after what comes first."""
+    await first
+    for piece in pieces:
+        if not isinstance(piece, int):
+            await piece
+        elif hub.intake.over(session, piece):
+            await hub.intake.hold(session)
 
 
 def _data_of(event: Message) -> str | bytes:

@@ -1,7 +1,7 @@
 """A session of the SDK protocol over an ASGI WebSocket."""
 
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -24,7 +24,7 @@ from ...transports.handshake import (
     query_parameter,
 )
 from ...transports.refusal import Refusal, not_running, refuse
-from ...transports.websocket import WebSocketTransport, run_session
+from ...transports.websocket import WebSocketTransport
 from .client import SdkClient
 from .context import Context
 
@@ -37,10 +37,10 @@ _PROTOBUF = "centrifuge-protobuf"
 
 async def serve_sdk(
     core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> Awaitable[None] | None:
-    """Let in the client of one WebSocket scope; return its session, to be awaited to its end.
+) -> WebSocketTransport | None:
+    """Let in the client of one WebSocket scope; return its transport, to receive from to the end.
 
-    Returns None for one that is not let in. Both raise nothing but a cancellation. A client that is
+    Returns None for one that is not let in. It raises nothing but a cancellation. A client that is
     not admitted is told so after the accept, because the SDKs repeat a failed handshake for ever.
     Only a page of a foreign origin is refused in the handshake.
     """
@@ -69,7 +69,8 @@ async def serve_sdk(
     client = SdkClient(Context(core, hub, session, connection.scope))
     session.client = client
     hub.look_after(session)
-    return run_session(hub, session, transport, receive, client.take)
+    transport.begin(hub, session, client.take)
+    return transport
 
 
 def _make_session(

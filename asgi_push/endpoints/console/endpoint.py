@@ -142,7 +142,8 @@ class Console:
         feed.add(subscriber)
         hub.look_after(session)
         try:
-            await run_session(hub, session, transport, receive, take)
+            transport.begin(hub, session, take)
+            await run_session(transport, receive)
         finally:
             feed.remove(subscriber)
 

@@ -1,6 +1,6 @@
 """The WebSocket endpoint of the plain protocol: one scope, from the handshake to the end."""
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,16 +19,16 @@ from ...transports.handshake import admit, connection_of, query_parameter, selec
 from ...transports.keepalive import probe_peers
 from ...transports.limits import close_too_large, too_large
 from ...transports.refusal import Refusal, refuse
-from ...transports.websocket import Take, WebSocketTransport, run_session
+from ...transports.websocket import Take, WebSocketTransport
 from .envelopes import Join, with_envelopes
 
 
 async def serve_websocket(
     core: Core, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, Any]
-) -> Awaitable[None] | None:
-    """Let in the client of one WebSocket scope; return its session, to be awaited to its end.
+) -> WebSocketTransport | None:
+    """Let in the client of one WebSocket scope; return its transport, to receive from to the end.
 
-    Returns None for one that is not let in. Both raise nothing but a cancellation.
+    Returns None for one that is not let in, or has ended. It raises nothing but a cancellation.
     """
     if (await receive())["type"] != "websocket.connect":
         return None
@@ -49,8 +49,8 @@ async def serve_websocket(
     take: Take = _take
     if since is not None:
         join, take = with_envelopes(hub, session, channels, since)
-    opening = partial(hub.open, session, join)
-    return run_session(hub, session, transport, receive, take, opening)
+    transport.begin(hub, session, take)
+    return transport if await transport.open(hub.open(session, join)) else None
 
 
 def _since(core: Core, connection: HTTPConnection) -> Since | None:
