@@ -202,7 +202,8 @@ class Broker(Protocol):
         """Hear a channel: what is published after this returns is delivered in this process.
 
         ``kept`` says whether the channel has a stream. After a BrokerError the channel stays
-        wanted, and is delivered as soon as it can be.
+        wanted: what was published since this was called, and is kept, is delivered as soon as it
+        can be.
         """
         ...
 

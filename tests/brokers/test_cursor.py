@@ -34,6 +34,29 @@ def test_the_next_is_taken_and_the_known_is_not() -> None:
     assert cursor.behind(StreamPosition(7, "b"))
 
 
+def test_what_comes_before_it_is_known_what_was_missed_waits() -> None:
+    """Somebody joined in vain before it; the earliest of several counts, until the place is known."""
+    cursor = Cursor()
+    for since in (7.0, 5.0, 9.0):
+        cursor.note_missed(since)
+    assert cursor.missed_since == 5.0
+    assert not cursor.take(item(8))
+    assert cursor.catching_up
+    cursor.begin(StreamPosition(5, "a"))
+    cursor.note_missed(3.0)
+    assert cursor.missed_since is None
+    assert cursor.end_of_hole("a") == 7
+    cursor.move(StreamPosition(7, "a"))
+    assert names(cursor.release()) == ["a8"]
+
+
+def test_what_comes_first_where_nobody_has_missed_anything() -> None:
+    """It is delivered: whoever joined it finds out the place meanwhile."""
+    cursor = Cursor()
+    assert cursor.take(item(8))
+    assert cursor.position == StreamPosition(8, "a")
+
+
 def test_what_comes_after_a_hole_waits() -> None:
     """Until what is missing has been read; what comes again, or was read, is not delivered twice."""
     cursor = at(5)

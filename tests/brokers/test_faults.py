@@ -244,6 +244,48 @@ async def test_commands_that_are_lost_on_the_way(server: Faulty, there: Station)
             assert await here.next_command() == b"4"
 
 
+async def test_a_channel_that_is_joined_while_nothing_is_heard(server: Faulty, there: Station) -> None:
+    """All that is published from then on comes once the server is back, though nobody was in it before."""
+    await there.publish(0, channel="more")
+    make_older(server)
+    with proxy_for(server.port) as proxy:
+        async with station(through(proxy, server)) as here:
+            proxy.cut()
+            await until(lambda: not here.broker.connected)
+            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
+                await here.broker.join("more", kept=True)
+            await there.publish(1, 2, channel="more")
+            proxy.restore()
+            await there.publish(*range(3, 20), channel="more")
+            await here.numbers(*range(1, 20))
+            assert here.told_of_loss == []
+
+
+def make_older(server: Faulty) -> None:
+    """What was published in a channel was so an hour ago."""
+    if isinstance(server, FaultyRedis):
+        key = "test:stream:{.more}"
+        for place, body in enumerate(server.do("LRANGE", key, 0, -1)):
+            time, rest = body[:13], body[13:]
+            server.do("LSET", key, place, b"%d" % (int(time) - 3_600_000) + rest)
+    else:
+        server.do("UPDATE asgi_push.items SET at = at - interval '1 hour' WHERE channel = 'more'")
+
+
+async def test_a_process_that_has_heard_nothing_yet(server: Faulty, there: Station) -> None:
+    """It carries out the commands that were given since it wanted to, and hears what was published."""
+    with proxy_for(server.port) as proxy:
+        proxy.cut()
+        async with station(through(proxy, server), hears=False) as here:
+            with pytest.raises(BrokerError), anyio.fail_after(PATIENCE):
+                await here.broker.join("news", kept=True)
+            await there.broker.command(b"x")
+            await there.publish(1)
+            proxy.restore()
+            await here.numbers(1)
+            assert await here.next_command() == b"x"
+
+
 def through(proxy: Proxy, server: Faulty) -> str:
     """The server's URL by way of the proxy."""
     return server.url.replace(f":{server.port}", f":{proxy.port}")

@@ -57,6 +57,10 @@ class Redis:
             raise BrokerError("no answer")
         return StreamPosition(7, "a"), True
 
+    async def place_at(self, channel: str, since: float) -> StreamPosition:
+        self.steps.append("place")
+        return StreamPosition(4, "a")
+
     async def join(self) -> None:
         await self.joining.join({"news"}, [NEWS])
 
@@ -119,3 +123,34 @@ async def test_heard_too_late() -> None:
     assert not redis.checks
     redis.subscribed()
     assert redis.checks == ["news"]
+
+
+async def test_begun_where_it_stood_when_it_was_joined_in_vain() -> None:
+    """Whoever joins it later does not have it begin where the stream stands then."""
+    redis = Redis()
+    redis.fails = True
+    with pytest.raises(BrokerError):
+        await redis.join()
+    redis.fails = False
+    await redis.join()
+    cursor = redis.cursors["news"]
+    assert cursor.position is None
+    assert redis.checks == ["news", "news"]  # it was heard, and its place is not known
+    await redis.joining.begin_where_missed("news", cursor)
+    assert cursor.position == StreamPosition(4, "a")
+    await redis.joining.begin_where_missed("news", cursor)
+    assert redis.steps.count("place") == 1
+
+
+async def test_joined_in_vain_while_another_looks() -> None:
+    """The first one's time counts, though the other is told where the stream stands."""
+    redis = Redis()
+    redis.looking.clear()
+    first, second = (asyncio.create_task(redis.join()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    redis.looking.set()
+    await second
+    assert redis.cursors["news"].position is None
+    assert redis.checks

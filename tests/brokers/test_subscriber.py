@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
 
 from asgi_push.brokers.redis import subscriber
+from tests.asgi import until
 from tests.brokers.contract import publication
+from tests.brokers.faulty import faulty_redis
 from tests.brokers.station import KEPT, Station, station
 from tests.servers import Server
 
@@ -39,6 +42,23 @@ async def test_those_who_come_soon_after_another_share_a_command(
         for name in NAMES:
             await here.broker.publish(publication(name, name), KEPT)
             assert (await here.next()).data == name
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_what_nobody_wants_is_forgotten_while_nothing_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that comes back long after is not taken for one that has waited all the time."""
+    with faulty_redis(tmp_path) as redis:
+        async with station(redis.url, hears=False) as here:
+            for name in ("news", "more"):
+                await here.broker.join(name, kept=True)
+            here.broker.leave("more")
+            redis.kill()
+            monkeypatch.setattr(subscriber, "_LINGER", 0.0)
+            cursors = here.broker._consumer._cursors
+            await until(lambda: "more" not in cursors)
+            assert "news" in cursors
 
 
 async def subscriptions(here: Station) -> int:

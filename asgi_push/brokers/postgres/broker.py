@@ -226,13 +226,20 @@ class PostgresBroker:
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel, and commands."""
+        since = clock.monotonic()
         names = {COMMANDS, stored(channel)}
-        for name in names:
-            self._consumer.cursors.setdefault(name, Cursor()).unwanted_at = None
+        cursors = [self._consumer.cursors.setdefault(name, Cursor()) for name in names]
+        for cursor in cursors:
+            cursor.unwanted_at = None
         self._listener.start()
-        if not self._listener.hears:
-            await self._until_listening()
-        await self._consumer.begin(names)
+        try:
+            if not self._listener.hears:
+                await self._until_listening()
+            await self._consumer.begin(names)
+        except BaseException:
+            for cursor in cursors:
+                cursor.note_missed(since)
+            raise
         await self._control.register()
         if not self._remembered:
             await self._remember()

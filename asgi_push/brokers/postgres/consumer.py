@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import Any
 
 from ... import clock
 from ...errors import BrokerError
@@ -11,7 +12,7 @@ from ...logs import RateLimit
 from .. import envelope
 from ..deliveries import ControlMessage, Deliveries, Lost, Marker, reach
 from .cursor import Cursor, Row
-from .functions import LOOK, READ, RESUME
+from .functions import CLOCK, LOOK, PLACE, READ, RESUME
 from .pipeline import PostgresPipeline
 from .reorder_buffer import ReorderBuffer
 
@@ -69,13 +70,27 @@ class Consumer:
         self.want(list(self.cursors))
 
     async def begin(self, channels: Iterable[str]) -> None:
-        """Find out where channels stand now; what is published from then on comes."""
+        """Find out where channels stand now; what is published from then on comes.
+
+        In one that somebody has joined before, in vain, all comes that was published since then.
+        """
         names = [name for name in channels if not self.cursors[name].begun]
-        places = await asyncio.gather(*[self._pipeline.call(LOOK, name) for name in names])
-        for name, (place,) in zip(names, places, strict=True):
+        looks = [self._pipeline.call(LOOK, name) for name in names]
+        for name, (found,) in zip(names, await asyncio.gather(*looks), strict=True):
             if (cursor := self.cursors.get(name)) is not None:
-                cursor.begin(*place)
+                since = cursor.missed_since
+                cursor.begin(*(found if since is None else await self._place_at(name, since)))
         self.want(names)  # something may have been said of them meanwhile
+
+    async def _place_at(self, channel: str, since: float) -> tuple[Any, ...]:
+        """Return where a channel stood at a time of the clock here, or a moment before that.
+
+        The server tells its time first: as the answer is late, the place is never one after.
+        """
+        ((now,),) = await self._pipeline.call(CLOCK)
+        age = clock.monotonic() - since
+        (place,) = await self._pipeline.call(PLACE, channel, now - age)
+        return place
 
     # -- the reading -----------------------------------------------------------------------------
 

@@ -24,10 +24,13 @@ class Row:
 class Cursor:
     """One channel's place: all up to it is in the queue of deliveries, was lost, or came before."""
 
-    __slots__ = ("begun", "epoch", "offset", "seq", "unwanted_at", "waiting")
+    __slots__ = ("begun", "epoch", "missed_since", "offset", "seq", "unwanted_at", "waiting")
 
     def __init__(self) -> None:
         self.begun = False
+        # When somebody joined the channel in vain, as nothing was heard: what was published from
+        # then on is for this process. None if nobody did, or it has begun.
+        self.missed_since: float | None = None
         self.epoch = ""  # nobody has published yet
         self.seq = 0
         self.offset = 0
@@ -38,7 +41,13 @@ class Cursor:
         """The channel stood here when it was joined; what comes later is delivered."""
         if not self.begun:
             self.begun = True
+            self.missed_since = None
             self.move(epoch or "", seq or 0, top or 0)
+
+    def note_missed(self, since: float) -> None:
+        """Somebody joined at this time of the clock, and was not told where the channel stands."""
+        if not self.begun and (self.missed_since is None or since < self.missed_since):
+            self.missed_since = since
 
     def move(self, epoch: str, seq: int, offset: int) -> None:
         """Go on from a place."""

@@ -52,6 +52,8 @@ class Function:
 PUT = Function("put", "text", "bytea", "bigint", "float8", "text", together="rows")
 COMMAND = Function("put", "text", "bytea", "bigint", "float8", "text", together="rows")  # apart
 LOOK = Function("look", "text", together="rows")
+CLOCK = Function("clock", together="alone")
+PLACE = Function("place", "text", "float8")
 READ = Function("read", "text[]", "bigint[]", "integer", together="alone")
 RESUME = Function("resume", "text", "text", "bigint")
 HISTORY = Function("history", "text", "text", "bigint", "bigint", "boolean")

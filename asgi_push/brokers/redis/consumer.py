@@ -270,6 +270,7 @@ class Consumer:
         cursor = self._cursors.get(channel)
         if cursor is None:
             return
+        await self._joining.begin_where_missed(channel, cursor)
         top: StreamPosition | None = None
         if not cursor.catching_up:
             losses = self._joining.losses

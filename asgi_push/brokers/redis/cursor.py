@@ -30,12 +30,16 @@ class Cursor:
         "_orphans",
         "dropped",
         "inbox_empty_at",
+        "missed_since",
         "position",
         "waiting",
     )
 
     def __init__(self) -> None:
         self.position: StreamPosition | None = None  # not known yet
+        # When somebody joined the channel in vain, as nothing was heard: what was published from
+        # then on is for this process. None if nobody did, or the position is known.
+        self.missed_since: float | None = None
         self.dropped = False  # more came than is held
         # Where the stream stood when the inbox was seen to be empty; all since then was heard.
         self.inbox_empty_at: StreamPosition | None = None
@@ -64,6 +68,12 @@ class Cursor:
         """
         if self.position is None:
             self.position = top
+            self.missed_since = None
+
+    def note_missed(self, since: float) -> None:
+        """Somebody joined at this time of the clock, and was not told where the channel stands."""
+        if self.position is None and (self.missed_since is None or since < self.missed_since):
+            self.missed_since = since
 
     def behind(self, top: StreamPosition) -> bool:
         """Whether anything up to ``top`` is missing here."""
@@ -114,6 +124,10 @@ class Cursor:
                 self.hold()
                 self._hold(publication)
                 return False
+        elif self.missed_since is not None:
+            self.hold()
+            self._hold(publication)
+            return False
         self.position = StreamPosition(offset, epoch)
         return True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+from ... import clock
 from .cursor import Cursor
 from .keys import Keys
 from .streams import Streams
@@ -12,7 +13,7 @@ class Joining:
     """Subscribes to channels, and then asks once where their streams stand.
 
     Whatever is published from then on comes. Who joins a channel finds out its place; if that
-    fails, ``check`` has to.
+    fails, ``check`` has to, and finds the place where the stream stood when that was tried first.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Joining:
         """Hear names, and begin at the places where the streams of channels stand.
 
         Raises:
-            BrokerError: that could not be had in time; the names stay wanted.
+            BrokerError: that could not be had in time; the names stay wanted, and what is
+                published from now on is read once it can be.
         """
+        since = clock.monotonic()
         cursors = {channel: self._cursors.setdefault(channel, Cursor()) for channel in channels}
         for channel in channels:
             self._joining[channel] = self._joining.get(channel, 0) + 1
@@ -45,6 +48,10 @@ class Joining:
             for channel, cursor in cursors.items():
                 if cursor.position is None:
                     await self._begin(channel, cursor)
+        except BaseException:
+            for cursor in cursors.values():
+                cursor.note_missed(since)
+            raise
         finally:
             for channel in channels:
                 self._left(channel)
@@ -52,11 +59,19 @@ class Joining:
     async def _begin(self, channel: str, cursor: Cursor) -> None:
         losses = self.losses
         top, empty = await self._streams.look(channel, None)
+        if cursor.missed_since is not None:  # somebody has joined it before, in vain
+            self._check(channel)
+            return
         cursor.begin(top)
         if losses != self.losses:  # something may have been published while nothing was heard
             self._check(channel)
         elif empty:
             cursor.inbox_empty_at = top
+
+    async def begin_where_missed(self, channel: str, cursor: Cursor) -> None:
+        """Begin at the place of the time when somebody joined a channel in vain, if anybody did."""
+        if cursor.missed_since is not None:
+            cursor.begin(await self._streams.place_at(channel, cursor.missed_since))
 
     def _left(self, channel: str) -> None:
         self._joining[channel] -= 1

@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError
 from ... import clock
 from ..health import ConnectionHealth
 from ..pipeline import MAX_TOGETHER, Pipeline
-from . import inbox_scripts, scripts
+from . import inbox_scripts, place_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
 from .connection_factory import ConnectionFactory, TooOldError
 from .health import reason, words
@@ -25,7 +25,8 @@ _PROBE_AGAIN = 1.0
 
 _SCRIPTS = {
     name: script
-    for name, script in {**vars(scripts), **vars(inbox_scripts)}.items()
+    for module in (scripts, inbox_scripts, place_scripts)
+    for name, script in vars(module).items()
     if isinstance(script, Script)
 }
 

@@ -25,7 +25,7 @@ class Script:
 # Returns epoch, top, the epochs before, and what INFO says. A stream that is nowhere yet begins
 # with the epoch ``fresh`` if ``begin`` is set. One whose top is below a position that somebody has
 # in its epoch lost what came after, whoever wrote it.
-_STREAM = """
+STREAM = """
 local function stream(fresh, begin, known, offset)
   local kept = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'p')
   local epoch, top, past = kept[1], tonumber(kept[2] or 0), kept[4] or ''
@@ -63,7 +63,7 @@ end
 # ARGV: where to publish, body without the time, size, milliseconds to keep the list and the hash, a
 # new epoch.
 ADD = (
-    _STREAM
+    STREAM
     + """
 local function add()
   local epoch, _, _, info = stream(ARGV[6], true, '', 0)
@@ -114,7 +114,7 @@ SIGN = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 # was published before has then come before it. Returns epoch, offset, and 1 if the inbox holds
 # anything.
 LOOK = Script(
-    _STREAM
+    STREAM
     + """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 local epoch, top = stream(ARGV[2], false, ARGV[3], tonumber(ARGV[4]))
@@ -130,7 +130,7 @@ return {epoch, top, redis.call('EXISTS', KEYS[2])}
 # Returns epoch, top, whether the position is good, the last offset before this reading, what
 # follows, and the epochs before with their last offsets.
 READ = Script(
-    _STREAM
+    STREAM
     + """
 local epoch, top, past = stream(ARGV[1], true, '', 0)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -182,7 +182,7 @@ return {epoch, top, good and 1 or 0, from - 1, bodies, past}
 
 # The processes that carry out commands are in a sorted set with the time, in milliseconds, until
 # which each is taken for alive. It is the server's time, which no two processes disagree about.
-_NOW = """
+NOW = """
 local info = redis.pcall('INFO', 'server')
 local time = type(info) == 'string' and string.match(info, 'server_time_usec:(%d+)') or 0
 local now = math.floor(tonumber(time) / 1000)
@@ -190,7 +190,7 @@ local now = math.floor(tonumber(time) / 1000)
 
 # KEYS: the set. ARGV: who is alive, and for how many milliseconds.
 ALIVE = Script(
-    _NOW
+    NOW
     + """
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
@@ -201,7 +201,7 @@ return 1
 
 # KEYS: the set. Returns who is alive.
 WHO = Script(
-    _NOW
+    NOW
     + """
 return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')
 """

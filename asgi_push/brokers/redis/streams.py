@@ -4,12 +4,14 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
+from ... import clock
 from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
 from .. import envelope
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
 from ..stream_reader import StreamReader
 from .keys import Keys
 from .pipeline import RedisPipeline
+from .place_scripts import PLACE, TIME
 from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 
 # How long a position outlives the publications and the last session that was in the channel, in
@@ -172,6 +174,23 @@ class Streams(StreamReader):
             *barrier,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode()), not kept
+
+    async def place_at(self, channel: str, since: float) -> StreamPosition:
+        """Return where a stream stood at a time of the clock here, or a moment before that.
+
+        The server tells its time first. The answer is late by its way here, so the place may be
+        one of a moment before, and never one after.
+        """
+        now = await self._pipeline.run(TIME, self._kept(channel)[:1])
+        return await self.place_before(channel, int(now - (clock.monotonic() - since) * 1000))
+
+    async def place_before(self, channel: str, time: int) -> StreamPosition:
+        """Return the place of the last publication before a Unix time in milliseconds.
+
+        It is the place before all that is kept if nothing of that is older.
+        """
+        epoch, offset = await self._pipeline.run(PLACE, self._kept(channel), new_epoch(), time)
+        return StreamPosition(offset, epoch.decode())
 
     async def remove(self, channel: str) -> None:
         """Forget what a channel keeps."""

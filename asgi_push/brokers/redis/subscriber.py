@@ -149,6 +149,7 @@ class Subscriber:
             finally:
                 self._hear_nothing()
                 await connection.disconnect(nowait=True)
+            self._forget()  # there is nothing to unsubscribe from
             await asyncio.sleep(next(waits))
 
     def _hear_nothing(self) -> None:

@@ -12,6 +12,21 @@ BEGIN
     ORDER BY u.i;
 END $$;
 
+-- The server's time, a Unix time in seconds.
+CREATE FUNCTION asgi_push.clock() RETURNS double precision LANGUAGE sql VOLATILE AS
+$$ SELECT extract(epoch FROM clock_timestamp())::double precision $$;
+
+-- Where a channel stood at such a time, as "look" says it, as far as what came since is kept.
+CREATE FUNCTION asgi_push.place(name text, since double precision)
+RETURNS TABLE (epoch text, seq bigint, top bigint) LANGUAGE sql STABLE AS $$
+    SELECT c.epoch, coalesce(min(i.seq) - 1, c.seq), coalesce(min(i."offset") - 1, c.top)
+    FROM (SELECT name) u
+    LEFT JOIN asgi_push.channels c ON c.channel = u.name
+    LEFT JOIN asgi_push.items i
+    ON i.channel = c.channel AND i.seq <= c.seq AND i.at >= to_timestamp(since)
+    GROUP BY c.epoch, c.seq, c.top
+$$;
+
 -- What came in channels after the places that are known, up to "most" items of each and about
 -- a mebibyte; a channel of which nothing came has one row. A channel that has not begun has none.
 CREATE FUNCTION asgi_push.read(names text[], since bigint[], most integer)
