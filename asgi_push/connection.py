@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from .disconnect import Disconnect
 from .encoding import decode_info
 from .heartbeat import Heartbeat
+from .hook_call import HookCall
 from .messages import ClientInfo
 from .names import check_own_channel, own_channels
 from .protocol_session import ProtocolSession
@@ -33,31 +34,6 @@ class State(Enum):
     CLOSING_EARLY = "closes, and was never opened"
     CLOSING = "closes"
     CLOSED = "has ended"
-
-
-class HookCall:
-    """A hook's call that waits; ``size`` is that of the client's message, in bytes.
-
-    An ``always`` call is not dropped when the session is closed. An ``own`` one is of a coroutine
-    function of this package, which calls the application's by ``call_hook``.
-    """
-
-    __slots__ = ("always", "args", "hook", "own", "size")
-
-    def __init__(
-        self,
-        hook: Callable[..., Any],
-        args: tuple[Any, ...],
-        size: int,
-        *,
-        always: bool = False,
-        own: bool = False,
-    ) -> None:
-        self.hook = hook
-        self.args = args
-        self.size = size
-        self.always = always
-        self.own = own
 
 
 class Owner(Protocol):

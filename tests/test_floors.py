@@ -23,7 +23,7 @@ FLOORS = [
     {"encoding"},
     {"protocols"},  # bytes in, messages out
     {"session", "subscription"},  # what an application sees of a client; where a client is in a channel
-    {"protocol_session", "transport"},  # what a protocol keeps of it; what carries it
+    {"protocol_session", "transport", "hook_call"},  # what a protocol keeps of it; what carries it; what waits for it
     {"connection"},
     {"clock"},  # which all above may ask, and none below
     {"metrics", "tracing"},

@@ -7,8 +7,9 @@ from inspect import CO_COROUTINE
 from types import CodeType
 from typing import Any
 
-from ..connection import Connection, HookCall, Owner
+from ..connection import Connection, Owner
 from ..disconnect import Disconnect
+from ..hook_call import HookCall
 from ..runtime.event_loop import current_task, ends_task
 from ..runtime.failures import Failures
 from ..runtime.threads import Threads

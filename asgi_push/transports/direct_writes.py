@@ -9,7 +9,6 @@ past the wrappers of ``send`` that ``wrappers`` knows. If anything about it is u
 
 import asyncio
 import os
-import socket
 import sys
 from functools import partial
 from types import MethodType
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from ..connection import Connection
 from ..hub.hub import Hub
+from .keepalive import limit_silence
 from .wrapped import tell_why_not_direct
 from .wrappers import unwrap
 
@@ -174,19 +174,8 @@ class StreamWriter(_Writer):
         return not body or self._put(b"%x\r\n%b\r\n" % (len(body), body))
 
     def limit_silence(self, seconds: float) -> None:
-        """End the connection when nothing that was sent is acknowledged for ``seconds`` (on Linux).
-
-        Without it the kernel tries for a quarter of an hour (tcp_retries2), and nothing else finds
-        a peer that has vanished and never says anything.
-        """
-        peer = self._transport.get_extra_info("socket")
-        if (
-            peer is not None
-            and peer.family in (socket.AF_INET, socket.AF_INET6)
-            and hasattr(socket, "TCP_USER_TIMEOUT")
-        ):
-            milliseconds = min(round(seconds * 1000), 2**31 - 1)
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        """End the connection when nothing that was sent is acknowledged for ``seconds``."""
+        limit_silence(self._transport.get_extra_info("socket"), seconds)
 
     async def flush(self) -> None:
         """Wait until the transport can take more."""

@@ -1,4 +1,4 @@
-"""TCP keepalives, with which the kernel finds peers that vanished without a word.
+"""What the kernel does to find peers that vanished without a word, above all TCP keepalives.
 
 uvicorn and Daphne ping each WebSocket, Hypercorn and Granian by default none, and a plain client
 need not send heartbeats. So the sockets of the server's port get TCP keepalives: the listening
@@ -75,3 +75,18 @@ def _keep_alive(found: socket.socket, port: int, seconds: float) -> None:
     for option, value in options.items():
         found.setsockopt(socket.IPPROTO_TCP, option, value)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def limit_silence(peer: Any, seconds: float) -> None:
+    """End a connection when nothing that was sent is acknowledged for ``seconds`` (on Linux).
+
+    Without it the kernel tries for a quarter of an hour (tcp_retries2), and nothing else finds a
+    peer that has vanished and never says anything.
+    """
+    if (
+        peer is not None
+        and peer.family in (socket.AF_INET, socket.AF_INET6)
+        and hasattr(socket, "TCP_USER_TIMEOUT")
+    ):
+        milliseconds = min(round(seconds * 1000), 2**31 - 1)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -20,6 +20,7 @@ from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, 
 from ...protocols.centrifuge.codec import shared_pieces
 from ...protocols.wire import WireMessage
 from ...subscription import TrackedSubscription
+from ...transports.handshake import connection_of
 from ..results import encodable
 
 # One for all clients that send none: an empty dict takes 64 bytes.
@@ -42,7 +43,7 @@ class Context:
     """The session of one SDK client, the request that it came with, and the way to reply.
 
     Attributes:
-        scope: that of the request, with the parameters of its path.
+        scope: that of the request, as the server has it.
         headers: the headers of the connect command that the client may send.
         connected: whether connect was replied to.
     """
@@ -59,8 +60,8 @@ class Context:
 
     @property
     def connection(self) -> HTTPConnection:
-        """The request as hooks get it, made each time: it would keep whatever was read of it."""
-        return HTTPConnection(self.scope)
+        """The request as hooks get it, made each time: it would take 500 bytes of a session."""
+        return connection_of(self.scope, self.session.path_params)
 
     @property
     def codec(self) -> SdkCodec:

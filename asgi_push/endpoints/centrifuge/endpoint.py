@@ -66,7 +66,7 @@ async def serve_sdk(
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
         return None
-    client = SdkClient(Context(core, hub, session, connection.scope))
+    client = SdkClient(Context(core, hub, session, scope))
     session.client = client
     hub.look_after(session)
     transport.begin(hub, session, client.take)
