@@ -15,6 +15,7 @@ from ..logs import RateLimit, printable
 from ..messages import JoinLeave, Publication
 from .contract import Receiver
 from .replies import checked_reply
+from .stopping import end_tasks
 
 # What may wait here before no more is read from the server, which then keeps it: publications, and
 # bytes of them.
@@ -74,8 +75,7 @@ class Deliveries:
     async def stop(self) -> None:
         """End; what waits is not handed over any more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_tasks([self._task])
             self._task = None
         for item in self._items:
             if isinstance(item, Marker):

@@ -10,6 +10,7 @@ from .. import clock
 from ..errors import BrokerError
 from .backoff import backoffs
 from .health import ConnectionHealth
+from .stopping import end_tasks
 
 # Requests in one round trip, so that none of them waits for too many others; and requests that may
 # wait.
@@ -103,8 +104,7 @@ class Pipeline(ABC, Generic[R]):
     async def stop(self) -> None:
         """End; whoever still waits is told."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_tasks([self._task])
             self._task = None
         self._silence()
         self._fail_waiting(ConnectionError("the broker was stopped"))

@@ -1,8 +1,24 @@
 """Ends that are gone through to the end."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
+
+# A task that was cancelled and has not ended is cancelled again after so many seconds.
+_AGAIN = 1.0
+
+
+async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+    """Cancel tasks, and return when they have ended.
+
+    One cancellation is not enough: in Python 3.11 `asyncio.wait_for`, by which redis-py sends to a
+    cluster, swallows the one that comes as it ends.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_AGAIN)
 
 
 async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
+from typing import Any
 
+import anyio
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers import StreamOptions
+from asgi_push.brokers import StreamOptions, stopping
 from asgi_push.brokers.redis.broker import RedisBroker
+from tests.asgi import PATIENCE
 from tests.brokers.contract import Process, publication
 from tests.brokers.faulty import Cluster, cluster
 
@@ -49,6 +53,40 @@ async def test_names_that_look_like_hash_tags(nodes: Cluster) -> None:
         heard = [await process.next(), await process.next()]
         assert [(item.channel, item.data) for item in heard] == [(channel, "key"), (channel, "other}{")]
         assert (await broker.history(channel, 0, None, reverse=False)).position.offset == 2
+    await broker.stop()
+
+
+async def test_a_stop_at_any_moment(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while it asks who is in the cluster: it ends, leaves no connection behind, and who waits is told."""
+    monkeypatch.setattr(stopping, "_AGAIN", 0.05)
+    for turns in range(0, 60, 2):
+        broker = RedisBroker(nodes.redis, "test")
+        await broker.start(Process().receiver)
+        broker.pipeline.rediscover()
+        asked = asyncio.ensure_future(broker.pipeline.call("GET", "test"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with anyio.fail_after(PATIENCE):
+            await broker.stop()
+            await asyncio.wait([asked])
+        assert asked.exception() or asked.result() is None
+    del broker, asked
+    gc.collect()  # which tells of connections that nobody closed
+
+
+async def test_a_node_that_is_found_to_be_gone(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a look, which comes now and then: what was to be sent after it goes to those who are there now."""
+    broker = RedisBroker(nodes.redis, "test")
+    await broker.start(Process().receiver)
+    probe = broker.pipeline._probe
+
+    async def find(connection: Any, *what: Any) -> None:
+        await probe(connection, *what)
+        await connection.close()
+
+    monkeypatch.setattr(broker.pipeline, "_probe", find)
+    broker.pipeline._look_at = 0.0
+    assert await broker.pipeline.call("GET", "test") is None
     await broker.stop()
 
 

@@ -15,6 +15,7 @@ from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit, logger
 from ...runtime import fork
+from ..stopping import end_tasks
 from .binary import find_server
 from .directory import Directory
 from .processes import end, reap, runs, start_engine, start_keeper
@@ -98,7 +99,8 @@ class LocalEngine:
             self.alone = self._failures > 0  # it has started one
             self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._ping())]
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _START_TIME)
+                async with asyncio.timeout(_START_TIME):
+                    await self._news.wait()
         except OSError as error:
             await self.stop()
             raise BrokerError(f"broker local://: {error}") from error
@@ -118,10 +120,7 @@ class LocalEngine:
 
     async def stop(self) -> None:
         """Let go of the engine. It ends with its last user, who waits for that."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(self._tasks)
         self._tasks = []
         last = self._directory.let_go()
         self.alone = self.alone and last

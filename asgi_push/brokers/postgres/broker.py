@@ -16,7 +16,7 @@ from ..deliveries import Deliveries, reach
 from ..event_loop import check_loop
 from ..inbox import InboxOptions
 from ..replies import check_told
-from ..stopping import run_to_completion
+from ..stopping import end_tasks, run_to_completion
 from . import schema
 from .connection import Connection, ConnectionFactory
 from .consumer import COMMANDS, Consumer
@@ -133,10 +133,7 @@ class PostgresBroker:
             await run_to_completion(self._stop())
 
     async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(self._tasks)
         self._tasks = []
         await self._listener.stop()
         await self._deliveries.stop()

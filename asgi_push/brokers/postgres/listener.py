@@ -9,6 +9,7 @@ import orjson
 from ...errors import BrokerError
 from ..backoff import backoffs
 from ..health import ConnectionHealth, Deaf
+from ..stopping import end_tasks
 from .connection import CONNECT_TIME, Connection, ConnectionFactory, hang_up
 from .functions import TELL
 from .pipeline import PostgresPipeline, in_time
@@ -77,8 +78,7 @@ class Listener:
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_tasks([self._task])
             self._task = None
 
     async def _run(self) -> None:
@@ -112,9 +112,7 @@ class Listener:
             done, _ = await asyncio.wait([reading, watching], return_when=asyncio.FIRST_COMPLETED)
             done.pop().result()
         finally:
-            reading.cancel()
-            watching.cancel()
-            await asyncio.wait([reading, watching])
+            await end_tasks([reading, watching])
 
     async def _read(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 
 from ... import clock
+from ..stopping import run_to_completion
 from .health import reason
 
 Command = tuple[bytes | str | int, ...]
@@ -236,7 +237,7 @@ class ClusterConnection:
         self._looked_at = clock.monotonic()
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
-            await cluster.aclose()
+            await run_to_completion(cluster.aclose())  # a second one would do nothing
 
 
 def _key(command: Command) -> bytes | str | int:

@@ -9,6 +9,7 @@ from ..contract import OnTold, Receiver, StreamOptions
 from ..deliveries import ControlMessage, Deliveries, Lost
 from ..health import ConnectionHealth
 from ..replies import check_told
+from ..stopping import end_tasks
 from .barriers import BARRIER, Barriers
 from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
@@ -85,10 +86,7 @@ class Consumer:
 
     async def stop(self) -> None:
         """End; nothing is delivered after this."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(self._tasks)
         self._tasks = []
         await self._subscriber.stop()
         await self._deliveries.stop()

@@ -79,6 +79,7 @@ class RedisPipeline(Pipeline[Command]):
         connection = await self._connect()
         if clock.monotonic() >= self._look_at:
             await self._probe(connection, probes if self._refused else pings)
+            connection = await self._connect()  # anew, if a node of a cluster did not answer
         asked = [self._waiting.popleft() for _ in range(min(MAX_TOGETHER, len(self._waiting)))]
         try:
             async with asyncio.timeout(_ROUND_TRIP):
@@ -91,7 +92,8 @@ class RedisPipeline(Pipeline[Command]):
             if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
                 reason(refusal) == "noperm" for _, refusal in failed
             ):
-                await self._probe(connection)  # Redis does not name what it refuses to a script
+                # Redis does not name what it refuses to a script.
+                await self._probe(await self._connect())
                 self._named_at = clock.monotonic()
         except BaseException as error:
             self._fail(asked, error)  # some may have been done, so none is sent again
@@ -160,13 +162,14 @@ class RedisPipeline(Pipeline[Command]):
         return self._connection
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if (connection := self._connection) is not None:
             try:
                 async with asyncio.timeout(CONNECT_TIME):
                     await connection.close()
             except Exception:  # noqa: BLE001, S110  # it is given up
                 pass
+            # Not before: who is cancelled meanwhile has it closed at the end.
+            self._connection = None
 
     def _words(self, error: BaseException) -> str:
         return words(error)

@@ -16,8 +16,10 @@ _KEPT = 5000
 
 
 def channel_by_node(connection: Connection, keys: Keys) -> dict[str, str]:
-    """Return a channel on each node that takes commands, by the node."""
+    """Return a channel on each node that takes commands, by the node; none while none is known."""
     channels: dict[str, str] = {}
+    if not connection.nodes:
+        return channels
     for _ in range(_MOST_NAMES):
         channel = secrets.token_hex(6)  # two processes that try at once must not meet
         channels.setdefault(connection.node(keys.key("position", channel)), channel)

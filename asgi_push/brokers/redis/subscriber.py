@@ -12,6 +12,7 @@ from ...errors import BrokerError
 from ...logs import RateLimit
 from ..backoff import backoffs
 from ..health import ConnectionHealth, Deaf
+from ..stopping import end_tasks
 from .connection import CONNECT_TIME, packed
 from .connection_factory import ConnectionFactory
 from .loopback import Loopback
@@ -79,8 +80,7 @@ class Subscriber:
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_tasks([self._task])
             self._task = None
 
     async def add(self, *names: bytes) -> None:
@@ -172,9 +172,7 @@ class Subscriber:
         except Exception as error:  # noqa: BLE001  # as in _run
             raise _failure(helpers) or error from None
         finally:
-            for task in helpers:
-                task.cancel()
-            await asyncio.wait(helpers)
+            await end_tasks(helpers)
 
     async def _watch(self, connection: AbstractConnection, watching: Awaitable[None]) -> None:
         try:
