@@ -6,6 +6,7 @@ Each pytest process starts one such process, which ends with it. It runs no appl
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 # Nothing that reads the environment when it is imported, as prometheus_client does.
 COMMON = (
@@ -31,6 +32,7 @@ COMMON = (
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
 )
+MODULES = {"asgi_push", "uvicorn"}
 FRESH = {"--workers", "--reload"}  # these start further processes, which begin as this one did
 LONGEST = 1 << 20  # bytes of a request
 
@@ -69,15 +71,17 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def start(command: Sequence[str], env: Mapping[str, str], log: BinaryIO) -> Forked | None:
+def start(command: Sequence[str], env: Mapping[str, str], cwd: Path, log: BinaryIO) -> Forked | None:
     """Run `python -m uvicorn ...` in a session of its own; None for what needs a Python that has imported nothing."""
-    if sys.platform != "linux" or list(command[:3]) != [sys.executable, "-m", "uvicorn"] or FRESH & {*command}:
+    if sys.platform != "linux" or list(command[:2]) != [sys.executable, "-m"] or command[2] not in MODULES:
+        return None
+    if FRESH & {*command}:
         return None
     paths = env.get("PYTHONPATH", "").split(os.pathsep)
     if any((Path(path) / "sitecustomize.py").exists() for path in paths):
         return None
     mine, theirs = socket.socketpair()
-    request = json.dumps({"arguments": command[2:], "env": dict(env), "paths": paths}).encode()
+    request = json.dumps({"arguments": command[2:], "env": dict(env), "cwd": f"{cwd}", "paths": paths}).encode()
     with theirs, _one_at_a_time:
         parent = _parent()
         socket.send_fds(parent, [request], [log.fileno(), theirs.fileno()])
@@ -112,6 +116,7 @@ def main(control: socket.socket) -> None:
     """Fork for each request, and tell of each end, until nobody asks any more."""
     for name in COMMON:
         importlib.import_module(name)
+    gc.freeze()  # no server looks for garbage in what all have
     signals, wakeup = socket.socketpair()
     wakeup.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -154,7 +159,7 @@ def tell_of_ends(running: dict[int, int]) -> None:
         os.close(ended)
 
 
-def become(request: dict[str, list[str] | dict[str, str]], log: int) -> NoReturn:
+def become(request: dict[str, Any], log: int) -> NoReturn:
     """Go on as the command does, and end as it ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(log, 1)
@@ -162,9 +167,10 @@ def become(request: dict[str, list[str] | dict[str, str]], log: int) -> NoReturn
     os.close(log)
     os.environ.clear()
     os.environ.update(request["env"])
+    os.chdir(request["cwd"])
     sys.argv[:] = request["arguments"]
-    sys.path[:1] = [os.getcwd(), *request["paths"]]  # in the place of this file's folder, as `python -m` has it
-    runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
+    sys.path[:1] = [request["cwd"], *request["paths"]]  # in the place of this file's folder, as `python -m` has it
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     sys.exit()
 
 

@@ -133,11 +133,12 @@ def run_server(
     cwd: Path = ROOT,
 ) -> Iterator[Server]:
     """Any program that listens on `port`, redis-server too. A test that fails meanwhile shows the end of its log."""
+    environment = {**os.environ, **_ENVIRONMENT, **(env or {})}
     with log_path.open("ab") as log:
-        process = subprocess.Popen(
+        process = forks.start(command, environment, cwd, log) or subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **_ENVIRONMENT, **(env or {})},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
