@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +32,10 @@ with suppress(ImportError):
 # A run in the background is born with SIGINT ignored, and so would be the servers that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Whatever the environment says: without bytecode each process of a run compiles the package, and each worker the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A developer's own settings must not steer the tests, nor the servers that they start.
 for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
     del os.environ[_name]
@@ -39,6 +45,8 @@ for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that start programs, the largest first, so that what workers do last is short."""
     patience.lend()  # now that all files have imported what they need
+    patience.spare()
+    gc.freeze()  # what has been collected stays, so no test need have it searched for garbage
     programs = {"serve", "chromium", "redis", "postgres"}
     size = Counter(item.path for item in items)
     starts = Counter(item.path for item in items if programs & {*getattr(item, "fixturenames", ())})
