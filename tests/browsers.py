@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.patience import PATIENCE
 from tests.servers import find_program
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ ARGS = (
 
 
 def launch(chromium: BrowserType, programs: tuple[str, ...] = PROGRAMS) -> Browser:
-    """Start the first of these programs that is installed. The test is skipped with none, or fails where CI=true."""
-    return chromium.launch(executable_path=find_program(*programs), args=ARGS)
+    """Start the first of these programs that is installed; its pages wait as long as tests do.
+
+    The test is skipped with none, or fails where CI=true.
+    """
+    browser = chromium.launch(executable_path=find_program(*programs), args=ARGS)
+    browser.on("context", lambda context: context.set_default_timeout(PATIENCE * 1000))  # in milliseconds
+    return browser
 
 
 @contextmanager

@@ -139,7 +139,6 @@ def open_page(chromium: Browser, browser_thread: ThreadPoolExecutor) -> Iterator
     def open_page() -> Page:
         page = chromium.new_page()
         pages.append(page)
-        page.set_default_timeout(servers.PATIENCE * 1000)  # in milliseconds
         page.on("console", lambda message: print("console:", message.text))
         page.on("pageerror", lambda error: print("page error:", error))
         return page

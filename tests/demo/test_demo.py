@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 
 from asgi_push import Push
 from asgi_push.demo import board, run
+from tests.examples.pages import PageClock
+from tests.live.talking import until
 from tests.servers import HOST, PATIENCE, ROOT, Server, free_port, run_server
 
 
@@ -52,6 +54,15 @@ def listen_by(page: Page, mode: str) -> None:
 
 def rows(page: Page, user: str = "") -> Locator:
     return page.locator("#sessions tr", has=page.locator(".name", has_text=re.compile(f"^{user}")))
+
+
+def silent_for(page: Page, user: str) -> float:
+    """The seconds since a user's last heartbeat, as they are shown."""
+    return float((rows(page, user).locator(".silent").text_content() or "").split()[0])
+
+
+def state_of_line(page: Page) -> str | None:
+    return page.locator("#line-state").text_content()
 
 
 def log(page: Page) -> Locator:
@@ -169,6 +180,7 @@ def test_cut_line_comes_back(demo: Server, page: Page) -> None:
 )
 def test_what_a_cut_costs(demo: Server, page: Page, mode: str, verdict: str) -> None:
     """Cut, push twice, mend: the page counts what was lost and what came again, for each way to listen."""
+    clock = PageClock(page)
     visit(page, demo)
     listen_by(page, mode)
     push(page, "before it")
@@ -177,8 +189,11 @@ def test_what_a_cut_costs(demo: Server, page: Page, mode: str, verdict: str) -> 
     for count in ("1", "2"):
         push(page, f"number {count}")
         expect(page.locator("#verdict")).to_have_text(f"{count} pushed meanwhile")
-    expect(page.locator("#line-state")).to_have_text("Lost, trying again")
+    until(lambda: clock.run(500) or state_of_line(page) == "Lost, trying again")
     page.get_by_role("button", name="Mend the line").click()
+    until(lambda: state_of_line(page) == "Open" or (state_of_line(page) != "Connecting" and clock.run(500)))
+    expect(log(page).get_by_text("number")).to_have_count(2 if "recovered" in verdict else 0)
+    clock.run(1000)  # in which whatever was missed comes
     expect(page.locator("#verdict")).to_have_text(verdict)
     expect(log(page).get_by_text("number")).to_have_count(2 if "recovered" in verdict else 0)
 
@@ -232,6 +247,7 @@ def test_links_lead_to_published_documentation_only(demo: Server, page: Page) ->
 
 def test_line_mended_in_time(demo: Server, page: Page) -> None:
     """A line mended before the heartbeat misses anything goes on as if nothing had been: TCP delivers what waited."""
+    clock = PageClock(page)
     visit(page, demo)
     expect(rows(page, "11")).to_have_count(1)
     session = rows(page, "11").get_attribute("data-session") or ""
@@ -241,6 +257,7 @@ def test_line_mended_in_time(demo: Server, page: Page) -> None:
     expect(log(page)).not_to_contain_text("held back")
     page.get_by_role("button", name="Mend the line").click()
     expect(log(page)).to_contain_text("held back")
+    clock.run(1000)  # in which whatever was missed comes
     expect(page.locator("#verdict")).to_have_text("1 arrived late")
     expect(rows(page, "11")).to_have_attribute("data-session", session)
 
@@ -284,10 +301,9 @@ def test_sessions_are_pushed(demo: Server, page: Page) -> None:
     requests.clear()
     with connect(f"{demo.ws}/websocket/77") as client:
         expect(rows(page, "77")).to_have_count(1)
-        expect(rows(page, "77").locator(".silent")).to_have_text(re.compile(r"^[3-9]\.\d s ago"))
-        expect(rows(page, "77").locator(".age")).to_have_text(re.compile(r"^0:0[3-9]$"))
-        client.send("ping")
-        expect(rows(page, "77").locator(".silent")).to_have_text(re.compile(r"^[0-2]\.\d s ago"))
+        expect(rows(page, "77").locator(".silent")).to_have_text(re.compile(r"^([3-9]|\d\d)\.\d s ago"))
+        expect(rows(page, "77").locator(".age")).to_have_text(re.compile(r"^(0:0[3-9]|\d+:[1-5]\d)$"))
+        until(lambda: client.send("ping") or silent_for(page, "77") < 3)  # a busy page may show each late
     expect(rows(page, "77")).to_have_count(0)
     assert requests == []
 

@@ -104,19 +104,26 @@ def test_confirmed_are_those_who_have_it(
     for client in opened:
         client.subscribe(channel)
     open_stream(page, workers[0], user, f"channels={channel}&ack=1")
-    for number, seconds in ((1, 2 * PATIENCE), (2, 5.0)):
+    session = page.evaluate("welcome.session")
+
+    def confirmed(number: int, seconds: float, confirming: list[Client]) -> set[str]:
         result = later(f"/confirm/{channel}?seconds={seconds}", number)
         offsets = [client.wait("publication", channel=channel, data=number)["offset"] for client in opened]
-        page.wait_for_function("count => got.length === count", arg=number)
-        confirming = opened if number == 1 else opened[:-1]
+        page.wait_for_function("count => got.length >= count", arg=number)
         assert page.evaluate("confirmLast()") == 204
         for client, offset in zip(confirming, offsets, strict=False):
             client.do("rpc", method="push.ack", data={"channel": channel, "offset": offset})
-        came_in_time = number == 1 or not result.done()
-        said = {*ids[: len(confirming)], page.evaluate("welcome.session")}
-        confirmed = set(result.result()["confirmed"])
-        assert confirmed == said if came_in_time else confirmed <= said
         assert result.result()["receivers"] == len(ids) + 1
+        return set(result.result()["confirmed"])
+
+    assert confirmed(1, 2 * PATIENCE, opened) == {*ids, session}
+    said = {*ids[:-1], session}
+    for number in range(2, 8):  # each time twice as long, as a busy machine may not confirm in time
+        found = confirmed(number, 2.0 ** (number - 1), opened[:-1])
+        assert found <= said
+        if found == said:
+            break
+    assert found == said
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, WebSocketRoute
 
 from tests.examples.pages import STRINGS, wait_for_entries
 from tests.examples.running import RunExample
@@ -98,6 +98,34 @@ def test_what_is_read_on_one_device_is_read_on_all(server: Server, chromium: Bro
         wait_for_unread(other, 0)
         notify(server, "latest")
         wait_for_unread(other, 1)
+
+
+def test_what_comes_while_others_are_read_is_unread(server: Server, page: Page) -> None:
+    """A notification that comes before the answer to the confirmation of those before it still counts."""
+    answers: list[str | bytes] = []
+    routes: list[WebSocketRoute] = []
+
+    def pass_on(message: str | bytes) -> None:
+        if '"rpc"' in str(message):
+            answers.append(message)
+        else:
+            routes[-1].send(message)
+
+    def open_route(route: WebSocketRoute) -> None:
+        routes.append(route)
+        route.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket("**/connection/websocket*", open_route)
+    open_as(page, server)
+    wait_for_unread(page, 0)
+    notify(server, "early")
+    wait_for_unread(page, 1)
+    page.locator("#bell").click()
+    until(lambda: page.wait_for_timeout(20) or answers)
+    notify(server, "late")
+    wait_for_unread(page, 2)
+    routes[-1].send(answers[0])
+    wait_for_unread(page, 1)
 
 
 def test_after_a_restart_it_begins_anew(run_example: RunExample, page: Page) -> None:

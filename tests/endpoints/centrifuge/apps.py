@@ -58,6 +58,7 @@ push = Push(
     authorize=authorize,
     on_rpc=answer,
     ping_interval=1.0,
+    pong_timeout=60.0,  # a busy machine takes long
     namespaces={
         "": ChannelOptions(presence=True, join_leave=True),
         "long": ChannelOptions(history_size=5000),
@@ -74,7 +75,12 @@ def authenticate(connection: HTTPConnection) -> Credentials:
 
 
 login_app = PushMiddleware(
-    Starlette(), authenticate=authenticate, allowed_origins="*", ping_interval=1.0, on_rpc=answer
+    Starlette(),
+    authenticate=authenticate,
+    allowed_origins="*",
+    ping_interval=1.0,
+    pong_timeout=60.0,
+    on_rpc=answer,
 )
 
 

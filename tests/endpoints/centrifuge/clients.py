@@ -147,7 +147,8 @@ _numbers = count(1)
 class Client:
     """One SDK client of some kind."""
 
-    def __init__(self, kind: str, desk: Desk, url: str, tokens: list[str]) -> None:
+    def __init__(self, kind: str, desk: Desk, url: str, tokens: list[str], **limits: float) -> None:
+        """``limits``: for how many seconds it waits for a ping that is due, and for an answer."""
         self.kind = kind
         self.events: list[Event] = []
         self._desk = desk
@@ -157,7 +158,8 @@ class Client:
         protobuf = kind.endswith("protobuf")
         binary = "?format=protobuf" if protobuf and kind.startswith("python") else ""
         options = {"url": url + SDK_PATH + binary, "tokens": tokens, "protobuf": protobuf}
-        self.do("open", min_delay=0.02, max_delay=0.1, ping_delay=3.0, **options)
+        limits = {"ping_delay": PATIENCE, "timeout": PATIENCE} | limits
+        self.do("open", min_delay=0.02, max_delay=0.1, **limits, **options)
 
     def do(self, order: str, **fields: Any) -> Any:
         """Give an order and return the answer to it; OrderFailed if that is an error."""

@@ -31,7 +31,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-OpenClient = Callable[..., Client]  # open_client(kind, *tokens, url=...)
+OpenClient = Callable[..., Client]  # open_client(kind, *tokens, url=..., **limits)
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +68,8 @@ def open_client(server: Server, _desk_of: Callable[[str], Desk]) -> Iterator[Ope
     """``open_client(kind, *tokens, url=server.ws)`` gives an SDK client that is not connected yet."""
     opened: list[Client] = []
 
-    def open_one(kind: str, *tokens: str, url: str = server.ws) -> Client:
-        opened.append(Client(kind, _desk_of(kind), url, list(tokens)))
+    def open_one(kind: str, *tokens: str, url: str = server.ws, **limits: float) -> Client:
+        opened.append(Client(kind, _desk_of(kind), url, list(tokens), **limits))
         return opened[-1]
 
     yield open_one

@@ -25,9 +25,9 @@ def start_counting(server: Server) -> None:
     httpx.post(f"{server.http}/count", json={"to": COUNT, "channels": CHANNELS})
 
 
-def open_all(open_client: OpenClient, url: str) -> list[Client]:
+def open_all(open_client: OpenClient, url: str, **limits: float) -> list[Client]:
     """Return a client of each kind, in all channels."""
-    clients = [open_client(kind, token("11", channels=[GIVEN]), url=url) for kind in KINDS]
+    clients = [open_client(kind, token("11", channels=[GIVEN]), url=url, **limits) for kind in KINDS]
     for client in clients:
         client.connect()
         for channel in ASKED_FOR:
@@ -62,6 +62,9 @@ def silence(proxy: Proxy, clients: list[Client]) -> None:
 
 Cut = Callable[[Proxy, list[Client]], None]
 
+# What notices a silence, in seconds. A busy machine is silent for as long now and then.
+NOTICING = {"ping_delay": 3.0, "timeout": 5.0}
+
 
 @pytest.mark.parametrize(("cut", "times"), [(reset, 5), (silence, 1)])
 def test_the_connection_is_cut(serve: Serve, open_client: OpenClient, cut: Cut, times: int) -> None:
@@ -70,7 +73,7 @@ def test_the_connection_is_cut(serve: Serve, open_client: OpenClient, cut: Cut, 
     with ExitStack() as stack:
         server = stack.enter_context(serve(APP))
         proxy = stack.enter_context(proxy_for(server.port))
-        clients = open_all(open_client, proxy.url)
+        clients = open_all(open_client, proxy.url, **(NOTICING if cut is silence else {}))
         start_counting(server)
         for number in range(1, times + 1):
             clients[0].wait_until_at("long:count", number * COUNT // 10)

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests import servers
 from tests.endpoints.console.app import KEY
-from tests.endpoints.console.test_console import enter, row, rows
+from tests.endpoints.console.test_console import click_twice, enter, row, rows
 from tests.live.talking import PLAIN, until
 from tests.servers import PATIENCE, Server
 
@@ -104,9 +104,7 @@ def test_console(server: Server, clients: dict[str, ClientConnection], page: Pag
     for process in (first, second):
         user = users_of(server, process)[0]
         expect(row(page, user).locator("td.process")).to_have_text(pids[process])
-        button = row(page, user).get_by_role("button", name=re.compile("Disconnect"))
-        button.click()
-        button.click()
+        click_twice(row(page, user).get_by_role("button", name=re.compile("Disconnect")))
         assert closed(clients.pop(user)) == 3503
         expect(row(page, user)).to_have_count(0)
     leaving, staying = users_of(server, first), users_of(server, second)

@@ -21,7 +21,8 @@ export function makeDriver ({ Json, Protobuf, websocket, emit }) {
       getToken: tokens.length ? getToken : null,
       minReconnectDelay: options.min_delay * 1000,
       maxReconnectDelay: options.max_delay * 1000,
-      maxServerPingDelay: options.ping_delay * 1000
+      maxServerPingDelay: options.ping_delay * 1000,
+      timeout: options.timeout * 1000
     })
     const person = (info) => ({
       user: info.user, id: info.client, conn_info: decode(info.connInfo), chan_info: decode(info.chanInfo)

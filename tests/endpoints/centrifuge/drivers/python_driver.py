@@ -102,6 +102,7 @@ class Client:
             min_reconnect_delay=options["min_delay"],
             max_reconnect_delay=options["max_delay"],
             max_server_ping_delay=options["ping_delay"],
+            timeout=options["timeout"],
             proxy=None,
         )
 
