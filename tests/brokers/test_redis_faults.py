@@ -72,7 +72,8 @@ async def test_a_connection_that_was_closed_while_idle(
     monkeypatch.setattr(connection, "_FRESH", 0.0)
     redis.kill_connections("normal")
     redis.do("SCRIPT", "FLUSH")
-    await asyncio.sleep(0)
+    idle = there.broker.pipeline._connection._connection
+    await until(idle._reader.at_eof)
     await there.publish(2)
     assert (await there.broker.history("news", 0, None, reverse=False)).position.offset == 2
 
