@@ -14,7 +14,7 @@ from .credentials import Credentials
 from .disconnect import Disconnect
 from .encoding import Encoder
 from .hub.hub import Hub
-from .inbound.hooks import Hooks
+from .inbound.hooks import Hooks, ends_at_once
 from .message_types import Messages
 from .messages import (
     ClientInfo,
@@ -76,6 +76,7 @@ class Core:
         self._broker_credentials = broker_credentials
         self.authenticate = authenticate
         self.authorize = authorize
+        self.authorizes_at_once = authorize is None or ends_at_once(authorize)
         self.messages = messages
         self.runner = HubRunner(self._make_hub)
         self._hooks = hooks

@@ -114,6 +114,16 @@ class TrackedSubscription(Subscription):
         self.stays = False
         self.info: bytes | None = None
 
+    def begin(self, position: StreamPosition, start: int) -> None:
+        """Get what comes after a position; what follows ``start`` up to it is sent by others."""
+        self.positioned = True
+        place = self.own_place()
+        place.offset = offset = position.offset
+        place.epoch = position.epoch
+        self.start = start
+        if offset:
+            self.suppose_awaited(offset)
+
     def move(self, position: StreamPosition, *, lost: bool) -> None:
         """Go on from a position; ``lost`` is whether the client misses something before it."""
         if lost:

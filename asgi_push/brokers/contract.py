@@ -165,6 +165,10 @@ class Broker(Protocol):
         """Read a stream; see ``Stream.history``."""
         ...
 
+    async def position(self, channel: str) -> StreamPosition:
+        """Return where a stream stands. One without publications begins here, so that it does."""
+        ...
+
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return all that came after ``since``, or that it is not known: ``Stream.recover``."""
         ...

@@ -81,6 +81,10 @@ class InstrumentedBroker:
         """Read a stream."""
         return await self._measure("history", self._broker.history(channel, limit, since, reverse))
 
+    async def position(self, channel: str) -> StreamPosition:
+        """Read where a stream stands: the shortest of readings."""
+        return await self._measure("history", self._broker.position(channel))
+
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Recover, and count what became of it."""
         recovery = await self._measure("recover", self._broker.recover(channel, since))

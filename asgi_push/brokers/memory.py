@@ -123,8 +123,6 @@ class MemoryBroker:
     ) -> History:
         """Read a stream. One without publications begins here, so that it has a position."""
         if not limit:  # nothing is read that could be shared
-            if since is None:  # who subscribes asks for no more than the position
-                return History([], self._streams.get(channel).position)
             return self._streams.history(channel, self._clock(), limit, since, reverse)
         read = partial(self._read_history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
@@ -136,6 +134,10 @@ class MemoryBroker:
         history = self._streams.history(channel, self._clock(), limit, since, reverse)
         await _rest(history.publications)
         return history
+
+    async def position(self, channel: str) -> StreamPosition:
+        """Return where a stream stands. One without publications begins here."""
+        return self._streams.get(channel).position
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""

@@ -1,7 +1,9 @@
 """Calls the application's hooks in the order of a session's events, outside its receive loop."""
 
+import dis
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from inspect import CO_COROUTINE
 from types import CodeType
@@ -45,6 +47,34 @@ def is_async(hook: Any) -> bool:
     if inspect.iscoroutinefunction(hook):
         return True
     return inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004  # an object
+
+
+def ends_at_once(hook: Hook) -> bool:
+    """Whether ``hook`` is an async function that waits for nothing, by what it is compiled to."""
+    code = getattr(hook, "__code__", None)
+    if type(code) is not CodeType or not code.co_flags & CO_COROUTINE:
+        return False
+    return all(step.opname != "YIELD_VALUE" for step in dis.get_instructions(code))
+
+
+def call_at_once(hook: Hook, *args: Any) -> Any:
+    """Return the result of a hook that ``ends_at_once``, without a task of its own.
+
+    What it sets of context variables goes with it, as it would with its task.
+
+    Raises:
+        HookFailed: it raised what is no Exception.
+    """
+    call: Any = hook(*args)
+    try:
+        copy_context().run(call.send, None)
+    except StopIteration as end:
+        return end.value
+    except Exception:
+        raise
+    except BaseException as error:
+        raise HookFailed(f"{name_of(hook)} raised {type(error).__name__}") from error
+    raise HookFailed(f"{name_of(hook)} waited for something")
 
 
 async def call_hook(threads: Threads, hook: Hook, *args: Any) -> Any:
@@ -142,9 +172,11 @@ class HookCalls:
         """
         inbox = session.inbox = self._new_inbox()
         self.running += 1
+        self.intake.held.add(session)
         try:
             await work(session, *args)
         finally:
+            self.intake.held.discard(session)
             if inbox.empty or not self._owner.running:
                 self._ended(session)
             else:

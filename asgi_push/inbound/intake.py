@@ -51,7 +51,7 @@ class Intake:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._slice = SharedSlice()
-        self._held: set[Connection] = set()
+        self.held: set[Connection] = set()  # not read from now
         self._waits: dict[Connection, _Wait] = {}
         self.quiet = RateLimit(_QUIET)  # holds back lines about what clients send
         self.once = RateLimit(math.inf)  # lets each line through once
@@ -63,16 +63,16 @@ class Intake:
 
     async def hold(self, session: Connection) -> None:
         """Wait until the next piece of a client's input may be taken."""
-        self._held.add(session)
+        self.held.add(session)
         try:
             await self._room(session)
             await self._slice.next()
         finally:
-            self._held.discard(session)
+            self.held.discard(session)
 
     def holds(self, session: Connection) -> bool:
         """Whether a client may have sent something that is not read yet."""
-        return session in self._held
+        return session in self.held
 
     def taken(self, session: Connection) -> None:
         """Note that one of a session's calls is made, or that none is left."""

@@ -23,6 +23,28 @@ def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSub
     return subscription
 
 
+async def begin(
+    hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription
+) -> StreamPosition | None:
+    """Put a session in a channel; it gets nothing from it before ``go_live``.
+
+    Returns the position after which it gets everything, None if the channel keeps no history.
+
+    Raises:
+        BrokerError: the broker did not answer; the session is not in the channel.
+    """
+    try:
+        await hub.membership.join(session, channel, subscription)
+        if hub.namespaces.stream(channel) is None:
+            return None
+        top = await hub.broker.position(channel)
+    except BaseException:
+        hub.membership.leave(session, channel)
+        raise
+    subscription.begin(top, top.offset)
+    return top
+
+
 async def track(
     hub: Hub,
     session: Connection,
@@ -39,26 +61,20 @@ async def track(
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
     """
+    if since is None:
+        top = await begin(hub, session, channel, subscription)
+        return None if top is None else Recovery(False, [], top)
     try:
         await hub.membership.join(session, channel, subscription)
         if hub.namespaces.stream(channel) is None:
             return None
-        if since is None:
-            history = await hub.broker.history(channel, 0, None, False)
-            recovery = Recovery(False, [], history.position)
-        else:
-            recovery = await _read(hub, channel, since)
+        recovery = await _read(hub, channel, since)
     except BaseException:
         hub.membership.leave(session, channel)
         raise
-    top = recovery.position
-    subscription.positioned = True
-    place = subscription.own_place()
-    place.offset = top.offset
-    place.epoch = top.epoch
-    subscription.suppose_awaited(top.offset)
     missed = recovery.publications
-    subscription.start = missed[0].offset - 1 if missed else top.offset
+    top = recovery.position
+    subscription.begin(top, missed[0].offset - 1 if missed else top.offset)
     return recovery
 
 

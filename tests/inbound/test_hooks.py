@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -314,3 +315,75 @@ async def test_hooks_may_publish_during_the_shutdown() -> None:
         await push.stop()
         await push.start()
         assert [item.data for item in kept] == ["alice"]
+
+
+# -- hooks that wait for nothing ---------------------------------------------------------------------------------------
+
+
+async def answers(*args: Any) -> bool:
+    async def asks() -> None:
+        await anyio.lowlevel.checkpoint()
+
+    return bool(asks)
+
+
+async def awaits(*args: Any) -> bool:
+    await anyio.lowlevel.checkpoint()
+    return True
+
+
+async def enters(*args: Any) -> bool:
+    async with anyio.create_task_group():
+        return True
+
+
+async def iterates(several: Any) -> bool:
+    async for _ in several:
+        pass
+    return True
+
+
+@pytest.mark.parametrize(
+    ("hook", "at_once"),
+    [
+        (answers, True),
+        (awaits, False),
+        (enters, False),
+        (iterates, False),
+        (lambda *_: True, False),
+        (partial(answers, 1), False),
+        (Async([], ""), False),
+    ],
+)
+def test_which_hooks_end_at_once(hook: Any, at_once: bool) -> None:
+    """Those that are async functions and hold no await of their own, in whatever form."""
+    assert hooks.ends_at_once(hook) is at_once
+
+
+VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="")
+
+
+async def test_a_hook_that_ends_at_once() -> None:
+    """Its result is returned, and a context variable that it sets is gone with it."""
+
+    async def hook(value: str) -> str:
+        before = VARIABLE.get()
+        VARIABLE.set(value)
+        return before + VARIABLE.get()
+
+    assert [hooks.call_at_once(hook, value) for value in ("a", "b")] == ["a", "b"]
+    assert VARIABLE.get() == ""
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, anyio.get_cancelled_exc_class, ValueError])
+async def test_a_hook_that_fails_at_once(error: Any) -> None:
+    """What it raises is an Exception to its caller, whatever it is."""
+    raised = error() if error is anyio.get_cancelled_exc_class else error
+    if raised.__module__.startswith("trio"):
+        pytest.skip("trio lets nobody make one")
+
+    async def hook() -> None:
+        raise raised
+
+    with pytest.raises(ValueError if error is ValueError else hooks.HookFailed):
+        hooks.call_at_once(hook)

@@ -205,6 +205,10 @@ class PostgresBroker:
         self._learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
 
+    async def position(self, channel: str) -> StreamPosition:
+        """Return where a stream stands. One that nobody published to yet begins here."""
+        return (await self.history(channel, 0, None, False)).position
+
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         read = partial(self._streams.recover, channel, since)

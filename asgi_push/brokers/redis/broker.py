@@ -116,6 +116,10 @@ class RedisBroker:
         self._consumer.learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
 
+    async def position(self, channel: str) -> StreamPosition:
+        """Return where a stream stands. One without publications begins here."""
+        return (await self.history(channel, 0, None, False)).position
+
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         recovery = await self._reads.recover(

@@ -96,15 +96,17 @@ class SdkClient:
         hub = self._context.hub
         session = self._context.session
         hub.on_activity(session)
-        if command.method == "connect" and self._connects_alone:
+        if session.inbox is None and session.queue is None and self._waits_for_nobody(command):
             return hub.execute_here(session, self._execute, command)
         hub.execute(session, self._execute, command, size=command.size)
         return None
 
-    @property
-    def _connects_alone(self) -> bool:
-        """Whether connect waits neither for the application nor for a call before it."""
-        return self._context.core.authenticate is None and self._context.session.inbox is None
+    def _waits_for_nobody(self, command: Command[Any]) -> bool:
+        """Whether a command is carried out without waiting for the application."""
+        core = self._context.core
+        if command.method == "subscribe":
+            return core.authorizes_at_once or bool(command.request.token)
+        return command.method == "connect" and core.authenticate is None
 
     def _too_large(self, command: Command[Any]) -> bool:
         """Return whether a command is too large, and close the session if so.

@@ -135,11 +135,8 @@ async def _server_subscriptions(
         since = None if request is None else request.since
         subs[channel] = await start_subscription(context, channel, subscription, since)
     # The application may have unsubscribed some of them meanwhile.
-    return {
-        channel: result
-        for channel, result in subs.items()
-        if channel in context.session.subscriptions
-    }
+    left = context.session.subscriptions
+    return {channel: result for channel, result in subs.items() if channel in left}
 
 
 async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, Any]:

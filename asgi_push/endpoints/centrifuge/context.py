@@ -12,7 +12,7 @@ from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
 from ...hub.hub import Hub
-from ...inbound.hooks import Hook, call_hook, name_of
+from ...inbound.hooks import Hook, call_at_once, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
 from ...protocols.blocks import COMPRESS_FROM
@@ -102,12 +102,17 @@ class Context:
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
-        authorize = self.core.authorize
-        threads = self.hub.threads.authorize
-        if authorize is None or not await call_hook(
-            threads, authorize, self.session, channel, action
-        ):
+        if not await self._allows(channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
+
+    async def _allows(self, channel: str, action: str) -> Any:
+        authorize = self.core.authorize
+        if authorize is None:
+            return False
+        if self.core.authorizes_at_once:
+            return call_at_once(authorize, self.session, channel, action)
+        threads = self.hub.threads.authorize
+        return await call_hook(threads, authorize, self.session, channel, action)
 
     async def notify(self, hook: Hook, *args: Any) -> None:
         """Call a hook that returns nothing.

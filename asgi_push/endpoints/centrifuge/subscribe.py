@@ -10,7 +10,7 @@ from ...errors import AuthenticationError, TokenExpiredError
 from ...messages import StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import SubRefresh, Subscribe, Unsubscribe, sparse
-from ...recovery.subscriptions import go_live, new_subscription, track
+from ...recovery.subscriptions import begin, go_live, new_subscription, track
 from ...subscription import TrackedSubscription
 from ...transports.refusal import warn
 from .context import Context, Ended, checked_channel
@@ -50,7 +50,8 @@ async def subscribe(context: Context, command: Command[Subscribe]) -> None:
     except CommandError:
         context.leave(channel)  # else it would be subscribed without knowing
         raise
-    context.expire_subscription(channel, ttl)
+    if ttl is not None:
+        context.expire_subscription(channel, ttl)
     go_live(context.hub, context.session, channel)
 
 
@@ -128,28 +129,36 @@ async def start_subscription(
         CommandError: the position cannot be recovered.
         BrokerError: the broker did not answer.
     """
+    if since is None:
+        begun = await begin(context.hub, context.session, channel, subscription)
+        return {} if begun is None else _positioned(begun.epoch, begun.offset)
     recovery = await track(context.hub, context.session, channel, subscription, since)
     if recovery is None:
         return {}
-    if strict and since is not None and not recovery.recovered:
+    if strict and not recovery.recovered:
         context.leave(channel)
         raise CommandError(ErrorCode.UNRECOVERABLE_POSITION)
     top = recovery.position
-    result = {"recoverable": True, "positioned": True, "epoch": top.epoch}
-    if since is None:
-        return result | {"offset": top.offset} if top.offset else result
     publications = recovery.publications
     if encoded:
         publications = await context.hub.history_encoder.encode(
             context.codec, publications, recovery.encoded, context.session.io.deflate
         )
-    return result | sparse(
-        # The client counts from its own offset when it takes the publications.
-        offset=since.offset if recovery.recovered else top.offset,
+    # The client counts from its own offset when it takes the publications.
+    counted_from = since.offset if recovery.recovered else top.offset
+    return _positioned(top.epoch, counted_from) | sparse(
         recovered=recovery.recovered,
         was_recovering=True,
         publications=publications,
     )
+
+
+def _positioned(epoch: str, offset: int) -> dict[str, Any]:
+    """Return the result for a client that counts from a position."""
+    result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch}
+    if offset:  # the protocol leaves zero values out
+        result["offset"] = offset
+    return result
 
 
 def push_subscription(context: Context, channel: str, result: Mapping[str, Any]) -> None:

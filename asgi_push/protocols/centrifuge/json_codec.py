@@ -95,7 +95,7 @@ def _command(line: str) -> Command[Any]:
     command_id = content.get("id", 0)
     if type(command_id) is not int or not 0 <= command_id <= MAX_ID:
         raise Violation("id must be a whole number below 2**32")
-    method = next((name for name in _DECODERS if name in content), "")
+    method = _method(content)
     if command_id == 0 and method != "send":
         return PONG
     if not method:
@@ -106,6 +106,14 @@ def _command(line: str) -> Command[Any]:
     except Invalid as invalid:
         raise Violation(str(invalid)) from None
     return Command(command_id, method, request, _size(line))
+
+
+def _method(content: dict[str, Any]) -> str:
+    """Return the method of a command, the first of several; empty without a known one."""
+    found = _DECODERS.keys() & content.keys()
+    if len(found) == 1:
+        return found.pop()
+    return next((name for name in _DECODERS if name in found), "")
 
 
 def _size(line: str) -> int:

@@ -97,6 +97,12 @@ class LateBroker(MemoryBroker):
         await self._travel()
         return answer
 
+    async def position(self, channel: str) -> StreamPosition:
+        await self._travel()
+        answer = await super().position(channel)
+        await self._travel()
+        return answer
+
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         await self._travel()
         answer = await super().recover(channel, since)

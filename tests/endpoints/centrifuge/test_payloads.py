@@ -134,10 +134,16 @@ def test_what_is_no_json(text: str) -> None:
 def lost_position(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that says of a channel what no encoding has a form for."""
 
+    place = StreamPosition(0, cast(str, object()))
+
     async def history(*_: object) -> History:
-        return History([], StreamPosition(0, cast(str, object())))
+        return History([], place)
+
+    async def position(*_: object) -> StreamPosition:
+        return place
 
     monkeypatch.setattr(MemoryBroker, "history", history)
+    monkeypatch.setattr(MemoryBroker, "position", position)
 
 
 @pytest.mark.usefixtures("lost_position")

@@ -210,18 +210,18 @@ async def test_a_token_cannot_prolong_what_the_application_did() -> None:
         assert await peer.error("sub_refresh", channel="a", token=token("11", channel="a")) == 107
 
 
-class SlowHistory:
+class SlowPositions:
     """Has the positions of subscriptions wait."""
 
     def __init__(self, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.go = 0, anyio.Event()
-        self._history = core_of(push).hub.broker.history
-        monkeypatch.setattr(core_of(push).hub.broker, "history", self.history)
+        self._position = core_of(push).hub.broker.position
+        monkeypatch.setattr(core_of(push).hub.broker, "position", self.position)
 
-    async def history(self, *args: Any) -> Any:
+    async def position(self, *args: Any) -> Any:
         self.asked += 1
         await self.go.wait()
-        return await self._history(*args)
+        return await self._position(*args)
 
 
 async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(authenticate=ann) as home:
         for _ in range(2):
             await home.peer()
-        broker = SlowHistory(home.push, monkeypatch)
+        broker = SlowPositions(home.push, monkeypatch)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(home.push.subscribe, "ann", "a")
             await asgi.until(lambda: broker.asked)
@@ -287,7 +287,7 @@ async def test_what_comes_while_it_connects_waits(way_in: str, encoding: str, mo
     """Commands of the client, and what the application does to the session, follow the reply to connect."""
     options, path = WAYS_IN[way_in]
     async with house(encoding, **options) as home:
-        broker = SlowHistory(home.push, monkeypatch)
+        broker = SlowPositions(home.push, monkeypatch)
         peer = await home.stranger(path)
         peer.say({"id": 1, "connect": {}})
         await asgi.until(lambda: broker.asked)
@@ -308,7 +308,7 @@ async def test_it_ends_while_it_connects(way_in: str, who: str, encoding: str, m
     options, path = WAYS_IN[way_in]
     async with house(encoding, **options) as home:
         inside = core_of(home.push).hub
-        broker = SlowHistory(home.push, monkeypatch)
+        broker = SlowPositions(home.push, monkeypatch)
         peer = await home.stranger(path)
         peer.say({"id": 1, "connect": {}})
         await asgi.until(lambda: broker.asked)
@@ -322,6 +322,50 @@ async def test_it_ends_while_it_connects(way_in: str, who: str, encoding: str, m
         await peer.client.ended()
         await asgi.until(lambda: not inside._calls.running)
         assert (home.push.sessions(), inside.registry.channels()) == ([], [])
+
+
+async def waits(session: Session, channel: str, action: str) -> bool:
+    await anyio.lowlevel.checkpoint()
+    return channel != "forbidden"
+
+
+async def answers(session: Session, channel: str, action: str) -> bool:
+    return channel != "forbidden"
+
+
+@pytest.mark.parametrize("authorize", [waits, answers])
+async def test_what_comes_while_it_subscribes_waits(
+    authorize: Any, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands are answered in their order, whether or not authorize waits, and so whether or not they have a task."""
+    async with house(encoding, authenticate=ann, authorize=authorize) as home:
+        peer = await home.peer()
+        broker = SlowPositions(home.push, monkeypatch)
+        peer.say({"id": 1, "subscribe": {"channel": "a"}})
+        await asgi.until(lambda: broker.asked)
+        peer.say({"id": 2, "subscribe": {"channel": "forbidden"}})
+        peer.say({"id": 3, "unsubscribe": {"channel": "a"}})
+        broker.go.set()
+        assert "subscribe" in await peer.hear()
+        assert (await peer.hear())["error"]["code"] == 103
+        assert (await peer.hear())["id"] == 3
+        assert home.push.sessions()[0].channels == ["#ann"]
+
+
+async def test_a_pong_that_is_not_read_while_it_subscribes(clock: asgi.Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is not taken for dead because the broker is slow, which its subscribe waits for."""
+    async with house(authenticate=ann, authorize=answers) as home:
+        peer = await home.peer()
+        broker = SlowPositions(home.push, monkeypatch)
+        peer.say({"id": 1, "subscribe": {"channel": "a"}})
+        await asgi.until(lambda: broker.asked)
+        await clock.advance(home.push, 30)
+        assert await peer.hear() == {}
+        peer.say({})
+        await clock.advance(home.push, 30)
+        broker.go.set()
+        assert "subscribe" in await peer.hear()
+        assert home.push.sessions()
 
 
 # -- what it must not miss ---------------------------------------------------------------------------------------------
