@@ -25,7 +25,7 @@ FLOORS = [
     {"session", "subscription"},  # what an application sees of a client; where a client is in a channel
     {"protocol_session", "transport", "hook_call"},  # what a protocol keeps of it; what carries it; what waits for it
     {"connection"},
-    {"clock"},  # which all above may ask, and none below
+    {"clock", "randomness"},  # which all above may ask, and none below
     {"metrics", "tracing"},
     {"runtime"},  # the event loop and the process
     {"message_types"},  # what an application declares of its messages

@@ -1,6 +1,5 @@
 """The broker of one process, and who is in it: everything in memory, nothing to install."""
 
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
@@ -20,6 +19,7 @@ from ..messages import (
     StreamPosition,
     published,
 )
+from ..randomness import random_text
 from ..registry import Registry
 from ..stream import Recovery, Streams
 from ..subscription import Subscription
@@ -65,7 +65,7 @@ class MemoryBroker:
         self._deliver: Deliver = _nobody
         self._obey: ApplyControl = _nothing
         self._on_told: OnTold = _nobody_told
-        self.process_id = secrets.token_urlsafe(6)
+        self.process_id = random_text(6)
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to deliver."""
@@ -211,7 +211,7 @@ class MemoryPresence:
 
 
 def _new_streams() -> Streams:
-    return Streams(lambda: secrets.token_urlsafe(6), MAX_STREAMS, MAX_STREAM_BYTES)
+    return Streams(partial(random_text, 6), MAX_STREAMS, MAX_STREAM_BYTES)
 
 
 async def _rest(found: Sized) -> None:

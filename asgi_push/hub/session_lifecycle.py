@@ -207,7 +207,8 @@ class Lifecycle:
         self._counters.sessions[*kind, session.io.writes] += 1
         for replaced in self._admission.enter(session):
             self._owner.close(replaced, Disconnect.CONNECTION_LIMIT)
-        self._owner.look_after(session)
+        if not _opened_by_command(session):  # such a client is looked after since it was accepted
+            self._owner.look_after(session)
 
     def count_as_direct(self, session: Connection) -> None:
         """Count a session as one with direct writes that was counted as one without."""
@@ -226,7 +227,7 @@ class Lifecycle:
     def _call_on_connect(self, session: Connection) -> None:
         # An SDK client's commands may wait already, which come after it; an event stream's begins
         # with a call that comes before it.
-        ahead = session.client is not None and session.client.opened_by_command
+        ahead = _opened_by_command(session)
         self._calls.call(session, self._hooks.on_connect, always=True, ahead=ahead)
 
     def _call_on_disconnect(self, session: Connection) -> None:
@@ -268,3 +269,7 @@ class Lifecycle:
         self.closing.discard(session)
         self._timer.cancel(session)
         session.client = None  # it knows the session: a circle would wait for the garbage collector
+
+
+def _opened_by_command(session: Connection) -> bool:
+    return session.client is not None and session.client.opened_by_command

@@ -56,10 +56,13 @@ class Membership:
 
     async def prepare(self, session: Connection, channels: Iterable[str]) -> None:
         """Listen to the channels of a session before it is opened, so that it misses nothing."""
-        for channel in (*self.own_channels(session), *channels):
-            await self._listen(channel)
-            if not self._registry.members(channel):
-                self._broker.leave(channel)  # the broker goes on listening for a while
+        names = [*self.own_channels(session), *channels]
+        try:
+            await self._listen(names)
+        finally:
+            for channel in names:
+                if not self._registry.pairs(channel):
+                    self._broker.leave(channel)  # the broker goes on listening for a while
 
     async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
@@ -80,8 +83,7 @@ class Membership:
             own = make(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
         joined += [name for name in channels if self._join(session, name, make(own.since))]
-        for channel in joined:
-            await self._listen(channel)
+        await self._listen(joined)
         return joined
 
     def _shared(self, session: Connection) -> SharedSubscription | None:
@@ -144,7 +146,7 @@ class Membership:
         elif channel not in session.subscriptions:
             subscription = Subscription(self._fanout.pending.number)
             if self._join(session, channel, subscription):
-                await self._listen(channel)
+                await self._listen((channel,))
                 self.notices.publish_join(session, channel)
         return session.disconnect is None
 
@@ -161,13 +163,14 @@ class Membership:
             self._presence.add(channel, session)
         return True
 
-    async def _listen(self, channel: str) -> None:
-        """Have the broker bring the publications of a channel, now or as soon as it is back."""
-        try:
-            await self._broker.join(channel, kept=self._is_kept(channel))
-        except BrokerError as error:
-            message = "a session is in a channel that is not heard yet: %s"
-            self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
+    async def _listen(self, channels: Iterable[str]) -> None:
+        """Have the broker bring the publications of channels, now or as soon as it is back."""
+        for channel in channels:
+            try:
+                await self._broker.join(channel, kept=self._is_kept(channel))
+            except BrokerError as error:
+                message = "a session is in a channel that is not heard yet: %s"
+                self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
 
     def _is_kept(self, channel: str) -> bool:
         return self._namespaces.stream(channel) is not None

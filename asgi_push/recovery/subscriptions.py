@@ -88,7 +88,7 @@ async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
 
 def go_live(hub: Hub, session: Connection, channel: str) -> None:
     """Deliver what was held back, and then all that comes; tell the others of the join."""
-    if release(hub, session, channel):
+    if release(hub, session, channel) and hub.namespaces.join_leave:
         hub.membership.notices.publish_join(session, channel)
 
 

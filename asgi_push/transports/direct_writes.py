@@ -10,7 +10,7 @@ past the wrappers of ``send`` that ``wrappers`` knows. If anything about it is u
 import asyncio
 import os
 import sys
-from functools import partial
+from operator import attrgetter
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ _MODULE = "uvicorn.protocols.websockets.websockets_sansio_impl"
 # them all. `disconnected` came when its `send` began to wait for clients that read slowly, and is
 # looked for because without that wait a queue is never full.
 _NEEDED = ("transport", "conn", "writable", "handshake_complete", "close_sent", "disconnected")
+_needed = attrgetter(*_NEEDED)
 
 # The same for its two HTTP protocols.
 _HTTPTOOLS = "uvicorn.protocols.http.httptools_impl"
@@ -222,7 +223,9 @@ def _recognise(send: Any) -> Any:
     known = type(protocol) is module.WebSocketsSansIOProtocol or type(protocol) in _classes
     if not known or send.__name__ != "send":
         return None
-    if not all(map(partial(hasattr, protocol), _NEEDED)):
+    try:
+        _needed(protocol)
+    except AttributeError:
         return None
     if not isinstance(protocol.writable, asyncio.Event):
         return None

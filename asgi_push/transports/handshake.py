@@ -1,8 +1,8 @@
 """The checks of a connection before it is accepted: its origin, user, place and channels."""
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -17,16 +17,19 @@ from ..errors import NotRunningError
 from ..heartbeat import Heartbeat
 from ..hub.admission import Refused
 from ..hub.hub import Hub
-from ..inbound.hooks import call_hook
 from ..names import USER_PREFIX, check_channel
 from ..protocols import Codec
+from ..randomness import random_text
 from ..runtime.event_loop import within
 from ..transport import Transport
 from .authentication import HOOK_FAILED, HOOK_TIME, HOOK_TOO_SLOW, identify, seconds_left
+from .authorization import ask_authorize
 from .refusal import Refusal, not_running, warn
 
 # What a client is told whose credentials have an ``info`` that cannot be JSON.
 INFO_IS_NO_JSON = "the info of the credentials is no JSON"
+
+_OF_THE_PAGE = frozenset({b"origin", b"host"})
 
 
 async def admit(
@@ -46,9 +49,7 @@ async def admit(
     except NotRunningError as error:
         raise not_running(error) from None
     check_origin(core, connection)
-    session = Connection(
-        secrets.token_urlsafe(12), "", transport, codec, hub, heartbeat, clock.monotonic()
-    )
+    session = Connection(random_text(12), "", transport, codec, hub, heartbeat, clock.monotonic())
     session.path_params = connection.path_params
     session.remote = peer_address(connection.scope)
     # A refusal must be cheap: everything is checked that can be, before the application is asked.
@@ -58,10 +59,11 @@ async def admit(
         credentials = await identify(core, connection)
         _apply_credentials(session, credentials)
         await _reserve_place(hub, session)  # again, as its user is known now
-        return hub, session, await _allowed_channels(core, session, credentials, requested)
+        channels = await _allowed_channels(core, hub, session, credentials, requested)
     except BaseException:
         hub.end(session, Disconnect.PERMISSION_DENIED)
         raise
+    return hub, session, channels
 
 
 def connection_of(scope: Scope, path_params: Mapping[str, Any]) -> HTTPConnection:
@@ -70,8 +72,14 @@ def connection_of(scope: Scope, path_params: Mapping[str, Any]) -> HTTPConnectio
 
 
 def query_parameter(connection: HTTPConnection, name: str) -> str | None:
-    """Return a parameter of the query; None without it, which nearly all have no need to parse."""
-    return connection.query_params.get(name) if connection.scope.get("query_string") else None
+    """Return a parameter of the query, the last of that name; None without it.
+
+    A query is parsed only if the name may be in it: that takes longer than all other checks.
+    """
+    query: str = (connection.scope.get("query_string") or b"").decode("latin-1")
+    if name not in query and "%" not in query:
+        return None
+    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
 
 
 def check_origin(core: Core, connection: HTTPConnection) -> None:
@@ -81,10 +89,20 @@ def check_origin(core: Core, connection: HTTPConnection) -> None:
         Refusal: its origin is not allowed.
     """
     scheme = connection.scope.get("scheme", "ws")
-    if not origin_allowed(core.settings.allowed_origins, scheme, connection.headers):
+    told = _page_headers(connection.scope)
+    if not origin_allowed(core.settings.allowed_origins, scheme, told):
         advice = "put %s into allowed_origins if its pages may connect"
-        origin = connection.headers.get("origin", "")
-        raise Refusal(403, "this origin is not allowed", advice, origin)
+        raise Refusal(403, "this origin is not allowed", advice, told["origin"])
+
+
+def _page_headers(scope: Scope) -> dict[str, str]:
+    """Return the headers that say which page a browser is at, in one look at all."""
+    found: dict[str, str] = {}
+    scope["headers"] = headers = list(scope["headers"])
+    for name, value in headers:
+        if name in _OF_THE_PAGE:
+            found.setdefault(name.decode(), value.decode("latin-1"))
+    return found
 
 
 def peer_address(scope: Scope) -> tuple[str, int] | None:
@@ -153,7 +171,11 @@ def _check_number(core: Core, channels: Collection[str]) -> None:
 
 
 async def _allowed_channels(
-    core: Core, session: Connection, credentials: Credentials, requested: Sequence[str]
+    core: Core,
+    hub: Hub,
+    session: Connection,
+    credentials: Credentials,
+    requested: Sequence[str],
 ) -> list[str]:
     """Return the channels of the credentials, and the requested ones that the session may have.
 
@@ -165,19 +187,23 @@ async def _allowed_channels(
     given = dict.fromkeys(credentials.channels)
     _check_number(core, {*given, *requested})
     new = [name for name in requested if name not in given]
+    authorized = _authorized(core, hub, session, new)
+    if not core.authorizes_at_once:  # else there is nothing to limit
+        authorized = within(HOOK_TIME, authorized)
     try:
-        allowed = await within(HOOK_TIME, _authorized(core, session, new))
+        return [*given, *await authorized]
     except TimeoutError:
         raise Refusal(503, "authorization took too long", HOOK_TOO_SLOW % "authorize") from None
-    return [*given, *allowed]
 
 
-async def _authorized(core: Core, session: Connection, channels: Sequence[str]) -> list[str]:
-    return [name for name in channels if await _may_subscribe(core, session, name)]
+async def _authorized(
+    core: Core, hub: Hub, session: Connection, channels: Sequence[str]
+) -> list[str]:
+    return [name for name in channels if await _may_subscribe(core, hub, session, name)]
 
 
-async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
-    if core.hub.membership.is_own_channel(session, channel):
+async def _may_subscribe(core: Core, hub: Hub, session: Connection, channel: str) -> bool:
+    if hub.membership.is_own_channel(session, channel):
         return True
     if channel.startswith(USER_PREFIX):
         warn(
@@ -188,13 +214,12 @@ async def _may_subscribe(core: Core, session: Connection, channel: str) -> bool:
     if core.authorize is None:
         warn("nobody can have %s by ?channels=, as there is no authorize: give Push one", channel)
         return False
-    threads = core.hub.threads.authorize
     try:
-        allowed = bool(await call_hook(threads, core.authorize, session, channel, "subscribe"))
+        allowed = bool(await ask_authorize(core, hub, session, channel, "subscribe"))
     except TimeoutError:
         raise
     except Exception as error:  # noqa: BLE001  # code of the application
-        core.hub.failures.report("hook", error, "authorize", HOOK_FAILED)
+        hub.failures.report("hook", error, "authorize", HOOK_FAILED)
         raise Refusal(500, "authorization failed") from None
     if not allowed:
         warn(

@@ -5,6 +5,7 @@ closed, before for ``--graceful-timeout``, after which it cancels them. Sessions
 themselves.
 """
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakSet
@@ -15,6 +16,7 @@ from ..hub.hub import Hub
 from ..runner.drain import drain
 from .wrapped import behind
 
+_SERVER = "hypercorn"
 _STREAMS = "hypercorn.protocol.ws_stream", "hypercorn.protocol.http_stream"
 
 _watched: WeakSet[Hub] = WeakSet()
@@ -22,7 +24,7 @@ _watched: WeakSet[Hub] = WeakSet()
 
 def drain_at_the_end_of_hypercorn(core: Core, send: Any) -> None:
     """Drain the sessions over ``drain_timeout`` when Hypercorn ends, if it is the server."""
-    if (ended := _ended(send)) is None:
+    if _SERVER not in sys.modules or (ended := _ended(send)) is None:
         return
     try:
         hub = core.hub

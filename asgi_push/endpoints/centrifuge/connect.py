@@ -90,9 +90,10 @@ async def _join(
         raise
     _start_heartbeat(context)
     context.connected = True
-    await send_unconfirmed(context, inbox)
+    if inbox:
+        await send_unconfirmed(context, inbox)
     for channel in channels:
-        go_live(context.hub, context.session, channel)
+        go_live(hub, session, channel)
 
 
 def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:

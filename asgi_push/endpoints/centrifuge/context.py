@@ -12,7 +12,7 @@ from ...connection import Connection
 from ...core import Core
 from ...disconnect import Disconnect
 from ...hub.hub import Hub
-from ...inbound.hooks import Hook, call_at_once, call_hook, name_of
+from ...inbound.hooks import Hook, call_hook, name_of
 from ...messages import Payload
 from ...names import USER_PREFIX, check_channel
 from ...protocols.blocks import COMPRESS_FROM
@@ -20,6 +20,7 @@ from ...protocols.centrifuge import Command, CommandError, ErrorCode, SdkCodec, 
 from ...protocols.centrifuge.codec import shared_pieces
 from ...protocols.wire import WireMessage
 from ...subscription import TrackedSubscription
+from ...transports.authorization import ask_authorize
 from ...transports.handshake import connection_of
 from ..results import encodable
 
@@ -84,7 +85,7 @@ class Context:
             message = self._encodable_reply(command, result)
         if self.session.io.deflate is not None and message.size >= COMPRESS_FROM:
             message.shared = shared_pieces(message.data, result)
-        self.send(message)
+        self.hub.send_wire(self.session, message)
 
     def _encodable_reply(self, command: Command[Any], result: Mapping[str, Any]) -> WireMessage:
         try:
@@ -102,17 +103,8 @@ class Context:
             return
         if action == "subscribe" and channel.startswith(USER_PREFIX):
             raise CommandError(ErrorCode.PERMISSION_DENIED)  # another user's
-        if not await self._allows(channel, action):
+        if not await ask_authorize(self.core, self.hub, self.session, channel, action):
             raise CommandError(ErrorCode.PERMISSION_DENIED)
-
-    async def _allows(self, channel: str, action: str) -> Any:
-        authorize = self.core.authorize
-        if authorize is None:
-            return False
-        if self.core.authorizes_at_once:
-            return call_at_once(authorize, self.session, channel, action)
-        threads = self.hub.threads.authorize
-        return await call_hook(threads, authorize, self.session, channel, action)
 
     async def notify(self, hook: Hook, *args: Any) -> None:
         """Call a hook that returns nothing.

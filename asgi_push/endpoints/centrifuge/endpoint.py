@@ -1,6 +1,5 @@
 """A session of the SDK protocol over an ASGI WebSocket."""
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols.centrifuge import SdkCodec
 from ...protocols.centrifuge.json_codec import CODEC as JSON
+from ...randomness import random_text
 from ...transports.handshake import (
     check_origin,
     connection_of,
@@ -33,6 +33,7 @@ _FIRST_COMMAND_TIME = 10.0
 
 _JSON = "centrifuge-json"
 _PROTOBUF = "centrifuge-protobuf"
+_FORMAT_PARAMETERS = ("format", "cf_protocol")
 
 
 async def serve_sdk(
@@ -86,7 +87,7 @@ def _make_session(
         raise not_running(error) from None
     now = clock.monotonic()
     session = Connection(
-        secrets.token_urlsafe(12),
+        random_text(12),
         "",
         transport,
         codec,
@@ -102,8 +103,9 @@ def _make_session(
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
     """Return the codec that a client asked for, and the subprotocol to accept."""
     offered = connection.scope.get("subprotocols") or ()
-    asked = {query_parameter(connection, name) for name in ("format", "cf_protocol")}
-    if _PROTOBUF in offered or "protobuf" in asked:
+    if _PROTOBUF in offered or any(
+        query_parameter(connection, name) == "protobuf" for name in _FORMAT_PARAMETERS
+    ):
         # Imported on use: it needs the extra [protobuf], which few servers have.
         try:
             from ...protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415

@@ -20,11 +20,14 @@ async def unconfirmed(context: Context) -> list[Publication]:
         BrokerError: the broker did not answer.
     """
     session = context.session
+    inbox = context.hub.inbox
     channel = user_channel(session.user) if session.user else ""
+    if not inbox.may_hold(session, channel):
+        return []
     subscription = session.subscriptions.get(channel)
     if not isinstance(subscription, TrackedSubscription):
         return []
-    return await context.hub.inbox.unconfirmed(session, channel, subscription)
+    return await inbox.unconfirmed(session, channel, subscription)
 
 
 async def send_unconfirmed(context: Context, publications: list[Publication]) -> None:
