@@ -76,6 +76,21 @@ class World:
         await turns(3)
         return Reading(top, good=True, before=before, bodies=bodies, past=past)
 
+    async def place_at(self, channel: str, since: float) -> StreamPosition:
+        await turns(2)
+        place = StreamPosition(int(since), self.top.epoch)
+        await turns(2)
+        return place
+
+    def join_anew(self) -> None:
+        """The channel is forgotten, and joined in vain when all that was taken of it had been published."""
+        taken = self.consumer._cursors["news"].position
+        self.consumer._on_unsubscribed(self.keys.published("news"))
+        news = self.consumer._cursors["news"] = Cursor()
+        assert taken is not None
+        news.note_missed(float(taken.offset))
+        self.consumer._checks.want("news")
+
     # -- the hub ----------------------------------------------------------------------------------------------------
 
     async def room(self) -> None:
@@ -119,6 +134,7 @@ class World:
             "come": lambda: self.publish(comes=True),
             "lose": lambda: self.publish(comes=False),
             "life": self.begin_another_life,
+            "join": self.join_anew,
             "read": lambda: self.read_some(3),
             "check": lambda: self.consumer._checks.want("news"),
             "shut": self.open.clear,
@@ -210,6 +226,19 @@ def test_more_than_is_held_comes_all_the_same(monkeypatch: pytest.MonkeyPatch) -
     async def run() -> None:
         world = World()
         await world.run(["lose", "come", "come", "come", "read"])
+        assert world.delivered == [1, 2, 3, 4]
+        assert world.told == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_what_is_read_for_a_channel_that_is_forgotten_meanwhile(turns: int) -> None:
+    """It is not delivered: whoever joins it again may read the same."""
+
+    async def run() -> None:
+        world = World()
+        await world.run(["lose", "lose", "come", "read", *["turn"] * turns, "join", "turn", "come", "read"])
         assert world.delivered == [1, 2, 3, 4]
         assert world.told == []
 

@@ -12,10 +12,11 @@ from asgi_push import BrokerError, StreamPosition
 from asgi_push.brokers import StreamOptions, commands
 from asgi_push.brokers.postgres import functions, upkeep
 from asgi_push.brokers.postgres.broker import PostgresBroker
+from asgi_push.brokers.postgres.cursor import Row
 from tests.asgi import PATIENCE, until
 from tests.brokers.contract import publication
 from tests.brokers.postgres_server import PostgresServer, postgres_server
-from tests.brokers.station import Station, short_lives, station
+from tests.brokers.station import Station, join, short_lives, station
 from tests.endpoints.centrifuge.proxy import proxy_for
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -74,6 +75,27 @@ async def test_a_lost_notification_is_found_without_another(
         await there.publish(1, 2)
         await here.numbers(1, 2)
         assert here.told_of_loss == []
+
+
+async def test_what_is_read_for_a_channel_that_is_forgotten_meanwhile(
+    here: Station, there: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not delivered: whoever joins it again may read the same."""
+    cursors = here.broker._consumer.cursors
+    read = here.broker._consumer._read
+
+    async def read_and_forget(names: list[str], places: list[int]) -> list[Row]:
+        found: list[Row] = await read(names, places)
+        monkeypatch.undo()
+        cursors.pop("news")
+        return found
+
+    monkeypatch.setattr(here.broker._consumer, "_read", read_and_forget)
+    await there.publish(1)
+    await until(lambda: "news" not in cursors)
+    await join(here)
+    await there.publish(2)
+    await here.numbers(2)
 
 
 async def test_a_reading_that_fails_is_tried_again(

@@ -193,6 +193,8 @@ class Consumer:
         return new and row.body is not None
 
     def _deliver(self, cursor: Cursor, row: Row) -> None:
+        if self.cursors.get(row.channel) is not cursor:
+            return  # it was forgotten meanwhile, and another may read the same
         if self._take(cursor, row):
             body = bytes(row.body or b"")
             epoch = row.epoch if row.offset else ""

@@ -63,6 +63,8 @@ class CatchUp:
         since = cursor.position or StreamPosition(0, "")
         asked = cursor.held
         reading = await self._streams.read(channel, since, anyway=True)
+        if cursor.gone:
+            return False
         at = StreamPosition(since.offset if reading.good else reading.before, reading.top.epoch)
         at, lost = cursor.change_epoch(at, reading.past, asked)
         told = self._put_orphans(channel, cursor, at.offset, lost=lost or not reading.good)
@@ -70,7 +72,7 @@ class CatchUp:
         end = max(at.offset, min(reading.top.offset, _end(cursor, since, top, reading)))
         whole = await self._fill(channel, cursor, reading, end, told=told)
         if not whole:
-            return True  # another epoch began meanwhile
+            return not cursor.gone  # another epoch began meanwhile
         dropped, cursor.dropped = cursor.dropped, False
         self._put_all(channel, cursor, cursor.release())
         self._put_orphans(channel, cursor, end if cursor.catching_up else None)
@@ -99,7 +101,7 @@ class CatchUp:
             if self._deliveries.full:
                 await self._deliveries.wait_capacity()
             reading = await self._streams.read(channel, at, most=MORE_BYTES)
-            if reading.top.epoch != at.epoch:
+            if cursor.gone or reading.top.epoch != at.epoch:
                 return False
 
     def _put_all(self, channel: str, cursor: Cursor, items: list[Publication]) -> None:

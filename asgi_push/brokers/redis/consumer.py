@@ -227,8 +227,8 @@ class Consumer:
     def _on_unsubscribed(self, name: bytes) -> None:
         channel = self._keys.channel(name)
         self._ready.pop(channel, None)
-        cursor = self._cursors.pop(channel, None)
-        if cursor is not None:
+        if (cursor := self._cursors.pop(channel, None)) is not None:
+            cursor.gone = True
             let_go(cursor)
         self._echoes.give_up(channel)
         self._missing.discard(channel)

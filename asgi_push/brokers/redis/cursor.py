@@ -29,6 +29,7 @@ class Cursor:
         "_held",
         "_orphans",
         "dropped",
+        "gone",
         "inbox_empty_at",
         "missed_since",
         "position",
@@ -40,6 +41,7 @@ class Cursor:
         # When somebody joined the channel in vain, as nothing was heard: what was published from
         # then on is for this process. None if nobody did, or the position is known.
         self.missed_since: float | None = None
+        self.gone = False  # the channel was forgotten; another cursor may read the same again
         self.dropped = False  # more came than is held
         # Where the stream stood when the inbox was seen to be empty; all since then was heard.
         self.inbox_empty_at: StreamPosition | None = None
