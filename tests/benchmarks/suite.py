@@ -196,7 +196,7 @@ WORKLOADS = {
     "idle": Workload(
         "Idle: 10,000 connections that send a heartbeat every 25 s",
         measures.idle,
-        ("asgi_push", "bare", "connection_manager"),
+        ("asgi_push", "asgi_push_users", "bare", "connection_manager"),
         ("cpu_us", "memory_kb"),
         **_once(Case("", connections=10_000, seconds=8.0), quick=Case("", connections=2000, seconds=5.0)),
         times=_FEW,

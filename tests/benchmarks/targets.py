@@ -45,8 +45,8 @@ def _over_fastest(turn: Turn) -> float:
     return turn["burst", "asgi_push"]["rate"] / max(others)
 
 
-def _more_memory(turn: Turn) -> float:
-    return turn["idle", "asgi_push"]["memory_kb"] - turn["idle", "bare"]["memory_kb"]
+def _more_memory(peer: str) -> Compute:
+    return lambda turn: turn["idle", peer]["memory_kb"] - turn["idle", "bare"]["memory_kb"]
 
 
 def _connect(peer: str) -> Compute:
@@ -232,7 +232,8 @@ _WANTED = (
         "receipts on all: CPU over a page that confirms nothing",
         _cpu("receipts", "asgi_push_no_receipts", "asgi_push_receipts_all"),
     ),
-    _Wanted("idle: memory of a connection over a bare handler's", _more_memory, "kB", at_most=3),
+    _Wanted("idle: memory of a connection over a bare handler's", _more_memory("asgi_push"), "kB", at_most=1.5),
+    _Wanted("idle: the same of one with a user", _more_memory("asgi_push_users"), "kB", at_most=1.5),
     _Wanted("idle: CPU of a heartbeat over a bare handler's", _cpu("idle", "bare"), at_most=1.3),
     _Wanted("Redis, history: publications/s over channels_redis", _redis("sequential"), at_least=2),
     _Wanted("Redis, history: the same from 50 tasks", _redis("concurrent"), at_least=5),

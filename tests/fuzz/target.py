@@ -85,4 +85,10 @@ def fuzz(target: Target, seed: str, inputs: int, first: int = 0) -> Result:
 def _look(result: Result) -> None:
     gc.collect()
     result.blocks.append(sys.getallocatedblocks())
-    result.memory.append(psutil.Process().memory_info().rss)
+    result.memory.append(_own_memory())
+
+
+def _own_memory() -> int:
+    """The memory of this process without that of files, which the kernel takes away and brings back as it likes."""
+    info = psutil.Process().memory_info()
+    return int(info.rss - getattr(info, "shared", 0))

@@ -52,6 +52,13 @@ def test_a_piece_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compressed == [LONG, LONG]
 
 
+@pytest.mark.parametrize("before", [b"", b"x" * 5000, LONG[:100], LONG[:100] * 30], ids=["no", "far", "like", "both"])
+def test_a_piece_is_found_wherever_it_is(before: bytes) -> None:
+    """Far from the piece before it, and behind what begins as it does."""
+    made = Blocks()
+    assert made.compose(before + LONG, [LONG]).endswith(made.of(LONG))
+
+
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not asked for longest is forgotten."""
     monkeypatch.setattr(blocks, "_MOST_KEPT", 10 * len(LONG))
