@@ -97,7 +97,7 @@ def environment(project: Path) -> dict[str, str]:
 def server(project: Path) -> Iterator[servers.Server]:
     django = [sys.executable, "-m", "django"]
     env = environment(project)
-    subprocess.run([*django, "migrate"], check=True, env=os.environ | env, capture_output=True, timeout=120)
+    subprocess.run([*django, "migrate"], check=True, env=os.environ | env, capture_output=True, timeout=170)
     port = servers.free_port()
     command = [*django, "runserver", "--noreload", f"{servers.HOST}:{port}"]
     with servers.run_server("runserver", command, port=port, log_path=project / "log", env=env) as running:

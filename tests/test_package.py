@@ -27,7 +27,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and with the wheel that was built from it; without a network."""
     folder = tmp_path_factory.mktemp("packages")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -73,10 +73,10 @@ def test_sdist_holds_the_project(packages: Path) -> None:
 
 def make_venv(folder: Path, libraries: Path, wheel: Path) -> Path:
     """Return the Python of a new venv that has the wheel, and what is in the folder ``libraries``."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=170)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=60)
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=170)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "libraries.pth").write_text(f"{libraries}\n")
     return python

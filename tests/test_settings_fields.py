@@ -54,7 +54,7 @@ def test_a_type_checker_finds_mistakes(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "mistakes.py").write_text(MISTAKES)
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", tmp_path / "mistakes.py"]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=170)
     wrong = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
     lines = [number for number, line in enumerate(MISTAKES.splitlines(), 1) if "(" in line]
     assert wrong == set(lines), done.stdout

@@ -183,7 +183,8 @@ async def test_a_join_returns_when_it_hears(redis: FaultyRedis) -> None:
     with proxy_for(redis.port) as proxy:
         async with station(f"redis://127.0.0.1:{proxy.port}") as here, station(redis.url, hears=False) as there:
             proxy.cut()
-            await until(lambda: not here.broker.connected)
+            heard = here.broker.keys.published("news")
+            await until(lambda: not here.broker._consumer._subscriber.hears(heard))
             with pytest.raises(BrokerError):
                 await here.broker.join("news", kept=False)
             proxy.restore()

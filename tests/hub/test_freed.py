@@ -182,6 +182,6 @@ def test_a_connection_that_has_ended_is_freed() -> None:
         print("done")
     """
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=170, check=False
     )
     assert ended.stdout == "done\n", ended.stdout + ended.stderr

@@ -124,7 +124,7 @@ SPARED = """
 def run(*scripts: str) -> Any:
     """Run scripts as one, in a process of its own, and return what its work has returned."""
     script = "".join(map(textwrap.dedent, scripts))
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=170, check=False)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
