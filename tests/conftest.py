@@ -41,16 +41,39 @@ for _name in [name for name in os.environ if name.startswith("ASGI_PUSH_")]:
     del os.environ[_name]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Let no more workers collect at once than there are cores: those after them find all tests compiled."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    with servers.alone(servers.ROOT / f"collected by {int(worker) % (os.cpu_count() or 1)}"):
+        yield
+
+
+# Few tests, which need more of a core than nearly all other files.
+LONG = {
+    "test_describe.py",
+    "test_fuzz.py",
+    "test_objects.py",
+    "test_package.py",
+    "test_postgres_deaths.py",
+    "test_recovery.py",
+    "test_recovery_brokers.py",
+    "test_recovery_redis.py",
+    "test_redis_sentinel.py",
+    "test_settings_fields.py",
+}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that start programs, the largest first, so that what workers do last is short."""
+    """Begin with what is long, then the files that start programs, so that what workers do last is short."""
     patience.lend()  # now that all files have imported what they need
     patience.spare()
     gc.freeze()  # what has been collected stays, so no test need have it searched for garbage
     programs = {"serve", "chromium", "redis", "postgres"}
     size = Counter(item.path for item in items)
     starts = Counter(item.path for item in items if programs & {*getattr(item, "fixturenames", ())})
-    items.sort(key=lambda item: (-starts[item.path], -size[item.path]))
+    items.sort(key=lambda item: (item.path.name not in LONG, -starts[item.path], -size[item.path]))
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
