@@ -211,6 +211,10 @@ class Broker(Protocol):
         """
         ...
 
+    def join_now(self, channel: str, *, kept: bool) -> bool:
+        """Join a channel as ``join`` does if that needs no waiting; return whether it is joined."""
+        ...
+
     def leave(self, channel: str) -> None:
         """Stop hearing a channel, as its last session here is gone; at once, without waiting.
 

@@ -166,6 +166,10 @@ class MemoryBroker:
     async def join(self, channel: str, *, kept: bool) -> None:
         """Nothing to do: every publication is delivered here."""
 
+    def join_now(self, channel: str, *, kept: bool) -> bool:
+        """Nothing to do, and so nothing to wait for."""
+        return True
+
     def leave(self, channel: str) -> None:
         """Nothing to do."""
 

@@ -101,7 +101,7 @@ class Membership:
         Raises:
             BrokerError: it is in, but publications may not reach it yet.
         """
-        if self._join(session, channel, subscription):
+        if self._join(session, channel, subscription) and not self._is_heard(channel):
             await self._broker.join(channel, kept=self._is_kept(channel))
 
     def turn(self, whose: str) -> AbstractAsyncContextManager[None]:
@@ -163,9 +163,15 @@ class Membership:
             self._presence.add(channel, session)
         return True
 
+    def _is_heard(self, channel: str) -> bool:
+        """Whether the broker brings the publications of a channel already; then it goes on."""
+        return self._broker.join_now(channel, kept=self._is_kept(channel))
+
     async def _listen(self, channels: Iterable[str]) -> None:
         """Have the broker bring the publications of channels, now or as soon as it is back."""
         for channel in channels:
+            if self._is_heard(channel):
+                continue
             try:
                 await self._broker.join(channel, kept=self._is_kept(channel))
             except BrokerError as error:

@@ -261,6 +261,14 @@ class PostgresBroker:
         except TimeoutError as error:
             raise BrokerError("PostgreSQL: could not listen in time") from error
 
+    def join_now(self, channel: str, *, kept: bool) -> bool:
+        """Join a channel that is heard, where commands are."""
+        cursor = self._consumer.cursors.get(channel)
+        if cursor is None or not (cursor.begun and self._listener.hears and self._remembered):
+            return False
+        cursor.unwanted_at = None
+        return True
+
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
         cursor = self._consumer.cursors.get(channel)

@@ -34,6 +34,8 @@ class RedisBroker:
         self._consumer = Consumer(
             factory, self._health, self.keys, self.pipeline, self._streams, loopback
         )
+        self.join_now = self._consumer.join_now
+        self.inbox_is_empty = self._consumer.inbox_is_empty
         # Whatever else was published may not have come either.
         loopback.missed = self._consumer.check_all
 
@@ -135,10 +137,6 @@ class RedisBroker:
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel; what is lost on the way is found where it is kept."""
         await self._consumer.join(channel, kept=kept)
-
-    def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
-        """Whether nothing has come since a channel's inbox was seen to be empty."""
-        return self._consumer.inbox_is_empty(channel, up_to)
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""

@@ -12,9 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from ... import clock
 from ..stopping import run_to_completion
-from .health import reason
-
-Command = tuple[bytes | str | int, ...]
+from .joined import Command, ScriptRuns, raise_of_replica
 
 # redis-py can be installed without its extra.
 _pack: Callable[[Any], bytes] | None = None
@@ -90,6 +88,7 @@ class SingleConnection:
         self._pool = pool
         self._connection: AbstractConnection | None = None
         self._used_at = 0.0
+        self._runs = ScriptRuns()
 
     @property
     def ready(self) -> bool:
@@ -111,9 +110,10 @@ class SingleConnection:
         connection = self._connection
         if connection is None:
             raise ConnectionError("not open")
+        sent, joined = self._runs.join(commands)
         try:
-            await connection.send_packed_command(packed(connection, commands), check_health=False)
-            answers = [await _answer(connection) for _ in commands]
+            await connection.send_packed_command(packed(connection, sent), check_health=False)
+            answers = self._runs.split([await _answer(connection) for _ in sent], joined)
         except BaseException:
             # Answers that nobody reads may still come on it.
             await connection.disconnect(nowait=True)
@@ -144,9 +144,7 @@ async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
     except exceptions.ResponseError as error:
-        # It is the primary no more: another server is, at the same address.
-        if reason(error) == "readonly":
-            raise
+        raise_of_replica(error)
         return error
 
 

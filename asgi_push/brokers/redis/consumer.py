@@ -67,12 +67,12 @@ class Consumer:
         )
         self._cursors: dict[str, Cursor] = {}
         self._always = self._own, keys.published(COMMANDS)  # heard as soon as anything is
-        # The names of channels that are heard, as commands are.
-        self._ready: dict[str, bytes] = {}
         self._missing = Missing()
         self._barriers = Barriers(streams, self._own, _CHECK_INTERVAL)
         self._checks = Checks(self._check, _CHECK_AGAIN)
         self._joining = Joining(self._cursors, keys, self._subscriber, streams, self._checks.want)
+        self.join_now = self._joining.join_now
+        self.inbox_is_empty = self._joining.inbox_is_empty
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._on_told: OnTold = _not_started
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,20 +98,17 @@ class Consumer:
 
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel, and commands. Losses on the way are found if the channel is kept."""
-        name = self._ready.get(channel)
-        if name is not None and (not kept or self._joining.begun(channel)):
-            self._subscriber.keep(name)
-            return  # nearly always: somebody is in it, or was a moment ago
+        if self.join_now(channel, kept=kept):
+            return
         name = self._keys.published(channel)
-        await self._joining.join({COMMANDS, channel} if kept else {COMMANDS}, (*self._always, name))
-        await self._control.register()
-        if self._subscriber.hears(name):
-            self._ready[channel] = name
-
-    def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
-        """Whether nothing has come since an inbox was seen to be empty; see ``Cursor``."""
-        cursor = self._cursors.get(channel)
-        return channel in self._ready and cursor is not None and cursor.inbox_is_empty(up_to)
+        channels = {channel} if kept else set()
+        if self._joining.is_ready(COMMANDS):
+            await self._joining.join(channels, (name,))
+        else:
+            await self._joining.join({COMMANDS, *channels}, (*self._always, name))
+            await self._control.register()
+            self._joining.note_ready(COMMANDS)
+        self._joining.note_ready(channel)
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """Take over a position that a session was told, if the stream had not begun before."""
@@ -226,7 +223,7 @@ class Consumer:
 
     def _on_unsubscribed(self, name: bytes) -> None:
         channel = self._keys.channel(name)
-        self._ready.pop(channel, None)
+        self._joining.on_unsubscribed(channel)
         if (cursor := self._cursors.pop(channel, None)) is not None:
             cursor.gone = True
             let_go(cursor)
@@ -240,7 +237,6 @@ class Consumer:
     def _on_disconnected(self) -> None:
         """Let go all who wait: what was on its way does not come on this connection any more."""
         self._joining.on_disconnected()
-        self._ready.clear()
         for cursor in self._cursors.values():
             let_go(cursor)
             cursor.inbox_empty_at = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from ... import clock
+from ...messages import StreamPosition
 from .cursor import Cursor
 from .keys import Keys
 from .streams import Streams
@@ -29,6 +30,8 @@ class Joining:
         self._subscriber = subscriber
         self._streams = streams
         self._check = check
+        # The names of channels that are heard, as commands are.
+        self._ready: dict[str, bytes] = {}
         self._joining: dict[str, int] = {}  # how many are about to join, by channel
         self.losses = 0  # how often the connection was lost that all is heard on
 
@@ -77,22 +80,51 @@ class Joining:
         self._joining[channel] -= 1
         if not self._joining[channel]:
             del self._joining[channel]
-            if self._subscriber.hears(self._keys.published(channel)):
-                self.on_subscribed(channel, again=False)
+            if not self.begun(channel) and self._subscriber.hears(self._keys.published(channel)):
+                self._check(channel)
+
+    def note_ready(self, channel: str) -> None:
+        """Note that a channel was joined: who joins it next, while it is heard, need not wait."""
+        name = self._keys.published(channel)
+        if self._subscriber.hears(name):
+            self._ready[channel] = name
+
+    def is_ready(self, channel: str) -> bool:
+        """Whether a channel was joined, and is heard since then."""
+        return channel in self._ready
+
+    def join_now(self, channel: str, *, kept: bool) -> bool:
+        """Go on hearing a channel; return False if it is not heard.
+
+        Nearly always it is: somebody is in it, or was a moment ago.
+        """
+        name = self._ready.get(channel)
+        if name is None or (kept and not self.begun(channel)):
+            return False
+        self._subscriber.keep(name)
+        return True
+
+    def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
+        """Whether nothing has come since an inbox was seen to be empty; see ``Cursor``."""
+        cursor = self._cursors.get(channel)
+        return channel in self._ready and cursor is not None and cursor.inbox_is_empty(up_to)
 
     def begun(self, channel: str) -> bool:
         """Whether it is known where a channel stands here."""
         cursor = self._cursors.get(channel)
         return cursor is not None and cursor.position is not None
 
-    def on_subscribed(self, channel: str, *, again: bool = True) -> None:
+    def on_subscribed(self, channel: str) -> None:
         """Have it found out where a channel stands, unless somebody who joins it is about to."""
         cursor = self._cursors.get(channel)
-        if cursor is None or (channel in self._joining and cursor.position is None):
-            return
-        if again or cursor.position is None:
+        if cursor is not None and (channel not in self._joining or cursor.position is not None):
             self._check(channel)
+
+    def on_unsubscribed(self, channel: str) -> None:
+        """Note that a channel is not heard any more."""
+        self._ready.pop(channel, None)
 
     def on_disconnected(self) -> None:
         """Note that nothing is heard for a while."""
         self.losses += 1
+        self._ready.clear()

@@ -10,9 +10,10 @@ from ... import clock
 from ..health import ConnectionHealth
 from ..pipeline import MAX_TOGETHER, Pipeline
 from . import inbox_scripts, place_scripts, scripts
-from .connection import CONNECT_TIME, NODE_GONE, Command, Connection
+from .connection import CONNECT_TIME, NODE_GONE, Connection
 from .connection_factory import ConnectionFactory, TooOldError
 from .health import reason, words
+from .joined import Command
 from .keys import Keys
 from .requirements import channel_by_node, pings, probes, refusals
 from .scripts import Script
@@ -87,7 +88,7 @@ class RedisPipeline(Pipeline[Command]):
             failed = [
                 (command, answer)
                 for (command, _), answer in zip(asked, answers, strict=True)
-                if _bad(answer)
+                if isinstance(answer, Exception) and not isinstance(answer, NoScriptError)
             ]
             if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
                 reason(refusal) == "noperm" for _, refusal in failed
@@ -103,21 +104,22 @@ class RedisPipeline(Pipeline[Command]):
         if not self._refused:
             self._look_later()
         for (command, future), answer in zip(asked, answers, strict=True):
-            self._give(command, future, answer)
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                self._refuse(command, future, answer)
+            else:
+                future.set_result(answer)
 
-    def _give(self, command: Command, future: "asyncio.Future[Any]", answer: Any) -> None:
-        """Hand an answer to whoever still waits for it; a script is sent if Redis has it not."""
-        if future.done():
-            return
+    def _refuse(self, command: Command, future: "asyncio.Future[Any]", answer: Exception) -> None:
+        """Hand an error to whoever waits for an answer; a script that Redis has not is sent."""
         if isinstance(answer, NoScriptError):
             source = _SOURCES[str(command[1])]
             self._waiting.append((("EVAL", source, *command[2:]), future))
-        elif isinstance(answer, Exception):
-            lacks = self._lacking if reason(answer) == "noperm" else ""
-            remark = f" (this user may not use {lacks})" if lacks else ""
-            future.set_exception(self._broker_error(answer, remark))
-        else:
-            future.set_result(answer)
+            return
+        lacks = self._lacking if reason(answer) == "noperm" else ""
+        remark = f" (this user may not use {lacks})" if lacks else ""
+        future.set_exception(self._broker_error(answer, remark))
 
     def _note(self, command: Command, error: Exception) -> None:
         """Tell of what was refused; from now on it is tried whether that is over."""
@@ -173,10 +175,6 @@ class RedisPipeline(Pipeline[Command]):
 
     def _words(self, error: BaseException) -> str:
         return words(error)
-
-
-def _bad(answer: Any) -> bool:
-    return isinstance(answer, Exception) and not isinstance(answer, NoScriptError)
 
 
 def _name(command: Command) -> str:

@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from .connection import Command, Connection
+from .connection import Connection
 from .health import reason
+from .joined import Command
 from .keys import Keys
 
 # Names that are looked at to find one on each node of a cluster.
