@@ -17,6 +17,7 @@ from .keys import Keys
 from .liveness import RedisLiveness
 from .pipeline import RedisPipeline
 from .scripts import ADMIT, FORGET, UPDATE, Script
+from .streams import milliseconds
 
 # How long an entry is kept if nobody renews it, in seconds. `Liveness` decides whether it counts.
 _EXPIRY = 60.0
@@ -45,7 +46,7 @@ class PresenceTable:
         for session in came:
             entries += (session.id, _entry(channel, session))
         return self._run(
-            UPDATE, channel, _milliseconds(_EXPIRY), self._life.id, len(came), *entries, *left
+            UPDATE, channel, milliseconds(_EXPIRY), self._life.id, len(came), *entries, *left
         )
 
     async def renew(self, channel: str) -> tuple[int, list[str]]:
@@ -76,7 +77,7 @@ class PresenceTable:
             result, *names = await self._run(
                 ADMIT,
                 channel,
-                _milliseconds(_EXPIRY),
+                milliseconds(_EXPIRY),
                 self._life.id,
                 session.id,
                 _entry(channel, session),
@@ -143,7 +144,3 @@ def _entry(channel: str, session: Connection) -> bytes:
 
 def _client_info(session_id: bytes, entry: bytes) -> ClientInfo:
     return unpack(session_id.decode(), entry.partition(b" ")[2])
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

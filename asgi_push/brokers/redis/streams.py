@@ -1,11 +1,12 @@
 """What is published to Redis, and kept there."""
 
 import asyncio
-import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ... import clock
 from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
+from ...randomness import random_text
 from .. import envelope
 from ..contract import IDEMPOTENCY_TTL, StreamOptions
 from ..stream_reader import StreamReader
@@ -239,8 +240,9 @@ def published_result(place: bytes) -> tuple[PublishResult, bool]:
 
 
 def new_epoch() -> str:
-    return secrets.token_urlsafe(6)
+    return random_text(6)
 
 
+@lru_cache(64)  # a process has few times to live
 def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))

@@ -30,9 +30,11 @@ _LATE = "Redis: could not subscribe in time"
 # wants its own again.
 _LINGER = 5.0
 
-# How long names gather after a command has been sent, in seconds. Many who come at once share a
-# command and all that follows it. One who comes alone waits for nothing.
+# How long names gather after a command has been sent, in seconds, and how much longer after one for
+# many. Many who come at once share a command and all that follows it. One who comes alone waits for
+# nothing.
 _GATHER = 0.005
+_FOR_MANY = 3
 
 # Names in one command, so that Redis is not held by it.
 _MAX_TOGETHER = 1000
@@ -215,7 +217,7 @@ class Subscriber:
             asked, self._asked = self._asked, []
             await self._tell(connection, "SUBSCRIBE", asked)
             await self._tell(connection, "UNSUBSCRIBE", self._forget())
-            await asyncio.sleep(_GATHER)
+            await asyncio.sleep(_GATHER * max(1, min(len(asked), _FOR_MANY)))
 
     async def _tell(self, connection: AbstractConnection, verb: str, names: list[bytes]) -> None:
         for start in range(0, len(names), _MAX_TOGETHER):
@@ -233,7 +235,10 @@ class Subscriber:
     async def _read(
         self, connection: AbstractConnection, helpers: Sequence[asyncio.Task[None]]
     ) -> None:
-        while not any(task.done() for task in helpers):
+        ended = list[asyncio.Task[None]]()
+        for task in helpers:
+            task.add_done_callback(ended.append)
+        while not ended:
             self._loopback.reading = True
             answer = await connection.read_response(disable_decoding=True)
             self._loopback.reading = False
