@@ -324,6 +324,47 @@ async def test_it_ends_while_it_connects(way_in: str, who: str, encoding: str, m
         assert (home.push.sessions(), inside.registry.channels()) == ([], [])
 
 
+async def test_who_leaves_while_authenticate_decides_is_gone(encoding: str) -> None:
+    """That is noticed while the hook has not answered, and is not given up either."""
+    asked, go, over = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def authenticate(connection: Any) -> str:
+        asked.set()
+        try:
+            await go.wait()
+        finally:
+            over.set()
+        return "ann"
+
+    async with house(encoding, authenticate=authenticate) as home:
+        peer = await home.stranger()
+        peer.say({"id": 1, "connect": {}})
+        await asked.wait()
+        peer.client.close()
+        await peer.client.ended()
+        assert not over.is_set()
+        go.set()
+        await asgi.until(lambda: not core_of(home.push).hub._calls.running)
+        assert home.push.sessions() == []
+
+
+async def test_commands_wait_for_those_before_them(encoding: str) -> None:
+    """One that could be carried out at once is not, while a hook has to answer the one before it."""
+    go = anyio.Event()
+
+    async def on_rpc(session: Session, method: str, data: Any) -> str:
+        await go.wait()
+        return method
+
+    async with house(encoding, on_rpc=on_rpc, authorize=answers) as home:
+        peer = await home.peer()
+        peer.say({"id": 2, "rpc": {"method": "now"}})
+        peer.say({"id": 3, "subscribe": {"channel": "a"}})
+        peer.say({"id": 4, "rpc": {"method": "then"}})
+        go.set()
+        assert [(await peer.hear())["id"] for _ in range(3)] == [2, 3, 4]
+
+
 async def waits(session: Session, channel: str, action: str) -> bool:
     await anyio.lowlevel.checkpoint()
     return channel != "forbidden"
