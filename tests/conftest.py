@@ -116,6 +116,14 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     hurry(monkeypatch)
 
 
+@pytest.fixture
+def patient_with_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slow consumer have as long for its close as tests wait, if send_timeout lets it: else it has a second."""
+    from asgi_push.hub import session_lifecycle
+
+    monkeypatch.setattr(session_lifecycle, "_SLOW_TIME", servers.PATIENCE)
+
+
 @pytest.fixture(scope="session")
 def browser_thread() -> Iterator[ThreadPoolExecutor]:
     """Playwright's sync API leaves an event loop running in its thread, where no async test could run any more.

@@ -12,13 +12,14 @@ PATIENCE = 60.0
 def lend() -> None:
     """Let the libraries that tests have imported wait as long as tests do, where nobody says how long.
 
-    By themselves they give up after 5 or 10 s, which a worker of a busy machine may take to start.
+    By themselves they give up after 5 to 20 s, which a worker of a busy machine may take to start.
     """
     modules = sys.modules
+    patient = dict.fromkeys(("open_timeout", "ping_timeout"), PATIENCE)
     if (sync := modules.get("websockets.sync.client")) is not None:
-        sync.connect.__kwdefaults__["open_timeout"] = PATIENCE
+        sync.connect.__kwdefaults__.update(patient)
     if (asynchronous := modules.get("websockets.asyncio.client")) is not None:
-        asynchronous.connect.__init__.__kwdefaults__["open_timeout"] = PATIENCE
+        asynchronous.connect.__init__.__kwdefaults__.update(patient)
     if (httpx := modules.get("httpx")) is not None:
         vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE))
     if (playwright := modules.get("playwright.sync_api")) is not None:

@@ -37,11 +37,13 @@ COMMANDS: dict[str, Callable[[int], list[str]]] = {
 }
 KINDS = tuple(COMMANDS)
 
-# uvicorn kills a worker that does not answer within 5 seconds, as on a busy machine it may not while it is starting.
+# uvicorn kills a worker that does not answer within 5 seconds, as on a busy machine it may not while it is starting,
+# and closes a WebSocket whose client does not answer within 20.
 _ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYTHONUNBUFFERED": "1",
     "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
+    "UVICORN_WS_PING_TIMEOUT": "60",
 }
 
 

@@ -40,6 +40,7 @@ def _make_push(name: str, **settings: Any) -> Push:
         centrifuge_path=f"/{name}-sdk",
         authorize=lambda *_: True,
         on_message=_echo,
+        send_timeout=60.0,  # for that long a busy machine reads nothing
         **settings,
     )
 

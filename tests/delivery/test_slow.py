@@ -13,7 +13,7 @@ from asgi_push.delivery import writers
 from asgi_push.hub import hub
 from asgi_push.push import core_of
 from asgi_push.sendqueue import MAX_URGENT
-from tests.asgi import Client, Clock, Server, pushing, until
+from tests.asgi import PATIENCE, Client, Clock, Server, pushing, until
 
 
 async def blocked_client(push: Push, server: Server, user: str = "slow") -> tuple[Client, Session]:
@@ -26,9 +26,10 @@ async def blocked_client(push: Push, server: Server, user: str = "slow") -> tupl
     return client, session
 
 
+@pytest.mark.usefixtures("patient_with_slow")
 async def test_a_slow_consumer_is_disconnected() -> None:
     """What waits for it is thrown away, and it is told 1013 once it reads again; nobody else is touched."""
-    async with pushing(queue_messages=10) as (push, server):
+    async with pushing(queue_messages=10, send_timeout=PATIENCE) as (push, server):
         slow, session = await blocked_client(push, server)
         healthy = await server.connect("/ws/healthy")
         for number in range(50):

@@ -17,7 +17,9 @@ def server(serve: Serve, request: pytest.FixtureRequest) -> Iterator[Server]:
     kind, _, how = request.param.partition(" ")
     app = "tests.live.app:wrapped_send" if how == "wrapped" else "tests.live.app:app"
     # Room for all of it: clients that share one process with each other look slow when the machine is.
-    env = {"ASGI_PUSH_QUEUE_BYTES": "8000000"} | ({"ASGI_PUSH_DIRECT_WRITES": "false"} if how == "queued" else {})
+    env = {"ASGI_PUSH_QUEUE_BYTES": "8000000", "ASGI_PUSH_SEND_TIMEOUT": "60"} | (
+        {"ASGI_PUSH_DIRECT_WRITES": "false"} if how == "queued" else {}
+    )
     with serve(app, kind=kind, env=env) as server:
         yield server
 

@@ -106,9 +106,16 @@ def running(log_dir: Path) -> Iterator[Suite]:
         suite.process.wait()
 
 
-def wait_for_port() -> None:
-    """Return once nothing listens where the suite wants its server: another run of these tests ends with it."""
+@contextmanager
+def port_alone() -> Iterator[None]:
+    """Let no other run of these tests have its server where the suite wants it: it would end in the middle of ours."""
     faulthandler.cancel_dump_traceback_later()
+    with servers.alone(Path(f"/port-{PORT}")):  # no folder, but its name
+        _wait_for_port()
+        yield
+
+
+def _wait_for_port() -> None:
     deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         with socket.socket() as sock, suppress(OSError):

@@ -34,8 +34,8 @@ def _start_early(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def suite(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[published_suite.Suite]:
-    published_suite.wait_for_port()
-    with serve("tests.endpoints.centrifuge.apps:suite_app", port=published_suite.PORT) as server:
+    app = "tests.endpoints.centrifuge.apps:suite_app"
+    with published_suite.port_alone(), serve(app, port=published_suite.PORT) as server:
         httpx.get(server.http)  # it has answered before anybody counts seconds
         with published_suite.running(tmp_path_factory.mktemp("published-suite")) as run:
             yield run

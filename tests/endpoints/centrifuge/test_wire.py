@@ -505,9 +505,11 @@ async def test_a_shutdown_asks_them_to_come_back(encoding: str) -> None:
         await home.push.start()
 
 
+@pytest.mark.usefixtures("patient_with_slow")
 async def test_one_who_does_not_read_is_let_go(encoding: str) -> None:
     """A client whose queue is full is closed 3008, and gets nothing of what was queued."""
-    async with house(encoding, authenticate=lambda connection: "11", queue_messages=4) as home:
+    options = {"queue_messages": 4, "send_timeout": asgi.PATIENCE}
+    async with house(encoding, authenticate=lambda connection: "11", **options) as home:
         peer = await home.peer()
         peer.client.block()
         for number in range(50):

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from asgi_push import BrokerError, Credentials, Disconnect, Push, Session
 from asgi_push.push import core_of
-from tests.asgi import Client, Clock, Server, pushing, until
+from tests.asgi import PATIENCE, Client, Clock, Server, pushing, until
 from tests.endpoints.sse.reading import Event, Reader
 
 
@@ -93,9 +93,11 @@ def _nothing_noted() -> None:
 
 
 @pytest.mark.parametrize("policy", ["disconnect", "drop_oldest", "drop_newest"])
+@pytest.mark.usefixtures("patient_with_slow")
 async def test_a_slow_client_comes_back_for_the_rest(policy: str) -> None:
     """A full queue ends the stream whatever the policy, as the client knows where it was and loses nothing."""
-    async with streaming(queue_messages=4, slow_consumer=policy, on_disconnect=note) as (push, server):
+    options = {"queue_messages": 4, "slow_consumer": policy, "send_timeout": PATIENCE}
+    async with streaming(**options, on_disconnect=note) as (push, server):
         stream = await open_stream(server)
         await push.publish("news", "0")
         assert await stream.take(1) == ["0"]
