@@ -485,7 +485,12 @@ async def authorize_async(session: Session, channel: str, action: str) -> bool:
     return authorize(session, channel, action)
 
 
-@pytest.mark.parametrize("hook", [authorize, authorize_async])
+async def authorize_late(session: Any, channel: str, action: str) -> bool:
+    await anyio.lowlevel.checkpoint()
+    return authorize(session, channel, action)
+
+
+@pytest.mark.parametrize("hook", [authorize, authorize_async, authorize_late])
 async def test_channels_of_the_query(hook: Any) -> None:
     """A client gets the channels that it asks for and that authorize allows, each once."""
     path = "/ws/alice?channels=news:a,secret,,news:b,news:a"
@@ -528,8 +533,9 @@ async def test_nobody_gets_another_ones_channel() -> None:
 
 async def test_channels_of_the_query_are_url_encoded() -> None:
     """Any text can be asked for."""
-    path = "/ws/alice?channels=%C3%A9%20x,a%2Fb&other=1"
-    assert await admitted(path, path="/ws/{user_id}", authorize=lambda *_: True) == ("alice", ["\u00e9 x", "a/b"])
+    for name in ("channels", "ch%61nnels", "channels=not&channels"):
+        path = f"/ws/alice?{name}=%C3%A9%20x,a%2Fb&other=1"
+        assert await admitted(path, path="/ws/{user_id}", authorize=lambda *_: True) == ("alice", ["\u00e9 x", "a/b"])
 
 
 async def test_channels_of_credentials_need_no_authorize() -> None:

@@ -110,10 +110,13 @@ def _command(line: str) -> Command[Any]:
 
 def _method(content: dict[str, Any]) -> str:
     """Return the method of a command, the first of several; empty without a known one."""
-    found = _DECODERS.keys() & content.keys()
-    if len(found) == 1:
-        return found.pop()
-    return next((name for name in _DECODERS if name in found), "")
+    found = ""
+    for name in content:
+        if name in _DECODERS:
+            if found:
+                return next(name for name in _DECODERS if name in content)
+            found = name
+    return found
 
 
 def _size(line: str) -> int:
