@@ -17,6 +17,7 @@ from asgi_push.push import core_of
 from tests import asgi
 from tests.asgi import Client, until
 from tests.brokers.faulty import FaultyRedis, faulty_redis
+from tests.endpoints.centrifuge.proxy import proxy_for
 from tests.servers import HOST, find_program, free_port, run_redis, run_server
 
 SDK = "/connection/websocket"
@@ -83,6 +84,24 @@ async def test_plain_sessions_without_redis(redis: FaultyRedis, how: str) -> Non
             await published(push, f"#{user}", "back")
             while (message := await client.receive()) != "back":
                 assert message == "lost"  # it was sent before the stop, and done after it
+
+
+async def test_a_plain_session_that_comes_while_its_process_is_cut_off(redis: FaultyRedis) -> None:
+    """It is let in; what others publish to its user meanwhile comes when the process is back."""
+    with proxy_for(redis.port) as proxy:
+        settings: Any = {"broker": f"redis://{HOST}:{proxy.port}"}
+        async with asgi.pushing(**settings) as (push, server), Push(broker=redis.url) as elsewhere:
+            proxy.cut()
+            while core_of(push).hub.broker.connected:
+                with pytest.raises(BrokerError):
+                    await push.send_to_all("lost")
+            page = await server.connect("/ws/ann")
+            page.send("ping")
+            assert await page.receive() == "pong"
+            for text in ("one", "two"):
+                await elsewhere.send_to_user("ann", text)
+            proxy.restore()
+            assert [await page.receive(), await page.receive()] == ["one", "two"]
 
 
 async def test_sdk_clients_without_redis(redis: FaultyRedis) -> None:
