@@ -136,9 +136,9 @@ async def test_begun_where_it_stood_when_it_was_joined_in_vain() -> None:
     cursor = redis.cursors["news"]
     assert cursor.position is None
     assert redis.checks == ["news", "news"]  # it was heard, and its place is not known
-    await redis.joining.begin_where_missed("news", cursor)
+    assert await redis.joining.find_place("news", cursor)
     assert cursor.position == StreamPosition(4, "a")
-    await redis.joining.begin_where_missed("news", cursor)
+    assert await redis.joining.find_place("news", cursor)
     assert redis.steps.count("place") == 1
 
 
@@ -154,3 +154,17 @@ async def test_joined_in_vain_while_another_looks() -> None:
     await second
     assert redis.cursors["news"].position is None
     assert redis.checks
+
+
+async def test_looked_at_by_nobody_else_while_it_is_joined() -> None:
+    """If that fails, what was published since it began is missed, and not since a later look."""
+    redis = Redis()
+    redis.looking.clear()
+    joining = asyncio.create_task(redis.join())
+    await asyncio.sleep(0)
+    cursor = redis.cursors["news"]
+    assert not await redis.joining.find_place("news", cursor)
+    joining.cancel()
+    await asyncio.wait([joining])
+    assert await redis.joining.find_place("news", cursor)
+    assert cursor.position == StreamPosition(4, "a")

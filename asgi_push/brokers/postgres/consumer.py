@@ -82,6 +82,9 @@ class Consumer:
                 cursor.begin(*(found if since is None else await self._place_at(name, since)))
         self.want(names)  # something may have been said of them meanwhile
 
+    def _missed(self, channel: str) -> bool:
+        return self.cursors[channel].missed_since is not None
+
     async def _place_at(self, channel: str, since: float) -> tuple[Any, ...]:
         """Return where a channel stood at a time of the clock here, or a moment before that.
 
@@ -105,7 +108,9 @@ class Consumer:
             self._all_commands = False
             try:
                 if whole:
-                    await self.begin(names & self.cursors.keys())
+                    # Whoever joins another that has not begun has it begun.
+                    missed = [name for name in names & self.cursors.keys() if self._missed(name)]
+                    await self.begin(missed)
                 await self._round(names, None if whole else up_to)
             except Exception as error:  # noqa: BLE001  # what was wanted is read later
                 self._say(error)

@@ -262,9 +262,8 @@ class Consumer:
         comes that was published later.
         """
         cursor = self._cursors.get(channel)
-        if cursor is None:
+        if cursor is None or not await self._joining.find_place(channel, cursor):
             return
-        await self._joining.begin_where_missed(channel, cursor)
         top: StreamPosition | None = None
         if not cursor.catching_up:
             losses = self._joining.losses

@@ -71,10 +71,14 @@ class Joining:
         elif empty:
             cursor.inbox_empty_at = top
 
-    async def begin_where_missed(self, channel: str, cursor: Cursor) -> None:
-        """Begin at the place of the time when somebody joined a channel in vain, if anybody did."""
+    async def find_place(self, channel: str, cursor: Cursor) -> bool:
+        """Begin at the place of the time when somebody joined a channel in vain, if anybody did.
+
+        Returns False if somebody joins it just now: that is a time from which on all is wanted.
+        """
         if cursor.missed_since is not None:
             cursor.begin(await self._streams.place_at(channel, cursor.missed_since))
+        return cursor.position is not None or channel not in self._joining
 
     def _left(self, channel: str) -> None:
         self._joining[channel] -= 1
