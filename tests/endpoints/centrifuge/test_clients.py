@@ -86,7 +86,7 @@ def test_who_is_there(open_client: OpenClient, client_kind: str, channel: str) -
     ids = [client.connect()["id"] for client in (one, other)]
     one.subscribe(channel)
     other.subscribe(channel)
-    joined = one.wait("join", user="12")
+    joined = one.wait("join", channel=channel, user="12")
     assert (joined["id"], joined["conn_info"]) == (ids[1], {"name": "Bob"})
     there = sorted(one.do("presence", channel=channel), key=lambda person: person["user"])
     assert [(person["user"], person["id"], person["conn_info"]["name"]) for person in there] == [
@@ -154,7 +154,7 @@ def test_a_subscription_token_opens_a_channel(open_client: OpenClient, client_ki
     client.connect()
     channel = f"secret-{uuid4()}"
     client.subscribe(channel, tokens=[token("11", channel=channel, info={"seat": 4})])
-    assert client.wait("join", user="11")["chan_info"] == {"seat": 4}
+    assert client.wait("join", channel=channel, user="11")["chan_info"] == {"seat": 4}
 
 
 def start_all(open_client: OpenClient) -> None:
