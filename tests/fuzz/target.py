@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
@@ -89,6 +90,12 @@ def _look(result: Result) -> None:
 
 
 def _own_memory() -> int:
-    """The memory of this process without that of files, which the kernel takes away and brings back as it likes."""
+    """The memory that this process uses: not what is freed and kept for later, and not the pages of files.
+
+    The kernel takes these away and brings them back as it likes.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
     info = psutil.Process().memory_info()
     return int(info.rss - getattr(info, "shared", 0))
