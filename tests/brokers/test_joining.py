@@ -98,14 +98,20 @@ async def test_lost_meanwhile() -> None:
     assert redis.cursors["news"].inbox_empty_at is None  # something may have come into it
 
 
-async def test_place_that_is_not_told() -> None:
-    """A channel that is heard and whose place is not known is checked, once nobody joins it any more."""
-    redis = Redis()
+async def joining_when_the_first_has_given_up(redis: Redis) -> asyncio.Task[None]:
+    """Let two join that are not told where the stream stands, and return the second."""
     redis.looking.clear()
     first, second = (asyncio.create_task(redis.join()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
+    return second
+
+
+async def test_place_that_is_not_told() -> None:
+    """A channel that is heard and whose place is not known is checked, once nobody joins it any more."""
+    redis = Redis()
+    second = await joining_when_the_first_has_given_up(redis)
     assert not redis.checks
     redis.fails = True
     redis.looking.set()
@@ -145,11 +151,7 @@ async def test_begun_where_it_stood_when_it_was_joined_in_vain() -> None:
 async def test_joined_in_vain_while_another_looks() -> None:
     """The first one's time counts, though the other is told where the stream stands."""
     redis = Redis()
-    redis.looking.clear()
-    first, second = (asyncio.create_task(redis.join()) for _ in range(2))
-    await asyncio.sleep(0)
-    first.cancel()
-    await asyncio.wait([first])
+    second = await joining_when_the_first_has_given_up(redis)
     redis.looking.set()
     await second
     assert redis.cursors["news"].position is None

@@ -287,6 +287,6 @@ def test_sent_away_it_does_as_the_code_says(
 
 
 def test_the_published_suite_passes_whole(suite: published_suite.Suite) -> None:
-    """The Python SDK's own tests, unmodified, in JSON and in Protobuf, pass on this server as on their authors'."""
+    """The Python SDK's own tests of a server, in JSON and in Protobuf, pass on this one as on their authors'."""
     code, log = suite.wait()
     assert code == 0, log[-5000:]
