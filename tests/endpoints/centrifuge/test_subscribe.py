@@ -34,14 +34,14 @@ async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> N
     asked, answered = anyio.Event(), anyio.Event()
     async with house() as home:
         peer = await home.peer()
-        history = core_of(home.push).hub.broker.history
+        position = core_of(home.push).hub.broker.position
 
         async def slow(*args: Any) -> Any:
             asked.set()
             await answered.wait()
-            return await history(*args)
+            return await position(*args)
 
-        monkeypatch.setattr(core_of(home.push).hub.broker, "history", slow)
+        monkeypatch.setattr(core_of(home.push).hub.broker, "position", slow)
         peer.say({"id": 2, "subscribe": {"channel": "a"}})
         await asked.wait()
         for number in range(4):
@@ -65,7 +65,7 @@ async def test_a_broker_that_fails_leaves_nobody_in(monkeypatch: pytest.MonkeyPa
     async with house() as home:
         peer = await home.peer()
         with monkeypatch.context() as away:
-            away.setattr(core_of(home.push).hub.broker, "history", fail)
+            away.setattr(core_of(home.push).hub.broker, "position", fail)
             assert await peer.error("subscribe", channel="a") == 100
         assert "a" not in home.push.sessions()[0].channels
         assert "subscribe" in await peer.ask("subscribe", channel="a")
