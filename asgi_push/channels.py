@@ -22,7 +22,6 @@ class Namespaces:
             name: _stream(settings, name, options) for name, options in self._options.items()
         }
         self._several = len(self._options) > 1
-        self.join_leave = any(options.join_leave for options in self._options.values())
 
     def options(self, channel: str) -> ChannelOptions:
         """Return the options of a channel."""

@@ -1,6 +1,8 @@
 """Subscriptions with a position: a client gets what it missed, once, and is told of a gap."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
 
 from ..connection import Connection
 from ..delivery.batch import Batch
@@ -12,6 +14,8 @@ from ..subscription import TrackedSubscription
 # The position of a client that wants all that a channel keeps. It is compared by identity: an SDK
 # client may name an equal position, and gets all or nothing.
 START: Final = StreamPosition(0, "")
+
+T = TypeVar("T")
 
 
 def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
@@ -33,15 +37,10 @@ async def begin(
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
     """
-    try:
-        await hub.membership.join(session, channel, subscription)
-        if hub.namespaces.stream(channel) is None:
-            return None
-        top = await hub.broker.position(channel)
-    except BaseException:
-        hub.membership.leave(session, channel)
-        raise
-    subscription.begin(top, top.offset)
+    ask = partial(hub.broker.position, channel)
+    top = await _join(hub, session, channel, subscription, ask)
+    if top is not None:
+        subscription.begin(top, top.offset)
     return top
 
 
@@ -64,18 +63,28 @@ async def track(
     if since is None:
         top = await begin(hub, session, channel, subscription)
         return None if top is None else Recovery(False, [], top)
+    recovery = await _join(hub, session, channel, subscription, partial(_read, hub, channel, since))
+    if recovery is not None:
+        missed = recovery.publications
+        top = recovery.position
+        subscription.begin(top, missed[0].offset - 1 if missed else top.offset)
+    return recovery
+
+
+async def _join(
+    hub: Hub,
+    session: Connection,
+    channel: str,
+    subscription: TrackedSubscription,
+    ask: Callable[[], Awaitable[T]],
+) -> T | None:
+    """Put a session in a channel; return what ``ask`` says of its history, None without one."""
     try:
         await hub.membership.join(session, channel, subscription)
-        if hub.namespaces.stream(channel) is None:
-            return None
-        recovery = await _read(hub, channel, since)
+        return None if hub.namespaces.stream(channel) is None else await ask()
     except BaseException:
         hub.membership.leave(session, channel)
         raise
-    missed = recovery.publications
-    top = recovery.position
-    subscription.begin(top, missed[0].offset - 1 if missed else top.offset)
-    return recovery
 
 
 async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
@@ -88,7 +97,7 @@ async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
 
 def go_live(hub: Hub, session: Connection, channel: str) -> None:
     """Deliver what was held back, and then all that comes; tell the others of the join."""
-    if release(hub, session, channel) and hub.namespaces.join_leave:
+    if release(hub, session, channel):
         hub.membership.notices.publish_join(session, channel)
 
 

@@ -1,7 +1,6 @@
 """The size limits of messages from clients: those of the settings, and the server's own."""
 
 import logging
-from functools import lru_cache
 from typing import Any
 
 from .. import clock
@@ -28,13 +27,8 @@ _THIS_MACHINE = ("", "::1", "localhost")
 
 def frame_bytes(settings: Settings) -> int:
     """Return the size limit of an SDK client's frame, which may ask for all of its channels."""
-    return _frame_bytes(settings.max_message_bytes, settings.max_channels)
-
-
-@lru_cache(maxsize=16)  # each session asks for it
-def _frame_bytes(message_bytes: int, channels: int) -> int:
-    asked = (channels + _OWN_CHANNELS) * CHANNEL_BYTES
-    return message_bytes + min(asked, _MAX_CHANNELS_BYTES)
+    asked = (settings.max_channels + _OWN_CHANNELS) * CHANNEL_BYTES
+    return settings.max_message_bytes + min(asked, _MAX_CHANNELS_BYTES)
 
 
 def too_large(data: str | bytes, limit: int) -> bool:

@@ -161,12 +161,9 @@ class WebSocketTransport(DirectWriter):
         if event["type"] == "websocket.disconnect":
             self.left = _reason_of(hub, session, event)
         elif session.disconnect is None:
-            pieces = iter(self._take(hub, session, _data_of(event)))
-            for piece in pieces:
-                if not isinstance(piece, int):
-                    return _take_rest(hub, session, piece, pieces)
-                if hub.intake.over(session, piece):
-                    return _take_rest(hub, session, hub.intake.hold(session), pieces)
+            waits = _waits(hub, session, self._take(hub, session, _data_of(event)))
+            if (first := next(waits, None)) is not None:
+                return _wait(first, waits)
         return None
 
     async def end(self, error: BaseException | None = None) -> bool:
@@ -243,16 +240,21 @@ async def run_session(transport: WebSocketTransport, receive: Receive) -> None:
         await transport.end()
 
 
-async def _take_rest(
-    hub: Hub, session: Connection, first: Awaitable[None], pieces: Iterator[int | Awaitable[None]]
-) -> None:
-    """Take the rest of a client's message, after what comes first."""
-    await first
+def _waits(
+    hub: Hub, session: Connection, pieces: Iterable[int | Awaitable[None]]
+) -> Iterator[Awaitable[None]]:
+    """Take a client's message; yield what must be awaited before more of it is taken."""
     for piece in pieces:
         if not isinstance(piece, int):
-            await piece
+            yield piece
         elif hub.intake.over(session, piece):
-            await hub.intake.hold(session)
+            yield hub.intake.hold(session)
+
+
+async def _wait(first: Awaitable[None], rest: Iterator[Awaitable[None]]) -> None:
+    await first
+    for each in rest:
+        await each
 
 
 def _data_of(event: Message) -> str | bytes:

@@ -63,7 +63,7 @@ class PostgresBroker:
         self._inbox = inbox
         self._health = PostgresHealth(server.name)
         self.writing = PostgresPipeline("writing", server, self._health, self._prepare)
-        self.reading = PostgresPipeline("reading", server, self._health, _nothing)
+        self.reading = PostgresPipeline("reading", server, self._health)
         self._streams = Streams(self.writing, self.reading)
         self._reads = Recoveries()
         self._control = Control(self.writing, self.reading, secrets.token_hex(8))
@@ -229,9 +229,7 @@ class PostgresBroker:
         """Hear a channel, and commands."""
         since = clock.monotonic()
         names = {COMMANDS, stored(channel)}
-        cursors = [self._consumer.cursors.setdefault(name, Cursor()) for name in names]
-        for cursor in cursors:
-            cursor.unwanted_at = None
+        cursors = [self._consumer.wanted(name) for name in names]
         self._listener.start()
         try:
             if not self._listener.hears:
@@ -300,7 +298,3 @@ class PostgresBroker:
         for cursor in self._consumer.cursors.values():
             for came in cursor.let_go():
                 reach(came)
-
-
-async def _nothing(connection: Connection) -> None:
-    """The connection that writes has checked all."""

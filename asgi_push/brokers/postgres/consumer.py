@@ -69,6 +69,12 @@ class Consumer:
         self._all_commands = True
         self.want(list(self.cursors))
 
+    def wanted(self, channel: str) -> Cursor:
+        """Return the cursor of a channel that somebody wants to hear now."""
+        cursor = self.cursors.setdefault(channel, Cursor())
+        cursor.unwanted_at = None
+        return cursor
+
     async def begin(self, channels: Iterable[str]) -> None:
         """Find out where channels stand now; what is published from then on comes.
 

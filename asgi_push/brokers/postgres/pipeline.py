@@ -35,7 +35,7 @@ Call = tuple[Function, tuple[Any, ...]]
 class PostgresPipeline(Pipeline[Call]):
     """One connection, on which one statement is under way.
 
-    ``prepare`` is called with each new connection, before anything else is.
+    ``prepare``, if given, is called with each new connection, before anything else is.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class PostgresPipeline(Pipeline[Call]):
         what: str,
         factory: ConnectionFactory,
         health: ConnectionHealth,
-        prepare: Callable[[Connection], Awaitable[None]],
+        prepare: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__("PostgreSQL", what, health, SchemaError)
         self._factory = factory
@@ -131,7 +131,8 @@ class PostgresPipeline(Pipeline[Call]):
         if self._connection is None:
             connection = await self._factory.connect()
             try:
-                await in_time(connection, self._prepare(connection), _ROUND_TRIP)
+                if self._prepare is not None:
+                    await in_time(connection, self._prepare(connection), _ROUND_TRIP)
             except BaseException:
                 hang_up(connection)
                 await connection.close()

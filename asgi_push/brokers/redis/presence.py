@@ -1,6 +1,6 @@
 """Who is here, as Redis knows it: each process renews its own sessions there."""
 
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
 from ...connection import Connection
@@ -45,15 +45,10 @@ class RedisPresence(Presence):
 
     def _updates(
         self, channel: str, came: Sequence[Connection], left: Sequence[str]
-    ) -> Iterable[Awaitable[Any]]:
-        if len(came) <= _SESSIONS and len(left) <= _SESSIONS:
-            return (self._table.update(channel, came, left),)
-        return (
-            self._table.update(
-                channel, came[start : start + _SESSIONS], left[start : start + _SESSIONS]
-            )
-            for start in range(0, max(len(came), len(left)), _SESSIONS)
-        )
+    ) -> Iterator[Awaitable[Any]]:
+        for start in range(0, max(len(came), len(left)), _SESSIONS):
+            end = start + _SESSIONS
+            yield self._table.update(channel, came[start:end], left[start:end])
 
     def _renewals(self) -> Iterator[Awaitable[Any]]:
         return map(self._renew_one, self._channels())

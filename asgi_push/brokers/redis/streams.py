@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ... import clock
 from ...messages import MAX_WHOLE, History, JoinLeave, Publication, PublishResult, StreamPosition
@@ -243,6 +242,5 @@ def new_epoch() -> str:
     return random_text(6)
 
 
-@lru_cache(64)  # a process has few times to live
 def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))

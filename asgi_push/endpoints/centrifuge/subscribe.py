@@ -155,10 +155,7 @@ async def start_subscription(
 
 def _positioned(epoch: str, offset: int) -> dict[str, Any]:
     """Return the result for a client that counts from a position."""
-    result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch}
-    if offset:  # the protocol leaves zero values out
-        result["offset"] = offset
-    return result
+    return {"recoverable": True, "positioned": True, "epoch": epoch} | sparse(offset=offset)
 
 
 def push_subscription(context: Context, channel: str, result: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The console over ASGI: its page, and the WebSocket that feeds it."""
 
-import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from ...heartbeat import ClientHeartbeat
 from ...hub.hub import Hub
 from ...logs import logger, printable
 from ...protocols import plain
+from ...randomness import random_text
 from ...runner.processes.view import View
 from ...schema import Invalid
 from ...transports.handshake import peer_address
@@ -111,7 +111,7 @@ class Console:
             raise Refusal(503, f"{MAX_SUBSCRIBERS} consoles are open")
         now = clock.monotonic()
         heartbeat = ClientHeartbeat(hub.settings.idle_timeout)
-        session_id = secrets.token_urlsafe(12)
+        session_id = random_text(12)
         session = Connection(session_id, "", transport, plain.CODEC, hub, heartbeat, now)
         session.remote = peer_address(scope)
         session.expires_at = now + until - clock.now()
