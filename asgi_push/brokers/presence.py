@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -219,11 +219,13 @@ class Presence(ABC):
             self._warn(error)
             return False
         while batch := list(islice(calls, self.calls_at_once)):
-            try:
-                await _all_done(batch)
-            except BrokerError as error:
-                self._warn(error)
-                return False
+            answers = await asyncio.gather(*batch, return_exceptions=True)
+            for failure in answers:
+                if isinstance(failure, BrokerError):
+                    self._warn(failure)
+                    return False
+                if isinstance(failure, BaseException):
+                    raise failure
         return True
 
     def _channels(self) -> list[str]:
@@ -254,29 +256,6 @@ class Presence(ABC):
     def _warn(self, error: Exception) -> None:
         message = "other processes do not see all who are here: %s"
         self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
-
-
-async def _all_done(calls: Iterable[Awaitable[Any]]) -> None:
-    """Wait for calls that are under way together, and raise why the first failed that did.
-
-    Most of them are futures that are done at the same time, for which ``gather`` has much to do.
-    """
-    waiting = [
-        call if isinstance(call, asyncio.Future) else asyncio.ensure_future(call) for call in calls
-    ]
-    failure: Exception | None = None
-    try:
-        for call in waiting:
-            try:
-                await call
-            except Exception as error:  # noqa: BLE001  # raised when the others are done, too
-                failure = failure or error
-    except BaseException:
-        for call in waiting:
-            call.cancel()
-        raise
-    if failure is not None:
-        raise failure
 
 
 def since(session: Connection) -> float:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from asgi_push.brokers import stopping
+from asgi_push.brokers.postgres.pipeline import in_time
 from asgi_push.brokers.stopping import end_tasks
 from tests.asgi import PATIENCE
 
@@ -42,3 +46,34 @@ async def test_task_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_no_tasks() -> None:
     """Where nothing has begun there is nothing to wait for."""
     await end_tasks([])
+
+
+@pytest.fixture
+async def logged() -> AsyncIterator[list[dict[str, Any]]]:
+    """What asyncio logs by itself."""
+    loop = asyncio.get_running_loop()
+    before, found = loop.get_exception_handler(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(before)
+
+
+async def test_failure_that_nobody_waits_for(logged: list[dict[str, Any]]) -> None:
+    """Work that fails as its waiter is cancelled is not logged: nobody wants to know of it."""
+    failing = asyncio.Event()
+
+    async def fail() -> None:
+        await failing.wait()
+        raise OSError("lost")
+
+    waiting = asyncio.create_task(in_time(cast(Any, None), fail(), PATIENCE))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    failing.set()
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    del waiting
+    gc.collect()
+    assert not logged

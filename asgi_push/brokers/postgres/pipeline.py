@@ -180,4 +180,4 @@ async def in_time(connection: Connection, work: Awaitable[T], seconds: float) ->
         if not task.done():
             hang_up(connection)
             await asyncio.wait([task])
-            task.exception()
+        task.exception()  # asyncio logs one that nobody has looked at
