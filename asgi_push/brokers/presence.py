@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..subscription import Subscription
 from .contract import Evict, Watched, present
 from .liveness import Liveness
+from .waiting import all_done
 
 # When it is tried again after a failure, in seconds.
 _RETRY_AFTER = 1.0
@@ -219,13 +220,11 @@ class Presence(ABC):
             self._warn(error)
             return False
         while batch := list(islice(calls, self.calls_at_once)):
-            answers = await asyncio.gather(*batch, return_exceptions=True)
-            for failure in answers:
-                if isinstance(failure, BrokerError):
-                    self._warn(failure)
-                    return False
-                if isinstance(failure, BaseException):
-                    raise failure
+            try:
+                await all_done(batch)
+            except BrokerError as error:
+                self._warn(error)
+                return False
         return True
 
     def _channels(self) -> list[str]:

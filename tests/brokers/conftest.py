@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,16 @@ async def there(server: Any) -> AsyncIterator[Station]:
     """Another process, which only publishes."""
     async with station(server.url, hears=False) as process:
         yield process
+
+
+@pytest.fixture
+async def logged() -> AsyncIterator[list[dict[str, Any]]]:
+    """What asyncio logs by itself: failures that nobody has looked at."""
+    loop = asyncio.get_running_loop()
+    before, found = loop.get_exception_handler(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: found.append(context))
+    yield found
+    loop.set_exception_handler(before)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import anyio
@@ -46,16 +45,6 @@ async def test_task_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_no_tasks() -> None:
     """Where nothing has begun there is nothing to wait for."""
     await end_tasks([])
-
-
-@pytest.fixture
-async def logged() -> AsyncIterator[list[dict[str, Any]]]:
-    """What asyncio logs by itself."""
-    loop = asyncio.get_running_loop()
-    before, found = loop.get_exception_handler(), list[dict[str, Any]]()
-    loop.set_exception_handler(lambda _, context: found.append(context))
-    yield found
-    loop.set_exception_handler(before)
 
 
 async def test_failure_that_nobody_waits_for(logged: list[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """Who is here, as Redis knows it: each process renews its own sessions there."""
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any
 
 from ...connection import Connection
@@ -36,19 +36,19 @@ class RedisPresence(Presence):
 
     def _calls(self, changes: Changes) -> Iterator[Awaitable[Any]]:
         for channel, sessions in changes.items():
-            came = [session for session in sessions.values() if session is not None]
-            left = [session_id for session_id, session in sessions.items() if session is None]
+            written = sessions
             if self._replaces and channel.startswith(USER_PREFIX):
+                came = [session for session in sessions.values() if session is not None]
                 yield from (self._take_place(channel, session) for session in came)
-                came = []
-            yield from self._updates(channel, came, left)
+                written = {name: None for name, session in sessions.items() if session is None}
+            yield from self._updates(channel, written)
 
     def _updates(
-        self, channel: str, came: Sequence[Connection], left: Sequence[str]
+        self, channel: str, sessions: Mapping[str, Connection | None]
     ) -> Iterator[Awaitable[Any]]:
-        for start in range(0, max(len(came), len(left)), _SESSIONS):
-            end = start + _SESSIONS
-            yield self._table.update(channel, came[start:end], left[start:end])
+        changes = list(sessions.items())
+        for start in range(0, len(changes), _SESSIONS):
+            yield self._table.update(channel, changes[start : start + _SESSIONS])
 
     def _renewals(self) -> Iterator[Awaitable[Any]]:
         return map(self._renew_one, self._channels())
@@ -57,8 +57,9 @@ class RedisPresence(Presence):
         here, processes = await self._table.renew(channel)
         if here != len(self._ids_here(channel)):
             known = await self._table.ids(channel)
-            now = present(self._registry, channel)
-            for update in self._updates(channel, now, list(known - self._ids_here(channel))):
+            gone = dict.fromkeys(known - self._ids_here(channel))
+            now = {session.id: session for session in present(self._registry, channel)}
+            for update in self._updates(channel, gone | now):
                 await update
         if len(processes) > 1:
             await self._table.forget_dead(channel, processes)

@@ -6,7 +6,7 @@ left, and the oldest sessions of a user who has too many.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from ...connection import Connection
@@ -35,19 +35,22 @@ class PresenceTable:
         self._life = life
 
     def update(
-        self, channel: str, came: Sequence[Connection], left: Sequence[str]
+        self, channel: str, changes: Iterable[tuple[str, Connection | None]]
     ) -> Awaitable[Any]:
-        """Write sessions that came and ids that left, and renew the rest.
+        """Write who came and, with None, who left, by session id, and renew the rest.
 
         Returns:
             What is to be awaited for that.
         """
-        entries: list[Any] = []
-        for session in came:
-            entries += (session.id, _entry(channel, session))
-        return self._run(
-            UPDATE, channel, milliseconds(_EXPIRY), self._life.id, len(came), *entries, *left
-        )
+        came: list[str | bytes] = []
+        left: list[str] = []
+        for session_id, session in changes:
+            if session is None:
+                left.append(session_id)
+            else:
+                came += (session_id, _entry(channel, session))
+        lifetime = milliseconds(_EXPIRY)
+        return self._run(UPDATE, channel, lifetime, self._life.id, len(came) // 2, *came, *left)
 
     async def renew(self, channel: str) -> tuple[int, list[str]]:
         """Renew what is written.
@@ -55,7 +58,7 @@ class PresenceTable:
         Returns:
             How many sessions of this process the channel has, and its processes.
         """
-        here, *processes = await self.update(channel, [], [])
+        here, *processes = await self.update(channel, ())
         return here, [name.decode() for name in processes]
 
     async def admit(
