@@ -125,6 +125,7 @@ class HookCalls:
         self.intake = Intake(owner)
         self._slice = SharedSlice()
         self.running = 0
+        self._spare: SendQueue[HookCall] | None = None  # an inbox in which nothing came to wait
 
     def call(
         self,
@@ -177,10 +178,13 @@ class HookCalls:
             await work(session, *args)
         finally:
             self.intake.held.discard(session)
-            if inbox.empty or not self._owner.running:
+            if inbox.empty:
+                self._spare = inbox
                 self._ended(session)
-            else:
+            elif self._owner.running:
                 self._owner.spawn(self._run, session, inbox)
+            else:
+                self._ended(session)
 
     def _inbox_of(self, session: Connection) -> SendQueue[HookCall]:
         """Return the queue of the calls that wait; it is worked off by a task."""
@@ -191,6 +195,9 @@ class HookCalls:
         return session.inbox
 
     def _new_inbox(self) -> SendQueue[HookCall]:
+        if (spare := self._spare) is not None:
+            self._spare = None
+            return spare
         settings = self._settings
         return SendQueue(settings.queue_messages, settings.queue_bytes, "disconnect")
 

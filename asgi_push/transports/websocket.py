@@ -161,9 +161,9 @@ class WebSocketTransport(DirectWriter):
         if event["type"] == "websocket.disconnect":
             self.left = _reason_of(hub, session, event)
         elif session.disconnect is None:
-            waits = _waits(hub, session, self._take(hub, session, _data_of(event)))
-            if (first := next(waits, None)) is not None:
-                return _wait(first, waits)
+            pieces = iter(self._take(hub, session, _data_of(event)))
+            if (first := _next_wait(hub, session, pieces)) is not None:
+                return _wait(hub, session, first, pieces)
         return None
 
     async def end(self, error: BaseException | None = None) -> bool:
@@ -240,21 +240,29 @@ async def run_session(transport: WebSocketTransport, receive: Receive) -> None:
         await transport.end()
 
 
-def _waits(
-    hub: Hub, session: Connection, pieces: Iterable[int | Awaitable[None]]
-) -> Iterator[Awaitable[None]]:
-    """Take a client's message; yield what must be awaited before more of it is taken."""
+def _next_wait(
+    hub: Hub, session: Connection, pieces: Iterator[int | Awaitable[None]]
+) -> Awaitable[None] | None:
+    """Take a client's message on; return what must be awaited before more of it is taken."""
     for piece in pieces:
         if not isinstance(piece, int):
-            yield piece
-        elif hub.intake.over(session, piece):
-            yield hub.intake.hold(session)
+            return piece
+        if hub.intake.over(session, piece):
+            return hub.intake.hold(session)
+    return None
 
 
-async def _wait(first: Awaitable[None], rest: Iterator[Awaitable[None]]) -> None:
-    await first
-    for each in rest:
-        await each
+async def _wait(
+    hub: Hub,
+    session: Connection,
+    first: Awaitable[None],
+    pieces: Iterator[int | Awaitable[None]],
+) -> None:
+    """Await ``first``, and take the rest of the message."""
+    following: Awaitable[None] | None = first
+    while following is not None:
+        await following
+        following = _next_wait(hub, session, pieces)
 
 
 def _data_of(event: Message) -> str | bytes:

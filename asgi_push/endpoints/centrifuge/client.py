@@ -1,6 +1,6 @@
 """One SDK client: it executes commands in order, and tells the client what the server does."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from ... import clock
@@ -44,7 +44,7 @@ _HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, An
 class SdkClient:
     """Executes the commands of one client, one after the other, and pushes what the server does."""
 
-    __slots__ = ("_connect_failed", "_connect_received", "_context", "_limit")
+    __slots__ = ("_connect_failed", "_connect_received", "_context")
 
     opened_by_command = True
     confirms = True
@@ -54,25 +54,19 @@ class SdkClient:
         self._context = context
         self._connect_received = False
         self._connect_failed = False
-        self._limit = frame_bytes(context.core.settings)
 
     # -- what the client sends ---------------------------------------------------------------------
 
     def take(
         self, hub: Hub, session: Connection, frame: str | bytes
-    ) -> Iterable[int | Awaitable[None]]:
+    ) -> Iterator[int | Awaitable[None]]:
         """Handle a frame, and yield the sizes of its commands, if it is not too large.
 
-        Before the size of a command comes what is to be awaited for it, if anything is.
+        Before the size of a command comes what is to be awaited for it, if anything is. Pongs are
+        handled at once, other commands in order.
         """
-        if too_large(frame, self._limit):
-            limits = "max_message_bytes and max_channels"
-            close_too_large(hub, session, len(frame), self._limit, limits)
-            return ()
-        return self._receive(session, frame)
-
-    def _receive(self, session: Connection, frame: str | bytes) -> Iterator[int | Awaitable[None]]:
-        """Handle the commands of a frame and yield their sizes; pongs at once, others in order."""
+        if self._frame_too_large(frame):
+            return
         try:
             for command in self._context.codec.decode(frame):
                 if self._connect_failed or session.disconnect is not None:
@@ -114,12 +108,25 @@ class SdkClient:
         Connect may be as large as a frame.
         """
         hub = self._context.hub
-        limit = self._context.core.settings.max_message_bytes
-        if command.method == "subscribe":
-            limit = max(limit, CHANNEL_BYTES)
+        limit = hub.settings.max_message_bytes
         if command.size <= limit or command.method == "connect":
             return False
+        if command.method == "subscribe" and command.size <= CHANNEL_BYTES:
+            return False
         close_too_large(hub, self._context.session, command.size, limit, "max_message_bytes")
+        return True
+
+    def _frame_too_large(self, frame: str | bytes) -> bool:
+        """Return whether a frame is too large, and close the session if so."""
+        hub = self._context.hub
+        # Nearly all are far below any limit: a character has at most four bytes.
+        if 4 * len(frame) <= hub.settings.max_message_bytes:
+            return False
+        limit = frame_bytes(hub.settings)
+        if not too_large(frame, limit):
+            return False
+        limits = "max_message_bytes and max_channels"
+        close_too_large(hub, self._context.session, len(frame), limit, limits)
         return True
 
     def _pong(self) -> None:
