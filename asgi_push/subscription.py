@@ -96,7 +96,10 @@ class TrackedSubscription(Subscription):
     tracked = True
 
     def __init__(self, since: int) -> None:
-        super().__init__(since)
+        # As in ``Subscription``, without its call: an SDK client makes three of these to connect.
+        self.since = since
+        self.active = True
+        self.announced = False
         self.positioned = False
         self.place = Place(0, "")
         self.start = 0  # the session is sent what comes after this offset, and nothing before

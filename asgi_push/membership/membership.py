@@ -95,14 +95,13 @@ class Membership:
             self._newest = SharedSubscription(number, everybody=self._settings.everybody)
         return self._newest
 
-    async def join(self, session: Connection, channel: str, subscription: Subscription) -> None:
-        """Put a session in a channel.
-
-        Raises:
-            BrokerError: it is in, but publications may not reach it yet.
-        """
-        if self._join(session, channel, subscription) and not self._is_heard(channel):
-            await self._broker.join(channel, kept=self._is_kept(channel))
+    def join_now(
+        self, session: Connection, channel: str, subscription: Subscription, *, kept: bool
+    ) -> bool:
+        """Put a session in a channel; return False if the broker is to ``join`` that as well."""
+        if not self._join(session, channel, subscription):
+            return True
+        return self._broker.join_now(channel, kept=kept)
 
     def turn(self, whose: str) -> AbstractAsyncContextManager[None]:
         """Wait until nothing is being subscribed or unsubscribed for a user, or a session.

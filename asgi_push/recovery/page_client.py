@@ -113,8 +113,7 @@ class PageClient:
 
     def _go_live(self, resumed: Sequence[ResumedChannel]) -> None:
         for item in resumed:
-            if item.subscription.active:  # else the session may be in the channel once more
-                go_live(self._hub, self._session, item.channel)
+            go_live(self._hub, self._session, item.channel, item.subscription)
 
     def _take_position(self, channel: str) -> StreamPosition | None:
         """Return the position that the page sent; the first time only, as it is old after that."""
@@ -222,7 +221,7 @@ class PageClient:
                 await self._welcome([resumed], first=False)
         if subscription.active:
             subscription.move(recovery.position, lost=resumed.lost)
-            release(self._hub, self._session, channel)
+            release(self._hub, self._session, subscription)
 
     # -- what the application does -----------------------------------------------------------------
 

@@ -1,8 +1,6 @@
 """Subscriptions with a position: a client gets what it missed, once, and is told of a gap."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from ..connection import Connection
 from ..delivery.batch import Batch
@@ -14,8 +12,6 @@ from ..subscription import TrackedSubscription
 # The position of a client that wants all that a channel keeps. It is compared by identity: an SDK
 # client may name an equal position, and gets all or nothing.
 START: Final = StreamPosition(0, "")
-
-T = TypeVar("T")
 
 
 def new_subscription(hub: Hub, channel: str, *, server_side: bool) -> TrackedSubscription:
@@ -37,8 +33,14 @@ async def begin(
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
     """
-    ask = partial(hub.broker.position, channel)
-    top = await _join(hub, session, channel, subscription, ask)
+    kept = hub.namespaces.stream(channel) is not None
+    try:
+        if not hub.membership.join_now(session, channel, subscription, kept=kept):
+            await hub.broker.join(channel, kept=kept)
+        top = await hub.broker.position(channel) if kept else None
+    except BaseException:
+        hub.membership.leave(session, channel)
+        raise
     if top is not None:
         subscription.begin(top, top.offset)
     return top
@@ -63,28 +65,19 @@ async def track(
     if since is None:
         top = await begin(hub, session, channel, subscription)
         return None if top is None else Recovery(False, [], top)
-    recovery = await _join(hub, session, channel, subscription, partial(_read, hub, channel, since))
+    kept = hub.namespaces.stream(channel) is not None
+    try:
+        if not hub.membership.join_now(session, channel, subscription, kept=kept):
+            await hub.broker.join(channel, kept=kept)
+        recovery = await _read(hub, channel, since) if kept else None
+    except BaseException:
+        hub.membership.leave(session, channel)
+        raise
     if recovery is not None:
         missed = recovery.publications
         top = recovery.position
         subscription.begin(top, missed[0].offset - 1 if missed else top.offset)
     return recovery
-
-
-async def _join(
-    hub: Hub,
-    session: Connection,
-    channel: str,
-    subscription: TrackedSubscription,
-    ask: Callable[[], Awaitable[T]],
-) -> T | None:
-    """Put a session in a channel; return what ``ask`` says of its history, None without one."""
-    try:
-        await hub.membership.join(session, channel, subscription)
-        return None if hub.namespaces.stream(channel) is None else await ask()
-    except BaseException:
-        hub.membership.leave(session, channel)
-        raise
 
 
 async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
@@ -95,21 +88,21 @@ async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:
     return Recovery(whole, history.publications, history.position)
 
 
-def go_live(hub: Hub, session: Connection, channel: str) -> None:
+def go_live(hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription) -> None:
     """Deliver what was held back, and then all that comes; tell the others of the join."""
-    if release(hub, session, channel):
+    if release(hub, session, subscription):
         hub.membership.notices.publish_join(session, channel)
 
 
-def release(hub: Hub, session: Connection, channel: str) -> bool:
+def release(hub: Hub, session: Connection, subscription: TrackedSubscription) -> bool:
     """Deliver what was held back, and then all that comes; return whether anything could be.
 
     Nothing can if the session has left the channel, or is live in it.
     """
-    subscription = session.subscriptions.get(channel)
-    if not isinstance(subscription, TrackedSubscription) or subscription.buffer is None:
+    held_back = subscription.buffer
+    if held_back is None or not subscription.active:
         return False
-    held_back, subscription.buffer = subscription.buffer, None
+    subscription.buffer = None
     if held_back:
         hub.fanout.serve(session, ((subscription, Batch(held_back)),))
     return True

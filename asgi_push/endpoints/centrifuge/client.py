@@ -256,7 +256,7 @@ class SdkClient:
             return
         if subscription.active:  # the application may have unsubscribed it meanwhile
             push_subscription(context, channel, result | sparse(data=data))
-            go_live(context.hub, context.session, channel)
+            go_live(context.hub, context.session, channel, subscription)
 
     def unsubscribe_by_server(self, channel: str) -> None:
         """Unsubscribe the session for the application.

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from ...logs import module_rate_limit, printable
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import Connect, Refresh, Subscribe, sparse
 from ...recovery.subscriptions import go_live, new_subscription
+from ...subscription import TrackedSubscription
 from ...transports.authentication import (
     anonymous_allowed,
     authenticate,
@@ -27,7 +28,7 @@ from ...transports.authentication import (
     validate_credentials,
     verify_connection_token,
 )
-from ...transports.handshake import INFO_IS_NO_JSON
+from ...transports.handshake import INFO_IS_NO_JSON, connection_of
 from ...transports.refusal import warn
 from .context import NO_HEADERS, Context, Ended
 from .subscribe import check_supported, seconds_to_live, start_subscription
@@ -35,6 +36,9 @@ from .unconfirmed import send_unconfirmed, unconfirmed
 
 # The version of the server in replies; the protocol wants one that is not empty.
 _VERSION = "asgi_push"
+
+# A channel, the session's subscription to it, and what its client is told of that.
+_Started = tuple[str, TrackedSubscription, Mapping[str, Any]]
 
 # Headers that are left out are logged once in so many seconds.
 _quiet = module_rate_limit(10.0)
@@ -76,14 +80,15 @@ async def _join(
     hub = context.hub
     if command.request.token:
         context.expire_connection(ttl)
-    else:  # the client has no token to refresh: it reconnects then, with the cookies of that time
+    elif ttl is not None:
+        # The client has no token to refresh: it reconnects then, with the cookies of that time.
         hub.expire(session, seconds_left(credentials))
         ttl = None
     channels = list(dict.fromkeys([*hub.membership.own_channels(session), *credentials.channels]))
     try:
-        subs = await _server_subscriptions(context, channels, command.request.subs)
+        started = await _server_subscriptions(context, channels, command.request.subs)
         inbox = await unconfirmed(context)
-        context.reply(command, _result(context, ttl, subs))
+        context.reply(command, _result(context, ttl, started))
     except BaseException:
         for channel in channels:
             context.leave(channel)
@@ -92,12 +97,12 @@ async def _join(
     context.connected = True
     if inbox:
         await send_unconfirmed(context, inbox)
-    for channel in channels:
-        go_live(hub, session, channel)
+    for channel, subscription, _ in started:
+        go_live(hub, session, channel, subscription)
 
 
-def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the result of connect."""
+def _result(context: Context, ttl: int | None, started: Sequence[_Started]) -> dict[str, Any]:
+    """Return the result of connect, without what the application has unsubscribed meanwhile."""
     session_id = context.session.id
     ping = max(1, round(context.core.settings.ping_interval))  # the protocol has whole seconds
     result: dict[str, Any] = {
@@ -107,6 +112,7 @@ def _result(context: Context, ttl: int | None, subs: Mapping[str, Any]) -> dict[
         "pong": True,
         "session": session_id,
     }
+    subs = {channel: told for channel, subscription, told in started if subscription.active}
     if subs:
         result["subs"] = subs
     if ttl is not None:
@@ -126,18 +132,17 @@ def _start_heartbeat(context: Context) -> None:
 
 async def _server_subscriptions(
     context: Context, channels: list[str], requests: Mapping[str, Subscribe]
-) -> dict[str, Any]:
-    subs = {}
+) -> list[_Started]:
+    started: list[_Started] = []
     for channel in channels:
         subscription = new_subscription(context.hub, channel, server_side=True)
         # One of several subscriptions cannot be answered by an error: here the result tells a
         # failed recovery.
         request = requests.get(channel)
         since = None if request is None else request.since
-        subs[channel] = await start_subscription(context, channel, subscription, since)
-    # The application may have unsubscribed some of them meanwhile.
-    left = context.session.subscriptions
-    return {channel: result for channel, result in subs.items() if channel in left}
+        told = await start_subscription(context, channel, subscription, since)
+        started.append((channel, subscription, told))
+    return started
 
 
 async def refresh(context: Context, command: Command[Refresh]) -> Mapping[str, Any]:
@@ -166,17 +171,17 @@ async def _credentials(context: Context, token: str) -> Credentials:
         Ended: the client is not authenticated.
     """
     core = context.core
+    path_params = context.session.path_params
     if token and core.settings.token_secret is not None:
         credentials = _credentials_of_token(core, token)
     else:
-        credentials = await _authenticated(
-            core, _with_headers(context.connection, token, context.headers)
-        )
+        connection = connection_of(context.scope, path_params)
+        credentials = await _authenticated(core, _with_headers(connection, token, context.headers))
     if not credentials.user and not anonymous_allowed(core):
         nothing_said = core.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
     try:
-        return validate_credentials(credentials, context.session.path_params)
+        return validate_credentials(credentials, path_params)
     except ValueError as error:
         raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, str(error))) from None
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from ... import clock
@@ -21,7 +20,6 @@ from ...protocols.centrifuge.codec import shared_pieces
 from ...protocols.wire import WireMessage
 from ...subscription import TrackedSubscription
 from ...transports.authorization import ask_authorize
-from ...transports.handshake import connection_of
 from ..results import encodable
 
 # One for all clients that send none: an empty dict takes 64 bytes.
@@ -58,11 +56,6 @@ class Context:
         self.scope = scope
         self.headers = NO_HEADERS
         self.connected = False
-
-    @property
-    def connection(self) -> HTTPConnection:
-        """The request as hooks get it, made each time: it would take 500 bytes of a session."""
-        return connection_of(self.scope, self.session.path_params)
 
     @property
     def codec(self) -> SdkCodec:

@@ -67,9 +67,9 @@ async def serve_sdk(
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
         return None
+    hub.look_after(session)
     client = SdkClient(Context(core, hub, session, scope))
     session.client = client
-    hub.look_after(session)
     transport.begin(hub, session, client.take)
     return transport
 
@@ -103,9 +103,10 @@ def _make_session(
 def _format(connection: HTTPConnection) -> tuple[SdkCodec, str | None]:
     """Return the codec that a client asked for, and the subprotocol to accept."""
     offered = connection.scope.get("subprotocols") or ()
-    if _PROTOBUF in offered or any(
+    asked = connection.scope.get("query_string") and any(
         query_parameter(connection, name) == "protobuf" for name in _FORMAT_PARAMETERS
-    ):
+    )
+    if asked or _PROTOBUF in offered:
         # Imported on use: it needs the extra [protobuf], which few servers have.
         try:
             from ...protocols.centrifuge.protobuf_codec import CODEC as PROTOBUF  # noqa: PLC0415

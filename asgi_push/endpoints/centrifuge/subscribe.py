@@ -52,7 +52,7 @@ async def subscribe(context: Context, command: Command[Subscribe]) -> None:
         raise
     if ttl is not None:
         context.expire_subscription(channel, ttl)
-    go_live(context.hub, context.session, channel)
+    go_live(context.hub, context.session, channel, subscription)
 
 
 def check_supported(request: Subscribe) -> None:
@@ -155,7 +155,10 @@ async def start_subscription(
 
 def _positioned(epoch: str, offset: int) -> dict[str, Any]:
     """Return the result for a client that counts from a position."""
-    return {"recoverable": True, "positioned": True, "epoch": epoch} | sparse(offset=offset)
+    result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch}
+    if offset:
+        result["offset"] = offset
+    return result
 
 
 def push_subscription(context: Context, channel: str, result: Mapping[str, Any]) -> None:
