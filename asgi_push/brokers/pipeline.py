@@ -11,6 +11,7 @@ from ..errors import BrokerError
 from .backoff import backoffs
 from .health import ConnectionHealth
 from .stopping import end_tasks
+from .waiting import Alarm
 
 # Requests in one round trip, so that none of them waits for too many others; and requests that may
 # wait.
@@ -56,7 +57,7 @@ class Pipeline(ABC, Generic[R]):
         self._down_since: float | None = None
         self._cause: BaseException | None = None
         self._look_at = 0.0
-        self._alarm: asyncio.TimerHandle | None = None  # rings no later than at that time
+        self._alarm = Alarm(self._work)
 
     @abstractmethod
     async def _begin(self) -> None:
@@ -106,7 +107,7 @@ class Pipeline(ABC, Generic[R]):
         if self._task is not None:
             await end_tasks([self._task])
             self._task = None
-        self._silence()
+        self._alarm.stop()
         self._fail_waiting(ConnectionError("the broker was stopped"))
         await self._disconnect()
 
@@ -149,24 +150,11 @@ class Pipeline(ABC, Generic[R]):
     async def _wait_for_work(self) -> None:
         """Return when something is asked, or when it is time to look whether all is well.
 
-        One timer serves many round trips: it may ring too early.
+        The alarm may ring too early.
         """
-        loop = asyncio.get_running_loop()
-        at = loop.time() + self._look_at - clock.monotonic()
-        if self._alarm is None or self._alarm.when() > at:
-            self._silence()
-            self._alarm = loop.call_at(at, self._ring)
+        self._alarm.set_within(self._look_at - clock.monotonic())
         await self._work.wait()
         self._work.clear()
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self._work.set()
-
-    def _silence(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
 
     def _look_later(self) -> None:
         self._look_at = clock.monotonic() + _IDLE

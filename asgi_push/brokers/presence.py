@@ -22,7 +22,7 @@ from ..settings import Settings
 from ..subscription import Subscription
 from .contract import Evict, Watched, present
 from .liveness import Liveness
-from .waiting import all_done
+from .waiting import Alarm, all_done
 
 # When it is tried again after a failure, in seconds.
 _RETRY_AFTER = 1.0
@@ -59,6 +59,7 @@ class Presence(ABC):
         self._changes: Changes = {}
         self._reserved: dict[str, dict[str, Connection]] = {}  # sessions on their way, by channel
         self._changed = asyncio.Event()
+        self._alarm = Alarm(self._changed)
         self._writing = asyncio.Lock()
         self._replaced: list[str] = []
         self._renew_at = clock.monotonic() + self._renew_every()
@@ -106,6 +107,7 @@ class Presence(ABC):
 
     async def stop(self) -> None:
         """Write who has left, if the broker answers, and end the life of this process there."""
+        self._alarm.stop()
         if not self._changes and not self._life.known:
             return
         with suppress(TimeoutError, BrokerError):
@@ -170,9 +172,8 @@ class Presence(ABC):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._life.run)
             while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._renew_at - clock.monotonic()):
-                        await self._changed.wait()
+                self._alarm.set_within(self._renew_at - clock.monotonic())
+                await self._changed.wait()
                 written = await self._write()
                 await self._close_replaced()
                 written = await self._renew() and written

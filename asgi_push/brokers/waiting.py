@@ -1,8 +1,77 @@
-"""Waits for many answers that come together."""
+"""Waits often, for much at once, and not for ever: without a timer and a task for each time."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+
+
+class Alarm:
+    """Sets an event when it is time, or earlier: one timer serves for many times."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        self._event = event
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set_within(self, seconds: float) -> None:
+        """Set the event so many seconds from now, at the latest."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._timer is None or self._timer.when() > at:
+            self.stop()
+            self._timer = loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._event.set()
+
+    def stop(self) -> None:
+        """Set the event no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Patience:
+    """Makes futures that fail if they are not done in time; one timer serves all.
+
+    Args:
+        error: makes what they fail by.
+    """
+
+    def __init__(self, error: Callable[[], Exception]) -> None:
+        self._error = error
+        # The futures that may not be done, each with the time of the loop at which it fails.
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def future(self, seconds: float) -> "asyncio.Future[None]":
+        """Return a future that fails so many seconds from now; the seconds are always the same."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        waiting = self._waiting
+        while waiting and waiting[0][1].done():
+            waiting.popleft()
+        waiting.append((loop.time() + seconds, future))
+        if self._timer is None:
+            self._timer = loop.call_at(waiting[0][0], self._give_up)
+        return future
+
+    def _give_up(self) -> None:
+        """Fail those that are late, and look again when the next one is."""
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= loop.time()):
+            _, future = waiting.popleft()
+            if not future.done():
+                future.set_exception(self._error())
+        self._timer = loop.call_at(waiting[0][0], self._give_up) if waiting else None
+
+    def stop(self) -> None:
+        """Keep no timer that nobody needs."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._give_up()
 
 
 async def all_done(calls: Iterable[Awaitable[Any]]) -> None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from redis._parsers import _AsyncHiredisParser, _AsyncRESP2Parser
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
 
+from asgi_push.brokers import envelope
 from asgi_push.brokers.redis import subscriber
+from asgi_push.brokers.redis.connection import parsed_answers
+from asgi_push.brokers.redis.connection_factory import ConnectionFactory
 from tests.asgi import until
 from tests.brokers.contract import publication
 from tests.brokers.faulty import faulty_redis
@@ -59,6 +66,49 @@ async def test_what_nobody_wants_is_forgotten_while_nothing_is_heard(
             cursors = here.broker._consumer._cursors
             await until(lambda: "more" not in cursors)
             assert "news" in cursors
+
+
+@pytest.mark.parametrize("parsed_by", [_AsyncHiredisParser, _AsyncRESP2Parser])
+async def test_what_comes_in_one_piece(redis: Server, monkeypatch: pytest.MonkeyPatch, parsed_by: type) -> None:
+    """All of it is taken, in its order, whatever redis-py parses by."""
+    make = ConnectionFactory.for_subscriptions
+
+    def with_parser(self: ConnectionFactory) -> AbstractConnection:
+        connection = make(self)
+        connection.set_parser(parsed_by)
+        return connection
+
+    monkeypatch.setattr(ConnectionFactory, "for_subscriptions", with_parser)
+    async with station(redis.redis) as here:
+        async with anyio.create_task_group() as tasks:
+            for name in NAMES:
+                tasks.start_soon(partial(here.broker.join, name, kept=False))
+        names = [here.broker.keys.published(name) for name in NAMES]
+        messages = [envelope.transient(publication(name, name), "") for name in NAMES]
+        # In one step, so that Redis sends them together.
+        publish = "for i, name in ipairs(KEYS) do redis.call('PUBLISH', name, ARGV[i]) end"
+        await here.broker.pipeline.call("EVAL", publish, len(names), *names, *messages)
+        assert [(await here.next()).data for _ in NAMES] == NAMES
+
+
+class Parsed:
+    """A connection of which something was parsed."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._parser = self._reader = self
+        self._answers = iter(answers)
+
+    def gets(self, decode: bool) -> Any:
+        return next(self._answers, False)
+
+
+def test_what_is_parsed() -> None:
+    """Of that, the answers that are lists are given; an error is raised, as if it had been read."""
+    next_parsed = parsed_answers(Parsed([b"pong", b""], b"PONG", [b"news"], ResponseError("no")))  # type: ignore[arg-type]
+    assert [next_parsed() for _ in range(3)] == [[b"pong", b""], None, [b"news"]]
+    with pytest.raises(ResponseError):
+        next_parsed()
+    assert next_parsed() is None
 
 
 async def subscriptions(here: Station) -> int:

@@ -1,4 +1,4 @@
-"""Many calls are waited for together, whatever becomes of each."""
+"""Much is waited for at once, or again and again, and none of it for ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers.waiting import all_done
+from asgi_push.brokers.waiting import Alarm, Patience, all_done
+from tests.asgi import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -75,3 +76,81 @@ async def test_calls_that_nobody_waits_for(logged: list[dict[str, Any]]) -> None
     del waiting, calls
     gc.collect()
     assert not logged
+
+
+class Timers:
+    """Counts what an event loop is asked to do later."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made = 0
+        loop = asyncio.get_running_loop()
+        call_at = loop.call_at
+
+        def counted(*args: Any, **options: Any) -> asyncio.TimerHandle:
+            self.made += 1
+            return call_at(*args, **options)
+
+        monkeypatch.setattr(loop, "call_at", counted)
+
+
+async def test_an_alarm_that_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come too early, as it has one timer for many times, and never comes too late."""
+    event = asyncio.Event()
+    alarm = Alarm(event)
+    timers = Timers(monkeypatch)
+    for _ in range(100):
+        alarm.set_within(PATIENCE * 10)
+    assert timers.made == 1
+    alarm.set_within(0.01)
+    async with asyncio.timeout(PATIENCE):
+        await event.wait()
+    event.clear()
+    alarm.set_within(0.01)  # again
+    async with asyncio.timeout(PATIENCE):
+        await event.wait()
+
+
+async def test_an_alarm_that_is_stopped() -> None:
+    """It does not come any more."""
+    event, later = asyncio.Event(), asyncio.Event()
+    alarm = Alarm(event)
+    alarm.set_within(0.01)
+    alarm.stop()
+    Alarm(later).set_within(0.02)
+    async with asyncio.timeout(PATIENCE):
+        await later.wait()
+    assert not event.is_set()
+
+
+def late() -> BrokerError:
+    return BrokerError("late")
+
+
+async def test_what_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each future fails that is not done in its time, and nothing is kept of those that were."""
+    patience = Patience(late)
+    timers = Timers(monkeypatch)
+    for _ in range(100):
+        patience.future(0.01).set_result(None)
+    assert timers.made == 1
+    assert len(patience._waiting) == 1
+    first, gone, second = (patience.future(0.01) for _ in range(3))
+    gone.cancel()
+    for future in (first, second, patience.future(0.01)):
+        with pytest.raises(BrokerError, match="late"):
+            await asyncio.wait_for(future, PATIENCE)
+    assert not patience._waiting
+    with pytest.raises(BrokerError, match="late"):
+        await asyncio.wait_for(patience.future(0.01), PATIENCE)
+
+
+async def test_patience_that_is_stopped() -> None:
+    """No timer is left if nobody waits; who waits does not wait for ever."""
+    patience = Patience(late)
+    patience.future(PATIENCE * 10).set_result(None)
+    patience.stop()
+    assert patience._timer is None
+    waiting = patience.future(0.01)
+    patience.stop()
+    with pytest.raises(BrokerError, match="late"):
+        await asyncio.wait_for(waiting, PATIENCE)

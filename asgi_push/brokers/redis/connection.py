@@ -140,6 +140,26 @@ def packed(connection: AbstractConnection, commands: Sequence[Command]) -> list[
     return list(map(_pack, commands))
 
 
+def parsed_answers(connection: AbstractConnection) -> Callable[[], Any]:
+    """Return what gives the next answer that has come and is a list; None if it is to be read.
+
+    Much comes in one piece, and redis-py takes seven calls for each answer of that. It has a parser
+    of hiredis where that is installed. Without it, everything is to be read.
+    """
+    parser = getattr(connection, "_parser", None)
+    gets = getattr(getattr(parser, "_reader", None), "gets", None)
+    if gets is None:
+        return lambda: None
+
+    def next_parsed() -> Any:
+        answer = gets(False)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, list) else None
+
+    return next_parsed
+
+
 async def _answer(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
@@ -13,7 +12,8 @@ from ...logs import RateLimit
 from ..backoff import backoffs
 from ..health import ConnectionHealth, Deaf
 from ..stopping import end_tasks
-from .connection import CONNECT_TIME, packed
+from ..waiting import Alarm, Patience
+from .connection import CONNECT_TIME, packed, parsed_answers
 from .connection_factory import ConnectionFactory
 from .loopback import Loopback
 
@@ -23,8 +23,6 @@ _SILENCE = 4.0
 
 # How long to wait for a subscription, in seconds.
 _PATIENCE = 3.0
-
-_LATE = "Redis: could not subscribe in time"
 
 # Names are unsubscribed from so many seconds after they were last wanted: a page that is reloaded
 # wants its own again.
@@ -75,7 +73,9 @@ class Subscriber:
         self._wanted: dict[bytes, list[asyncio.Future[None]] | None] = {}
         self._asked: list[bytes] = []  # names to subscribe to
         self._unwanted: dict[bytes, float] = {}  # since when
+        self._patience = Patience(_late)
         self._work = asyncio.Event()
+        self._alarm = Alarm(self._work)
         self._came = 0  # how much has come
         self._task: asyncio.Task[None] | None = None
 
@@ -84,6 +84,8 @@ class Subscriber:
         if self._task is not None:
             await end_tasks([self._task])
             self._task = None
+        self._alarm.stop()
+        self._patience.stop()
 
     async def add(self, *names: bytes) -> None:
         """Hear these names, and return when all that is published from then on will be heard.
@@ -108,18 +110,14 @@ class Subscriber:
 
     async def _until_heard(self, waiting: list[asyncio.Future[None]]) -> None:
         if self._health.lasting:
-            raise BrokerError(_LATE)
-        loop = asyncio.get_running_loop()
-        heard: asyncio.Future[None] = loop.create_future()
-        over = loop.call_later(_PATIENCE, _give_up, heard)
+            raise _late()
+        heard = self._patience.future(_PATIENCE)
         waiting.append(heard)
         try:
             await heard
         except BaseException:
             waiting.remove(heard)
             raise
-        finally:
-            over.cancel()
 
     def keep(self, name: bytes) -> None:
         """Go on hearing a name."""
@@ -208,11 +206,8 @@ class Subscriber:
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
-            try:
-                async with asyncio.timeout(_LINGER / 2):
-                    await self._work.wait()
-            except TimeoutError:
-                pass
+            self._alarm.set_within(_LINGER / 2)
+            await self._work.wait()
             self._work.clear()
             asked, self._asked = self._asked, []
             await self._tell(connection, "SUBSCRIBE", asked)
@@ -238,36 +233,43 @@ class Subscriber:
         ended = list[asyncio.Task[None]]()
         for task in helpers:
             task.add_done_callback(ended.append)
+        next_parsed = parsed_answers(connection)
         while not ended:
             self._loopback.reading = True
             answer = await connection.read_response(disable_decoding=True)
             self._loopback.reading = False
             self._came += 1
             self._health.ended("subscriptions")
-            await self._take(answer)
+            while answer is not None:
+                match answer:
+                    case [b"message", name, message]:
+                        await self._take(name, message)
+                    case [b"subscribe", name, _] if name in self._wanted:
+                        self._heard(name)
+                    case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
+                        raise ConnectionError("Redis dropped a subscription that was not given up")
+                answer = next_parsed()
         raise _failure(helpers) or ConnectionError("nothing can be asked for any more")
 
-    async def _take(self, answer: Any) -> None:
-        match answer:
-            case [b"message", self._loopback.name, sign]:
-                self._loopback.on_sign(sign)
-            case [b"message", name, message]:
-                self._loopback.came += 1
-                try:
-                    await self._on_message(name, message)
-                # One item must not cost the others, or the connection.
-                except Exception:  # noqa: BLE001
-                    self._say_failed()
-                    self._on_failure(name)
-            case [b"subscribe", name, _] if name in self._wanted:
-                waiting = self._wanted[name]
-                self._wanted[name] = None
-                for heard in waiting or ():
-                    if not heard.done():
-                        heard.set_result(None)
-                self._on_subscribed(name)
-            case [b"unsubscribe", name, _] if self._wanted.get(name, name) is None:
-                raise ConnectionError("Redis dropped a subscription that was not given up")
+    async def _take(self, name: bytes, message: bytes) -> None:
+        if name == self._loopback.name:
+            self._loopback.on_sign(message)
+            return
+        self._loopback.came += 1
+        try:
+            await self._on_message(name, message)
+        # One item must not cost the others, or the connection.
+        except Exception:  # noqa: BLE001
+            self._say_failed()
+            self._on_failure(name)
+
+    def _heard(self, name: bytes) -> None:
+        waiting = self._wanted[name]
+        self._wanted[name] = None
+        for heard in waiting or ():
+            if not heard.done():
+                heard.set_result(None)
+        self._on_subscribed(name)
 
     def _say_failed(self) -> None:
         message = "something that came from Redis could not be taken"
@@ -278,9 +280,8 @@ async def _send(connection: AbstractConnection, *command: bytes | str) -> None:
     await connection.send_packed_command(packed(connection, [command]), check_health=False)
 
 
-def _give_up(heard: asyncio.Future[None]) -> None:
-    if not heard.done():
-        heard.set_exception(BrokerError(_LATE))
+def _late() -> BrokerError:
+    return BrokerError("Redis: could not subscribe in time")
 
 
 def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
