@@ -116,6 +116,11 @@ class Broker(Protocol):
     """
 
     @property
+    def hears_all(self) -> bool:
+        """Whether every channel is heard always: ``join`` and ``leave`` need not be called then."""
+        ...
+
+    @property
     def connected(self) -> bool:
         """Whether it can do its work now, as far as it knows; for people to look at."""
         ...

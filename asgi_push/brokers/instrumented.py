@@ -19,6 +19,7 @@ class InstrumentedBroker:
     def __init__(self, broker: Broker, counters: Counters) -> None:
         self._broker = broker
         self._counters = counters
+        self.hears_all = broker.hears_all
         self.join_now = broker.join_now  # which asks nobody anything
 
     @property

@@ -53,6 +53,7 @@ _MANY = 200
 class MemoryBroker:
     """Publications go to the sessions of this process, and nowhere else."""
 
+    hears_all = True
     connected = True
     problem = ""
     outages: Mapping[str, int] = MappingProxyType(dict.fromkeys(OUTAGES, 0))

@@ -50,7 +50,7 @@ class InboxReplay:
             for sent in filter(None, found):
                 await sent.wait()
 
-    async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
+    async def join_all(self, session: Connection, channels: Sequence[str]) -> None:
         """Put a new session in its own channels and in ``channels``, and send it its inbox."""
         channel = user_channel(session.user) if session.user else ""
         if not self._inbox.may_hold(session, channel):  # nor until the session has joined

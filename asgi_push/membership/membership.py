@@ -1,7 +1,7 @@
 """Who is in which channel: joining and leaving, a session's own channels, presence and notices."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from .. import clock
@@ -12,7 +12,7 @@ from ..delivery.fanout import Fanout
 from ..errors import BrokerError
 from ..logs import RateLimit, logger
 from ..messages import Payload, StreamPosition
-from ..names import EVERYBODY, own_channels, user_channel, user_of
+from ..names import EVERYBODY, USER_PREFIX, own_channels, user_channel, user_of
 from ..receipts.reporter import ReceiptReporter
 from ..registry import Registry
 from ..runtime.sync import KeyedLock
@@ -56,6 +56,8 @@ class Membership:
 
     async def prepare(self, session: Connection, channels: Iterable[str]) -> None:
         """Listen to the channels of a session before it is opened, so that it misses nothing."""
+        if self._broker.hears_all:
+            return
         names = [*self.own_channels(session), *channels]
         try:
             await self._listen(names)
@@ -64,17 +66,17 @@ class Membership:
                 if not self._registry.pairs(channel):
                     self._broker.leave(channel)  # the broker goes on listening for a while
 
-    async def join_all(self, session: Connection, channels: Iterable[str]) -> None:
+    async def join_all(self, session: Connection, channels: Sequence[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
         own = self._shared(session)
         joined = await self.join_silently(session, channels, Subscription, own)
-        for channel in joined:
+        for channel in joined if own is None else channels:
             self.notices.publish_join(session, channel)
 
     async def join_silently(
         self,
         session: Connection,
-        channels: Iterable[str],
+        channels: Sequence[str],
         make: Callable[[int], Subscription],
         own: Subscription | None = None,
     ) -> list[str]:
@@ -82,8 +84,10 @@ class Membership:
         if own is None:
             own = make(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
-        joined += [name for name in channels if self._join(session, name, make(own.since))]
-        await self._listen(joined)
+        if channels:
+            joined += [name for name in channels if self._join(session, name, make(own.since))]
+        if not self._broker.hears_all:
+            await self._listen(joined)
         return joined
 
     def _shared(self, session: Connection) -> SharedSubscription | None:
@@ -158,13 +162,15 @@ class Membership:
         self._registry.join(session, channel, subscription)
         for listener in self.listeners:
             listener(session, channel)
-        if user_of(channel) is None:  # the presence of users follows the lives of their sessions
+        # Nobody asks who is in everybody's; that of users follows the lives of their sessions.
+        if channel != EVERYBODY and not channel.startswith(USER_PREFIX):
             self._presence.add(channel, session)
         return True
 
     def _is_heard(self, channel: str) -> bool:
         """Whether the broker brings the publications of a channel already; then it goes on."""
-        return self._broker.join_now(channel, kept=self._is_kept(channel))
+        broker = self._broker
+        return broker.hears_all or broker.join_now(channel, kept=self._is_kept(channel))
 
     async def _listen(self, channels: Iterable[str]) -> None:
         """Have the broker bring the publications of channels, now or as soon as it is back."""

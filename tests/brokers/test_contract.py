@@ -331,6 +331,14 @@ async def test_a_channel_may_be_left_and_joined_again(broker: Broker, process: P
             pass
 
 
+async def test_a_broker_that_hears_all_needs_no_join(broker: Broker, process: Process) -> None:
+    """What comes in a channel that nobody joined is delivered; others have to join one that was never joined."""
+    assert broker.join_now("other", kept=True) is broker.hears_all
+    if broker.hears_all:
+        await broker.publish(publication("another", 1), KEPT)
+        assert (await process.next()).channel == "another"
+
+
 async def test_nothing_is_delivered_after_the_stop(broker: Broker, process: Process) -> None:
     """The sessions are gone by then."""
     await broker.stop()

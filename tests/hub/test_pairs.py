@@ -99,6 +99,7 @@ def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tup
 
     setattr(core_of(found.push).hub.broker, verb, instead)
     if verb == "join":
+        core_of(found.push).hub.broker.hears_all = False  # type: ignore[misc]
         core_of(found.push).hub.broker.join_now = lambda *_, **__: False  # type: ignore[method-assign]
     return there, go
 

@@ -50,6 +50,8 @@ class PostgresBroker:
         ValueError: a URL cannot be understood.
     """
 
+    hears_all = False
+
     def __init__(
         self,
         url: str,
@@ -78,8 +80,7 @@ class PostgresBroker:
         )
         self._listening = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._started = False
-        self._remembered = False
+        self._started = self._remembered = False
 
     @property
     def connected(self) -> bool:
@@ -269,8 +270,7 @@ class PostgresBroker:
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
-        cursor = self._consumer.cursors.get(channel)
-        if cursor is not None:
+        if (cursor := self._consumer.cursors.get(channel)) is not None:
             cursor.unwanted_at = clock.monotonic()
 
     # -- what the listener says ------------------------------------------------------------------

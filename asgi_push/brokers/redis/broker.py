@@ -22,6 +22,8 @@ from .streams import Streams
 class RedisBroker:
     """Carries publications through one Redis, or one cluster, to all processes that use it."""
 
+    hears_all = False
+
     def __init__(self, url: str, prefix: str, credentials: BrokerCredentials | None = None) -> None:
         factory = ConnectionFactory(url, credentials)
         self._health = RedisHealth(factory.name)
