@@ -1,6 +1,7 @@
 """Limits the number of sessions; keeps places for those on their way, so that no two take one."""
 
 import logging
+from collections.abc import Awaitable
 
 from .. import clock
 from ..brokers import PresenceStore
@@ -57,10 +58,12 @@ class Admission:
         self._coming_of: dict[str, set[Connection]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
 
-    async def admit(self, session: Connection) -> None:
+    def admit(self, session: Connection) -> Awaitable[None] | None:
         """Keep a place for a session; once more when its user is known.
 
-        With ``when_exceeded=replace`` each user has a place: ``enter`` names the session to close.
+        Returns what must be awaited for it, if anything must: other processes have sessions of the
+        user. With ``when_exceeded=replace`` each user has a place: ``enter`` names the session to
+        close.
 
         Raises:
             Refused: there is no place.
@@ -68,7 +71,10 @@ class Admission:
         self._keep_place(session)
         limit = self._settings.max_sessions_per_user
         if not session.user or not limit or self._settings.when_exceeded == "replace":
-            return
+            return None
+        return self._keep_place_of_user(session, limit)
+
+    async def _keep_place_of_user(self, session: Connection, limit: int) -> None:
         coming = self._coming_of.setdefault(session.user, set())
         try:
             if len(self._registry.sessions_of(session.user)) + len(coming) >= limit:

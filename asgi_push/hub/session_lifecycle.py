@@ -40,6 +40,12 @@ class Event(Enum):
     END = "its receive loop is over"
 
 
+# A look-up in an Enum of Python 3.11 costs as much as three calls.
+_ADMIT = Event.ADMIT
+_JOIN = Event.JOIN
+_OPEN = Event.OPEN
+
+
 class Action(Enum):
     """What is done when something happens to a session."""
 
@@ -159,18 +165,19 @@ class Lifecycle:
         Raises:
             Refused: there is no place.
         """
-        if Event.ADMIT in TABLE[session.state]:
-            await self._admission.admit(session)
-            self._handle(session, Event.ADMIT)
+        if _ADMIT in TABLE[session.state]:
+            if (others := self._admission.admit(session)) is not None:
+                await others
+            self._handle(session, _ADMIT)
 
     async def open(self, session: Connection, join: Callable[[], Awaitable[None]]) -> None:
         """Enter an admitted session, let ``join`` put it in its channels, and open it.
 
         A session that is closed meanwhile is not opened; whatever ``join`` raises is raised.
         """
-        if self._handle(session, Event.JOIN):
+        if self._handle(session, _JOIN):
             await join()
-            self._handle(session, Event.OPEN)
+            self._handle(session, _OPEN)
 
     def close(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session: it leaves the registry now, and its writer sends what is queued."""
@@ -202,9 +209,9 @@ class Lifecycle:
 
     def _register(self, session: Connection) -> None:
         self._registry.add(session)
-        kind = session.protocol, session.transport
-        self._counters.connects[kind] += 1
-        self._counters.sessions[*kind, session.io.writes] += 1
+        protocol, io = session.codec.name, session.io
+        self._counters.connects[protocol, io.name] += 1
+        self._counters.sessions[protocol, io.name, io.writes] += 1
         for replaced in self._admission.enter(session):
             self._owner.close(replaced, Disconnect.CONNECTION_LIMIT)
         if not _opened_by_command(session):  # such a client is looked after since it was accepted
