@@ -25,13 +25,14 @@ class EndpointPath:
     def __init__(self, path: str, serve: Serve) -> None:
         self.path = path
         self.serve = serve
-        self._pattern, _, self._convertors = compile_path(path)
+        self._pattern, _, convertors = compile_path(path)
+        self._converts = [(name, convertor.convert) for name, convertor in convertors.items()]
         self._prefix = path.partition("{")[0]
 
     @property
     def fixed(self) -> bool:
         """Whether it has no parameters."""
-        return not self._convertors
+        return not self._converts
 
     def match(self, path: str) -> Mapping[str, Any] | None:
         """Return the parameters in a path if it is this one, else None."""
@@ -40,13 +41,13 @@ class EndpointPath:
         match = self._pattern.match(path)
         if match is None:
             return None
+        found: dict[str, Any] = match.groupdict()
         try:
-            return {
-                name: self._convertors[name].convert(value)
-                for name, value in match.groupdict().items()
-            }
+            for name, convert in self._converts:
+                found[name] = convert(found[name])
         except ValueError:  # such as an int of more digits than Python reads
             return None
+        return found
 
 
 def path_parameters(path: str) -> list[str]:

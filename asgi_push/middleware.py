@@ -148,7 +148,7 @@ class PushMiddleware:
             scope.setdefault("state", {})["push"] = self.push
             install(scope.get("app"), self.push)  # what the application starts may push too
             return LifespanRun(self.push, receive, send).run(self.app, scope)
-        if not self.push.running:
+        if not self._core.runner.running:
             # The server has sent no lifespan, or the application that this one is mounted in.
             await self.push.start()
         # Not at the start: some servers set their own handler after it.

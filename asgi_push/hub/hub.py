@@ -81,6 +81,7 @@ class Hub:
         self.id = secrets.token_hex(8)
         self.started_at = clock.monotonic()
         self.accepting = False
+        self.probed_ports: set[object] = set()  # see ``transports.keepalive``
         self.failures = Failures(counters)
         self.threads = HookThreads()
         self.history_encoder = HistoryEncoder()

@@ -55,7 +55,9 @@ class Intake:
         self._waits: dict[Connection, _Wait] = {}
         self.quiet = RateLimit(_QUIET)  # holds back lines about what clients send
         self.once = RateLimit(math.inf)  # lets each line through once
-        self.checked_limits: set[int] = set()  # of servers, compared with those of the settings
+        # Limits of servers, compared with those of the settings (see ``transports.limits``).
+        self.checked_limits: set[int] = set()
+        self.high_limits: set[int] = set()
 
     def over(self, session: Connection, size: int) -> bool:
         """Count a piece of a client's input; return whether to ``hold`` before the next one."""

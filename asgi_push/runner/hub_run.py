@@ -59,7 +59,7 @@ class HubRun:
     @property
     def running(self) -> bool:
         """Whether it has begun and its hub runs."""
-        return self.has_begun and self.hub.running
+        return self.has_begun and self.hub.tasks.running
 
     async def _run(self) -> None:
         try:

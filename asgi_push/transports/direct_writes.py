@@ -229,12 +229,11 @@ def _recognise(send: Any) -> Any:
         return None
     if not isinstance(protocol.writable, asyncio.Event):
         return None
-    if not protocol.handshake_complete or not _only_deflate(protocol.conn):
+    conn = protocol.conn
+    if not protocol.handshake_complete or not _only_deflate(conn):
         return None
     open_state = getattr(sys.modules.get("websockets.protocol"), "OPEN", None)
-    if open_state is None or protocol.conn.state is not open_state:
-        return None
-    return protocol
+    return protocol if open_state is not None and conn.state is open_state else None
 
 
 def _only_deflate(conn: Any) -> bool:

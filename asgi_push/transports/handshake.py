@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -29,8 +29,6 @@ from .refusal import Refusal, not_running, warn
 # What a client is told whose credentials have an ``info`` that cannot be JSON.
 INFO_IS_NO_JSON = "the info of the credentials is no JSON"
 
-_OF_THE_PAGE = frozenset({b"origin", b"host"})
-
 
 async def admit(
     core: Core,
@@ -50,18 +48,22 @@ async def admit(
         raise not_running(error) from None
     check_origin(core, connection)
     session = Connection(random_text(12), "", transport, codec, hub, heartbeat, clock.monotonic())
-    session.path_params = connection.path_params
+    session.path_params = connection.scope["path_params"]
     session.remote = peer_address(connection.scope)
-    # A refusal must be cheap: everything is checked that can be, before the application is asked.
-    await _reserve_place(hub, session)
     try:
+        # A refusal must be cheap: all is checked that can be, before the application is asked.
+        await hub.admit(session)
         requested = _requested_channels(core, connection)
         credentials = await identify(core, connection)
         _apply_credentials(session, credentials)
-        await _reserve_place(hub, session)  # again, as its user is known now
-        channels = await _allowed_channels(core, hub, session, credentials, requested)
-    except BaseException:
+        await hub.admit(session)  # again, as its user is known now
+        channels: list[str] = []
+        if requested or credentials.channels:
+            channels = await _allowed_channels(core, hub, session, credentials, requested)
+    except BaseException as error:
         hub.end(session, Disconnect.PERMISSION_DENIED)
+        if isinstance(error, Refused):
+            raise Refusal(error.status, str(error), error.advice) from None
         raise
     return hub, session, channels
 
@@ -74,12 +76,16 @@ def connection_of(scope: Scope, path_params: Mapping[str, Any]) -> HTTPConnectio
 def query_parameter(connection: HTTPConnection, name: str) -> str | None:
     """Return a parameter of the query, the last of that name; None without it.
 
-    A query is parsed only if the name may be in it: that takes longer than all other checks.
+    ``parse_qsl`` of all parameters would take longer than all other checks.
     """
     query: str = (connection.scope.get("query_string") or b"").decode("latin-1")
-    if name not in query and "%" not in query:
-        return None
-    return dict(parse_qsl(query, keep_blank_values=True)).get(name)
+    found = None
+    if name in query or "%" in query:
+        for part in query.split("&"):
+            key, _, value = part.partition("=")
+            if key == name or unquote_plus(key) == name:
+                found = value
+    return None if found is None else unquote_plus(found)
 
 
 def check_origin(core: Core, connection: HTTPConnection) -> None:
@@ -88,21 +94,21 @@ def check_origin(core: Core, connection: HTTPConnection) -> None:
     Raises:
         Refusal: its origin is not allowed.
     """
-    scheme = connection.scope.get("scheme", "ws")
-    told = _page_headers(connection.scope)
-    if not origin_allowed(core.settings.allowed_origins, scheme, told):
+    scope = connection.scope
+    scope["headers"] = headers = list(scope["headers"])  # they may be readable only once
+    origin: bytes | None = None
+    host = b""
+    for name, value in reversed(headers):  # the first of each name counts
+        if name == b"origin":
+            origin = value
+        elif name == b"host":
+            host = value
+    if origin is None:  # no browser
+        return
+    told = {"origin": origin.decode("latin-1"), "host": host.decode("latin-1")}
+    if not origin_allowed(core.settings.allowed_origins, scope.get("scheme", "ws"), told):
         advice = "put %s into allowed_origins if its pages may connect"
         raise Refusal(403, "this origin is not allowed", advice, told["origin"])
-
-
-def _page_headers(scope: Scope) -> dict[str, str]:
-    """Return the headers that say which page a browser is at, in one look at all."""
-    found: dict[str, str] = {}
-    scope["headers"] = headers = list(scope["headers"])
-    for name, value in headers:
-        if name in _OF_THE_PAGE:
-            found.setdefault(name.decode(), value.decode("latin-1"))
-    return found
 
 
 def peer_address(scope: Scope) -> tuple[str, int] | None:
@@ -115,20 +121,10 @@ def select_subprotocol(scope: Scope) -> str | None:
 
     A browser that offers subprotocols fails a connection that is accepted without one of them.
     """
-    offered = scope.get("subprotocols") or ()
+    offered = scope.get("subprotocols")
+    if not offered:
+        return None
     return next((item for item in offered if not item.startswith(BEARER_SUBPROTOCOL)), None)
-
-
-async def _reserve_place(hub: Hub, session: Connection) -> None:
-    """Reserve a place in the hub, which ``hub.open`` takes and ``hub.end`` gives back.
-
-    Raises:
-        Refusal: there is no place.
-    """
-    try:
-        await hub.admit(session)
-    except Refused as refused:
-        raise Refusal(refused.status, str(refused), refused.advice) from None
 
 
 def _apply_credentials(session: Connection, credentials: Credentials) -> None:
@@ -182,8 +178,6 @@ async def _allowed_channels(
     Raises:
         Refusal: there are more than ``max_channels``, or ``authorize`` failed or took too long.
     """
-    if not requested and not credentials.channels:
-        return []
     given = dict.fromkeys(credentials.channels)
     _check_number(core, {*given, *requested})
     new = [name for name in requested if name not in given]

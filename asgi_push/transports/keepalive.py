@@ -11,7 +11,6 @@ import stat
 import sys
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import anyio
 from starlette.types import Scope
@@ -25,7 +24,8 @@ _PROBES = 5
 # The time until the second look, in seconds, for connections that waited to be accepted before.
 _AGAIN = 10.0
 
-_seen: WeakKeyDictionary[Hub, set[int]] = WeakKeyDictionary()
+# Of a Unix socket, which has no port.
+_NO_SERVER = (None, None)
 
 
 def probe_peers(hub: Hub, scope: Scope) -> None:
@@ -33,17 +33,13 @@ def probe_peers(hub: Hub, scope: Scope) -> None:
 
     It is done once for each port, and only on Linux.
     """
-    port = _port(scope)
-    known = _seen.setdefault(hub, set())
-    if sys.platform == "linux" and port is not None and port not in known:
-        known.add(port)
-        hub.spawn(_probe, hub.threads.others, port, hub.settings.idle_timeout)
-
-
-def _port(scope: Scope) -> int | None:
-    """Return the server's port; None behind a Unix socket. Granian gives it as text."""
-    port = str((scope.get("server") or (None, None))[1])
-    return int(port) if port.isdecimal() else None
+    port = (scope.get("server") or _NO_SERVER)[1]
+    if port in hub.probed_ports:
+        return
+    hub.probed_ports.add(port)
+    number = str(port)  # Granian gives it as text
+    if sys.platform == "linux" and number.isdecimal():
+        hub.spawn(_probe, hub.threads.others, int(number), hub.settings.idle_timeout)
 
 
 async def _probe(threads: Threads, port: int, seconds: float) -> None:

@@ -60,20 +60,32 @@ def check_server(hub: Hub, send: Any, session: Connection) -> None:
     A limit that is much higher is logged at the first session from another machine: who develops on
     this one is in no danger. Where the limit is not known, nothing is logged.
     """
+    limit = _limit_of(send)
+    intake = hub.intake
+    if limit is None or limit in intake.checked_limits:
+        return
+    here = _on_this_machine(session)
+    if here and limit in intake.high_limits:
+        return
+    settings = hub.settings
+    needed = frame_bytes(settings) if settings.centrifuge_path else settings.max_message_bytes
+    if here and limit > 2 * needed:
+        intake.high_limits.add(limit)
+        return
+    intake.checked_limits.add(limit)
+    _compare(hub, limit, needed)
+
+
+def _limit_of(send: Any) -> int | None:
     config = getattr(getattr(send, "__self__", None), "config", None)
     for name in _SERVERS_NAMES:
         limit = getattr(config, name, None)
         if isinstance(limit, int):
-            break
-    else:
-        return
-    if limit in hub.intake.checked_limits:
-        return
-    settings = hub.settings
-    needed = frame_bytes(settings) if settings.centrifuge_path else settings.max_message_bytes
-    if limit > 2 * needed and _on_this_machine(session):
-        return
-    hub.intake.checked_limits.add(limit)
+            return limit
+    return None
+
+
+def _compare(hub: Hub, limit: int, needed: int) -> None:
     if limit < needed:
         _say(
             hub,

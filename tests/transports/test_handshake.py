@@ -8,10 +8,13 @@ import time
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 import anyio
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.middleware.sessions import SessionMiddleware
@@ -49,6 +52,17 @@ async def admitted(
         return session.user, [channel for channel in session.channels if channel not in own]
 
 
+@given(
+    query=st.lists(st.sampled_from(["since", "s%69nce", "+", "%", "%2", "=", "&", ";", "%C3%A9", "%ff", "a", "\xe9"])),
+    asked=st.sampled_from(["since", "a", "s"]),
+)
+def test_a_parameter_is_what_the_whole_query_says(query: list[str], asked: str) -> None:
+    """It is the last of its name, decoded as the standard library decodes queries."""
+    text = "".join(query)
+    connection = HTTPConnection({"type": "websocket", "query_string": text.encode("latin-1")})
+    assert handshake.query_parameter(connection, asked) == dict(parse_qsl(text, keep_blank_values=True)).get(asked)
+
+
 # -- origins ----------------------------------------------------------------------------------------------------------
 
 
@@ -57,6 +71,20 @@ async def test_a_foreign_page_is_refused_before_it_is_accepted() -> None:
     scope = {"headers": {"origin": "https://evil.example", "host": "example.org"}}
     assert (await refused(scope=scope)).status == 403
     assert (await refused(scope=scope, authenticate=lambda _: "alice")).status == 403
+
+
+def test_the_first_header_of_a_name_counts() -> None:
+    """A second one, which a proxy may have added, does not; and they are left as they came."""
+    headers = [(b"host", b"example.org"), (b"origin", b"https://example.org"), (b"x", b"1")]
+    evil = [(b"host", b"evil.example"), (b"origin", b"https://evil.example")]
+    core = core_of(Push())
+    own, other = (
+        HTTPConnection({"type": "websocket", "headers": iter(both)}) for both in (headers + evil, evil[1:] + headers)
+    )
+    handshake.check_origin(core, own)
+    assert own.scope["headers"] == headers + evil
+    with pytest.raises(refusal.Refusal):
+        handshake.check_origin(core, other)
 
 
 @pytest.mark.parametrize(
