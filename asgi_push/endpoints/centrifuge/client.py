@@ -65,7 +65,8 @@ class SdkClient:
         Before the size of a command comes what is to be awaited for it, if anything is. Pongs are
         handled at once, other commands in order.
         """
-        if self._frame_too_large(frame):
+        # Nearly all are far below any limit: a character has at most four bytes.
+        if 4 * len(frame) > hub.settings.max_message_bytes and self._frame_too_large(frame):
             return
         try:
             for command in self._context.codec.decode(frame):
@@ -85,9 +86,9 @@ class SdkClient:
         if (command.method == "connect") is self._connect_received:
             raise Violation("the first command must be connect, and no other may be")
         self._connect_received = True
-        if self._too_large(command):
-            return None
         hub = self._context.hub
+        if command.size > hub.settings.max_message_bytes and self._too_large(command):
+            return None
         session = self._context.session
         hub.on_activity(session)
         if session.inbox is None and session.queue is None and self._waits_for_nobody(command):
@@ -103,15 +104,15 @@ class SdkClient:
         return command.method == "connect" and core.authenticate is None
 
     def _too_large(self, command: Command[Any]) -> bool:
-        """Return whether a command is too large, and close the session if so.
+        """Return whether one of over ``max_message_bytes`` is too large; close the session if so.
 
         Connect may be as large as a frame.
         """
         hub = self._context.hub
         limit = hub.settings.max_message_bytes
-        if command.size <= limit or command.method == "connect":
-            return False
-        if command.method == "subscribe" and command.size <= CHANNEL_BYTES:
+        if command.method == "connect" or (
+            command.method == "subscribe" and command.size <= CHANNEL_BYTES
+        ):
             return False
         close_too_large(hub, self._context.session, command.size, limit, "max_message_bytes")
         return True
@@ -119,9 +120,6 @@ class SdkClient:
     def _frame_too_large(self, frame: str | bytes) -> bool:
         """Return whether a frame is too large, and close the session if so."""
         hub = self._context.hub
-        # Nearly all are far below any limit: a character has at most four bytes.
-        if 4 * len(frame) <= hub.settings.max_message_bytes:
-            return False
         limit = frame_bytes(hub.settings)
         if not too_large(frame, limit):
             return False

@@ -127,7 +127,7 @@ def _start_heartbeat(context: Context) -> None:
     # Spreads many clients.
     first = random.uniform(settings.ping_interval / 2, settings.ping_interval)  # noqa: S311
     session.heartbeat = ServerHeartbeat(settings.ping_interval, settings.pong_timeout, now, first)
-    context.hub.look_after(session)
+    context.hub.schedule(session, now + first)
 
 
 async def _server_subscriptions(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from starlette.types import Scope
 
@@ -42,25 +42,24 @@ class Context:
     """The session of one SDK client, the request that it came with, and the way to reply.
 
     Attributes:
+        codec: that of this client's encoding.
         scope: that of the request, as the server has it.
         headers: the headers of the connect command that the client may send.
         connected: whether connect was replied to.
     """
 
-    __slots__ = ("connected", "core", "headers", "hub", "scope", "session")
+    __slots__ = ("codec", "connected", "core", "headers", "hub", "scope", "session")
 
-    def __init__(self, core: Core, hub: Hub, session: Connection, scope: Scope) -> None:
+    def __init__(
+        self, core: Core, hub: Hub, session: Connection, codec: SdkCodec, scope: Scope
+    ) -> None:
         self.core = core
         self.hub = hub
         self.session = session
+        self.codec = codec
         self.scope = scope
         self.headers = NO_HEADERS
         self.connected = False
-
-    @property
-    def codec(self) -> SdkCodec:
-        """The codec of this client's encoding."""
-        return cast(SdkCodec, self.session.codec)
 
     def send(self, message: WireMessage) -> None:
         """Send a message, after what is queued."""

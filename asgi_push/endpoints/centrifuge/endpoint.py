@@ -67,8 +67,8 @@ async def serve_sdk(
     except Exception as error:  # noqa: BLE001  # whatever a server raises here: the client has left
         logger.debug("a client left during the handshake: %s", printable(error))
         return None
-    hub.look_after(session)
-    client = SdkClient(Context(core, hub, session, scope))
+    hub.schedule(session, session.connected_at + _FIRST_COMMAND_TIME)
+    client = SdkClient(Context(core, hub, session, codec, scope))
     session.client = client
     transport.begin(hub, session, client.take)
     return transport
