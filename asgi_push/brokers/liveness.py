@@ -44,11 +44,16 @@ class Liveness(ABC):
 
     async def ensure(self) -> None:
         """Return when the others know that this process lives; what it writes afterwards counts."""
+        if self._said_lately():
+            return
         async with self._saying:
-            if self._said_at is None or clock.monotonic() >= self._said_at + _EVERY:
+            if not self._said_lately():
                 if not await self._say(_EXPIRY) and self._said_at is not None:
                     self._lost()
                 self._said_at = clock.monotonic()
+
+    def _said_lately(self) -> bool:
+        return self._said_at is not None and clock.monotonic() < self._said_at + _EVERY
 
     async def run(self) -> None:
         """Say it for ever, once it was said."""

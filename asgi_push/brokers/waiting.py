@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 
@@ -27,6 +29,66 @@ class Alarm:
 
     def stop(self) -> None:
         """Set the event no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class TimeLimit:
+    """Ends what its task does if that takes too long, as ``asyncio.timeout`` does.
+
+    It can be used again and again, by one at a time: one timer serves for many times.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None  # who is in it
+        self._cancelling = 0
+        self._until = 0.0
+        self._over = False
+
+    def within(self, seconds: float) -> "TimeLimit":
+        """Return this limit, to be entered, with so many seconds from now."""
+        self._until = asyncio.get_running_loop().time() + seconds
+        return self
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be given a time limit")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._over = False
+        if self._timer is None or self._timer.when() > self._until:
+            self.stop()
+            self._timer = asyncio.get_running_loop().call_at(self._until, self._ring)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task = self._task
+        self._task = None
+        if self._over and task is not None:
+            alone = task.uncancel() <= self._cancelling  # nobody else has cancelled it
+            if alone and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._until:
+            self._timer = loop.call_at(self._until, self._ring)
+        else:
+            self._over = True
+            self._task.cancel()
+
+    def stop(self) -> None:
+        """Keep no timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -87,7 +149,8 @@ async def all_done(calls: Iterable[Awaitable[Any]]) -> None:
     try:
         for call in waiting:
             if not call.done():
-                await asyncio.wait([call])
+                with suppress(Exception):  # it is looked at when all are done
+                    await call
     except asyncio.CancelledError:
         for call in waiting:
             call.add_done_callback(_look_at)

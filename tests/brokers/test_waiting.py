@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asgi_push import BrokerError
-from asgi_push.brokers.waiting import Alarm, Patience, all_done
+from asgi_push.brokers.waiting import Alarm, Patience, TimeLimit, all_done
 from tests.asgi import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -154,3 +154,50 @@ async def test_patience_that_is_stopped() -> None:
     patience.stop()
     with pytest.raises(BrokerError, match="late"):
         await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_a_limit_that_is_reached() -> None:
+    """Who takes too long is told so, each time, and can go on."""
+    limit = TimeLimit()
+    for _ in range(2):
+        with pytest.raises(TimeoutError), limit.within(0.01):
+            await asyncio.sleep(PATIENCE)
+    await asyncio.sleep(0)
+    limit.stop()
+
+
+async def test_a_limit_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done in time is not ended by the timer of what was done before."""
+    limit = TimeLimit()
+    timers = Timers(monkeypatch)
+    for _ in range(100):
+        with limit.within(PATIENCE):
+            await asyncio.sleep(0)
+    assert timers.made == 1
+    with limit.within(0.01):
+        pass
+    rung = asyncio.Event()
+    Alarm(rung).set_within(0.05)
+    with limit.within(PATIENCE * 2):
+        await asyncio.wait_for(rung.wait(), PATIENCE)
+    assert limit._timer is not None  # for what is done next
+    limit.stop()
+    assert limit._timer is None
+
+
+async def test_a_limit_of_who_is_cancelled() -> None:
+    """That is no lack of time; and what fails in time fails as it does without a limit."""
+    limit = TimeLimit()
+    with pytest.raises(BrokerError), limit.within(PATIENCE):
+        raise late()
+
+    async def wait() -> None:
+        with limit.within(PATIENCE):
+            await asyncio.sleep(PATIENCE)
+
+    waiting = asyncio.create_task(wait())
+    await steps()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    limit.stop()

@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError
 from ... import clock
 from ..health import ConnectionHealth
 from ..pipeline import MAX_TOGETHER, Pipeline
+from ..waiting import TimeLimit
 from . import inbox_scripts, place_scripts, scripts
 from .connection import CONNECT_TIME, NODE_GONE, Connection
 from .connection_factory import ConnectionFactory, TooOldError
@@ -52,6 +53,7 @@ class RedisPipeline(Pipeline[Command]):
         self._lacking = ""  # commands that this user of Redis may not use
         self._named_at = 0.0
         self._stale = False  # there may be other nodes than it knows
+        self._limit = TimeLimit()
 
     def rediscover(self) -> None:
         """Find the server, or the nodes of the cluster, anew before anything else is sent."""
@@ -82,17 +84,17 @@ class RedisPipeline(Pipeline[Command]):
             await self._probe(connection, probes if self._refused else pings)
             connection = await self._connect()  # anew, if a node of a cluster did not answer
         asked = [self._waiting.popleft() for _ in range(min(MAX_TOGETHER, len(self._waiting)))]
+        commands = [command for command, _ in asked]
         try:
-            async with asyncio.timeout(_ROUND_TRIP):
-                answers = await connection.execute([command for command, _ in asked])
+            with self._limit.within(_ROUND_TRIP):
+                answers = await connection.execute(commands)
             failed = [
                 (command, answer)
-                for (command, _), answer in zip(asked, answers, strict=True)
+                for command, answer in zip(commands, answers, strict=True)
                 if isinstance(answer, Exception) and not isinstance(answer, NoScriptError)
             ]
-            if clock.monotonic() > self._named_at + _PROBE_AGAIN and any(
-                reason(refusal) == "noperm" for _, refusal in failed
-            ):
+            denied = any(reason(refusal) == "noperm" for _, refusal in failed)
+            if denied and clock.monotonic() > self._named_at + _PROBE_AGAIN:
                 # Redis does not name what it refuses to a script.
                 await self._probe(await self._connect())
                 self._named_at = clock.monotonic()
@@ -164,6 +166,7 @@ class RedisPipeline(Pipeline[Command]):
         return self._connection
 
     async def _disconnect(self) -> None:
+        self._limit.stop()
         if (connection := self._connection) is not None:
             try:
                 async with asyncio.timeout(CONNECT_TIME):
