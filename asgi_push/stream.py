@@ -25,6 +25,9 @@ _SWEEP_SIZE = 100
 # What part of all bytes one stream may have: a busy channel never takes the place of all others.
 _SHARE = 2
 
+# A NamedTuple's own constructor takes twice as long, and each subscription of an SDK needs one.
+_new_tuple = tuple.__new__
+
 
 @dataclass(slots=True, weakref_slot=True)  # one is made for each subscription: frozen takes longer
 class Recovery:
@@ -68,7 +71,7 @@ class Stream:
     @property
     def position(self) -> StreamPosition:
         """The top of the stream."""
-        return StreamPosition(self.offset, self.epoch)
+        return _new_tuple(StreamPosition, (self.offset, self.epoch))
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> None:
         """Add a publication and give it its position.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from .. import clock
 from ..auth import find_token, verify_token
@@ -85,15 +86,25 @@ async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
         except AssertionError as error:
             raise _explained(error) from error
         return _as_credentials(answer)
-    if (user := _scope_user(connection.scope.get("user"))) is not None:
+    return find_credentials(core, connection.scope, connection.path_params)
+
+
+def find_credentials(core: Core, scope: Scope, path_params: Mapping[str, Any]) -> Credentials:
+    """Return the credentials of a connection where there is no hook; see ``authenticate``.
+
+    Raises:
+        AuthenticationError: the token is wrong.
+    """
+    if (user := _scope_user(scope.get("user"))) is not None:
         return Credentials(user)
-    if core.settings.token_secret is not None:
-        token = find_token(connection, core.settings.token_cookie, core.settings.token_query)
+    settings = core.settings
+    if settings.token_secret is not None:
+        token = find_token(HTTPConnection(scope), settings.token_cookie, settings.token_query)
         return Credentials() if token is None else verify_connection_token(core, token)
-    if "user" in connection.scope:  # an authentication middleware outside has found nobody
+    if "user" in scope:  # an authentication middleware outside has found nobody
         return Credentials()
     # Nothing else identifies users here, so the path is believed; a warning at start-up says so.
-    return Credentials(str(connection.path_params.get("user_id", "")))
+    return Credentials(str(path_params.get("user_id", "")))
 
 
 def _explained(error: AssertionError) -> Exception:

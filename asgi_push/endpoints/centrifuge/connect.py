@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from ... import clock
 from ...core import Core
@@ -24,6 +24,7 @@ from ...subscription import TrackedSubscription
 from ...transports.authentication import (
     anonymous_allowed,
     authenticate,
+    find_credentials,
     seconds_left,
     validate_credentials,
     verify_connection_token,
@@ -84,7 +85,9 @@ async def _join(
         # The client has no token to refresh: it reconnects then, with the cookies of that time.
         hub.expire(session, seconds_left(credentials))
         ttl = None
-    channels = list(dict.fromkeys([*hub.membership.own_channels(session), *credentials.channels]))
+    channels = hub.membership.own_channels(session)
+    if credentials.channels:
+        channels = list(dict.fromkeys([*channels, *credentials.channels]))
     try:
         started = await _server_subscriptions(context, channels, command.request.subs)
         inbox = await unconfirmed(context)
@@ -175,8 +178,8 @@ async def _credentials(context: Context, token: str) -> Credentials:
     if token and core.settings.token_secret is not None:
         credentials = _credentials_of_token(core, token)
     else:
-        connection = connection_of(context.scope, path_params)
-        credentials = await _authenticated(core, _with_headers(connection, token, context.headers))
+        scope = _with_headers(context.scope, token, context.headers)
+        credentials = await _authenticated(core, scope, path_params)
     if not credentials.user and not anonymous_allowed(core):
         nothing_said = core.authenticate is None and not token
         raise Ended(Disconnect.BAD_REQUEST if nothing_said else Disconnect.PERMISSION_DENIED)
@@ -195,9 +198,11 @@ def _credentials_of_token(core: Core, token: str) -> Credentials:
         raise Ended(Disconnect.INVALID_TOKEN) from None
 
 
-async def _authenticated(core: Core, connection: HTTPConnection) -> Credentials:
+async def _authenticated(core: Core, scope: Scope, path_params: Mapping[str, Any]) -> Credentials:
     try:
-        return await authenticate(core, connection)
+        if core.authenticate is None:
+            return find_credentials(core, scope, path_params)
+        return await authenticate(core, connection_of(scope, path_params))
     except TokenExpiredError:
         raise CommandError(ErrorCode.TOKEN_EXPIRED) from None
     except AuthenticationError:
@@ -234,19 +239,18 @@ def _header_value(value: str) -> bytes:
     raise Violation("a header has a value that no header can have")
 
 
-def _with_headers(
-    connection: HTTPConnection, token: str, emulated: Mapping[bytes, bytes]
-) -> HTTPConnection:
-    """Return the connection with the headers that browsers cannot set on a WebSocket.
+def _with_headers(scope: Scope, token: str, emulated: Mapping[bytes, bytes]) -> Scope:
+    """Return the request with the headers that browsers cannot set on a WebSocket.
 
     Raises:
         Violation: no header can hold the token.
     """
     if not token and not emulated:
-        return connection
-    own = {name for name, _ in connection.scope["headers"]}
+        return scope
+    headers = list(scope["headers"])
+    own = {name for name, _ in headers}
     added = dict(emulated)
     if token:
         added.setdefault(b"authorization", _header_value(f"Bearer {token}"))
     extra = [(name, value) for name, value in added.items() if name not in own]
-    return HTTPConnection({**connection.scope, "headers": [*connection.scope["headers"], *extra]})
+    return {**scope, "headers": [*headers, *extra]}

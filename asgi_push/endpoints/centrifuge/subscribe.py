@@ -34,7 +34,8 @@ async def subscribe(context: Context, command: Command[Subscribe]) -> None:
     verified = _check_token(context, request.token, channel) if request.token else None
     if verified is None:
         await context.authorize(channel, "subscribe")
-        _check_capacity(context, channel)  # the application may have subscribed it meanwhile
+        if not context.core.authorizes_at_once:  # else nothing has happened meanwhile
+            _check_capacity(context, channel)  # the application may have subscribed it
     ttl = seconds_to_live(verified.expires_at) if verified is not None else None
     subscription = new_subscription(context.hub, channel, server_side=False)
     subscription.info = None if verified is None else _encoded_info(context, verified)
@@ -78,9 +79,10 @@ def _check_type(subscription_type: int) -> None:
 
 
 def _check_capacity(context: Context, channel: str) -> None:
-    if channel in context.session.subscriptions:
+    session = context.session
+    if channel in session.subscriptions:
         raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
-    if not context.hub.membership.has_room_for_channel(context.session):
+    if not context.hub.membership.has_room_for_channel(session):
         raise CommandError(ErrorCode.LIMIT_EXCEEDED)
 
 
