@@ -2,7 +2,6 @@
 
 from .contract import (
     IDEMPOTENCY_TTL,
-    OUTAGES,
     ApplyControl,
     Broker,
     Deliver,
@@ -15,6 +14,7 @@ from .contract import (
     Watched,
     present,
 )
+from .health import OUTAGES
 
 __all__ = [
     "IDEMPOTENCY_TTL",

@@ -15,30 +15,6 @@ from ..subscription import Subscription
 # retry of a caller.
 IDEMPOTENCY_TTL = 300.0
 
-
-# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a
-# connection.
-OUTAGES = (
-    "busy",
-    "clusterdown",
-    "connection",
-    "deaf",
-    "loading",
-    "masterdown",
-    "misconf",
-    "noauth",
-    "noperm",
-    "noreplicas",
-    "oom",
-    "other",
-    "readonly",
-    "timeout",
-    "tryagain",
-    "wrongpass",
-    "wrongtype",
-)
-
-
 # The most bytes of one process's reply to a command, and of what one process tells another.
 MAX_REPLY_BYTES = 64 * 1024
 MAX_TOLD_BYTES = 256 * 1024
@@ -170,10 +146,6 @@ class Broker(Protocol):
         """Read a stream; see ``Stream.history``."""
         ...
 
-    async def position(self, channel: str) -> StreamPosition:
-        """Return where a stream stands. One without publications begins here, so that it does."""
-        ...
-
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return all that came after ``since``, or that it is not known: ``Stream.recover``."""
         ...
@@ -218,6 +190,17 @@ class Broker(Protocol):
 
     def join_now(self, channel: str, *, kept: bool) -> bool:
         """Join a channel as ``join`` does if that needs no waiting; return whether it is joined."""
+        ...
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """Join a channel that is kept; return a place after which all is delivered here.
+
+        The stream stands there, or did a moment ago. One that is nowhere yet begins with this.
+        """
+        ...
+
+    def begin_now(self, channel: str) -> StreamPosition | None:
+        """Do what ``begin`` does if that needs no waiting; None if it does."""
         ...
 
     def leave(self, channel: str) -> None:

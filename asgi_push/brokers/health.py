@@ -5,7 +5,28 @@ from collections.abc import Mapping
 
 from .. import clock
 from ..logs import RateLimit, logger
-from .contract import OUTAGES
+
+# Why a broker does not do its work: a word of Redis for what it refuses, or what became of a
+# connection.
+OUTAGES = (
+    "busy",
+    "clusterdown",
+    "connection",
+    "deaf",
+    "loading",
+    "masterdown",
+    "misconf",
+    "noauth",
+    "noperm",
+    "noreplicas",
+    "oom",
+    "other",
+    "readonly",
+    "timeout",
+    "tryagain",
+    "wrongpass",
+    "wrongtype",
+)
 
 # After so many seconds an outage is none that is over at once.
 _SHORT = 1.0

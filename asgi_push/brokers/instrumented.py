@@ -21,6 +21,7 @@ class InstrumentedBroker:
         self._counters = counters
         self.hears_all = broker.hears_all
         self.join_now = broker.join_now  # which asks nobody anything
+        self.begin_now = broker.begin_now
 
     @property
     def connected(self) -> bool:
@@ -83,10 +84,6 @@ class InstrumentedBroker:
         """Read a stream."""
         return await self._measure("history", self._broker.history(channel, limit, since, reverse))
 
-    async def position(self, channel: str) -> StreamPosition:
-        """Read where a stream stands: the shortest of readings."""
-        return await self._measure("history", self._broker.position(channel))
-
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Recover, and count what became of it."""
         recovery = await self._measure("recover", self._broker.recover(channel, since))
@@ -108,6 +105,10 @@ class InstrumentedBroker:
     async def join(self, channel: str, *, kept: bool) -> None:
         """Join."""
         await self._measure("join", self._broker.join(channel, kept=kept))
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """Join, and find out where the stream stands."""
+        return await self._measure("join", self._broker.begin(channel))
 
     def leave(self, channel: str) -> None:
         """Leave."""

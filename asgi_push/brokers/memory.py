@@ -26,7 +26,6 @@ from ..subscription import Subscription
 from .coalescing import Recoveries
 from .contract import (
     IDEMPOTENCY_TTL,
-    OUTAGES,
     ApplyControl,
     Deliver,
     Evict,
@@ -36,6 +35,7 @@ from .contract import (
     Watched,
     present,
 )
+from .health import OUTAGES
 from .replies import check_told, checked_reply
 
 # Bounds of all streams together.
@@ -136,10 +136,6 @@ class MemoryBroker:
         await _rest(history.publications)
         return history
 
-    async def position(self, channel: str) -> StreamPosition:
-        """Return where a stream stands. One without publications begins here."""
-        return self._streams.get(channel).position
-
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         return await self._reads.recover(channel, since, partial(self._recover, channel, since))
@@ -170,6 +166,14 @@ class MemoryBroker:
     def join_now(self, channel: str, *, kept: bool) -> bool:
         """Nothing to do, and so nothing to wait for."""
         return True
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """Return where a stream stands. One without publications begins here."""
+        return self._streams.get(channel).position
+
+    def begin_now(self, channel: str) -> StreamPosition | None:
+        """Do the same: there is nothing to wait for."""
+        return self._streams.get(channel).position
 
     def leave(self, channel: str) -> None:
         """Nothing to do."""

@@ -83,9 +83,9 @@ class Membership:
         """Do the same with other subscriptions, and tell nobody; return the channels."""
         if own is None:
             own = make(self._fanout.pending.number)  # for all the channels it never leaves
-        joined = [name for name in self.own_channels(session) if self._join(session, name, own)]
+        joined = [name for name in self.own_channels(session) if self.enter(session, name, own)]
         if channels:
-            joined += [name for name in channels if self._join(session, name, make(own.since))]
+            joined += [name for name in channels if self.enter(session, name, make(own.since))]
         if not self._broker.hears_all:
             await self._listen(joined)
         return joined
@@ -98,14 +98,6 @@ class Membership:
         if self._newest is None or self._newest.since != number:
             self._newest = SharedSubscription(number, everybody=self._settings.everybody)
         return self._newest
-
-    def join_now(
-        self, session: Connection, channel: str, subscription: Subscription, *, kept: bool
-    ) -> bool:
-        """Put a session in a channel; return False if the broker is to ``join`` that as well."""
-        if not self._join(session, channel, subscription):
-            return True
-        return self._broker.join_now(channel, kept=kept)
 
     def turn(self, whose: str) -> AbstractAsyncContextManager[None]:
         """Wait until nothing is being subscribed or unsubscribed for a user, or a session.
@@ -148,12 +140,12 @@ class Membership:
             await session.client.subscribe_by_server(channel, data, since)
         elif channel not in session.subscriptions:
             subscription = Subscription(self._fanout.pending.number)
-            if self._join(session, channel, subscription):
+            if self.enter(session, channel, subscription):
                 await self._listen((channel,))
                 self.notices.publish_join(session, channel)
         return session.disconnect is None
 
-    def _join(self, session: Connection, channel: str, subscription: Subscription) -> bool:
+    def enter(self, session: Connection, channel: str, subscription: Subscription) -> bool:
         """Put a session in a channel; return False if the session was closed meanwhile."""
         if session.disconnect is not None:
             subscription.end()

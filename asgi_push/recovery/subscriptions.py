@@ -28,21 +28,23 @@ async def begin(
 ) -> StreamPosition | None:
     """Put a session in a channel; it gets nothing from it before ``go_live``.
 
-    Returns the position after which it gets everything, None if the channel keeps no history.
+    Returns the position after which it gets everything, None if the channel keeps no history,
+    or the session ends.
 
     Raises:
         BrokerError: the broker did not answer; the session is not in the channel.
     """
-    kept = hub.namespaces.stream(channel) is not None
     try:
-        if not hub.membership.join_now(session, channel, subscription, kept=kept):
-            await hub.broker.join(channel, kept=kept)
-        top = await hub.broker.position(channel) if kept else None
+        if hub.namespaces.stream(channel) is None:
+            await _join(hub, session, channel, subscription, kept=False)
+            return None
+        if not hub.membership.enter(session, channel, subscription):
+            return None
+        top = hub.broker.begin_now(channel) or await hub.broker.begin(channel)
     except BaseException:
         hub.membership.leave(session, channel)
         raise
-    if top is not None:
-        subscription.begin(top, top.offset)
+    subscription.begin(top, top.offset)
     return top
 
 
@@ -67,8 +69,7 @@ async def track(
         return None if top is None else Recovery(False, [], top)
     kept = hub.namespaces.stream(channel) is not None
     try:
-        if not hub.membership.join_now(session, channel, subscription, kept=kept):
-            await hub.broker.join(channel, kept=kept)
+        await _join(hub, session, channel, subscription, kept=kept)
         recovery = await _read(hub, channel, since) if kept else None
     except BaseException:
         hub.membership.leave(session, channel)
@@ -78,6 +79,14 @@ async def track(
         top = recovery.position
         subscription.begin(top, missed[0].offset - 1 if missed else top.offset)
     return recovery
+
+
+async def _join(
+    hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription, *, kept: bool
+) -> None:
+    entered = hub.membership.enter(session, channel, subscription)
+    if entered and not hub.broker.join_now(channel, kept=kept):
+        await hub.broker.join(channel, kept=kept)
 
 
 async def _read(hub: Hub, channel: str, since: StreamPosition) -> Recovery:

@@ -35,6 +35,7 @@ class World:
         self.epochs = ["a"]  # of all lives of the stream, of which each goes on where the one before ended
         self.past: dict[str, int] = {}  # the last number of each that is over
         self.told: list[set[int]] = []  # at each loss that was told, what was gone then
+        self.places: list[StreamPosition | None] = []  # where a client might have begun
         self.keys = Keys("test", 0)
         unused: Any = None
         self.consumer = Consumer(unused, unused, self.keys, unused, self, unused)  # type: ignore[arg-type]
@@ -61,7 +62,9 @@ class World:
         else:
             self.lost.add(number)
 
-    async def look(self, channel: str, known: StreamPosition | None, *barrier: bytes) -> tuple[StreamPosition, bool]:
+    async def look(
+        self, channel: str, known: StreamPosition | None, *barrier: bytes, begins: bool = False
+    ) -> tuple[StreamPosition, bool]:
         await turns(2)
         top = self.top
         if barrier:
@@ -90,6 +93,15 @@ class World:
         assert taken is not None
         news.note_missed(float(taken.offset))
         self.consumer._checks.want("news")
+
+    def lose_connection(self) -> None:
+        """What is on its way on it does not come; it is heard again at once."""
+        while self.incoming.qsize():
+            name, message = self.incoming.get_nowait()
+            if name == self.keys.published("news"):
+                self.lost.add(int(message.split(b":")[0]))
+        self.consumer._on_disconnected()
+        self.consumer._on_subscribed(self.keys.published("news"))
 
     # -- the hub ----------------------------------------------------------------------------------------------------
 
@@ -137,6 +149,8 @@ class World:
             "join": self.join_anew,
             "read": lambda: self.read_some(3),
             "check": lambda: self.consumer._checks.want("news"),
+            "away": self.lose_connection,
+            "place": lambda: self.places.append(self.consumer._cursors["news"].told),
             "shut": self.open.clear,
             "open": self.open.set,
             "turn": lambda: turns(4),
@@ -161,7 +175,7 @@ async def turns(count: int) -> None:
 
 
 EVENTS = st.sampled_from(
-    ["come", "come", "come", "lose", "read", "read", "check", "shut", "open", "turn", "turn", "life"]
+    ["come", "come", "come", "lose", "read", "read", "check", "shut", "open", "turn", "turn", "life", "away"]
 )
 
 
@@ -241,5 +255,17 @@ def test_what_is_read_for_a_channel_that_is_forgotten_meanwhile(turns: int) -> N
         await world.run(["lose", "lose", "come", "read", *["turn"] * turns, "join", "turn", "come", "read"])
         assert world.delivered == [1, 2, 3, 4]
         assert world.told == []
+
+    asyncio.run(run())
+
+
+def test_place_of_what_was_not_heard() -> None:
+    """A client that comes then does not begin there: it would be sent what was published long ago."""
+
+    async def run() -> None:
+        world = World()
+        await world.run(["come", "read", "place", "away", "lose", "lose", "place", *["turn", "read"] * 9, "place"])
+        assert world.places == [StreamPosition(1, "a"), None, StreamPosition(3, "a")]
+        assert world.delivered == [1, 2, 3]
 
     asyncio.run(run())

@@ -178,6 +178,20 @@ async def test_an_empty_channel_has_a_position_to_go_on_from(broker: Broker) -> 
     assert [seen(item) for item in recovery.publications] == [("news", 1, 1)]
 
 
+async def test_a_channel_that_is_begun_brings_all_that_follows(broker: Broker, process: Process) -> None:
+    """From the place that is returned on, also where that was known already, and whoever publishes."""
+    async with beside(broker, process) as (other, _):
+        start = await broker.begin("begun")
+        assert start == StreamPosition(0, start.epoch)
+        assert start.epoch
+        for number in range(1, 4):
+            result = await other.publish(publication("begun", number), KEPT)
+            assert result.position == StreamPosition(number, start.epoch)
+            assert seen(await process.next()) == ("begun", number, number)
+            assert broker.begin_now("begun") in (result.position, None)
+            assert await broker.begin("begun") == result.position
+
+
 async def test_recovery_is_whole_or_not_at_all(broker: Broker) -> None:
     """From a place whose next is still kept, in the same life or in one that is not named."""
     for number in range(1, 8):

@@ -50,7 +50,10 @@ class Redis:
     def hears(self, name: bytes) -> bool:
         return name in self.heard
 
-    async def look(self, channel: str, known: StreamPosition | None) -> tuple[StreamPosition, bool]:
+    def keep(self, name: bytes) -> None:
+        """It is heard for ever here."""
+
+    async def look(self, channel: str, known: StreamPosition | None, *, begins: bool) -> tuple[StreamPosition, bool]:
         self.steps.append("look")
         await self.looking.wait()
         if self.fails:
@@ -73,6 +76,20 @@ async def test_looked_at_once() -> None:
     assert redis.steps == ["subscribe", "look", "subscribe"]
     assert redis.cursors["news"].position == redis.cursors["news"].inbox_empty_at == StreamPosition(7, "a")
     assert not redis.checks
+
+
+async def test_place_that_is_known() -> None:
+    """Whoever begins a channel that is heard is told its place, unless something was not heard."""
+    redis = Redis()
+    assert redis.joining.begin_now("news") is None
+    await redis.join()
+    redis.joining.note_ready("news")
+    assert redis.joining.begin_now("news") == StreamPosition(7, "a")
+    redis.cursors["news"].in_doubt = True
+    assert redis.joining.begin_now("news") is None
+    redis.cursors["news"].in_doubt = False
+    redis.joining.on_disconnected()
+    assert redis.joining.begin_now("news") is None
 
 
 async def test_heard_again() -> None:

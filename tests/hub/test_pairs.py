@@ -98,19 +98,16 @@ def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tup
         return await real(*args, **kwargs)
 
     setattr(core_of(found.push).hub.broker, verb, instead)
-    if verb == "join":
-        core_of(found.push).hub.broker.hears_all = False  # type: ignore[misc]
-        core_of(found.push).hub.broker.join_now = lambda *_, **__: False  # type: ignore[method-assign]
+    core_of(found.push).hub.broker.hears_all = False  # type: ignore[misc]
+    setattr(core_of(found.push).hub.broker, f"{verb}_now", lambda *_, **__: None)
     return there, go
 
 
 AWAITS = [
     ("plain", "join"),
     ("plain", "late join"),
-    ("sdk", "join"),
-    ("sdk", "position"),
-    ("sse", "join"),
-    ("sse", "position"),
+    ("sdk", "begin"),
+    ("sse", "begin"),
 ]
 
 

@@ -81,3 +81,8 @@ class LocalBroker(RedisBroker):
         """See ``RedisBroker.join``; a process with sessions is one that others publish for."""
         self._joined = True
         await super().join(channel, kept=kept)
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """See ``RedisBroker.begin``, and ``join``."""
+        self._joined = True
+        return await super().begin(channel)

@@ -203,24 +203,15 @@ class PostgresBroker:
         """Read a stream; one that nobody published to yet begins here."""
         read = partial(self._streams.history, channel, limit, since, reverse)
         history = await self._reads.ask((channel, limit, since, reverse), read)
-        self._learn(channel, history.position)
+        self._consumer.learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
-
-    async def position(self, channel: str) -> StreamPosition:
-        """Return where a stream stands. One that nobody published to yet begins here."""
-        return (await self.history(channel, 0, None, False)).position
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         read = partial(self._streams.recover, channel, since)
         recovery = await self._reads.recover(channel, since, read)
-        self._learn(channel, recovery.position)
+        self._consumer.learn(channel, recovery.position)
         return recovery
-
-    def _learn(self, channel: str, position: StreamPosition) -> None:
-        cursor = self._consumer.cursors.get(channel)
-        if cursor is not None:
-            cursor.learn(position)
 
     async def remove_history(self, channel: str) -> None:
         """Forget what a channel keeps."""
@@ -267,6 +258,15 @@ class PostgresBroker:
             return False
         cursor.unwanted_at = None
         return True
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """Hear a channel, and return where it stands, which is read."""
+        if not self.join_now(channel, kept=True):
+            await self.join(channel, kept=True)
+        return (await self.history(channel, 0, None, False)).position
+
+    def begin_now(self, _: str) -> None:
+        """Return None, as it has to be read."""
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""

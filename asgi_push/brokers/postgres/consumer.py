@@ -9,6 +9,7 @@ from typing import Any
 from ... import clock
 from ...errors import BrokerError
 from ...logs import RateLimit
+from ...messages import StreamPosition
 from .. import envelope
 from ..deliveries import ControlMessage, Deliveries, Lost, Marker, reach
 from .cursor import Cursor, Row
@@ -74,6 +75,11 @@ class Consumer:
         cursor = self.cursors.setdefault(channel, Cursor())
         cursor.unwanted_at = None
         return cursor
+
+    def learn(self, channel: str, position: StreamPosition) -> None:
+        """Note which life a stream is in, if nothing was published in it yet."""
+        if (cursor := self.cursors.get(channel)) is not None:
+            cursor.learn(position)
 
     async def begin(self, channels: Iterable[str]) -> None:
         """Find out where channels stand now; what is published from then on comes.

@@ -37,6 +37,7 @@ class RedisBroker:
             factory, self._health, self.keys, self.pipeline, self._streams, loopback
         )
         self.join_now = self._consumer.join_now
+        self.begin_now = self._consumer.begin_now
         self.inbox_is_empty = self._consumer.inbox_is_empty
         # Whatever else was published may not have come either.
         loopback.missed = self._consumer.check_all
@@ -120,10 +121,6 @@ class RedisBroker:
         self._consumer.learn(channel, history.position)
         return History([*history.publications], history.position)  # a list of the caller's own
 
-    async def position(self, channel: str) -> StreamPosition:
-        """Return where a stream stands. One without publications begins here."""
-        return (await self.history(channel, 0, None, False)).position
-
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         """Return what a client missed."""
         recovery = await self._reads.recover(
@@ -139,6 +136,13 @@ class RedisBroker:
     async def join(self, channel: str, *, kept: bool) -> None:
         """Hear a channel; what is lost on the way is found where it is kept."""
         await self._consumer.join(channel, kept=kept)
+
+    async def begin(self, channel: str) -> StreamPosition:
+        """Hear a channel, and return where it stands. A stream that is nowhere yet begins here."""
+        await self._consumer.join(channel, kept=True, begins=True)
+        if (here := self._consumer.position(channel)) is not None:
+            return here
+        return (await self.history(channel, 0, None, False)).position
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""

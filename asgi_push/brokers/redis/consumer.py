@@ -73,6 +73,8 @@ class Consumer:
         self._joining = Joining(self._cursors, keys, self._subscriber, streams, self._checks.want)
         self.join_now = self._joining.join_now
         self.inbox_is_empty = self._joining.inbox_is_empty
+        self.begin_now = self._joining.begin_now
+        self.position = self._joining.position
         self._catch_up = CatchUp(streams, self._deliveries, self._put, self._lost)
         self._on_told: OnTold = _not_started
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,16 +98,16 @@ class Consumer:
 
     # -- what is asked of it ----------------------------------------------------------------------
 
-    async def join(self, channel: str, *, kept: bool) -> None:
-        """Hear a channel, and commands. Losses on the way are found if the channel is kept."""
+    async def join(self, channel: str, *, kept: bool, begins: bool = False) -> None:
+        """Hear a channel, and commands. Losses on the way are found if it is ``kept``."""
         if self.join_now(channel, kept=kept):
             return
         name = self._keys.published(channel)
         channels = {channel} if kept else set()
         if self._joining.is_ready(COMMANDS):
-            await self._joining.join(channels, (name,))
+            await self._joining.join(channels, (name,), begins=begins)
         else:
-            await self._joining.join({COMMANDS, *channels}, (*self._always, name))
+            await self._joining.join({COMMANDS, *channels}, (*self._always, name), begins=begins)
             await self._control.register()
             self._joining.note_ready(COMMANDS)
         self._joining.note_ready(channel)
@@ -240,6 +242,7 @@ class Consumer:
         for cursor in self._cursors.values():
             let_go(cursor)
             cursor.inbox_empty_at = None
+            cursor.in_doubt = True
         self._echoes.give_up()
         self._barriers.cancel_all()
 
@@ -265,15 +268,17 @@ class Consumer:
         if cursor is None or not await self._joining.find_place(channel, cursor):
             return
         top: StreamPosition | None = None
+        losses = self._joining.losses
         if not cursor.catching_up:
-            losses = self._joining.losses
             top, empty = await self._streams.look(channel, cursor.position)
             cursor.begin(top)
             cursor.inbox_empty_at = top if empty and losses == self._joining.losses else None
-            if not cursor.behind(top):
+            if cursor.behind(top):
+                top = await self._barriers.wait(channel, cursor.position)
+            if top is None:
                 return
-            top = await self._barriers.wait(channel, cursor.position)
-            if top is None or not cursor.behind(top):
+            if not cursor.behind(top):
+                cursor.in_doubt &= losses != self._joining.losses
                 return
         if channel == COMMANDS:  # it comes after what was published before
             await self._checks.others(channel, _COMMAND_WAITS)
@@ -284,6 +289,8 @@ class Consumer:
         try:
             if await self._catch_up.run(channel, cursor, top):
                 self._checks.want(channel)
+            elif losses == self._joining.losses:
+                cursor.in_doubt = False
         finally:
             if not cursor.catching_up:
                 self._missing.discard(channel)

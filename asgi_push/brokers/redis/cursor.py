@@ -30,6 +30,7 @@ class Cursor:
         "_orphans",
         "dropped",
         "gone",
+        "in_doubt",
         "inbox_empty_at",
         "missed_since",
         "position",
@@ -43,6 +44,7 @@ class Cursor:
         self.missed_since: float | None = None
         self.gone = False  # the channel was forgotten; another cursor may read the same again
         self.dropped = False  # more came than is held
+        self.in_doubt = False  # something may have been published that was not heard
         # Where the stream stood when the inbox was seen to be empty; all since then was heard.
         self.inbox_empty_at: StreamPosition | None = None
         self.waiting: list[tuple[StreamPosition, Future[None]]] = []  # for a place to be reached
@@ -57,6 +59,17 @@ class Cursor:
     def catching_up(self) -> bool:
         """Whether what comes waits for something that is missing before it."""
         return self._held is not None
+
+    @property
+    def told(self) -> StreamPosition | None:
+        """Where a client may begin: all that was not put in the queue before comes to it.
+
+        None where that is not known, and where a client would get what was published long ago, as
+        it was not heard.
+        """
+        if self.in_doubt or self.catching_up or self.position is None or not self.position.epoch:
+            return None
+        return self.position
 
     @property
     def held(self) -> int:
@@ -76,6 +89,7 @@ class Cursor:
         """Somebody joined at this time of the clock, and was not told where the channel stands."""
         if self.position is None and (self.missed_since is None or since < self.missed_since):
             self.missed_since = since
+            self.in_doubt = True
 
     def behind(self, top: StreamPosition) -> bool:
         """Whether anything up to ``top`` is missing here."""

@@ -4,8 +4,7 @@ import re
 
 from redis import exceptions
 
-from ..contract import OUTAGES
-from ..health import ConnectionHealth, Deaf, quoted
+from ..health import OUTAGES, ConnectionHealth, Deaf, quoted
 
 # What Redis 6 puts before the words of a command that a script called.
 _OF_A_SCRIPT = re.compile(r"Error running script \(call to \w+\): (@user_script: ?\d+: )*-?")

@@ -35,8 +35,12 @@ class Joining:
         self._joining: dict[str, int] = {}  # how many are about to join, by channel
         self.losses = 0  # how often the connection was lost that all is heard on
 
-    async def join(self, channels: Collection[str], names: Collection[bytes]) -> None:
+    async def join(
+        self, channels: Collection[str], names: Collection[bytes], *, begins: bool = False
+    ) -> None:
         """Hear names, and begin at the places where the streams of channels stand.
+
+        With ``begins`` those that are nowhere yet begin now.
 
         Raises:
             BrokerError: that could not be had in time; the names stay wanted, and what is
@@ -50,7 +54,7 @@ class Joining:
             await self._subscriber.add(*names)
             for channel, cursor in cursors.items():
                 if cursor.position is None:
-                    await self._begin(channel, cursor)
+                    await self._begin(channel, cursor, begins=begins)
         except BaseException:
             for cursor in cursors.values():
                 cursor.note_missed(since)
@@ -59,9 +63,9 @@ class Joining:
             for channel in channels:
                 self._left(channel)
 
-    async def _begin(self, channel: str, cursor: Cursor) -> None:
+    async def _begin(self, channel: str, cursor: Cursor, *, begins: bool) -> None:
         losses = self.losses
-        top, empty = await self._streams.look(channel, None)
+        top, empty = await self._streams.look(channel, None, begins=begins)
         if cursor.missed_since is not None:  # somebody has joined it before, in vain
             self._check(channel)
             return
@@ -107,6 +111,15 @@ class Joining:
             return False
         self._subscriber.keep(name)
         return True
+
+    def begin_now(self, channel: str) -> StreamPosition | None:
+        """Go on hearing a channel, and return where it stands; None if that is not known here."""
+        return self.position(channel) if self.join_now(channel, kept=True) else None
+
+    def position(self, channel: str) -> StreamPosition | None:
+        """Return where a channel that is heard stands here, if that is not in doubt."""
+        cursor = self._cursors.get(channel)
+        return cursor.told if channel in self._ready and cursor is not None else None
 
     def inbox_is_empty(self, channel: str, up_to: StreamPosition | None) -> bool:
         """Whether nothing has come since an inbox was seen to be empty; see ``Cursor``."""

@@ -155,22 +155,23 @@ class Streams(StreamReader):
         return Reading(StreamPosition(top, epoch.decode()), bool(good), before, bodies, _past(past))
 
     async def look(
-        self, channel: str, known: StreamPosition | None, *barrier: bytes
+        self, channel: str, known: StreamPosition | None, *barrier: bytes, begins: bool = False
     ) -> tuple[StreamPosition, bool]:
         """Return where a stream stands, and whether its inbox is empty; keep its position alive.
 
-        The epoch of a stream that has not begun is empty. A stream that stands below ``known`` in
-        the same epoch begins a new one. ``barrier`` is a name to publish to, and a message: it
-        arrives behind all that was published in the channel before.
+        A stream that is nowhere yet begins now with ``begins``; else its epoch is empty. One that
+        stands below ``known`` in the same epoch begins a new one. ``barrier`` is a name to publish
+        to, and a message: it arrives behind all that was published in the channel before.
         """
         known = known or StreamPosition(0, "")
         epoch, offset, kept = await self._pipeline.run(
             LOOK,
-            [self._keys.key("position", channel), self._keys.key("inbox", channel)],
+            [*self._kept(channel), self._keys.key("inbox", channel)],
             milliseconds(POSITION_TTL),
             new_epoch(),
             known.epoch,
             known.offset,
+            int(begins),
             *barrier,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode()), not kept

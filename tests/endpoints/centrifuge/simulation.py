@@ -97,11 +97,14 @@ class LateBroker(MemoryBroker):
         await self._travel()
         return answer
 
-    async def position(self, channel: str) -> StreamPosition:
+    async def begin(self, channel: str) -> StreamPosition:
         await self._travel()
-        answer = await super().position(channel)
+        answer = await super().begin(channel)
         await self._travel()
         return answer
+
+    def begin_now(self, channel: str) -> StreamPosition | None:
+        return None if self.slow else super().begin_now(channel)
 
     async def recover(self, channel: str, since: StreamPosition) -> Recovery:
         await self._travel()

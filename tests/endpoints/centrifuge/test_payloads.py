@@ -139,11 +139,11 @@ def lost_position(monkeypatch: pytest.MonkeyPatch) -> None:
     async def history(*_: object) -> History:
         return History([], place)
 
-    async def position(*_: object) -> StreamPosition:
+    def begin_now(*_: object) -> StreamPosition:
         return place
 
     monkeypatch.setattr(MemoryBroker, "history", history)
-    monkeypatch.setattr(MemoryBroker, "position", position)
+    monkeypatch.setattr(MemoryBroker, "begin_now", begin_now)
 
 
 @pytest.mark.usefixtures("lost_position")

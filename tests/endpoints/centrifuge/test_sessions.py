@@ -215,13 +215,14 @@ class SlowPositions:
 
     def __init__(self, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.go = 0, anyio.Event()
-        self._position = core_of(push).hub.broker.position
-        monkeypatch.setattr(core_of(push).hub.broker, "position", self.position)
+        self._begin = core_of(push).hub.broker.begin
+        monkeypatch.setattr(core_of(push).hub.broker, "begin_now", lambda _: None)
+        monkeypatch.setattr(core_of(push).hub.broker, "begin", self.begin)
 
-    async def position(self, *args: Any) -> Any:
+    async def begin(self, *args: Any) -> Any:
         self.asked += 1
         await self.go.wait()
-        return await self._position(*args)
+        return await self._begin(*args)
 
 
 async def test_the_last_call_counts(monkeypatch: pytest.MonkeyPatch) -> None:

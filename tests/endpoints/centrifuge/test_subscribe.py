@@ -34,14 +34,15 @@ async def test_more_came_than_is_held_back(monkeypatch: pytest.MonkeyPatch) -> N
     asked, answered = anyio.Event(), anyio.Event()
     async with house() as home:
         peer = await home.peer()
-        position = core_of(home.push).hub.broker.position
+        begin = core_of(home.push).hub.broker.begin
 
         async def slow(*args: Any) -> Any:
             asked.set()
             await answered.wait()
-            return await position(*args)
+            return await begin(*args)
 
-        monkeypatch.setattr(core_of(home.push).hub.broker, "position", slow)
+        monkeypatch.setattr(core_of(home.push).hub.broker, "begin_now", lambda _: None)
+        monkeypatch.setattr(core_of(home.push).hub.broker, "begin", slow)
         peer.say({"id": 2, "subscribe": {"channel": "a"}})
         await asked.wait()
         for number in range(4):
@@ -65,7 +66,8 @@ async def test_a_broker_that_fails_leaves_nobody_in(monkeypatch: pytest.MonkeyPa
     async with house() as home:
         peer = await home.peer()
         with monkeypatch.context() as away:
-            away.setattr(core_of(home.push).hub.broker, "position", fail)
+            away.setattr(core_of(home.push).hub.broker, "begin_now", lambda _: None)
+            away.setattr(core_of(home.push).hub.broker, "begin", fail)
             assert await peer.error("subscribe", channel="a") == 100
         assert "a" not in home.push.sessions()[0].channels
         assert "subscribe" in await peer.ask("subscribe", channel="a")

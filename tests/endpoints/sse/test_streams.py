@@ -153,7 +153,8 @@ async def test_a_broker_that_fails_at_the_start(monkeypatch: pytest.MonkeyPatch)
         raise BrokerError("it is gone")
 
     async with streaming() as (push, server):
-        monkeypatch.setattr(core_of(push).hub.broker, "position", fail)
+        monkeypatch.setattr(core_of(push).hub.broker, "begin_now", lambda _: None)
+        monkeypatch.setattr(core_of(push).hub.broker, "begin", fail)
         stream = await begin(server)
         assert (await stream.client.message())["type"] == "http.response.start"
         assert [event.data for event in await stream.end()] == ['{"code":3010,"reason":"insufficient state"}']
