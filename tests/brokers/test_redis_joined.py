@@ -73,7 +73,7 @@ async def test_scripts_that_were_forgotten(redis: Server) -> None:
 
 
 def looks(channels: str) -> list[tuple[bytes | str | int, ...]]:
-    return [("EVALSHA", LOOK.sha, 2, f"position{name}", f"inbox{name}", 1, "new", "", 0) for name in channels]
+    return [("EVALSHA", LOOK.sha, 2, f"position{name}", f"inbox{name}", 1, "", 0, f"new{name}") for name in channels]
 
 
 def test_what_is_joined() -> None:
@@ -86,10 +86,22 @@ def test_what_is_joined() -> None:
     assert [(place, many) for place, many, _ in joined] == [(0, 2)]
     assert sent[0][2:] == (
         *(4, "positiona", "inboxa", "positionb", "inboxb"),
-        *(2, 4),
-        *(1, "new", "", 0),
-        *(1, "new", "", 0),
+        *(2, 4, 3),
+        *(1, "", 0),
+        *("newa", "newb"),
     )
+
+
+def test_what_is_said_once() -> None:
+    """The arguments that are the same for all, if there are any, and also if there are no others."""
+    for first, second, shape in (
+        ((1, "me", 5), (2, "me", 5), (3, 0, 1, "me", 5, 2, "me", 5)),
+        ((1, "me", 5), (1, "you", 5), (3, 1, 1, "me", 5, "you", 5)),
+        ((1, "me", 5), (1, "me", 5), (3, 3, 1, "me", 5)),
+    ):
+        runs = [("EVALSHA", UPDATE.sha, 2, "processes", "presence", *args) for args in (first, second)]
+        (call,), _ = ScriptRuns().join(runs)
+        assert call[2:] == (4, *("processes", "presence") * 2, 2, *shape)
 
 
 def split(runs: ScriptRuns, answers: Sequence[Any]) -> list[Any]:

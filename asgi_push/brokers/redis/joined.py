@@ -20,8 +20,9 @@ Joined = tuple[int, int, Script]
 # Runs in one call: Redis is not held up for a millisecond.
 _MOST = 50
 
-# All runs have as many keys and arguments as the first two arguments say. If one fails, its answer
-# is an error among the others. What INFO says is asked for once.
+# All runs have as many keys and arguments as the first two arguments say. The third says how many
+# of the arguments are the same for all: these come once, before the others. If a run fails, its
+# answer is an error among the others. What INFO says is asked for once.
 _SOURCE = """
 local server, said = redis, {{}}
 local redis = {{call = server.call}}
@@ -34,12 +35,14 @@ end
 local function one(KEYS, ARGV)
 {source}
 end
-local many_keys, many_args = tonumber(ARGV[1]), tonumber(ARGV[2])
+local many_keys, many_args, same = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local answers = {{}}
 for run = 0, #KEYS / many_keys - 1 do
   local keys, args = {{}}, {{}}
   for i = 1, many_keys do keys[i] = KEYS[run * many_keys + i] end
-  for i = 1, many_args do args[i] = ARGV[run * many_args + 2 + i] end
+  for i = 1, same do args[i] = ARGV[3 + i] end
+  local others = 3 + run * (many_args - same)
+  for i = same + 1, many_args do args[i] = ARGV[others + i] end
   local good, answer = pcall(one, keys, args)
   if not good then
     local error = type(answer) == 'table' and answer.err or tostring(answer)
@@ -85,14 +88,13 @@ class ScriptRuns:
 
     def _joined(self, script: Script, run: Sequence[Command]) -> Command:
         first = 3 + int(run[0][2])
-        keys: list[bytes | str | int] = []
-        args: list[bytes | str | int] = [first - 3, len(run[0]) - first]
-        for command in run:
-            keys += command[3:first]
-            args += command[first:]
+        keys = [key for command in run for key in command[3:first]]
+        args = [command[first:] for command in run]
+        same = _same(args)
         known = script.sha in self._known
         verb = ("EVALSHA", script.sha) if known else ("EVAL", script.source)
-        return (*verb, len(keys), *keys, *args)
+        shape = (first - 3, len(args[0]), same, *args[0][:same])
+        return (*verb, len(keys), *keys, *shape, *[arg for one in args for arg in one[same:]])
 
     def split(self, answers: list[Any], joined: Sequence[Joined]) -> list[Any]:
         """Return the answer to each command.
@@ -126,6 +128,16 @@ def _end_of_run(commands: Sequence[Command], start: int) -> int:
     while end < most and commands[end][:3] == first[:3] and len(commands[end]) == len(first):
         end += 1
     return end
+
+
+def _same(args: Sequence[Command]) -> int:
+    """Return how many arguments, from the first, are the same for all."""
+    same = 0
+    for values in zip(*args, strict=True):
+        if values.count(values[0]) < len(values):
+            break
+        same += 1
+    return same
 
 
 def raise_of_replica(answer: Exception) -> None:

@@ -109,14 +109,14 @@ return ''
 # A sign of life. KEYS: says which node of a cluster publishes it. ARGV: where to publish, and what.
 SIGN = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
-# KEYS: hash, list, and the list of the inbox. ARGV: milliseconds to keep the hash, a new epoch,
-# epoch and offset of a position that is known to have been, 1 for a stream that is to begin, and a
+# KEYS: hash, list, and the list of the inbox. ARGV: milliseconds to keep the hash, epoch and offset
+# of a position that is known to have been, 1 for a stream that is to begin, a new epoch, and a
 # channel and a message to be published: what was published before has then come before it. Returns
 # epoch, offset, and 1 if the inbox holds anything.
 LOOK = Script(
     STREAM
     + """
-local epoch, top = stream(ARGV[2], ARGV[5] == '1', ARGV[3], tonumber(ARGV[4]))
+local epoch, top = stream(ARGV[5], ARGV[4] == '1', ARGV[2], tonumber(ARGV[3]))
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 if ARGV[6] then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
 return {epoch, top, redis.call('EXISTS', KEYS[3])}

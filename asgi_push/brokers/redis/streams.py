@@ -168,10 +168,10 @@ class Streams(StreamReader):
             LOOK,
             [*self._kept(channel), self._keys.key("inbox", channel)],
             milliseconds(POSITION_TTL),
-            new_epoch(),
             known.epoch,
             known.offset,
             int(begins),
+            new_epoch(),
             *barrier,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode()), not kept
@@ -244,4 +244,4 @@ def new_epoch() -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+    return round(seconds * 1000) or 1
