@@ -127,8 +127,9 @@ class Pipeline(ABC, Generic[R]):
             error = f"{_MAX_WAITING} requests wait for {self._server} already"
             answer.set_exception(BrokerError(error))
         else:
+            if not self._waiting:
+                self._work.set()
             self._waiting.append((request, answer))
-            self._work.set()
         return answer
 
     def _gives_up(self, down_since: float, cause: BaseException | None) -> bool:

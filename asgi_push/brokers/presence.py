@@ -117,17 +117,18 @@ class Presence(ABC):
 
     def add(self, channel: str, session: Connection) -> None:
         """Note that a session came."""
-        self._note(channel, session, here=True)
+        self._note(channel, session, session)
 
     def remove(self, channel: str, session: Connection) -> None:
         """Note that a session left."""
-        self._note(channel, session, here=False)
+        self._note(channel, session, None)
 
-    def _note(self, channel: str, session: Connection, *, here: bool) -> None:
+    def _note(self, channel: str, session: Connection, now: Connection | None) -> None:
         if not self._notes(channel):
             return
-        self._unreserve(channel, session)
-        self._changes.setdefault(channel, {})[session.id] = session if here else None
+        if self._reserved:
+            self._unreserve(channel, session)
+        self._changes.setdefault(channel, {})[session.id] = now
         self._changed.set()
 
     def _renew_soon(self) -> None:

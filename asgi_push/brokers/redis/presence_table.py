@@ -16,7 +16,7 @@ from ..presence import pack, since, unpack
 from .keys import Keys
 from .liveness import RedisLiveness
 from .pipeline import RedisPipeline
-from .scripts import ADMIT, FORGET, UPDATE, Script
+from .scripts import ADMIT, FORGET, UPDATE
 from .streams import milliseconds
 
 # How long an entry is kept if nobody renews it, in seconds. `Liveness` decides whether it counts.
@@ -50,7 +50,9 @@ class PresenceTable:
             else:
                 came += (session_id, _entry(channel, session))
         lifetime = milliseconds(_EXPIRY)
-        return self._run(UPDATE, channel, lifetime, self._life.id, len(came) // 2, *came, *left)
+        process = self._life.id
+        keys = self._hashes(channel, process)
+        return self._pipeline.run(UPDATE, keys, lifetime, process, len(came) // 2, *came, *left)
 
     async def renew(self, channel: str) -> tuple[int, list[str]]:
         """Renew what is written.
@@ -77,9 +79,11 @@ class PresenceTable:
         living: list[str] = []
         for _ in range(_ADMIT_ATTEMPTS):
             dead = [name for name in others if name not in living]
-            result, *names = await self._run(
+            keys = self._hashes(channel, self._life.id)
+            keys += [self._sessions(channel, other) for other in living + dead]
+            result, *names = await self._pipeline.run(
                 ADMIT,
-                channel,
+                keys,
                 milliseconds(_EXPIRY),
                 self._life.id,
                 session.id,
@@ -89,7 +93,6 @@ class PresenceTable:
                 len(living),
                 *living,
                 *dead,
-                others=living + dead,
             )
             found = [name.decode() for name in names]
             if result >= 0:
@@ -125,13 +128,6 @@ class PresenceTable:
         return await asyncio.gather(
             *[self._pipeline.call(command, self._sessions(channel, other)) for other in others]
         )
-
-    def _run(
-        self, script: Script, channel: str, *arguments: Any, others: Sequence[str] = ()
-    ) -> Awaitable[Any]:
-        keys = self._hashes(channel, self._life.id)
-        keys += [self._sessions(channel, other) for other in others]
-        return self._pipeline.run(script, keys, *arguments)
 
     def _hashes(self, channel: str, process: str) -> list[str]:
         return [self._keys.key("processes", channel), self._sessions(channel, process)]
