@@ -58,17 +58,31 @@ class Admission:
         self._coming_of: dict[str, set[Connection]] = {}  # by user, once that is known
         self._quiet = RateLimit(_QUIET)
 
-    def admit(self, session: Connection) -> Awaitable[None] | None:
-        """Keep a place for a session; once more when its user is known.
-
-        Returns what must be awaited for it, if anything must: other processes have sessions of the
-        user. With ``when_exceeded=replace`` each user has a place: ``enter`` names the session to
-        close.
+    def admit(self, session: Connection) -> None:
+        """Keep a place for a session; one that has a place keeps it.
 
         Raises:
             Refused: there is no place.
         """
-        self._keep_place(session)
+        most = self._settings.max_sessions
+        if session in self._coming:
+            return
+        if most and len(self._registry) + len(self._coming) >= most:
+            disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions")
+            advice = "raise max_sessions, or run more processes"
+            raise Refused(503, disconnect.reason, disconnect, advice)
+        self._coming.add(session)
+
+    def admit_user(self, session: Connection) -> Awaitable[None] | None:
+        """Keep a place among those of a session's user.
+
+        Returns what must be awaited for it, None if nothing must.
+
+        With ``when_exceeded=replace`` each user has a place: ``enter`` names the session to close.
+
+        Raises:
+            Refused: there is no place.
+        """
         limit = self._settings.max_sessions_per_user
         if not session.user or not limit or self._settings.when_exceeded == "replace":
             return None
@@ -87,16 +101,6 @@ class Admission:
             if isinstance(error, Refused):
                 self._prober.probe_everywhere(session.user)
             raise
-
-    def _keep_place(self, session: Connection) -> None:
-        most = self._settings.max_sessions
-        if session in self._coming:
-            return
-        if most and len(self._registry) + len(self._coming) >= most:
-            disconnect = Disconnect(Disconnect.OVERLOADED.code, "too many sessions")
-            advice = "raise max_sessions, or run more processes"
-            raise Refused(503, disconnect.reason, disconnect, advice)
-        self._coming.add(session)
 
     async def _reserve(self, channel: str, session: Connection) -> bool:
         """Ask all processes for a place; if the broker does not answer, count only those here."""
@@ -131,9 +135,11 @@ class Admission:
     def _forget(self, session: Connection) -> bool:
         """Forget a session that is on its way; return whether it was counted for its user."""
         self._coming.discard(session)
-        coming = self._coming_of.get(session.user, set())
+        coming = self._coming_of.get(session.user)
+        if coming is None:
+            return False
         counted = session in coming
         coming.discard(session)
         if not coming:
-            self._coming_of.pop(session.user, None)
+            del self._coming_of[session.user]
         return counted

@@ -260,15 +260,29 @@ class Hub:
 
     # -- the life of a session: see lifecycle ------------------------------------------------------
 
-    def admit(self, session: Connection) -> Awaitable[None]:
-        """Keep a place for a session; once more when its user is known. ``end`` gives it back.
+    def admit(self, session: Connection) -> None:
+        """Keep a place for a session, which ``end`` gives back.
 
         Raises:
             Refused: there is no place, or the hub shuts down.
         """
+        self._require_accepting()
+        self._lifecycle.admit(session)
+
+    def admit_user(self, session: Connection) -> Awaitable[None] | None:
+        """Keep a place for an admitted session among those of its user, which is known now.
+
+        Returns what must be awaited for it, None if nothing must.
+
+        Raises:
+            Refused: there is no place, or the hub shuts down.
+        """
+        self._require_accepting()
+        return self._lifecycle.admit_user(session)
+
+    def _require_accepting(self) -> None:
         if not self.accepting:
             raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
-        return self._lifecycle.admit(session)
 
     async def dismiss(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session after what was published before."""

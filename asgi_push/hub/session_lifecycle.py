@@ -41,6 +41,7 @@ class Event(Enum):
 
 
 # A look-up in an Enum of Python 3.11 costs as much as three calls.
+_ADMITTED = State.ADMITTED
 _ADMIT = Event.ADMIT
 _JOIN = Event.JOIN
 _OPEN = Event.OPEN
@@ -74,7 +75,6 @@ TABLE: Mapping[State, Mapping[Event, tuple[State, tuple[Action, ...]]]] = {
         Event.END: (State.CLOSED, (Action.FREE,)),
     },
     State.ADMITTED: {
-        Event.ADMIT: (State.ADMITTED, ()),  # once more, when its user is known
         Event.JOIN: (State.JOINING, (Action.REGISTER,)),
         Event.CLOSE: (State.CLOSING_EARLY, _CLOSE),
         Event.ABORT: (State.CLOSING_EARLY, _ABORT),
@@ -159,16 +159,25 @@ class Lifecycle:
 
     # -- the verbs ---------------------------------------------------------------------------------
 
-    async def admit(self, session: Connection) -> None:
-        """Keep a place for a session; once more when its user is known.
+    def admit(self, session: Connection) -> None:
+        """Keep a place for a session.
 
         Raises:
             Refused: there is no place.
         """
         if _ADMIT in TABLE[session.state]:
-            if (others := self._admission.admit(session)) is not None:
-                await others
+            self._admission.admit(session)
             self._handle(session, _ADMIT)
+
+    def admit_user(self, session: Connection) -> Awaitable[None] | None:
+        """Keep a place for a session among those of its user, which is known now.
+
+        Returns what must be awaited for it, None if nothing must.
+
+        Raises:
+            Refused: there is no place.
+        """
+        return self._admission.admit_user(session) if session.state is _ADMITTED else None
 
     async def open(self, session: Connection, join: Callable[[], Awaitable[None]]) -> None:
         """Enter an admitted session, let ``join`` put it in its channels, and open it.

@@ -1,6 +1,6 @@
 """The inbox of a client that keeps no position: it is sent when the client connects."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -50,12 +50,14 @@ class InboxReplay:
             for sent in filter(None, found):
                 await sent.wait()
 
-    async def join_all(self, session: Connection, channels: Sequence[str]) -> None:
+    def join_all(self, session: Connection, channels: Sequence[str]) -> Awaitable[None]:
         """Put a new session in its own channels and in ``channels``, and send it its inbox."""
         channel = user_channel(session.user) if session.user else ""
         if not self._inbox.may_hold(session, channel):  # nor until the session has joined
-            await self._membership.join_all(session, channels)
-            return
+            return self._membership.join_all(session, channels)
+        return self._join_with_inbox(session, channels)
+
+    async def _join_with_inbox(self, session: Connection, channels: Sequence[str]) -> None:
         sent = self._under_way[session.id] = anyio.Event()
         try:
             joined = await self._membership.join_silently(session, channels, _held)

@@ -69,7 +69,9 @@ class Membership:
     async def join_all(self, session: Connection, channels: Sequence[str]) -> None:
         """Put a new session in its own channels and in ``channels``."""
         own = self._shared(session)
-        joined = await self.join_silently(session, channels, Subscription, own)
+        joined = self._put(session, channels, Subscription, own)
+        if not self._broker.hears_all:
+            await self._listen(joined)
         for channel in joined if own is None else channels:
             self.notices.publish_join(session, channel)
 
@@ -78,16 +80,24 @@ class Membership:
         session: Connection,
         channels: Sequence[str],
         make: Callable[[int], Subscription],
-        own: Subscription | None = None,
     ) -> list[str]:
         """Do the same with other subscriptions, and tell nobody; return the channels."""
+        joined = self._put(session, channels, make)
+        await self._listen(joined)
+        return joined
+
+    def _put(
+        self,
+        session: Connection,
+        channels: Sequence[str],
+        make: Callable[[int], Subscription],
+        own: Subscription | None = None,
+    ) -> list[str]:
         if own is None:
             own = make(self._fanout.pending.number)  # for all the channels it never leaves
         joined = [name for name in self.own_channels(session) if self.enter(session, name, own)]
         if channels:
             joined += [name for name in channels if self.enter(session, name, make(own.since))]
-        if not self._broker.hears_all:
-            await self._listen(joined)
         return joined
 
     def _shared(self, session: Connection) -> SharedSubscription | None:

@@ -52,11 +52,12 @@ async def admit(
     session.remote = peer_address(connection.scope)
     try:
         # A refusal must be cheap: all is checked that can be, before the application is asked.
-        await hub.admit(session)
+        hub.admit(session)
         requested = _requested_channels(core, connection)
         credentials = await identify(core, connection)
         _apply_credentials(session, credentials)
-        await hub.admit(session)  # again, as its user is known now
+        if (others := hub.admit_user(session)) is not None:
+            await others
         channels: list[str] = []
         if requested or credentials.channels:
             channels = await _allowed_channels(core, hub, session, credentials, requested)

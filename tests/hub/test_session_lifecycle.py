@@ -68,7 +68,9 @@ class Life:
         """Have an event happen by its verb; OPEN alone, which follows JOIN in one, without its own."""
         match event:
             case Event.ADMIT:
-                await self.hub.admit(self.session)
+                self.hub.admit(self.session)
+                if (others := self.hub.admit_user(self.session)) is not None:
+                    await others
             case Event.JOIN:
                 self.hub._lifecycle._handle(self.session, Event.JOIN)
             case Event.OPEN:
@@ -166,7 +168,7 @@ def test_the_table_leads_from_birth_to_death() -> None:
 async def live(life: Life) -> None:
     """What every endpoint does, in short."""
     try:
-        await life.hub.admit(life.session)
+        life.hub.admit(life.session)
         await life.hub.membership.prepare(life.session, ["news"])
         await life.hub.open(life.session, life.join)
         await anyio.sleep_forever()

@@ -67,7 +67,8 @@ async def connect(context: Context, command: Command[Connect]) -> None:
         warn("an SDK client was refused, as the info of its credentials is no JSON: %s", str(error))
         raise Ended(Disconnect(Disconnect.PERMISSION_DENIED.code, INFO_IS_NO_JSON)) from None
     try:
-        await hub.admit(session)
+        if (others := hub.admit_user(session)) is not None:
+            await others
     except Refused as refused:
         raise Ended(refused.disconnect, refused.advice) from None
     await hub.open(session, partial(_join, context, command, credentials, ttl))

@@ -55,7 +55,7 @@ async def serve_sdk(
         hub, session = _make_session(core, scope, transport, codec, path_params)
         await transport.accept(subprotocol, direct=core.settings.direct_writes)
         try:
-            await hub.admit(session)
+            hub.admit(session)
         except Refused as refused:
             told = refused.disconnect
             Refusal(told.code, told.reason, refused.advice).log(scope)

@@ -71,7 +71,7 @@ async def make_up(hub: Hub, count: int, first: int = 1) -> list[Connection]:
             session.heartbeat.round_trip = chance.lognormvariate(-3.4, 0.6)
         session.info = {"name": f"User {number}", "plan": chance.choice(["free", "team"])}
         session.path_params = {"user_id": f"{number}"}
-        await hub.admit(session)
+        hub.admit(session)
         await hub.open(
             session, partial(hub.inbox_replay.join_all, session, chance.sample(CHANNELS, chance.randrange(1, 4)))
         )
