@@ -108,7 +108,8 @@ def parse_id(text: str) -> StreamPosition | None:
 
 @lru_cache(1024)  # of the epochs of busy channels: one is quoted for each publication
 def _quoted(epoch: str) -> str:
-    return quote(epoch, safe="")
+    # Most are letters and digits alone, and this takes a tenth of the time.
+    return epoch if epoch.isalnum() and epoch.isascii() else quote(epoch, safe="")
 
 
 @dataclass(frozen=True, slots=True)

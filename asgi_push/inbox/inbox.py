@@ -99,9 +99,11 @@ class Inbox:
         says no, that is so until the next publication: one who has joined the channel before asking
         has everything.
         """
+        return self._is_own(session, channel) and not self._store.known_empty(channel, up_to)
+
+    def _is_own(self, session: Connection, channel: str) -> bool:
         user = session.user
-        own = self._on and bool(user) and channel == user_channel(user)
-        return own and not self._store.known_empty(channel, up_to)
+        return self._on and bool(user) and channel == user_channel(user)
 
     async def unconfirmed(
         self, session: Connection, channel: str, subscription: TrackedSubscription
@@ -110,8 +112,10 @@ class Inbox:
 
         What comes after the session's position is left out: the session is sent it anyway.
         """
+        if not subscription.positioned or not self._is_own(session, channel):
+            return []
         at = StreamPosition(subscription.offset, subscription.epoch)
-        if not subscription.positioned or not self.may_hold(session, channel, at):
+        if self._store.known_empty(channel, at):
             return []
         found = [item for item in await self._store.read(channel) if _is_before(item, subscription)]
         subscription.older = frozenset(

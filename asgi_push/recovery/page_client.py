@@ -106,6 +106,8 @@ class PageClient:
         """Return the messages of the user's inbox, if this is the user's channel."""
         channel, subscription = resumed.channel, resumed.subscription
         found = await self._hub.inbox.unconfirmed(self._session, channel, subscription)
+        if not found:
+            return []
         carried = self._hub.fanout.undeliverable.carried(self._codec, found)
         messages = self._codec.encode_part(carried)
         back = self._notices.back(resumed) if messages else None
@@ -173,7 +175,8 @@ class PageClient:
 
         Each message has its position, so a disconnection between two of them loses nothing.
         """
-        await self._send_all(self._notices.start(resumed, missed[:_TOGETHER], first=first))
+        if told := self._notices.start(resumed, missed[:_TOGETHER], first=first):
+            await self._send_all(told)
         for start in range(_TOGETHER, len(missed), _TOGETHER):
             await checkpoint()
             await self._send_all(self._codec.join(missed[start : start + _TOGETHER]))

@@ -11,7 +11,7 @@ from ..subscription import TrackedSubscription
 from .subscriptions import START
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each channel of a page: frozen takes longer
 class ResumedChannel:
     """How a page starts, or goes on, in one channel.
 

@@ -179,14 +179,16 @@ async def _allowed_channels(
     Raises:
         Refusal: there are more than ``max_channels``, or ``authorize`` failed or took too long.
     """
-    given = dict.fromkeys(credentials.channels)
-    _check_number(core, {*given, *requested})
-    new = [name for name in requested if name not in given]
+    given = list(dict.fromkeys(credentials.channels))
+    new = requested
+    if given:
+        new = [name for name in requested if name not in given]
+        _check_number(core, [*given, *new])
     authorized = _authorized(core, hub, session, new)
     if not core.authorizes_at_once:  # else there is nothing to limit
         authorized = within(HOOK_TIME, authorized)
     try:
-        return [*given, *await authorized]
+        return given + await authorized
     except TimeoutError:
         raise Refusal(503, "authorization took too long", HOOK_TOO_SLOW % "authorize") from None
 

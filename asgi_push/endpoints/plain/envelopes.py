@@ -50,10 +50,13 @@ class EnvelopeNotices:
     ) -> WireMessage:
         """Return the notice with the positions of all channels, the new ones among them."""
         ids = {} if first else dict(_positions(session))
-        ids |= {item.channel: position_id(item.top) for item in resumed if item.top is not None}
-        recovered = any(item.came_back for item in resumed)
-        recovered = recovered and not any(item.lost for item in resumed)
-        return envelope.welcome(session.id, ids, recovered=recovered)
+        came_back = lost = False
+        for item in resumed:
+            if item.top is not None:
+                ids[item.channel] = position_id(item.top)
+            came_back = came_back or item.came_back
+            lost = lost or item.lost
+        return envelope.welcome(session.id, ids, recovered=came_back and not lost)
 
     def unsubscribed(self, channel: str) -> None:
         """Return None: pages are not told."""
