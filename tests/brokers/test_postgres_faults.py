@@ -77,6 +77,27 @@ async def test_a_lost_notification_is_found_without_another(
         assert here.told_of_loss == []
 
 
+async def test_place_that_is_known(here: Station, there: Station) -> None:
+    """Whoever begins a channel is told where it stands here, but for what was published while nothing was heard."""
+    broker = here.broker
+    await there.publish(1)
+    await here.numbers(1)
+    place = broker.begin_now("news")
+    assert place
+    assert place.offset == 1
+    broker.silent()
+    assert broker.begin_now("news") is None
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(broker, "woken", lambda channels: None)
+    await there.publish(2)
+    assert broker.begin_now("news") is None
+    assert (await broker.begin("news")).offset == 2
+    monkeypatch.undo()
+    broker.listening()
+    await here.numbers(2)
+    await until(lambda: (found := broker.begin_now("news")) is not None and found.offset == 2)
+
+
 async def test_what_is_read_for_a_channel_that_is_forgotten_meanwhile(
     here: Station, there: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,8 +30,7 @@ from .pipeline import PostgresPipeline
 from .streams import Streams
 from .upkeep import Upkeep
 
-# How long a join waits for this process to be notified, and a publish for what it has published to
-# be delivered here, in seconds.
+# How long a join waits to be notified, and a publish for its delivery here, in seconds.
 _PATIENCE = 3.0
 _ECHO_TIME = 5.0
 
@@ -154,8 +153,7 @@ class PostgresBroker:
     ) -> PublishResult:
         """Publish in one transaction; how many sessions it reaches, no process knows.
 
-        What is heard here has been delivered here when this returns, unless nothing is heard for
-        a while.
+        What is heard here has been delivered here when this returns, unless nothing is heard now.
         """
         result, seq = await self._streams.publish(publication, stream, idempotency_key)
         if seq is not None:
@@ -260,13 +258,14 @@ class PostgresBroker:
         return True
 
     async def begin(self, channel: str) -> StreamPosition:
-        """Hear a channel, and return where it stands, which is read."""
-        if not self.join_now(channel, kept=True):
-            await self.join(channel, kept=True)
-        return (await self.history(channel, 0, None, False)).position
+        """Hear a channel, and return where it stands. One that nobody published to begins here."""
+        await self.join(channel, kept=True)
+        here = self._consumer.position(channel)
+        return here or (await self.history(channel, 0, None, False)).position
 
-    def begin_now(self, _: str) -> None:
-        """Return None, as it has to be read."""
+    def begin_now(self, channel: str) -> StreamPosition | None:
+        """Go on hearing a channel, and return where it stands; None if that is not known here."""
+        return self._consumer.position(channel) if self.join_now(channel, kept=True) else None
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""
@@ -296,5 +295,6 @@ class PostgresBroker:
         """Nothing is notified any more, for a while."""
         self._listening.clear()
         for cursor in self._consumer.cursors.values():
+            cursor.in_doubt = True
             for came in cursor.let_go():
                 reach(came)

@@ -76,6 +76,11 @@ class Consumer:
         cursor.unwanted_at = None
         return cursor
 
+    def position(self, channel: str) -> StreamPosition | None:
+        """Return where a channel that is heard stands here, if that is not in doubt."""
+        cursor = self.cursors.get(channel)
+        return None if cursor is None else cursor.told
+
     def learn(self, channel: str, position: StreamPosition) -> None:
         """Note which life a stream is in, if nothing was published in it yet."""
         if (cursor := self.cursors.get(channel)) is not None:
@@ -165,6 +170,7 @@ class Consumer:
         left = {
             name: cursor for name in names if (cursor := self.cursors.get(name)) and cursor.begun
         }
+        doubted = {name for name, cursor in left.items() if cursor.in_doubt}
         while left:
             together = dict(islice(left.items(), _CHANNELS))
             places = [buffer.last(name) or cursor.seq for name, cursor in together.items()]
@@ -178,7 +184,8 @@ class Consumer:
             for name in changed:
                 await self._resume(name, together[name])
             for name in together.keys() - changed - _unfinished(rows):
-                del left[name]
+                cursor = left.pop(name)
+                cursor.in_doubt &= name not in doubted
             if self._deliveries.full:
                 await self._deliveries.wait_capacity()
 

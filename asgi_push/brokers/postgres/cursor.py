@@ -24,10 +24,20 @@ class Row:
 class Cursor:
     """One channel's place: all up to it is in the queue of deliveries, was lost, or came before."""
 
-    __slots__ = ("begun", "epoch", "missed_since", "offset", "seq", "unwanted_at", "waiting")
+    __slots__ = (
+        "begun",
+        "epoch",
+        "in_doubt",
+        "missed_since",
+        "offset",
+        "seq",
+        "unwanted_at",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.begun = False
+        self.in_doubt = False  # something may have been published that nobody told this process of
         # When somebody joined the channel in vain, as nothing was heard: what was published from
         # then on is for this process. None if nobody did, or it has begun.
         self.missed_since: float | None = None
@@ -36,6 +46,15 @@ class Cursor:
         self.offset = 0
         self.unwanted_at: float | None = None  # since when no session is in it
         self.waiting: list[tuple[int, Future[None]]] = []  # for places to be reached
+
+    @property
+    def told(self) -> StreamPosition | None:
+        """Where a client may begin: all that was not put in the queue before comes to it.
+
+        None where that is not known, and where it would get what was published long ago.
+        """
+        known = self.begun and self.epoch and not self.in_doubt
+        return StreamPosition(self.offset, self.epoch) if known else None
 
     def begin(self, epoch: str | None, seq: int | None, top: int | None) -> None:
         """The channel stood here when it was joined; what comes later is delivered."""
@@ -48,6 +67,7 @@ class Cursor:
         """Somebody joined at this time of the clock, and was not told where the channel stands."""
         if not self.begun and (self.missed_since is None or since < self.missed_since):
             self.missed_since = since
+            self.in_doubt = True
 
     def move(self, epoch: str, seq: int, offset: int) -> None:
         """Go on from a place."""
