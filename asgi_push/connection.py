@@ -177,8 +177,8 @@ class Connection(Session):
 
     @property
     def path_params(self) -> Mapping[str, Any]:
-        parts = self._path_params
-        return dict(zip(parts[::2], parts[1::2], strict=True))
+        parts = iter(self._path_params)
+        return dict(zip(parts, parts, strict=True))
 
     @path_params.setter
     def path_params(self, path_params: Mapping[str, Any]) -> None:
