@@ -171,16 +171,22 @@ class HookCalls:
         neither for the application nor for the client: its caller reads nothing meanwhile. Calls
         that come before the end wait for it.
         """
-        inbox = session.inbox = self._new_inbox()
+        inbox = self._spare
+        if inbox is None:
+            inbox = self._new_inbox()
+        self._spare = None
+        session.inbox = inbox
         self.running += 1
-        self.intake.held.add(session)
+        held = self.intake.held
+        held.add(session)
         try:
             await work(session, *args)
         finally:
-            self.intake.held.discard(session)
+            held.discard(session)
             if inbox.empty:
                 self._spare = inbox
-                self._ended(session)
+                session.inbox = None
+                self.running -= 1
             elif self._owner.running:
                 self._owner.spawn(self._run, session, inbox)
             else:
@@ -195,9 +201,6 @@ class HookCalls:
         return session.inbox
 
     def _new_inbox(self) -> SendQueue[HookCall]:
-        if (spare := self._spare) is not None:
-            self._spare = None
-            return spare
         settings = self._settings
         return SendQueue(settings.queue_messages, settings.queue_bytes, "disconnect")
 
