@@ -5,6 +5,7 @@ what it asks for.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -87,14 +88,17 @@ class ScriptRuns:
         return sent, joined
 
     def _joined(self, script: Script, run: Sequence[Command]) -> Command:
-        first = 3 + int(run[0][2])
-        keys = [key for command in run for key in command[3:first]]
-        args = [command[first:] for command in run]
-        same = _same(args)
+        start = 3 + int(run[0][2])  # of the arguments
+        rest = start + _same(run, start)
+        keys: list[bytes | str | int] = []
+        args: list[bytes | str | int] = []
+        for command in run:
+            keys += command[3:start]
+            args += command[rest:]
         known = script.sha in self._known
         verb = ("EVALSHA", script.sha) if known else ("EVAL", script.source)
-        shape = (first - 3, len(args[0]), same, *args[0][:same])
-        return (*verb, len(keys), *keys, *shape, *[arg for one in args for arg in one[same:]])
+        shape = (start - 3, len(run[0]) - start, rest - start, *run[0][start:rest])
+        return (*verb, len(keys), *keys, *shape, *args)
 
     def split(self, answers: list[Any], joined: Sequence[Joined]) -> list[Any]:
         """Return the answer to each command.
@@ -123,17 +127,22 @@ class ScriptRuns:
 def _end_of_run(commands: Sequence[Command], start: int) -> int:
     """Return where those end that can be joined with the first."""
     first = commands[start]
+    script = first[1]
+    keys = first[2]
     most = min(start + _MOST, len(commands))
     end = start + 1
-    while end < most and commands[end][:3] == first[:3] and len(commands[end]) == len(first):
+    while end < most:
+        command = commands[end]
+        if len(command) != len(first) or command[1] != script or command[2] != keys:
+            break
         end += 1
     return end
 
 
-def _same(args: Sequence[Command]) -> int:
+def _same(run: Sequence[Command], start: int) -> int:
     """Return how many arguments, from the first, are the same for all."""
     same = 0
-    for values in zip(*args, strict=True):
+    for values in islice(zip(*run, strict=True), start, None):
         if values.count(values[0]) < len(values):
             break
         same += 1
