@@ -235,9 +235,14 @@ class Connection(Session):
 
     def describe(self, channel: str) -> ClientInfo:
         """Return what the members of a channel may know of it."""
-        subscription = self.subscriptions.get(channel)
-        told = None if subscription is None else subscription.info
-        return ClientInfo(self.user, self.id, decode_info(self._info_json), decode_info(told))
+        conn_info, chan_info = self.infos(channel)
+        return ClientInfo(self.user, self.id, decode_info(conn_info), decode_info(chan_info))
+
+    def infos(self, channel: str) -> tuple[bytes | None, bytes | None]:
+        """Return what the application says of it, and of it in a channel: JSON, if it does."""
+        # A shared subscription has no info.
+        subscription = None if self._subscriptions is None else self._subscriptions.get(channel)
+        return self._info_json, None if subscription is None else subscription.info
 
     async def send(self, data: Any) -> bool:
         return await self._owner.send(self, data)

@@ -267,9 +267,11 @@ def since(session: Connection) -> float:
     return clock.now() - (clock.monotonic() - session.connected_at)
 
 
-def pack(info: ClientInfo) -> bytes:
-    """Return what is written of who a session is."""
-    return orjson.dumps([info.user, info.conn_info, info.chan_info])
+def pack(session: Connection, channel: str) -> bytes:
+    """Return what is written of who a session is in a channel."""
+    conn_info, chan_info = session.infos(channel)
+    user = orjson.dumps(session.user)
+    return b"[%b,%b,%b]" % (user, conn_info or b"null", chan_info or b"null")
 
 
 def unpack(session_id: str, packed: bytes) -> ClientInfo:

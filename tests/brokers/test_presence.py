@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from asgi_push.brokers.redis.presence import RedisPresence
 from asgi_push.connection import Connection
 from asgi_push.encoding import Encoder
 from asgi_push.registry import Registry
-from asgi_push.subscription import Subscription
+from asgi_push.subscription import Subscription, TrackedSubscription
 from tests.asgi import PATIENCE, until, until_answer
 from tests.brokers import contract
 from tests.brokers.contract import over_postgres
@@ -59,8 +60,8 @@ class Process:
             self.join(session, channel)
         return session
 
-    def join(self, session: Connection, channel: str) -> None:
-        session.put(channel, Subscription(0))
+    def join(self, session: Connection, channel: str, subscription: Subscription | None = None) -> None:
+        session.put(channel, subscription or Subscription(0))
         self.registry.join(session, channel, session.subscriptions[channel])
         self.store.add(channel, session)
 
@@ -203,6 +204,21 @@ async def test_all_processes_know(start_any: Start) -> None:
     assert (await other.store.members("news"))["1"] == ClientInfo("alice", "1", [1])
     one.leave(session)
     await until_answer(lambda: other.members("news"), {"2"})
+
+
+async def test_what_is_said_of_who_is_here(start_any: Start) -> None:
+    """All processes know what the application says of a session, and of it in one channel."""
+    one, other = await start_any(), await start_any()
+    session = one.enter("1", user='the "first"', info={"name": "Ä"})
+    subscription = TrackedSubscription(0)
+    subscription.info = b'{"role":"writer"}'
+    one.join(session, "news", subscription)
+    one.join(session, "more")
+    told = ClientInfo('the "first"', "1", {"name": "Ä"}, {"role": "writer"})
+    for process in (one, other):
+        await until_answer(lambda process=process: process.store.members("news"), {"1": told})
+        members = await process.store.members("more")
+        assert members == {"1": replace(told, chan_info=None)}
 
 
 async def test_the_last_to_leave_are_gone(start: Start, redis: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class PostgresPresence(Presence):
 
     def _place(self, channel: str, session: Connection) -> tuple[str, str, str, float, bytes]:
         """Return what is written of a session: where it is, since when, and who it is."""
-        entry = pack(session.describe(channel))
+        entry = pack(session, channel)
         return stored(channel), self._life.id, session.id, since(session), entry
 
     async def _members_elsewhere(self, channel: str) -> list[ClientInfo]:

@@ -138,7 +138,7 @@ class PresenceTable:
 
 def _entry(channel: str, session: Connection) -> bytes:
     """Return what is kept of a session: since when it is here, in microseconds, and who it is."""
-    return b"%d %b" % (since(session) * 1e6, pack(session.describe(channel)))
+    return b"%d %b" % (since(session) * 1e6, pack(session, channel))
 
 
 def _client_info(session_id: bytes, entry: bytes) -> ClientInfo:
