@@ -266,7 +266,8 @@ class Hub:
         Raises:
             Refused: there is no place, or the hub shuts down.
         """
-        self._require_accepting()
+        if not self.accepting:
+            raise _shutting_down()
         self._lifecycle.admit(session)
 
     def admit_user(self, session: Connection) -> Awaitable[None] | None:
@@ -277,12 +278,9 @@ class Hub:
         Raises:
             Refused: there is no place, or the hub shuts down.
         """
-        self._require_accepting()
-        return self._lifecycle.admit_user(session)
-
-    def _require_accepting(self) -> None:
         if not self.accepting:
-            raise Refused(503, "shutting down", Disconnect.SHUTDOWN)
+            raise _shutting_down()
+        return self._lifecycle.admit_user(session)
 
     async def dismiss(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session after what was published before."""
@@ -295,3 +293,7 @@ class Hub:
         """Give a client's message to the application."""
         self.on_activity(session)
         self._calls.call(session, self.hooks.on_message, data, size=len(data))
+
+
+def _shutting_down() -> Refused:
+    return Refused(503, "shutting down", Disconnect.SHUTDOWN)

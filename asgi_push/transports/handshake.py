@@ -79,7 +79,10 @@ def query_parameter(connection: HTTPConnection, name: str) -> str | None:
 
     ``parse_qsl`` of all parameters would take longer than all other checks.
     """
-    query: str = (connection.scope.get("query_string") or b"").decode("latin-1")
+    sent = connection.scope.get("query_string")
+    if not sent:
+        return None
+    query: str = sent.decode("latin-1")
     found = None
     if name in query or "%" in query:
         for part in query.split("&"):
@@ -132,15 +135,16 @@ def _apply_credentials(session: Connection, credentials: Credentials) -> None:
     """Give the session the user, the info and the end that the credentials name."""
     session.user = credentials.user
     try:
-        session.info = credentials.info
+        if credentials.info is not None:
+            session.info = credentials.info
     except ValueError as error:
         advice = "correct what authenticate or the token says: %s"
         raise Refusal(403, INFO_IS_NO_JSON, advice, str(error)) from None
     now = clock.monotonic()
     session.connected_at = now
     session.last_seen = now
-    left = seconds_left(credentials)
-    session.expires_at = None if left is None else now + left
+    if (left := seconds_left(credentials)) is not None:
+        session.expires_at = now + left
 
 
 def _requested_channels(core: Core, connection: HTTPConnection) -> list[str]:
