@@ -36,6 +36,11 @@ class Since:
             if place is not None
         }
 
+    @property
+    def empty(self) -> bool:
+        """Whether it has no ids: the page has missed nothing."""
+        return not self._positions
+
     def knows(self, channel: str) -> bool:
         """Whether there is an id of a channel."""
         return channel in self._positions

@@ -81,9 +81,9 @@ class PageClient:
 
     async def begin(self, channels: Sequence[str]) -> None:
         """Start the session before anything else that happens to it."""
-        self._hub.execute(self._session, self._start, channels)
+        self._hub.execute(self._session, self.start, channels)
 
-    async def _start(self, session: Connection, channels: Sequence[str]) -> None:
+    async def start(self, session: Connection, channels: Sequence[str]) -> None:
         """Send the positions of the channels and what the page missed, and go live."""
         started: list[ResumedChannel] = []
         missed: list[WireMessage] = []

@@ -15,7 +15,12 @@ from asgi_push.messages import JoinLeave
 from asgi_push.push import core_of
 from tests.asgi import PATIENCE, Client, Server, nothing, serve, until
 
-PATHS = {"plain": "/ws/alice?channels=room:1", "sdk": "/connection/websocket", "sse": "/push/events?channels=room:1"}
+PATHS = {
+    "plain": "/ws/alice?channels=room:1",
+    "envelopes": "/ws/alice?channels=room:1&since=",
+    "sdk": "/connection/websocket",
+    "sse": "/push/events?channels=room:1",
+}
 
 
 class Pairs:
@@ -106,6 +111,8 @@ def gated(found: Pairs, verb: str, behaviour: str, *, late: bool = False) -> tup
 AWAITS = [
     ("plain", "join"),
     ("plain", "late join"),
+    ("envelopes", "join"),
+    ("envelopes", "begin"),
     ("sdk", "begin"),
     ("sse", "begin"),
 ]
@@ -118,7 +125,7 @@ async def test_who_does_not_get_in_is_not_said_to_have_left(kind: str, verb: str
     async with pairs() as (found, server):
         there, go = gated(found, verb.removeprefix("late "), end, late=verb.startswith("late"))
         client = begin(server, kind)
-        if kind == "plain":
+        if kind in ("plain", "envelopes"):
             client._in.put({"type": "websocket.connect"})
         else:
             await start(client, kind)

@@ -24,7 +24,11 @@ def with_envelopes(
     """Return how a session gets into its channels, and what takes the messages of its client."""
     client = PageClient(hub, session, envelope.CODEC, _NOTICES, since)
     session.client = client
-    every = list(dict.fromkeys([*hub.membership.own_channels(session), *channels]))
+    every = hub.membership.own_channels(session)
+    if channels:
+        every = list(dict.fromkeys([*every, *channels]))
+    if since.empty:  # nothing is read for it that could take long
+        return partial(hub.execute_here, session, client.start, every), _take
     return partial(client.begin, every), _take
 
 
