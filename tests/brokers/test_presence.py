@@ -259,7 +259,7 @@ async def test_what_is_not_watched_is_not_written(start_any: Start) -> None:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_table, "_EXPIRY", 2.0)
+    monkeypatch.setattr(presence_table, "_EXPIRY_MS", 2000)
     monkeypatch.setattr(presence, "_RENEW_EVERY", 0.2)
     monkeypatch.setattr(liveness, "_EXPIRY", 2.0)
     monkeypatch.setattr(liveness, "_EVERY", 0.2)

@@ -1,6 +1,7 @@
 """Who is here, as Redis knows it: each process renews its own sessions there."""
 
 from collections.abc import Awaitable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ...connection import Connection
@@ -46,9 +47,9 @@ class RedisPresence(Presence):
     def _updates(
         self, channel: str, sessions: Mapping[str, Connection | None]
     ) -> Iterator[Awaitable[Any]]:
-        changes = list(sessions.items())
-        for start in range(0, len(changes), _SESSIONS):
-            yield self._table.update(channel, changes[start : start + _SESSIONS])
+        changes = iter(sessions.items())
+        for _ in range(0, len(sessions), _SESSIONS):
+            yield self._table.update(channel, islice(changes, _SESSIONS))
 
     def _renewals(self) -> Iterator[Awaitable[Any]]:
         return map(self._renew_one, self._channels())

@@ -17,10 +17,10 @@ from .keys import Keys
 from .liveness import RedisLiveness
 from .pipeline import RedisPipeline
 from .scripts import ADMIT, FORGET, UPDATE
-from .streams import milliseconds
 
-# How long an entry is kept if nobody renews it, in seconds. `Liveness` decides whether it counts.
-_EXPIRY = 60.0
+# How long an entry is kept if nobody renews it, in milliseconds. `Liveness` decides whether it
+# counts.
+_EXPIRY_MS = 60_000
 
 # How often an admission is repeated because other processes came into the channel meanwhile.
 _ADMIT_ATTEMPTS = 10
@@ -49,10 +49,9 @@ class PresenceTable:
                 left.append(session_id)
             else:
                 came += (session_id, _entry(channel, session))
-        lifetime = milliseconds(_EXPIRY)
         process = self._life.id
         keys = self._hashes(channel, process)
-        return self._pipeline.run(UPDATE, keys, lifetime, process, len(came) // 2, *came, *left)
+        return self._pipeline.run(UPDATE, keys, _EXPIRY_MS, process, len(came) // 2, *came, *left)
 
     async def renew(self, channel: str) -> tuple[int, list[str]]:
         """Renew what is written.
@@ -84,7 +83,7 @@ class PresenceTable:
             result, *names = await self._pipeline.run(
                 ADMIT,
                 keys,
-                milliseconds(_EXPIRY),
+                _EXPIRY_MS,
                 self._life.id,
                 session.id,
                 _entry(channel, session),

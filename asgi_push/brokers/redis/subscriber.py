@@ -98,26 +98,26 @@ class Subscriber:
         for name in names:
             self._want(name)
         for name in names:
-            if (waiting := self._wanted.get(name, [])) is not None:
-                await self._until_heard(waiting)
+            waiting = self._wanted.get(name, [])
+            if waiting is None:
+                continue
+            if self._health.lasting:
+                raise _late()
+            heard = self._patience.future(_PATIENCE)
+            waiting.append(heard)
+            try:
+                await heard
+            except BaseException:
+                waiting.remove(heard)
+                raise
 
     def _want(self, name: bytes) -> None:
         self._unwanted.pop(name, None)
         if name not in self._wanted:
+            if not self._asked:
+                self._work.set()
             self._wanted[name] = []
             self._asked.append(name)
-            self._work.set()
-
-    async def _until_heard(self, waiting: list[asyncio.Future[None]]) -> None:
-        if self._health.lasting:
-            raise _late()
-        heard = self._patience.future(_PATIENCE)
-        waiting.append(heard)
-        try:
-            await heard
-        except BaseException:
-            waiting.remove(heard)
-            raise
 
     def keep(self, name: bytes) -> None:
         """Go on hearing a name."""
