@@ -13,15 +13,19 @@ from ..wire import WireMessage
 from .codec import EncodedPublications, SdkCodec
 from .commands import MAX_ID, PONG, REQUESTS, Command, sparse
 from .errors import Violation
+from .known_commands import KnownCommands
 
 
 class JsonEncoding:
     """Speaks JSON in text messages."""
 
+    def __init__(self) -> None:
+        self._commands = KnownCommands(_command)
+
     def decode(self, frame: str | bytes) -> Iterator[Command[Any]]:
         """Yield the commands of a frame, in order; raise Violation at the first invalid one."""
         text = frame if isinstance(frame, str) else _text(frame)
-        return map(_command, text.removesuffix("\n").split("\n"))
+        return map(self._commands.read, text.removesuffix("\n").split("\n"))
 
     def encode_part(self, publications: Sequence[Publication]) -> bytes:
         """Encode some of the publications of a reply."""
