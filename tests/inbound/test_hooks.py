@@ -387,3 +387,26 @@ async def test_a_hook_that_fails_at_once(error: Any) -> None:
 
     with pytest.raises(ValueError if error is ValueError else hooks.HookFailed):
         hooks.call_at_once(hook)
+
+
+async def test_what_comes_while_a_session_is_busy_is_its_own() -> None:
+    """It waits for the work that is carried out at once, and nothing of another session waits with it."""
+    log: Log = []
+
+    async def note(session: Session, what: str) -> None:
+        log.append((session.user, what))
+
+    async def work(session: Any, what: str) -> None:
+        core_of(push).hub.execute(session, note, f"after {what}")
+        await note(session, what)
+
+    async with pushing() as (push, server):
+        for user in ("alice", "bob"):
+            await server.connect(f"/ws/{user}")
+        alice, bob = push.sessions()
+        for session, what in ((alice, "one"), (bob, "two")):
+            await core_of(push).hub.execute_here(session, work, what)  # type: ignore[arg-type]
+        await until(lambda: len(log) == 4 and alice.inbox is None)  # type: ignore[attr-defined]
+        await core_of(push).hub.execute_here(alice, note, "three")  # type: ignore[arg-type]
+        assert [what for user, what in log if user == "alice"] == ["one", "after one", "three"]
+        assert [what for user, what in log if user == "bob"] == ["two", "after two"]
