@@ -76,6 +76,7 @@ class Core:
         self._broker_credentials = broker_credentials
         self.authenticate = authenticate
         self.authorize = authorize
+        self.authenticates_at_once = authenticate is None or ends_at_once(authenticate)
         self.authorizes_at_once = authorize is None or ends_at_once(authorize)
         self.messages = messages
         self.runner = HubRunner(self._make_hub)

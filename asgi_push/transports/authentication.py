@@ -84,9 +84,11 @@ async def authenticate(core: Core, connection: HTTPConnection) -> Credentials:
         Exception: whatever else the hook raised.
     """
     if core.authenticate is not None:
-        threads = core.hub.threads.authenticate
+        call = call_hook(core.hub.threads.authenticate, core.authenticate, connection)
+        if not core.authenticates_at_once:  # else there is nothing to limit
+            call = within(HOOK_TIME, call)
         try:
-            answer = await within(HOOK_TIME, call_hook(threads, core.authenticate, connection))
+            answer = await call
         except AssertionError as error:
             raise _explained(error) from error
         return _as_credentials(answer)

@@ -101,7 +101,7 @@ class SdkClient:
         core = self._context.core
         if command.method == "subscribe":
             return core.authorizes_at_once or bool(command.request.token)
-        return command.method == "connect" and core.authenticate is None
+        return command.method == "connect" and core.authenticates_at_once
 
     def _too_large(self, command: Command[Any]) -> bool:
         """Return whether one of over ``max_message_bytes`` is too large; close the session if so.
