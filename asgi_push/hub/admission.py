@@ -114,13 +114,16 @@ class Admission:
     def enter(self, session: Connection) -> list[Connection]:
         """Note that a session is in the registry; return the sessions that it replaces."""
         self._forget(session)
-        if session.user:
-            self._presence.add(user_channel(session.user), session)
         limit = self._settings.max_sessions_per_user
         if not limit or self._settings.when_exceeded != "replace":
             return []
         sessions = self._registry.sessions_of(session.user)
         return sessions[: max(0, len(sessions) - limit)]
+
+    def tell_others(self, session: Connection) -> None:
+        """Let all processes know that a user is here."""
+        if session.user:
+            self._presence.add(user_channel(session.user), session)
 
     def leave(self, session: Connection) -> None:
         """Note that a session has left the registry."""

@@ -181,6 +181,7 @@ class Hub:
         self.unsubscribe_session = self.membership.unsubscribe_session
         self.schedule = self._timer.schedule
         self.open = self._lifecycle.open
+        self.note_reachable = self._lifecycle.note_reachable
         self.close = self._lifecycle.close
         self.abort = self._lifecycle.abort
         self.end = self._lifecycle.end

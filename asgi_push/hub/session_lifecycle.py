@@ -42,6 +42,7 @@ class Event(Enum):
 
 # A look-up in an Enum of Python 3.11 costs as much as three calls.
 _ADMITTED = State.ADMITTED
+_JOINING = State.JOINING
 _ADMIT = Event.ADMIT
 _JOIN = Event.JOIN
 _OPEN = Event.OPEN
@@ -188,6 +189,11 @@ class Lifecycle:
             await join()
             self._handle(session, _OPEN)
 
+    def note_reachable(self, session: Connection) -> None:
+        """Let all processes know of a client that is opened by a command, once it is reachable."""
+        if session.state is _JOINING:
+            self._admission.tell_others(session)
+
     def close(self, session: Connection, disconnect: Disconnect) -> None:
         """Close a session: it leaves the registry now, and its writer sends what is queued."""
         self._handle(session, Event.CLOSE, disconnect)
@@ -225,6 +231,7 @@ class Lifecycle:
             self._owner.close(replaced, Disconnect.CONNECTION_LIMIT)
         if not _opened_by_command(session):  # such a client is looked after since it was accepted
             self._owner.look_after(session)
+            self._admission.tell_others(session)
 
     def count_as_direct(self, session: Connection) -> None:
         """Count a session as one with direct writes that was counted as one without."""

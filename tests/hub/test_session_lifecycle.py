@@ -149,6 +149,20 @@ async def test_every_cell(state: State, event: Event) -> None:
         assert told.names == (["connect", "disconnect"] if opened else [])
 
 
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name.lower())
+async def test_who_has_left_is_not_told_to_others(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose channels are heard is told only while it joins: it may be closed meanwhile."""
+    async with Push() as push:
+        life = Life(push)
+        for step in PATHS[state]:
+            await life.happen(step)
+        told: list[Connection] = []
+        monkeypatch.setattr(life.hub.presence, "add", lambda channel, session: told.append(session))
+        life.hub.note_reachable(life.session)
+        assert told == ([life.session] if state is State.JOINING else [])
+        life.hub.end(life.session, WHY)
+
+
 def test_the_table_leads_from_birth_to_death() -> None:
     """Every state can be reached and ended, all moves go forward, and each hook belongs to one kind of move."""
     order = list(State)

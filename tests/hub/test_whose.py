@@ -97,6 +97,20 @@ async def test_a_session_that_left_its_users_channel_is_still_the_users(
         assert not await other.presence("#alice")
 
 
+async def test_an_sdk_client_is_its_user_for_all(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its user is online, and in presence, until it leaves; no renewal is needed for that."""
+    monkeypatch.setattr("asgi_push.brokers.redis.presence._RENEW_EVERY", 3600.0)
+    async with processes(kind, request) as (push, server, other):
+        peer = Peer(await server.connect("/connection/websocket", headers={"x-user": "alice"}), "json")
+        assert "connect" in await peer.ask("connect")
+        await until_answer(lambda: other.is_online("alice"), True)
+        assert list(await other.presence("#alice")) == [session.id for session in push.sessions()]
+        peer.client.close()
+        await until_answer(lambda: other.is_online("alice"), False)
+
+
 async def test_who_is_given_a_users_channel_is_not_the_user(kind: str, request: pytest.FixtureRequest) -> None:
     """It gets what the user gets, and counts for nothing else of the user's."""
     async with processes(kind, request, max_sessions_per_user=1, when_exceeded="replace") as (push, server, other):

@@ -91,6 +91,8 @@ async def _join(
         channels = list(dict.fromkeys([*channels, *credentials.channels]))
     try:
         started = await _server_subscriptions(context, channels, command.request.subs)
+        # Not before: all whose channels the broker began to bring at the same time go together.
+        hub.note_reachable(session)
         inbox = await unconfirmed(context)
         context.reply(command, _result(context, ttl, started))
     except BaseException:
