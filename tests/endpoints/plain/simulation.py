@@ -36,7 +36,8 @@ class PageModel:
         self._sent: dict[str, str] = {}  # the ids with which it came
         self._gaps: set[str] = set()  # of this connection, before the welcome
         self._seen: dict[str, StreamPosition] = {}
-        self._last: dict[str, int] = {}  # of channels without history
+        self._last: dict[str, int] = {}  # of channels without history, in one process
+        self._process = 0
         self._restarts: set[str] = set()  # channels that the application took it out of
         self._session = ""
 
@@ -50,6 +51,12 @@ class PageModel:
         """Begin on a connection that is accepted."""
         self.connection, self.connected = connection, False
         self._sent, self._gaps = dict(self._ids), set()
+
+    def go_to(self, process: int) -> None:
+        """Connect to a process. Another may be behind, and has what is kept nowhere come again."""
+        if process != self._process:
+            self._process = process
+            self._last = {}
 
     def disconnect(self) -> asgi.Client | None:
         """Forget the connection, and what is still on its way in it."""
