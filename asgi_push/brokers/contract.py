@@ -188,7 +188,7 @@ class Broker(Protocol):
         """
         ...
 
-    def join_now(self, channel: str, *, kept: bool) -> bool:
+    def join_now(self, channel: str) -> bool:
         """Join a channel as ``join`` does if that needs no waiting; return whether it is joined."""
         ...
 

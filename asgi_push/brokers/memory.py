@@ -163,7 +163,7 @@ class MemoryBroker:
     async def join(self, channel: str, *, kept: bool) -> None:
         """Nothing to do: every publication is delivered here."""
 
-    def join_now(self, channel: str, *, kept: bool) -> bool:
+    def join_now(self, channel: str) -> bool:
         """Nothing to do, and so nothing to wait for."""
         return True
 

@@ -169,24 +169,19 @@ class Membership:
             self._presence.add(channel, session)
         return True
 
-    def _is_heard(self, channel: str) -> bool:
-        """Whether the broker brings the publications of a channel already; then it goes on."""
-        broker = self._broker
-        return broker.hears_all or broker.join_now(channel, kept=self._is_kept(channel))
-
     async def _listen(self, channels: Iterable[str]) -> None:
         """Have the broker bring the publications of channels, now or as soon as it is back."""
+        if self._broker.hears_all:
+            return
         for channel in channels:
-            if self._is_heard(channel):
+            if self._broker.join_now(channel):
                 continue
+            kept = self._namespaces.stream(channel) is not None
             try:
-                await self._broker.join(channel, kept=self._is_kept(channel))
+                await self._broker.join(channel, kept=kept)
             except BrokerError as error:
                 message = "a session is in a channel that is not heard yet: %s"
                 self._quiet.log(logging.WARNING, clock.monotonic(), message, error)
-
-    def _is_kept(self, channel: str) -> bool:
-        return self._namespaces.stream(channel) is not None
 
     # -- leaving -----------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ async def _join(
     hub: Hub, session: Connection, channel: str, subscription: TrackedSubscription, *, kept: bool
 ) -> None:
     entered = hub.membership.enter(session, channel, subscription)
-    if entered and not hub.broker.join_now(channel, kept=kept):
+    if entered and not hub.broker.join_now(channel):
         await hub.broker.join(channel, kept=kept)
 
 

@@ -347,7 +347,7 @@ async def test_a_channel_may_be_left_and_joined_again(broker: Broker, process: P
 
 async def test_a_broker_that_hears_all_needs_no_join(broker: Broker, process: Process) -> None:
     """What comes in a channel that nobody joined is delivered; others have to join one that was never joined."""
-    assert broker.join_now("other", kept=True) is broker.hears_all
+    assert broker.join_now("other") is broker.hears_all
     if broker.hears_all:
         await broker.publish(publication("another", 1), KEPT)
         assert (await process.next()).channel == "another"

@@ -65,7 +65,7 @@ class Redis:
         return StreamPosition(4, "a")
 
     async def join(self) -> None:
-        await self.joining.join({"news"}, [NEWS])
+        await self.joining.join("news", NEWS)
 
 
 async def test_looked_at_once() -> None:
@@ -83,7 +83,7 @@ async def test_place_that_is_known() -> None:
     redis = Redis()
     assert redis.joining.begin_now("news") is None
     await redis.join()
-    redis.joining.note_ready("news")
+    redis.joining.note_ready("news", NEWS, kept=True)
     assert redis.joining.begin_now("news") == StreamPosition(7, "a")
     redis.cursors["news"].in_doubt = True
     assert redis.joining.begin_now("news") is None
@@ -159,6 +159,8 @@ async def test_begun_where_it_stood_when_it_was_joined_in_vain() -> None:
     cursor = redis.cursors["news"]
     assert cursor.position is None
     assert redis.checks == ["news", "news"]  # it was heard, and its place is not known
+    redis.joining.note_ready("news", NEWS, kept=True)
+    assert not redis.joining.join_now("news")  # who joins it next has to wait for that, too
     assert await redis.joining.find_place("news", cursor)
     assert cursor.position == StreamPosition(4, "a")
     assert await redis.joining.find_place("news", cursor)

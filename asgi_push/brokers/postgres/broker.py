@@ -249,7 +249,7 @@ class PostgresBroker:
         except TimeoutError as error:
             raise BrokerError("PostgreSQL: could not listen in time") from error
 
-    def join_now(self, channel: str, *, kept: bool) -> bool:
+    def join_now(self, channel: str) -> bool:
         """Join a channel that is heard, where commands are."""
         cursor = self._consumer.cursors.get(channel)
         if cursor is None or not (cursor.begun and self._listener.hears and self._remembered):
@@ -265,7 +265,7 @@ class PostgresBroker:
 
     def begin_now(self, channel: str) -> StreamPosition | None:
         """Go on hearing a channel, and return where it stands; None if that is not known here."""
-        return self._consumer.position(channel) if self.join_now(channel, kept=True) else None
+        return self._consumer.position(channel) if self.join_now(channel) else None
 
     def leave(self, channel: str) -> None:
         """Hear it no more, some time from now."""

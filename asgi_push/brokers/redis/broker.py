@@ -1,7 +1,8 @@
 """The broker over Redis: one step there does history, position and delivery, in one order."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
+from typing import Any
 
 from ...messages import History, JoinLeave, Publication, PublishResult, StreamPosition
 from ...stream import Recovery
@@ -133,9 +134,9 @@ class RedisBroker:
         """Forget what a channel keeps."""
         await self._streams.remove(channel)
 
-    async def join(self, channel: str, *, kept: bool) -> None:
+    def join(self, channel: str, *, kept: bool) -> Coroutine[Any, Any, None]:
         """Hear a channel; what is lost on the way is found where it is kept."""
-        await self._consumer.join(channel, kept=kept)
+        return self._consumer.join(channel, kept=kept)
 
     async def begin(self, channel: str) -> StreamPosition:
         """Hear a channel, and return where it stands. A stream that is nowhere yet begins here."""

@@ -10,6 +10,7 @@ from ..deliveries import ControlMessage, Deliveries, Lost
 from ..health import ConnectionHealth
 from ..replies import check_told
 from ..stopping import end_tasks
+from ..waiting import all_done
 from .barriers import BARRIER, Barriers
 from .catch_up import CatchUp, Missing
 from .connection_factory import ConnectionFactory
@@ -63,7 +64,7 @@ class Consumer:
             self._on_subscribed,
             self._on_unsubscribed,
             self._on_disconnected,
-            self._on_failure,
+            self._on_subscribed,  # where something could not be taken: so that it is looked for
         )
         self._cursors: dict[str, Cursor] = {}
         self._always = self._own, keys.published(COMMANDS)  # heard as soon as anything is
@@ -100,17 +101,18 @@ class Consumer:
 
     async def join(self, channel: str, *, kept: bool, begins: bool = False) -> None:
         """Hear a channel, and commands. Losses on the way are found if it is ``kept``."""
-        if self.join_now(channel, kept=kept):
-            return
         name = self._keys.published(channel)
-        channels = {channel} if kept else set()
+        join = self._joining.join(channel, name, kept=kept, begins=begins)
         if self._joining.is_ready(COMMANDS):
-            await self._joining.join(channels, (name,), begins=begins)
+            await join
         else:
-            await self._joining.join({COMMANDS, *channels}, (*self._always, name), begins=begins)
-            await self._control.register()
-            self._joining.note_ready(COMMANDS)
-        self._joining.note_ready(channel)
+            await all_done([join, self._hear_commands()])
+        self._joining.note_ready(channel, name, kept=kept)
+
+    async def _hear_commands(self) -> None:
+        await self._joining.join(COMMANDS, *self._always)
+        await self._control.register()
+        self._joining.note_ready(COMMANDS, self._always[-1], kept=True)
 
     def learn(self, channel: str, position: StreamPosition) -> None:
         """Take over a position that a session was told, if the stream had not begun before."""
@@ -231,10 +233,6 @@ class Consumer:
             let_go(cursor)
         self._echoes.give_up(channel)
         self._missing.discard(channel)
-
-    def _on_failure(self, name: bytes) -> None:
-        """Look for what was lost: a message of this name could not be taken."""
-        self._on_subscribed(name)
 
     def _on_disconnected(self) -> None:
         """Let go all who wait: what was on its way does not come on this connection any more."""

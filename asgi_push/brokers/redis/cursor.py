@@ -32,6 +32,7 @@ class Cursor:
         "gone",
         "in_doubt",
         "inbox_empty_at",
+        "joining",
         "missed_since",
         "position",
         "waiting",
@@ -42,6 +43,7 @@ class Cursor:
         # When somebody joined the channel in vain, as nothing was heard: what was published from
         # then on is for this process. None if nobody did, or the position is known.
         self.missed_since: float | None = None
+        self.joining = 0  # how many are about to find out where it stands
         self.gone = False  # the channel was forgotten; another cursor may read the same again
         self.dropped = False  # more came than is held
         self.in_doubt = False  # something may have been published that was not heard

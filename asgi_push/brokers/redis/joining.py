@@ -1,6 +1,6 @@
 """How channels come to be heard, and from which place on."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from ... import clock
 from ...messages import StreamPosition
@@ -32,36 +32,38 @@ class Joining:
         self._check = check
         # The names of channels that are heard, as commands are.
         self._ready: dict[str, bytes] = {}
-        self._joining: dict[str, int] = {}  # how many are about to join, by channel
         self.losses = 0  # how often the connection was lost that all is heard on
 
     async def join(
-        self, channels: Collection[str], names: Collection[bytes], *, begins: bool = False
+        self, channel: str, *names: bytes, kept: bool = True, begins: bool = False
     ) -> None:
-        """Hear names, and begin at the places where the streams of channels stand.
+        """Hear names, and begin at the place where the stream of a channel stands, if it is kept.
 
-        With ``begins`` those that are nowhere yet begin now.
+        With ``begins`` one that is nowhere yet begins now.
 
         Raises:
             BrokerError: that could not be had in time; the names stay wanted, and what is
                 published from now on is read once it can be.
         """
+        if not kept:
+            await self._subscriber.add(*names)
+            return
         since = clock.monotonic()
-        cursors = {channel: self._cursors.setdefault(channel, Cursor()) for channel in channels}
-        for channel in channels:
-            self._joining[channel] = self._joining.get(channel, 0) + 1
+        cursor = self._cursors.get(channel)
+        if cursor is None:
+            cursor = self._cursors[channel] = Cursor()
+        cursor.joining += 1
         try:
             await self._subscriber.add(*names)
-            for channel, cursor in cursors.items():
-                if cursor.position is None:
-                    await self._begin(channel, cursor, begins=begins)
+            if cursor.position is None:
+                await self._begin(channel, cursor, begins=begins)
         except BaseException:
-            for cursor in cursors.values():
-                cursor.note_missed(since)
+            cursor.note_missed(since)
             raise
         finally:
-            for channel in channels:
-                self._left(channel)
+            cursor.joining -= 1
+            if cursor.position is None:
+                self._failed(channel, cursor)
 
     async def _begin(self, channel: str, cursor: Cursor, *, begins: bool) -> None:
         losses = self.losses
@@ -82,39 +84,39 @@ class Joining:
         """
         if cursor.missed_since is not None:
             cursor.begin(await self._streams.place_at(channel, cursor.missed_since))
-        return cursor.position is not None or channel not in self._joining
+        return cursor.position is not None or not cursor.joining
 
-    def _left(self, channel: str) -> None:
-        self._joining[channel] -= 1
-        if not self._joining[channel]:
-            del self._joining[channel]
-            if not self.begun(channel) and self._subscriber.hears(self._keys.published(channel)):
-                self._check(channel)
+    def _failed(self, channel: str, cursor: Cursor) -> None:
+        """Have it found out where a channel stands, unless somebody else who joins it does that."""
+        if not cursor.joining and self._subscriber.hears(self._keys.published(channel)):
+            self._check(channel)
 
-    def note_ready(self, channel: str) -> None:
-        """Note that a channel was joined: who joins it next, while it is heard, need not wait."""
-        name = self._keys.published(channel)
-        if self._subscriber.hears(name):
+    def note_ready(self, channel: str, name: bytes, *, kept: bool) -> None:
+        """Note that a channel was joined: who joins it next, while it is heard, need not wait.
+
+        If it is kept, it has to be known where it stands.
+        """
+        if self._subscriber.hears(name) and (not kept or self.begun(channel)):
             self._ready[channel] = name
 
     def is_ready(self, channel: str) -> bool:
         """Whether a channel was joined, and is heard since then."""
         return channel in self._ready
 
-    def join_now(self, channel: str, *, kept: bool) -> bool:
+    def join_now(self, channel: str) -> bool:
         """Go on hearing a channel; return False if it is not heard.
 
         Nearly always it is: somebody is in it, or was a moment ago.
         """
         name = self._ready.get(channel)
-        if name is None or (kept and not self.begun(channel)):
+        if name is None:
             return False
         self._subscriber.keep(name)
         return True
 
     def begin_now(self, channel: str) -> StreamPosition | None:
         """Go on hearing a channel, and return where it stands; None if that is not known here."""
-        return self.position(channel) if self.join_now(channel, kept=True) else None
+        return self.position(channel) if self.join_now(channel) else None
 
     def position(self, channel: str) -> StreamPosition | None:
         """Return where a channel that is heard stands here, if that is not in doubt."""
@@ -134,7 +136,7 @@ class Joining:
     def on_subscribed(self, channel: str) -> None:
         """Have it found out where a channel stands, unless somebody who joins it is about to."""
         cursor = self._cursors.get(channel)
-        if cursor is not None and (channel not in self._joining or cursor.position is not None):
+        if cursor is not None and (cursor.position is not None or not cursor.joining):
             self._check(channel)
 
     def on_unsubscribed(self, channel: str) -> None:

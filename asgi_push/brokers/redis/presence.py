@@ -42,7 +42,10 @@ class RedisPresence(Presence):
                 came = [session for session in sessions.values() if session is not None]
                 yield from (self._take_place(channel, session) for session in came)
                 written = {name: None for name, session in sessions.items() if session is None}
-            yield from self._updates(channel, written)
+            if len(written) == 1:  # nearly all
+                yield self._table.update(channel, written.items())
+            else:
+                yield from self._updates(channel, written)
 
     def _updates(
         self, channel: str, sessions: Mapping[str, Connection | None]

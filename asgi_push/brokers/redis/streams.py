@@ -18,6 +18,7 @@ from .scripts import LOOK, PUBLISH, PUBLISH_ONCE, READ
 # seconds. A client that comes back after a week and missed nothing is told so. It costs about 150
 # bytes a channel.
 POSITION_TTL = 7 * 24 * 60 * 60.0
+_POSITION_TTL_MS = round(POSITION_TTL * 1000)
 
 # Bytes of one reading. The first is small, as thousands may go together in one round trip. What a
 # channel has beyond that comes in larger ones, of so many channels at a time. A reading takes a few
@@ -25,6 +26,8 @@ POSITION_TTL = 7 * 24 * 60 * 60.0
 _FIRST_BYTES = 32 * 1024
 MORE_BYTES = 256 * 1024
 _LARGE_READINGS = 8
+
+_NOWHERE = StreamPosition(0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class Streams(StreamReader):
             READ,
             self._kept(channel),
             new_epoch(),
-            milliseconds(POSITION_TTL),
+            _POSITION_TTL_MS,
             since.epoch,
             since.offset,
             limit,
@@ -163,11 +166,11 @@ class Streams(StreamReader):
         stands below ``known`` in the same epoch begins a new one. ``barrier`` is a name to publish
         to, and a message: it arrives behind all that was published in the channel before.
         """
-        known = known or StreamPosition(0, "")
+        known = known or _NOWHERE
         epoch, offset, kept = await self._pipeline.run(
             LOOK,
             [*self._kept(channel), self._keys.key("inbox", channel)],
-            milliseconds(POSITION_TTL),
+            _POSITION_TTL_MS,
             known.epoch,
             known.offset,
             int(begins),
