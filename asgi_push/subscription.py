@@ -10,22 +10,17 @@ _NONE: frozenset[StreamPosition] = frozenset()
 
 
 class Place:
-    """A position in a stream: of one subscription, or of several that are always written together.
+    """A position in a stream, of several subscriptions that are written together.
 
-    A ``shared`` one is ``broken`` when one of these goes on alone: none of them is in step then.
+    It is ``broken`` when one of these goes on alone: none of them is in step then.
     """
 
-    __slots__ = ("broken", "epoch", "offset", "shared")
+    __slots__ = ("broken", "epoch", "offset")
 
-    def __init__(self, offset: int, epoch: str, *, shared: bool = False) -> None:
+    def __init__(self, offset: int, epoch: str) -> None:
         self.offset = offset
         self.epoch = epoch
-        self.shared = shared
         self.broken = False
-
-    def follows(self, first: int, epoch: str) -> bool:
-        """Whether an offset is the very next one."""
-        return self.offset + 1 == first and self.epoch == epoch
 
 
 class Subscription:
@@ -77,6 +72,9 @@ class TrackedSubscription(Subscription):
     """
 
     __slots__ = (
+        "_epoch",
+        "_offset",
+        "_place",
         "awaited",
         "buffer",
         "confirmed",
@@ -85,7 +83,6 @@ class TrackedSubscription(Subscription):
         "join_leave",
         "kept",
         "older",
-        "place",
         "positioned",
         "server_side",
         "skip",
@@ -101,7 +98,10 @@ class TrackedSubscription(Subscription):
         self.active = True
         self.announced = False
         self.positioned = False
-        self.place = Place(0, "")
+        self._offset = 0
+        self._epoch = ""
+        # Where it is while it is in step with others: the two above are out of date then.
+        self._place: Place | None = None
         self.start = 0  # the session is sent what comes after this offset, and nothing before
         self.skip = _NONE  # what the session got from the inbox
         self.older = _NONE  # from the inbox, of epochs before
@@ -120,9 +120,8 @@ class TrackedSubscription(Subscription):
     def begin(self, position: StreamPosition, start: int) -> None:
         """Get what comes after a position; what follows ``start`` up to it is sent by others."""
         self.positioned = True
-        place = self.own_place()
-        place.offset = offset = position.offset
-        place.epoch = position.epoch
+        self.offset = offset = position.offset
+        self._epoch = position.epoch
         self.start = start
         if offset:
             self.suppose_awaited(offset)
@@ -133,9 +132,8 @@ class TrackedSubscription(Subscription):
             self.start = position.offset
         if position.epoch != self.epoch:
             self.confirmed = 0  # that was in another epoch
-        place = self.own_place()
-        place.offset = position.offset
-        place.epoch = position.epoch
+        self.offset = position.offset
+        self._epoch = position.epoch
         self.suppose_awaited(position.offset)
 
     def suppose_awaited(self, offset: int) -> None:
@@ -148,35 +146,55 @@ class TrackedSubscription(Subscription):
     @property
     def offset(self) -> int:
         """The offset of the last publication that the session was handed."""
-        return self.place.offset
+        return self._offset if self._place is None else self._place.offset
 
     @offset.setter
     def offset(self, offset: int) -> None:
-        self.own_place().offset = offset
+        if self._place is not None:
+            self.go_alone()
+        self._offset = offset
 
     @property
     def epoch(self) -> str:
         """The epoch of the stream in which that is."""
-        return self.place.epoch
+        return self._epoch if self._place is None else self._place.epoch
 
-    @epoch.setter
-    def epoch(self, epoch: str) -> None:
-        self.own_place().epoch = epoch
+    def go_with(self, place: Place) -> None:
+        """Be in step with the others of a place, which is where this one is, too."""
+        self.go_alone()  # it left the others of another place, if it had one
+        self._place = place
 
-    def own_place(self) -> Place:
-        """Return its place, which is its own from now on."""
-        place = self.place
-        if place.shared:
+    def go_alone(self) -> None:
+        """Be in step with nobody from now on."""
+        place = self._place
+        if place is not None:
             place.broken = True
-            self.place = place = Place(place.offset, place.epoch)
-        return place
+            self._offset = place.offset
+            self._epoch = place.epoch
+            self._place = None
+
+    def is_next(self, offset: int, epoch: str) -> bool:
+        """Whether an offset is the very next one."""
+        place = self._place
+        if place is None:
+            return self._offset + 1 == offset and self._epoch == epoch
+        return place.offset + 1 == offset and place.epoch == epoch
+
+    def advance(self, first: int, last: int, epoch: str) -> bool:
+        """Move over the offsets from ``first`` to ``last``; return False if they do not follow."""
+        if self._place is not None:
+            self.go_alone()
+        if self._offset + 1 != first or self._epoch != epoch:
+            return False
+        self._offset = last
+        return True
 
     def hold(self) -> None:
         """Hold publications back in ``buffer`` from now on."""
-        self.own_place()
+        self.go_alone()
         self.buffer = []
 
     def end(self) -> None:
         """Get nothing any more, also of what is being handed out."""
         super().end()
-        self.own_place()
+        self.go_alone()

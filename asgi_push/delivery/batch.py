@@ -141,7 +141,6 @@ class OffsetRange:
 
         Returns False, and leaves the place, if they do not follow it, or it is broken.
         """
-        # This is Place.follows without its call: a run comes here for each stride of its sessions.
         if place.offset + 1 != self.first or place.epoch != self.epoch or place.broken:
             return False
         place.offset = self.last
@@ -162,7 +161,7 @@ def is_next(subscription: Subscription, publication: Publication) -> bool:
         return True
     if subscription.buffer is not None or not subscription.positioned:
         return False
-    return subscription.place.follows(publication.offset, publication.epoch)
+    return subscription.is_next(publication.offset, publication.epoch)
 
 
 def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
@@ -187,7 +186,8 @@ def filter_for(subscription: Subscription, batch: Batch) -> Batch | None:
         if subscription.skip:
             return _not_sent(subscription, batch)
         return batch if subscription.join_leave else _without_notices(batch)
-    if batch.offset_range.advance(subscription.own_place()):
+    offsets = batch.offset_range
+    if subscription.advance(offsets.first, offsets.last, offsets.epoch):
         return batch
     return _one_by_one(subscription, batch)
 

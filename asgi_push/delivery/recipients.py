@@ -41,13 +41,13 @@ class Group:
         return True
 
     def _share(self, subscription: TrackedSubscription) -> bool:
-        own = subscription.place
-        if self.places and (self.places[0].offset, self.places[0].epoch) != (own.offset, own.epoch):
+        offset = subscription.offset
+        epoch = subscription.epoch
+        if self.places and (self.places[0].offset, self.places[0].epoch) != (offset, epoch):
             return False
         if len(self.sessions) % STRIDE == 0:
-            self.places.append(Place(own.offset, own.epoch, shared=True))
-        subscription.own_place()  # of another stride, if the members of the channel have changed
-        subscription.place = self.places[-1]
+            self.places.append(Place(offset, epoch))
+        subscription.go_with(self.places[-1])
         self.subscriptions.append(subscription)
         return True
 
