@@ -7,7 +7,6 @@ from ... import clock
 from ...connection import Connection
 from ...disconnect import Disconnect
 from ...errors import BrokerError
-from ...hub.hub import Hub
 from ...messages import Payload, Publication, StreamPosition
 from ...protocols.centrifuge import Command, CommandError, ErrorCode, Violation
 from ...protocols.centrifuge.commands import sparse
@@ -41,36 +40,30 @@ _HANDLERS: dict[str, Callable[[Context, Command[Any]], Awaitable[Mapping[str, An
 }
 
 
-class SdkClient:
+class SdkClient(Context):
     """Executes the commands of one client, one after the other, and pushes what the server does."""
 
-    __slots__ = ("_connect_failed", "_connect_received", "_context")
+    __slots__ = ()
 
     opened_by_command = True
     confirms = True
     answers = True
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._connect_received = False
-        self._connect_failed = False
-
     # -- what the client sends ---------------------------------------------------------------------
 
-    def take(
-        self, hub: Hub, session: Connection, frame: str | bytes
-    ) -> Iterator[int | Awaitable[None]]:
+    def take(self, frame: str | bytes) -> Iterator[int | Awaitable[None]]:
         """Handle a frame, and yield the sizes of its commands, if it is not too large.
 
         Before the size of a command comes what is to be awaited for it, if anything is. Pongs are
         handled at once, other commands in order.
         """
+        session = self.session
         # Nearly all are far below any limit: a character has at most four bytes.
-        if 4 * len(frame) > hub.settings.max_message_bytes and self._frame_too_large(frame):
+        if 4 * len(frame) > self.hub.settings.max_message_bytes and self._frame_too_large(frame):
             return
         try:
-            for command in self._context.codec.decode(frame):
-                if self._connect_failed or session.disconnect is not None:
+            for command in self.codec.decode(frame):
+                if self.connect_failed or session.disconnect is not None:
                     return
                 if (executed := self._dispatch(command)) is not None:
                     yield executed
@@ -83,13 +76,13 @@ class SdkClient:
         if not command.method:
             self._pong()
             return None
-        if (command.method == "connect") is self._connect_received:
+        if (command.method == "connect") is self.connect_received:
             raise Violation("the first command must be connect, and no other may be")
-        self._connect_received = True
-        hub = self._context.hub
+        self.connect_received = True
+        hub = self.hub
         if command.size > hub.settings.max_message_bytes and self._too_large(command):
             return None
-        session = self._context.session
+        session = self.session
         hub.on_activity(session)
         if session.inbox is None and session.queue is None and self._waits_for_nobody(command):
             return hub.execute_here(session, self._execute, command)
@@ -98,7 +91,7 @@ class SdkClient:
 
     def _waits_for_nobody(self, command: Command[Any]) -> bool:
         """Whether a command is carried out without waiting for the application."""
-        core = self._context.core
+        core = self.core
         if command.method == "subscribe":
             return core.authorizes_at_once or bool(command.request.token)
         return command.method == "connect" and core.authenticates_at_once
@@ -108,47 +101,47 @@ class SdkClient:
 
         Connect may be as large as a frame.
         """
-        hub = self._context.hub
+        hub = self.hub
         limit = hub.settings.max_message_bytes
         if command.method == "connect" or (
             command.method == "subscribe" and command.size <= CHANNEL_BYTES
         ):
             return False
-        close_too_large(hub, self._context.session, command.size, limit, "max_message_bytes")
+        close_too_large(hub, self.session, command.size, limit, "max_message_bytes")
         return True
 
     def _frame_too_large(self, frame: str | bytes) -> bool:
         """Return whether a frame is too large, and close the session if so."""
-        hub = self._context.hub
+        hub = self.hub
         limit = frame_bytes(hub.settings)
         if not too_large(frame, limit):
             return False
         limits = "max_message_bytes and max_channels"
-        close_too_large(hub, self._context.session, len(frame), limit, limits)
+        close_too_large(hub, self.session, len(frame), limit, limits)
         return True
 
     def _pong(self) -> None:
-        session = self._context.session
+        session = self.session
         session.last_seen = now = clock.monotonic()
         if not session.heartbeat.on_pong(now):
             raise Violation("a pong that was not asked for")
         if session.heartbeat.round_trip is not None:
-            self._context.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
-        self._context.hub.look_after(session)
+            self.hub.counters.heartbeat_round_trip.observe(session.heartbeat.round_trip)
+        self.hub.look_after(session)
 
     def _close_as_bad_request(self, violation: Violation) -> None:
         reason = Disconnect(Disconnect.BAD_REQUEST.code, f"bad request: {violation}")
-        self._context.hub.close(self._context.session, reason)
+        self.hub.close(self.session, reason)
 
     async def _execute(self, session: Connection, command: Command[Any]) -> None:
         if session.queue is not None:
-            await self._context.hub.wait_capacity(session)
-        if self._connect_failed or session.disconnect is not None:
+            await self.hub.wait_capacity(session)
+        if self.connect_failed or session.disconnect is not None:
             return
         try:
-            result = await _HANDLERS[command.method](self._context, command)
+            result = await _HANDLERS[command.method](self, command)
             if result is not None:
-                self._context.reply(command, result)
+                self.reply(command, result)
         except CommandError as failure:
             self._reply_error(command, failure.error)
         except Violation as violation:
@@ -158,56 +151,53 @@ class SdkClient:
         except BrokerError:
             self._reply_error(command, ErrorCode.INTERNAL)
         except Exception as error:  # noqa: BLE001  # code of the application
-            self._context.hub.failures.report(
-                "hook", error, command.method, f" for session {session.id}"
-            )
+            self.hub.failures.report("hook", error, command.method, f" for session {session.id}")
             self._reply_error(command, ErrorCode.INTERNAL)
 
     def _close(self, ended: Ended) -> None:
-        context = self._context
         told = ended.disconnect
-        if not context.connected:
+        if not self.connected:
             advice = ended.advice or OTHER_CREDENTIALS
-            Refusal(told.code, told.reason, advice).log(context.scope)
-        context.hub.close(context.session, told)
+            Refusal(told.code, told.reason, advice).log(self.scope)
+        self.hub.close(self.session, told)
 
     def _reply_error(self, command: Command[Any], error: tuple[int, str, bool]) -> None:
-        self._connect_failed = command.method == "connect"
+        self.connect_failed = command.method == "connect"
         if error == ErrorCode.TOKEN_EXPIRED and command.method in ("refresh", "sub_refresh"):
             error = ErrorCode.REFRESH_EXPIRED
         if command.id:
-            self._context.send(self._context.codec.error(command.id, error))
+            self.send(self.codec.error(command.id, error))
 
     # -- what the server does ----------------------------------------------------------------------
 
     def send_for_answer(self, message: bytes) -> bool:
         """Send it as a ``message``, to a client that has its reply to connect; return True."""
-        if self._context.connected:
+        if self.connected:
             self._send_message(message)
         else:
-            self._context.hub.execute(self._context.session, self._send_later, message)
+            self.hub.execute(self.session, self._send_later, message)
         return True
 
     async def _send_later(self, session: Connection, message: bytes) -> None:
-        if self._context.connected:
+        if self.connected:
             self._send_message(message)
 
     def _send_message(self, message: bytes) -> None:
-        wire = self._context.codec.encode(Publication("", Payload("json", message)))
+        wire = self.codec.encode(Publication("", Payload("json", message)))
         if wire is not None:
-            self._context.send(wire)
+            self.send(wire)
 
     def gap(self, channel: str, subscription: TrackedSubscription) -> None:
         """End a subscription that cannot go on; the client recovers from its own position."""
         if subscription.server_side:
-            self._context.hub.close(self._context.session, Disconnect.INSUFFICIENT_STATE)
+            self.hub.close(self.session, Disconnect.INSUFFICIENT_STATE)
         elif subscription.active:
             self._end_subscription(channel, _INSUFFICIENT_STATE)
 
     def _end_subscription(self, channel: str, reason: Mapping[str, Any]) -> None:
-        self._context.leave(channel)
-        if self._context.connected:  # else the reply to connect leaves it out
-            self._context.send(self._context.codec.push(channel, "unsubscribe", reason))
+        self.leave(channel)
+        if self.connected:  # else the reply to connect leaves it out
+            self.send(self.codec.push(channel, "unsubscribe", reason))
 
     async def subscribe_by_server(
         self, channel: str, data: Payload | None, since: StreamPosition | None
@@ -217,11 +207,10 @@ class SdkClient:
         When this returns, the session gets all that is published from then on. A client that has
         no reply to its connect yet is subscribed after that, and not waited for.
         """
-        context = self._context
-        if not context.connected:
-            context.hub.execute(context.session, self._subscribe_later, channel, data, since)
-        elif (known := context.session.subscriptions.get(channel)) is None:
-            subscription = new_subscription(context.hub, channel, server_side=True)
+        if not self.connected:
+            self.hub.execute(self.session, self._subscribe_later, channel, data, since)
+        elif (known := self.session.subscriptions.get(channel)) is None:
+            subscription = new_subscription(self.hub, channel, server_side=True)
             subscription.stays = True
             await self._subscribe(channel, subscription, data, since)
         elif isinstance(known, TrackedSubscription):
@@ -230,13 +219,9 @@ class SdkClient:
     async def _subscribe_later(
         self, session: Connection, channel: str, data: Payload | None, since: StreamPosition | None
     ) -> None:
-        if (
-            self._context.connected
-            and channel not in session.subscriptions
-            and session.disconnect is None
-        ):
+        if self.connected and channel not in session.subscriptions and session.disconnect is None:
             await self._subscribe(
-                channel, new_subscription(self._context.hub, channel, server_side=True), data, since
+                channel, new_subscription(self.hub, channel, server_side=True), data, since
             )
 
     async def _subscribe(
@@ -246,15 +231,14 @@ class SdkClient:
         data: Payload | None,
         since: StreamPosition | None,
     ) -> None:
-        context = self._context
         try:
-            result = await start_subscription(context, channel, subscription, since, encoded=False)
+            result = await start_subscription(self, channel, subscription, since, encoded=False)
         except BrokerError:
-            context.hub.close(context.session, Disconnect.INSUFFICIENT_STATE)
+            self.hub.close(self.session, Disconnect.INSUFFICIENT_STATE)
             return
         if subscription.active:  # the application may have unsubscribed it meanwhile
-            push_subscription(context, channel, result | sparse(data=data))
-            go_live(context.hub, context.session, channel, subscription)
+            push_subscription(self, channel, result | sparse(data=data))
+            go_live(self.hub, self.session, channel, subscription)
 
     def unsubscribe_by_server(self, channel: str) -> None:
         """Unsubscribe the session for the application.
@@ -262,8 +246,8 @@ class SdkClient:
         This is done now, and again after all waiting commands that might subscribe it.
         """
         self._unsubscribe(channel)
-        if self._context.session.inbox is not None:
-            self._context.hub.execute(self._context.session, self._unsubscribe_later, channel)
+        if self.session.inbox is not None:
+            self.hub.execute(self.session, self._unsubscribe_later, channel)
 
     async def _unsubscribe_later(self, session: Connection, channel: str) -> None:
         subscription = session.subscriptions.get(channel)
@@ -271,13 +255,13 @@ class SdkClient:
             self._unsubscribe(channel)
 
     def _unsubscribe(self, channel: str) -> None:
-        if channel in self._context.session.subscriptions:
+        if channel in self.session.subscriptions:
             self._end_subscription(channel, _UNSUBSCRIBED)
 
     def next_deadline(self) -> float | None:
         """Return when the first subscription expires, or None."""
         first: float | None = None
-        for subscription in self._context.session.subscriptions.values():
+        for subscription in self.session.subscriptions.values():
             at = subscription.expires_at
             if at is not None and (first is None or at < first):
                 first = at
@@ -287,7 +271,7 @@ class SdkClient:
         """End the subscriptions that have expired."""
         expired = [
             channel
-            for channel, subscription in self._context.session.subscriptions.items()
+            for channel, subscription in self.session.subscriptions.items()
             if subscription.expires_at is not None and subscription.expires_at <= now
         ]
         for channel in expired:

@@ -45,10 +45,22 @@ class Context:
         codec: that of this client's encoding.
         scope: that of the request, as the server has it.
         headers: the headers of the connect command that the client may send.
-        connected: whether connect was replied to.
+        connect_received: whether the command connect has come.
+        connect_failed: whether it was answered by an error.
+        connected: whether it was answered by a result.
     """
 
-    __slots__ = ("codec", "connected", "core", "headers", "hub", "scope", "session")
+    __slots__ = (
+        "codec",
+        "connect_failed",
+        "connect_received",
+        "connected",
+        "core",
+        "headers",
+        "hub",
+        "scope",
+        "session",
+    )
 
     def __init__(
         self, core: Core, hub: Hub, session: Connection, codec: SdkCodec, scope: Scope
@@ -59,6 +71,8 @@ class Context:
         self.codec = codec
         self.scope = scope
         self.headers = NO_HEADERS
+        self.connect_received = False
+        self.connect_failed = False
         self.connected = False
 
     def send(self, message: WireMessage) -> None:

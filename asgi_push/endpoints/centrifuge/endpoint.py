@@ -1,6 +1,6 @@
 """A session of the SDK protocol over an ASGI WebSocket."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -26,7 +26,6 @@ from ...transports.handshake import (
 from ...transports.refusal import Refusal, not_running, refuse
 from ...transports.websocket import WebSocketTransport
 from .client import SdkClient
-from .context import Context
 
 # Seconds until a client that has not sent its connect command is closed.
 _FIRST_COMMAND_TIME = 10.0
@@ -68,10 +67,15 @@ async def serve_sdk(
         logger.debug("a client left during the handshake: %s", printable(error))
         return None
     hub.schedule(session, session.connected_at + _FIRST_COMMAND_TIME)
-    client = SdkClient(Context(core, hub, session, codec, scope))
-    session.client = client
-    transport.begin(hub, session, client.take)
+    session.client = SdkClient(core, hub, session, codec, scope)
+    transport.begin(hub, session, _take)
     return transport
+
+
+def _take(hub: Hub, session: Connection, frame: str | bytes) -> Iterable[int | Awaitable[None]]:
+    """Have a session's client handle a frame; its own method would be an object for each."""
+    client = session.client
+    return client.take(frame) if isinstance(client, SdkClient) else ()
 
 
 def _make_session(
