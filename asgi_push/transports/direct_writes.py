@@ -10,6 +10,7 @@ past the wrappers of ``send`` that ``wrappers`` knows. If anything about it is u
 import asyncio
 import os
 import sys
+from collections.abc import MutableMapping
 from operator import attrgetter
 from types import MethodType
 from typing import Any, TypeVar
@@ -133,6 +134,13 @@ class DirectWriter(_Writer):
             del extension.encoder
         return int(getattr(extension, "local_max_window_bits", 0))
 
+    def forget_handshake(self) -> None:
+        """Empty the headers of the handshake: uvicorn keeps a third of a connection's objects."""
+        for name in ("request", "response"):
+            headers = getattr(getattr(self._protocol, name, None), "headers", None)
+            if isinstance(headers, MutableMapping):
+                headers.clear()
+
     def write(self, frames: bytes) -> bool:
         """Write whole frames now; return False, and write nothing, if that is not possible.
 
@@ -230,18 +238,14 @@ def _recognise(send: Any) -> Any:
     if not isinstance(protocol.writable, asyncio.Event):
         return None
     conn = protocol.conn
-    if not protocol.handshake_complete or not _only_deflate(conn):
+    extensions = getattr(conn, "extensions", None)
+    if not protocol.handshake_complete or extensions is None:
+        return None
+    # With any other extension a plain frame might not mean what it says.
+    if any(type(item).__name__ != "PerMessageDeflate" for item in extensions):
         return None
     open_state = getattr(sys.modules.get("websockets.protocol"), "OPEN", None)
     return protocol if open_state is not None and conn.state is open_state else None
-
-
-def _only_deflate(conn: Any) -> bool:
-    """Return whether a plain frame means what it says, with the extensions that are in use."""
-    extensions = getattr(conn, "extensions", None)
-    return extensions is not None and all(
-        type(item).__name__ == "PerMessageDeflate" for item in extensions
-    )
 
 
 def recognise_stream(send: Any) -> StreamWriter | None:

@@ -76,6 +76,7 @@ class WebSocketTransport(DirectWriter):
         self._offered = None
         if protocol is not None:
             self.take(protocol)
+            self.forget_handshake()
 
     async def send(self, message: WireMessage) -> None:
         """Send one message by ASGI."""

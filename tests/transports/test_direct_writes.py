@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -137,6 +138,15 @@ def test_the_window_of_other_connections(extensions: list[Any], bits: int) -> No
     protocol = make_protocol()
     protocol.conn.extensions = extensions
     assert DirectWriter(protocol).leave_context() == bits
+
+
+def test_nothing_is_kept_of_the_handshake() -> None:
+    """Its headers are forgotten, where the server has them as they were known to be; the scope has its own."""
+    protocol = make_protocol()
+    protocol.request = SimpleNamespace(headers=Headers([("Host", "here")]))
+    protocol.response = SimpleNamespace(headers=None)
+    DirectWriter(protocol).forget_handshake()
+    assert list(protocol.request.headers.raw_items()) == []
 
 
 class Transport:
