@@ -219,7 +219,7 @@ end
 """
 
 # ARGV: how long they live, the process, how many come, id and entry of each, and the ids of those
-# who leave. Returns how many of this process are there now, and the processes.
+# who leave. Returns how many of this process are there now, and, if none of those, the processes.
 UPDATE = Script(f"""{_KEEP}
 local come = tonumber(ARGV[3])
 for i = 4, 3 + 2 * come, 2 do
@@ -234,7 +234,7 @@ if here > 0 then
 else
   redis.call('HDEL', KEYS[1], ARGV[2])
 end
-local answer = redis.call('HKEYS', KEYS[1])
+local answer = #ARGV > 3 and {{}} or redis.call('HKEYS', KEYS[1])
 table.insert(answer, 1, here)
 return answer
 """)

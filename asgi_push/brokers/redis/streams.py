@@ -29,6 +29,9 @@ _LARGE_READINGS = 8
 
 _NOWHERE = StreamPosition(0, "")
 
+# So many streams may begin with the same epoch.
+_MAX_OFFERED = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -59,6 +62,8 @@ class Streams(StreamReader):
         self._pipeline = pipeline
         self._keys = keys
         self._large = asyncio.Semaphore(_LARGE_READINGS)
+        self._epoch = ""  # one that streams may begin with, and to which of them it was offered
+        self._offered: set[str] = set()
 
     async def publish(
         self,
@@ -174,10 +179,18 @@ class Streams(StreamReader):
             known.epoch,
             known.offset,
             int(begins),
-            new_epoch(),
+            self._epoch_for(channel),
             *barrier,
         )
         return StreamPosition(int(offset or 0), (epoch or b"").decode()), not kept
+
+    def _epoch_for(self, channel: str) -> str:
+        """Return an epoch that this stream was never offered before: each is made for many."""
+        if not self._epoch or channel in self._offered or len(self._offered) >= _MAX_OFFERED:
+            self._epoch = new_epoch()
+            self._offered.clear()
+        self._offered.add(channel)
+        return self._epoch
 
     async def place_at(self, channel: str, since: float) -> StreamPosition:
         """Return where a stream stood at a time of the clock here, or a moment before that.
