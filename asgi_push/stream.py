@@ -199,8 +199,9 @@ class Streams:
         self._new_epoch = new_epoch
         self._max_streams = max_streams
         self._max_bytes = max_bytes
-        # The one that was used last comes last.
-        self._streams: OrderedDict[str, Stream] = OrderedDict()
+        # The one that was used last comes last. One that was only asked where it stands is its
+        # epoch: many a user is never sent anything, and the garbage collector looks at no text.
+        self._streams: OrderedDict[str, Stream | str] = OrderedDict()
         self._bytes = 0
         self._swept_at = 0.0
         self._to_sweep: list[str] = []
@@ -210,14 +211,25 @@ class Streams:
 
     def get(self, channel: str) -> Stream:
         """Return a channel's stream; one that nobody asked for yet begins here."""
-        stream = self._streams.get(channel)
-        if stream is None:
+        known = self._streams.get(channel)
+        if isinstance(known, Stream):
+            self._streams.move_to_end(channel)
+            return known
+        begun = self._streams[channel] = Stream(channel, self.position(channel).epoch)
+        return begun
+
+    def position(self, channel: str) -> StreamPosition:
+        """Return the top of a channel's stream; one that nobody asked for yet begins here."""
+        known = self._streams.get(channel)
+        if known is None:
             if len(self._streams) >= self._max_streams:
                 self._drop_unused()
-            stream = self._streams[channel] = Stream(channel, self._new_epoch())
+            known = self._streams[channel] = self._new_epoch()
         else:
             self._streams.move_to_end(channel)
-        return stream
+        if isinstance(known, Stream):
+            return known.position
+        return _new_tuple(StreamPosition, (0, known))
 
     def append(self, publication: Publication, now: float, size: int, ttl: float) -> Stream:
         """Add a publication to its channel's stream, and return that."""
@@ -265,10 +277,11 @@ class Streams:
         if not self._to_sweep:
             self._to_sweep = list(self._streams)
         for channel in self._to_sweep[-_SWEEP_SIZE:]:
-            if (stream := self._streams.get(channel)) is not None:
+            if isinstance(stream := self._streams.get(channel), Stream):
                 self._forget(stream, now)
         del self._to_sweep[-_SWEEP_SIZE:]
 
     def _drop_unused(self) -> None:
         _, stream = self._streams.popitem(last=False)
-        self._bytes -= stream.bytes
+        if isinstance(stream, Stream):
+            self._bytes -= stream.bytes

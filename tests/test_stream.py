@@ -138,6 +138,13 @@ class StreamsMachine(RuleBasedStateMachine):
         assert history.position.offset == self.tops.get((channel, history.position.epoch), 0)
 
     @rule(channel=st.sampled_from("abcdef"))
+    def ask_where_it_stands(self, channel: str) -> None:
+        position = self.streams.position(channel)
+        assert position.offset == self.tops.get((channel, position.epoch), 0)
+        assert position == self.streams.history(channel, self.now, 0, None, reverse=False).position
+        assert position == self.streams.position(channel), "a stream that nobody put out has begun anew"
+
+    @rule(channel=st.sampled_from("abcdef"))
     def remove(self, channel: str) -> None:
         self.streams.remove(channel)
         assert self.streams.history(channel, self.now, -1, None, reverse=False).publications == []
@@ -156,7 +163,7 @@ class StreamsMachine(RuleBasedStateMachine):
     @invariant()
     def is_bounded(self) -> None:
         assert len(self.streams) <= self.max_streams
-        kept = [stream.bytes for stream in self.streams._streams.values()]
+        kept = [stream.bytes for stream in self.streams._streams.values() if isinstance(stream, Stream)]
         assert self.streams._bytes == sum(kept), "the count of bytes has gone astray"
         assert sum(kept) <= self.max_bytes, "all together hold more than they may"
         assert max(kept, default=0) <= self.max_bytes // 2, "one holds more than its share"

@@ -169,11 +169,11 @@ class MemoryBroker:
 
     async def begin(self, channel: str) -> StreamPosition:
         """Return where a stream stands. One without publications begins here."""
-        return self._streams.get(channel).position
+        return self._streams.position(channel)
 
     def begin_now(self, channel: str) -> StreamPosition | None:
         """Do the same: there is nothing to wait for."""
-        return self._streams.get(channel).position
+        return self._streams.position(channel)
 
     def leave(self, channel: str) -> None:
         """Nothing to do."""
