@@ -135,11 +135,13 @@ class DirectWriter(_Writer):
         return int(getattr(extension, "local_max_window_bits", 0))
 
     def forget_handshake(self) -> None:
-        """Empty the headers of the handshake: uvicorn keeps a third of a connection's objects."""
+        """Drop what only the handshake needed: uvicorn keeps a third of a connection's objects."""
         for name in ("request", "response"):
             headers = getattr(getattr(self._protocol, name, None), "headers", None)
             if isinstance(headers, MutableMapping):
                 headers.clear()
+        if hasattr(self._protocol.conn, "available_extensions"):
+            self._protocol.conn.available_extensions = None
 
     def write(self, frames: bytes) -> bool:
         """Write whole frames now; return False, and write nothing, if that is not possible.

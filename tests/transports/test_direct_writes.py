@@ -141,12 +141,15 @@ def test_the_window_of_other_connections(extensions: list[Any], bits: int) -> No
 
 
 def test_nothing_is_kept_of_the_handshake() -> None:
-    """Its headers are forgotten, where the server has them as they were known to be; the scope has its own."""
+    """Its headers and offers are forgotten, where the server has them as it is known; the scope has its own."""
     protocol = make_protocol()
+    protocol.conn.available_extensions = offers = [object()]
     protocol.request = SimpleNamespace(headers=Headers([("Host", "here")]))
     protocol.response = SimpleNamespace(headers=None)
     DirectWriter(protocol).forget_handshake()
     assert list(protocol.request.headers.raw_items()) == []
+    assert protocol.conn.available_extensions is None
+    assert offers, "another connection may have the same list"
 
 
 class Transport:
