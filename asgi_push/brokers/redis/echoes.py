@@ -57,7 +57,7 @@ class Echoes:
                 await wait_in_time(delivered)
         elif heard:
             came = asyncio.get_running_loop().create_future()
-            cursor.waiting.append((position, came))
+            cursor.waiting = [*cursor.waiting, (position, came)]
             await wait_in_time(came)
             cursor.waiting = [waits for waits in cursor.waiting if waits[1] is not came]
 
