@@ -20,7 +20,6 @@ class Pages(BrokerMachine):
 
     async def dial(self, which: int, process: int) -> asgi.Client:
         client: Any = self.clients[which]
-        client.go_to(process)
         headers = {"authorization": f"Bearer {client.user}"}
         return await self.servers[process].connect("/ws", query=client.query, headers=headers)
 
