@@ -51,7 +51,7 @@ def user_channel(user: str) -> str:
 
 def own_channels(user: str, *, everybody: bool) -> list[str]:
     """Return the channels that each session of a user is in, and never leaves."""
-    own = [USER_PREFIX + user] if user else []
+    own = [user_channel(user)] if user else []
     return [EVERYBODY, *own] if everybody else own
 
 

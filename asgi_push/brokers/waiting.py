@@ -1,6 +1,7 @@
 """Waits often, for much at once, and not for ever: without a timer and a task for each time."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -8,40 +9,52 @@ from types import TracebackType
 from typing import Any
 
 
-class Alarm:
-    """Sets an event when it is time, or earlier: one timer serves for many times."""
+class _OneTimer(ABC):
+    """Rings no later than it has to: one timer serves for many times, and may ring too early."""
 
-    def __init__(self, event: asyncio.Event) -> None:
-        self._event = event
+    def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
 
-    def set_within(self, seconds: float) -> None:
-        """Set the event so many seconds from now, at the latest."""
-        loop = asyncio.get_running_loop()
-        at = loop.time() + seconds
+    def _ring_by(self, at: float) -> None:
         if self._timer is None or self._timer.when() > at:
             self.stop()
-            self._timer = loop.call_at(at, self._ring)
+            self._timer = asyncio.get_running_loop().call_at(at, self._ring)
 
+    @abstractmethod
     def _ring(self) -> None:
-        self._timer = None
-        self._event.set()
+        """Forget the timer, and do what is due."""
 
     def stop(self) -> None:
-        """Set the event no more."""
+        """Ring no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-class TimeLimit:
+class Alarm(_OneTimer):
+    """Sets an event when it is time, or earlier."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def set_within(self, seconds: float) -> None:
+        """Set the event so many seconds from now, at the latest."""
+        self._ring_by(asyncio.get_running_loop().time() + seconds)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._event.set()
+
+
+class TimeLimit(_OneTimer):
     """Ends what its task does if that takes too long, as ``asyncio.timeout`` does.
 
-    It can be used again and again, by one at a time: one timer serves for many times.
+    It can be used again and again, by one at a time.
     """
 
     def __init__(self) -> None:
-        self._timer: asyncio.TimerHandle | None = None
+        super().__init__()
         self._task: asyncio.Task[Any] | None = None  # who is in it
         self._cancelling = 0
         self._until = 0.0
@@ -59,9 +72,7 @@ class TimeLimit:
         self._task = task
         self._cancelling = task.cancelling()
         self._over = False
-        if self._timer is None or self._timer.when() > self._until:
-            self.stop()
-            self._timer = asyncio.get_running_loop().call_at(self._until, self._ring)
+        self._ring_by(self._until)
 
     def __exit__(
         self,
@@ -80,18 +91,11 @@ class TimeLimit:
         self._timer = None
         if self._task is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._until:
-            self._timer = loop.call_at(self._until, self._ring)
+        if asyncio.get_running_loop().time() < self._until:
+            self._ring_by(self._until)
         else:
             self._over = True
             self._task.cancel()
-
-    def stop(self) -> None:
-        """Keep no timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class Patience:

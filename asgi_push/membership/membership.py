@@ -70,8 +70,7 @@ class Membership:
         """Put a new session in its own channels and in ``channels``."""
         own = self._shared(session)
         joined = self._put(session, channels, Subscription, own)
-        if not self._broker.hears_all:
-            await self._listen(joined)
+        await self._listen(joined)
         for channel in joined if own is None else channels:
             self.notices.publish_join(session, channel)
 
@@ -164,8 +163,7 @@ class Membership:
         self._registry.join(session, channel, subscription)
         for listener in self.listeners:
             listener(session, channel)
-        # Nobody asks who is in everybody's; that of users follows the lives of their sessions.
-        if channel != EVERYBODY and not channel.startswith(USER_PREFIX):
+        if _has_members(channel):
             self._presence.add(channel, session)
         return True
 
@@ -213,7 +211,7 @@ class Membership:
         subscription.end()
         if isinstance(subscription, TrackedSubscription):
             self._reporter.on_left(session, channel, subscription)
-        if user_of(channel) is None:
+        if _has_members(channel):
             self._presence.remove(channel, session)
         if self._registry.leave(session, channel):
             self._broker.leave(channel)
@@ -241,3 +239,11 @@ class Membership:
     def watched(self, channel: str) -> bool:
         """Whether all processes together keep who is in a channel."""
         return user_of(channel) is not None or self._namespaces.options(channel).presence
+
+
+def _has_members(channel: str) -> bool:
+    """Whether presence is told of who enters and leaves a channel.
+
+    Nobody asks who is in everybody's; that of users follows the lives of their sessions.
+    """
+    return channel != EVERYBODY and not channel.startswith(USER_PREFIX)

@@ -42,12 +42,8 @@ async def identify(core: Core, connection: HTTPConnection) -> Credentials:
     Raises:
         Refusal: it has none and needs some, or it cannot have those that it has.
     """
-    path_params = connection.scope["path_params"]
     try:
-        if core.authenticate is None:
-            credentials = find_credentials(core, connection.scope, path_params)
-        else:
-            credentials = await authenticate(core, connection)
+        credentials = await authenticate(core, connection)
     except AuthenticationError as error:
         raise Refusal(401, str(error) or "not authenticated", OTHER_CREDENTIALS) from None
     except TimeoutError:
@@ -56,7 +52,7 @@ async def identify(core: Core, connection: HTTPConnection) -> Credentials:
     except Exception as error:  # noqa: BLE001  # code of the application
         core.hub.failures.report("hook", error, "authenticate", HOOK_FAILED)
         raise Refusal(500, "authentication failed") from None
-    return _checked(core, credentials, path_params)
+    return _checked(core, credentials, connection.path_params)
 
 
 def _checked(core: Core, credentials: Credentials, path_params: Mapping[str, Any]) -> Credentials:

@@ -158,7 +158,7 @@ async def start_subscription(
 def _positioned(epoch: str, offset: int) -> dict[str, Any]:
     """Return the result for a client that counts from a position."""
     result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch}
-    if offset:
+    if offset:  # the protocol leaves zero values out
         result["offset"] = offset
     return result
 
